@@ -1,0 +1,56 @@
+namespace PgpTunnel.Dns;
+
+/// <summary>The DNSSEC state of an answer (RFC 4035 4.3), from strong to weak.</summary>
+public enum DnsSecurity
+{
+    Secure,
+    Insecure,
+    Indeterminate,
+    Bogus,
+}
+
+/// <summary>What was said, and, where the state is Secure, proved.</summary>
+public enum DnsOutcome
+{
+    Answer,
+    NoData,
+    NxDomain,
+    Failure,
+}
+
+/// <summary>
+/// One validated lookup. <see cref="Security"/> is the weakest of all links that led here, aliases included; data of anything but a
+/// Secure answer is hearsay.
+/// </summary>
+/// <param name="Data">RDATA of the answer, one item a record, uncompressed.</param>
+/// <param name="Ttl">How long this may be used: min(TTL, original TTL, signature expiry), at most a day; a failure at most 30 s.</param>
+/// <param name="Why">One sentence for people: what proved it, or what went wrong and where.</param>
+public sealed record DnsAnswer(DomainName Name, ushort Type, DnsSecurity Security, DnsOutcome Outcome, IReadOnlyList<byte[]> Data, TimeSpan Ttl, int Rcode, string Why);
+
+/// <summary>The security of the zone that holds (or would hold) a name.</summary>
+public sealed record ZoneSecurity(DomainName Zone, DnsSecurity Security, TimeSpan Ttl, string Why);
+
+/// <summary>Nothing usable came from any resolver; the message names them and what happened.</summary>
+public sealed class DnsUnavailableException(string message) : Exception(message);
+
+/// <summary>The work one lookup may cause; beyond it the answer is bogus (KeyTrap, CVE-2023-50387; NSEC3 exhaustion, CVE-2023-50868).</summary>
+internal sealed class WorkBudget
+{
+    private int _queries = 60, _signatures = 64, _failures = 16, _hashes = 64;
+
+    public const int KeysPerTag = 4;
+
+    public void Query() => Spend(ref _queries, "60 queries");
+    public void Signature() => Spend(ref _signatures, "64 signature checks");
+    public void Failure() => Spend(ref _failures, "16 failed signatures");
+    public void Hash() => Spend(ref _hashes, "64 NSEC3 hashes");
+
+    private static void Spend(ref int left, string what)
+    {
+        if (--left < 0)
+            throw new BogusException($"the lookup needs more than {what}");
+    }
+}
+
+/// <summary>Ends an evaluation as Bogus with its reason.</summary>
+internal sealed class BogusException(string why) : Exception(why);

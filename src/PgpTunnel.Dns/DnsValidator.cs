@@ -1,0 +1,93 @@
+namespace PgpTunnel.Dns;
+
+/// <summary>
+/// A validating stub resolver (RFC 4035 4, 5; RFC 6840): asks the configured resolvers with CD and DO set and proves every answer
+/// itself from the trust anchors down. A resolver's AD bit is never looked at. All failure is closed: what is not proved Secure
+/// or Insecure is Bogus or Indeterminate.
+/// </summary>
+/// <remarks>
+/// A lookup follows aliases link by link (this file); each link is one answer whose signatures are checked
+/// (<c>DnsValidator.Links.cs</c>) with the keys of the zone that signed it, found by walking down from the anchor
+/// (<c>DnsValidator.Zones.cs</c>).
+/// </remarks>
+public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anchors, TimeProvider time)
+{
+    private const int MaxAliases = 8;
+    private const int CacheEntries = 10_000;
+    private static readonly TimeSpan LongestTtl = TimeSpan.FromDays(1);
+    private static readonly TimeSpan FailureTtl = TimeSpan.FromSeconds(30);
+
+    private readonly AnswerCache<Link> _links = new(time, CacheEntries);
+    private readonly AnswerCache<Zone> _zones = new(time, CacheEntries);
+
+    /// <summary>One validated lookup; every failure is a verdict, not an exception.</summary>
+    public async Task<DnsAnswer> LookupAsync(DomainName name, ushort type, CancellationToken cancel)
+    {
+        var budget = new WorkBudget();
+        var (security, ttl, at) = (DnsSecurity.Secure, LongestTtl, name);
+        for (var hop = 0; hop <= MaxAliases; hop++)
+        {
+            var (link, left) = await LinkAsync(at, type, budget, cancel);
+            security = Weakest(security, link.Security);
+            ttl = left < ttl ? left : ttl;
+            if (link.Alias is null || security > DnsSecurity.Insecure)
+                return new(name, type, security, security > DnsSecurity.Insecure ? DnsOutcome.Failure : link.Outcome,
+                    security > DnsSecurity.Insecure ? [] : link.Data, ttl, link.Rcode, link.Why);
+            at = link.Alias;
+        }
+        return new(name, type, DnsSecurity.Bogus, DnsOutcome.Failure, [], FailureTtl, 0, $"more than {MaxAliases} aliases lead away from {name}");
+    }
+
+    /// <summary>The security of the zone that <paramref name="name"/> belongs to: DS records from the anchor down, nothing of the name itself.</summary>
+    public async Task<ZoneSecurity> SettleAsync(DomainName name, CancellationToken cancel)
+    {
+        var (zone, left) = await ZoneAsync(name, new WorkBudget(), cancel);
+        return new(zone.Name, zone.Security, left, zone.Why);
+    }
+
+    /// <summary>Forgets everything learnt.</summary>
+    public void ClearCache()
+    {
+        _links.Clear();
+        _zones.Clear();
+    }
+
+    /// <summary>One answer without following aliases.</summary>
+    /// <param name="Signer">The zone whose keys proved it; null when nothing was proved securely.</param>
+    /// <param name="Delegation">A proved absence of DS at a name that is delegated.</param>
+    private sealed record Link(DnsSecurity Security, DnsOutcome Outcome, IReadOnlyList<byte[]> Data, DomainName? Alias, DomainName? Signer,
+        bool Delegation, TimeSpan Ttl, int Rcode, string Why);
+
+    private static Link Failed(DnsSecurity security, string why, int rcode = 2) => new(security, DnsOutcome.Failure, [], null, null, false, FailureTtl, rcode, why);
+
+    private async Task<(Link Link, TimeSpan Left)> LinkAsync(DomainName name, ushort type, WorkBudget budget, CancellationToken cancel)
+    {
+        if (_links.Get(name, type) is { } cached)
+            return cached;
+        Link link;
+        try
+        {
+            budget.Query();
+            var message = await exchange.AskAsync(name, type, cancel);
+            link = message.Rcode is 0 or 3
+                ? await JudgeAsync(message, name, type, budget, cancel)
+                : Failed(DnsSecurity.Indeterminate, $"{Where(name, type)}: the resolver answers {RcodeName(message.Rcode)}", message.Rcode);
+        }
+        catch (BogusException e)
+        {
+            link = Failed(DnsSecurity.Bogus, $"{Where(name, type)}: {e.Message}");
+        }
+        catch (DnsUnavailableException e)
+        {
+            link = Failed(DnsSecurity.Indeterminate, $"{Where(name, type)}: {e.Message}");
+        }
+        _links.Put(name, type, link, link.Ttl);
+        return (link, link.Ttl);
+    }
+
+    private static string Where(DomainName name, ushort type) => $"{name} {RecordType.Name(type)}";
+
+    private static DnsSecurity Weakest(DnsSecurity a, DnsSecurity b) => a > b ? a : b;
+
+    private static string RcodeName(int rcode) => rcode switch { 1 => "FORMERR", 2 => "SERVFAIL", 4 => "NOTIMP", 5 => "REFUSED", 6 => "YXDOMAIN", _ => $"rcode {rcode}" };
+}
