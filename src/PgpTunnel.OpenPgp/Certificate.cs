@@ -1,0 +1,102 @@
+using System.Text;
+
+namespace PgpTunnel.OpenPgp;
+
+/// <summary>
+/// One OpenPGP certificate as published: a primary key, User IDs and subkeys with their signatures, in the order found. Reading it says
+/// nothing about its worth; <see cref="Judge"/> does.
+/// </summary>
+public sealed partial class Certificate
+{
+    /// <summary>A published certificate is at most this large (octets).</summary>
+    public const int MaxSize = 32 * 1024;
+
+    /// <summary>Signatures looked at in one certificate; each may cost a verification.</summary>
+    private const int MaxSignatures = 64;
+
+    private readonly PublicKey _primary;
+    private readonly List<Signature> _direct = [];
+    private readonly List<(byte[] Id, List<Signature> Signatures)> _userIds = [];
+    private readonly List<(PublicKey Key, List<Signature> Signatures)> _subkeys = [];
+
+    private Certificate(PublicKey primary, byte[] octets) => (_primary, Octets) = (primary, octets);
+
+    /// <summary>The certificate as published, binary.</summary>
+    public byte[] Octets { get; }
+
+    /// <summary>Fingerprint of the primary key: 40 lower-case hex digits.</summary>
+    public string Fingerprint => _primary.FingerprintHex;
+
+    /// <summary>Reads exactly one certificate, binary. Subkeys and User IDs of kinds we do not know are passed over.</summary>
+    /// <exception cref="OpenPgpException">Not a certificate, more than one, or one that is too large.</exception>
+    public static Certificate Read(ReadOnlySpan<byte> octets)
+    {
+        if (octets.Length > MaxSize)
+            throw new OpenPgpException($"the certificate has {octets.Length} octets, more than {MaxSize}");
+        var reader = new PacketReader(octets);
+        Certificate? certificate = null;
+        List<Signature>? current = null;
+        var signatures = 0;
+        while (!reader.AtEnd)
+        {
+            var body = reader.Packet(out var tag);
+            switch (tag)
+            {
+                case Tag.PublicKey when certificate is null:
+                    certificate = new Certificate(PublicKey.Read(body), octets.ToArray());
+                    current = certificate._direct;
+                    break;
+                case Tag.PublicKey:
+                    throw new OpenPgpException("more than one certificate stands in one record");
+                case Tag.UserId when certificate is not null:
+                    current = [];
+                    certificate._userIds.Add((body.ToArray(), current));
+                    break;
+                case Tag.PublicSubkey when certificate is not null:
+                    current = [];
+                    if (TryReadKey(body) is { } key)
+                        certificate._subkeys.Add((key, current));
+                    break;
+                case Tag.Signature when certificate is not null:
+                    if (++signatures > MaxSignatures)
+                        throw new OpenPgpException($"the certificate carries more than {MaxSignatures} signatures");
+                    if (TryReadSignature(body) is { } signature)
+                        current!.Add(signature);
+                    break;
+                case Tag.UserAttribute or Tag.Trust or Tag.Marker or Tag.Padding when certificate is not null:
+                    current = [];
+                    break;
+                default:
+                    throw new OpenPgpException($"a packet of type {tag} stands where none belongs");
+            }
+        }
+        return certificate ?? throw new OpenPgpException("there is no certificate");
+    }
+
+    private static PublicKey? TryReadKey(ReadOnlySpan<byte> body)
+    {
+        try
+        {
+            return PublicKey.Read(body);
+        }
+        catch (OpenPgpException)
+        {
+            return null;
+        }
+    }
+
+    private static Signature? TryReadSignature(ReadOnlySpan<byte> body)
+    {
+        try
+        {
+            return Signature.Read(body);
+        }
+        catch (OpenPgpException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>User IDs as text, for people.</summary>
+    public IEnumerable<string> UserIds => _userIds.Select(u => Encoding.UTF8.GetString(u.Id));
+}

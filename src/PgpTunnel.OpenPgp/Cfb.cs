@@ -1,0 +1,63 @@
+using System.Numerics;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+
+namespace PgpTunnel.OpenPgp;
+
+/// <summary>OpenPGP's CFB without resynchronisation, zero IV (RFC 9580 5.13.1, 12.9), on the platform's AES.</summary>
+internal static class Cfb
+{
+    public const int Block = 16;
+    private const int Chunk = 64 * 1024;
+
+    /// <summary>Encrypts; <paramref name="output"/> has the input's length.</summary>
+    public static void Encrypt(byte[] key, ReadOnlySpan<byte> input, Span<byte> output)
+    {
+        using var aes = Aes.Create();
+        aes.Key = key;
+        var whole = input.Length / Block * Block;
+        Span<byte> iv = stackalloc byte[Block];
+        iv.Clear();
+        if (whole > 0)
+        {
+            aes.EncryptCfb(input[..whole], iv, output[..whole], PaddingMode.None, 128);
+            output.Slice(whole - Block, Block).CopyTo(iv);
+        }
+        Span<byte> stream = stackalloc byte[Block];
+        aes.EncryptEcb(iv, stream, PaddingMode.None);
+        for (var i = whole; i < input.Length; i++)
+            output[i] = (byte)(input[i] ^ stream[i - whole]);
+    }
+
+    /// <summary>
+    /// Decrypts. The key stream of CFB decryption depends on ciphertext only, so blocks are independent: one ECB call a chunk and an
+    /// XOR run several times faster than the platform's CFB.
+    /// </summary>
+    public static void Decrypt(byte[] key, ReadOnlySpan<byte> input, Span<byte> output)
+    {
+        using var aes = Aes.Create();
+        aes.Key = key;
+        var feed = new byte[Chunk + Block]; // starts as the zero IV
+        var stream = new byte[Chunk];
+        for (var at = 0; at < input.Length; at += Chunk)
+        {
+            var part = input[at..Math.Min(input.Length, at + Chunk)];
+            var blocks = (part.Length + Block - 1) / Block * Block;
+            part.CopyTo(feed.AsSpan(Block));
+            aes.EncryptEcb(feed.AsSpan(0, blocks), stream.AsSpan(0, blocks), PaddingMode.None);
+            Xor(part, stream, output.Slice(at, part.Length));
+            feed.AsSpan(Chunk, Block).CopyTo(feed);
+        }
+    }
+
+    private static void Xor(ReadOnlySpan<byte> a, ReadOnlySpan<byte> b, Span<byte> result)
+    {
+        var va = MemoryMarshal.Cast<byte, Vector<byte>>(a);
+        var vb = MemoryMarshal.Cast<byte, Vector<byte>>(b);
+        var vr = MemoryMarshal.Cast<byte, Vector<byte>>(result);
+        for (var i = 0; i < va.Length; i++)
+            vr[i] = va[i] ^ vb[i];
+        for (var i = va.Length * Vector<byte>.Count; i < a.Length; i++)
+            result[i] = (byte)(a[i] ^ b[i]);
+    }
+}

@@ -1,0 +1,114 @@
+using System.Text;
+
+namespace PgpTunnel.OpenPgp;
+
+/// <summary>The algorithms a gateway key can have.</summary>
+public enum GatewayAlgorithm
+{
+    /// <summary>Ed25519 and X25519 in the version 4 ids 22 and 18, which every OpenPGP program reads.</summary>
+    Ed25519,
+    P256,
+    Rsa3072,
+}
+
+/// <summary>
+/// Our own key: a primary that only certifies, a signing subkey, an encryption subkey, and a spool subkey that never leaves this
+/// machine's key file. Kept as an OpenPGP transferable secret key, so that any OpenPGP program can read it.
+/// </summary>
+public sealed partial class GatewayKey
+{
+    private const int FlagCertify = 0x01, FlagSign = 0x02, FlagEncrypt = 0x0C, FlagSpool = 0x08;
+
+    private readonly SecretKey _primary;
+    private readonly byte[] _userId;
+    private readonly byte[] _selfSignature;
+    private readonly List<(SecretKey Key, byte[] Binding, int Flags)> _subkeys;
+
+    private GatewayKey(SecretKey primary, byte[] userId, byte[] selfSignature, List<(SecretKey, byte[], int)> subkeys)
+    {
+        (_primary, _userId, _selfSignature, _subkeys) = (primary, userId, selfSignature, subkeys);
+        Signing = Newest(f => (f & FlagSign) != 0, "signing");
+        Spool = Newest(f => f == FlagSpool, "spool");
+        Newest(f => (f & 0x04) != 0, "encryption");
+        // Every subkey that can decrypt: old ones open parcels that are still on their way.
+        Decrypting = [.. _subkeys.Where(s => (s.Flags & FlagEncrypt) != 0).Select(s => s.Key)];
+    }
+
+    /// <summary>Fingerprint of the primary key: 40 lower-case hex digits.</summary>
+    public string Fingerprint => _primary.Public.FingerprintHex;
+
+    public DateTimeOffset Created => _primary.Public.Created;
+
+    /// <summary>The User ID: the gateway's mailbox.</summary>
+    public string UserId => Encoding.UTF8.GetString(_userId);
+
+    /// <summary>What the key is made of, for people: <c>Ed25519</c>, <c>P-256</c>, <c>RSA-3072</c>.</summary>
+    public string Algorithm => _primary.Public.Algorithm == KeyAlgorithm.Rsa ? $"RSA-{_primary.Public.Point.Length * 8}"
+        : _primary.Public.KeyCurve switch { PublicKey.Curve.P256 => "P-256", PublicKey.Curve.P384 => "P-384", _ => "Ed25519" };
+
+    internal SecretKey Signing { get; }
+    internal SecretKey Spool { get; }
+    internal IReadOnlyList<SecretKey> Decrypting { get; }
+
+    private SecretKey Newest(Func<int, bool> flags, string what) =>
+        _subkeys.Where(s => flags(s.Flags)).OrderByDescending(s => s.Key.Public.Created).Select(s => s.Key).FirstOrDefault()
+        ?? throw new OpenPgpException($"the key has no {what} subkey");
+
+    /// <summary>Makes a new key for a gateway mailbox. It does not expire: its DNS record is what keeps it alive.</summary>
+    public static GatewayKey Generate(GatewayAlgorithm algorithm, string mailbox, DateTimeOffset now)
+    {
+        var created = DateTimeOffset.FromUnixTimeSeconds(now.ToUnixTimeSeconds());
+        SecretKey Signer() => algorithm switch
+        {
+            GatewayAlgorithm.Rsa3072 => SecretKey.Generate(KeyAlgorithm.Rsa, PublicKey.Curve.None, created),
+            GatewayAlgorithm.P256 => SecretKey.Generate(KeyAlgorithm.Ecdsa, PublicKey.Curve.P256, created),
+            _ => SecretKey.Generate(KeyAlgorithm.EdDsaLegacy, PublicKey.Curve.Ed25519, created),
+        };
+        var (primary, signing) = (Signer(), Signer());
+        var encryption = algorithm switch
+        {
+            GatewayAlgorithm.Rsa3072 => SecretKey.Generate(KeyAlgorithm.Rsa, PublicKey.Curve.None, created),
+            GatewayAlgorithm.P256 => SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.P256, created),
+            _ => SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.X25519, created),
+        };
+        var spool = SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.X25519, created);
+        var userId = Encoding.UTF8.GetBytes(mailbox);
+        var self = SignatureMaker.OverKeys(SignatureType.CertificationPositive, primary,
+            new SubpacketWriter().Created(created).Issuer(primary.Public).Add(27, [FlagCertify]).Add(11, [9, 7]).Add(21, [10, 9, 8]).Add(22, [0]).Add(30, [0x01]).Add(25, [1]),
+            primary.Public.Hashed, HashedUserId(userId));
+        return new(primary, userId, self,
+        [
+            (signing, Bind(primary, signing, FlagSign, created), FlagSign),
+            (encryption, Bind(primary, encryption, FlagEncrypt, created), FlagEncrypt),
+            (spool, Bind(primary, spool, FlagSpool, created), FlagSpool),
+        ]);
+    }
+
+    private static byte[] Bind(SecretKey primary, SecretKey subkey, int flags, DateTimeOffset created)
+    {
+        var subpackets = new SubpacketWriter().Created(created).Issuer(primary.Public).Add(27, [(byte)flags]);
+        if (flags == FlagSign)
+            subpackets.Add(32, SignatureMaker.OverKeys(SignatureType.PrimaryBinding, subkey, new SubpacketWriter().Created(created).Issuer(subkey.Public),
+                primary.Public.Hashed, subkey.Public.Hashed));
+        return SignatureMaker.OverKeys(SignatureType.SubkeyBinding, primary, subpackets, primary.Public.Hashed, subkey.Public.Hashed);
+    }
+
+    private static byte[] HashedUserId(byte[] id) => [0xB4, (byte)(id.Length >> 24), (byte)(id.Length >> 16), (byte)(id.Length >> 8), (byte)id.Length, .. id];
+
+    /// <summary>The certificate to publish, binary, without the spool subkey.</summary>
+    public byte[] ExportCertificate()
+    {
+        var writer = new PacketWriter().Packet(Tag.PublicKey, _primary.Public.Body).Packet(Tag.UserId, _userId).Packet(Tag.Signature, _selfSignature);
+        foreach (var (key, binding, _) in _subkeys.Where(s => s.Flags != FlagSpool))
+            writer.Packet(Tag.PublicSubkey, key.Public.Body).Packet(Tag.Signature, binding);
+        return writer.ToArray();
+    }
+
+    /// <summary>A ready-made revocation (0x20, no reason given), armored, to be kept apart from the key.</summary>
+    public byte[] RevocationCertificate(DateTimeOffset now)
+    {
+        var signature = SignatureMaker.OverKeys(SignatureType.KeyRevocation, _primary,
+            new SubpacketWriter().Created(now).Issuer(_primary.Public).Add(29, [0]), _primary.Public.Hashed);
+        return Armor.Encode(Armor.PublicKeyBlock, new PacketWriter().Packet(Tag.Signature, signature).ToArray());
+    }
+}

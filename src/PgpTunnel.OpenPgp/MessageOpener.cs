@@ -1,0 +1,173 @@
+using System.Security.Cryptography;
+
+namespace PgpTunnel.OpenPgp;
+
+/// <summary>The message is addressed to none of our keys.</summary>
+public sealed class NoKeyException() : Exception("no PKESK is for a key we hold");
+
+/// <summary>
+/// A message that decrypted with its integrity intact. That says nothing about who wrote it: <see cref="UnverifiedBody"/> may be
+/// parsed to learn whose signature to look for, and is released only by <see cref="VerifiedBy"/>.
+/// </summary>
+public sealed class DecryptedMessage
+{
+    private readonly Signature _signature;
+
+    internal DecryptedMessage(ReadOnlyMemory<byte> body, Signature signature, string keyFingerprint) =>
+        (UnverifiedBody, _signature, KeyFingerprint, BodySha256) = (body, signature, keyFingerprint, SHA256.HashData(body.Span));
+
+    public ReadOnlyMemory<byte> UnverifiedBody { get; }
+
+    /// <summary>Primary fingerprint of the gateway key that decrypted it.</summary>
+    public string KeyFingerprint { get; }
+
+    /// <summary>SHA-256 of the literal body, what a replay is recognised by.</summary>
+    public byte[] BodySha256 { get; }
+
+    /// <summary>True when the signature names one of this peer's signing keys, right or wrong.</summary>
+    public bool ClaimsSigner(PeerKey peer) => peer.Signing.Exists(s => Claims(s.Key));
+
+    /// <summary>The body, if <paramref name="peer"/> signed it; else null and the reason, which is for the log only.</summary>
+    public ReadOnlyMemory<byte>? VerifiedBy(PeerKey peer, DateTimeOffset now, out string why)
+    {
+        why = $"no signing key of {peer.Fingerprint} made the signature";
+        if (_signature.Hash is not { } name)
+        {
+            why = $"the signature uses hash {_signature.HashId}";
+            return null;
+        }
+        // An intended recipient, where stated, must be us (RFC 9580 5.2.3.36); GnuPG states none.
+        if (_signature.IntendedRecipients.Count > 0 && !_signature.IntendedRecipients.Exists(f => Convert.ToHexStringLower(f) == KeyFingerprint))
+        {
+            why = "the signature is intended for another recipient";
+            return null;
+        }
+        foreach (var key in peer.Signing.Where(s => Claims(s.Key)))
+        {
+            // Expiry is judged at the time of signing.
+            if (_signature.HasUnknownCritical || _signature.Created is not { } created || created < key.From || created >= key.Until || created > now.AddHours(1))
+            {
+                why = "the signature's time lies outside its key's validity or in the future, or it carries an unknown critical subpacket";
+                continue;
+            }
+            using var hash = IncrementalHash.CreateHash(name);
+            hash.AppendData(UnverifiedBody.Span);
+            if (_signature.Algorithm == key.Key.Algorithm && _signature.Finish(hash, key.Key))
+                return UnverifiedBody;
+            why = $"the signature by {peer.Fingerprint} is wrong";
+        }
+        return null;
+    }
+
+    private bool Claims(PublicKey key) => _signature.IssuerFingerprint is { } fingerprint ? fingerprint.AsSpan().SequenceEqual(key.Fingerprint)
+        : _signature.IssuerKeyId == key.KeyId;
+}
+
+/// <summary>
+/// Opens the one packet shape that <see cref="MessageSealer"/> makes, with the latitude PROTOCOL.md 4 grants. Nothing of a message
+/// leaves before its integrity has been checked whole.
+/// </summary>
+public static class MessageOpener
+{
+    private const int MaxPkesk = 4, Prefix = Cfb.Block + 2, MdcLength = 22;
+
+    /// <summary>Decrypts with whichever of our keys a PKESK names.</summary>
+    /// <exception cref="OpenPgpException">Any failure from the first packet to the signature's form; the message tells which, for the log only.</exception>
+    /// <exception cref="NoKeyException">No PKESK is for a key we hold.</exception>
+    public static DecryptedMessage Decrypt(ReadOnlySpan<byte> octets, IReadOnlyList<GatewayKey> keys)
+    {
+        var (pkesks, encrypted) = ReadShape(octets);
+        foreach (var (start, length) in pkesks)
+            if (FindKey(octets.Slice(start, length), keys) is var (own, secret))
+                return Open(encrypted, SessionKey.Unwrap(octets.Slice(start, length), secret) ?? SessionKey.Random(9), own.Fingerprint);
+        throw new NoKeyException();
+    }
+
+    /// <summary>Opens a message of our own from the spool with the session key kept beside it.</summary>
+    public static DecryptedMessage DecryptSpooled(ReadOnlySpan<byte> octets, ReadOnlySpan<byte> spoolKey, IReadOnlyList<GatewayKey> keys)
+    {
+        var reader = new PacketReader(spoolKey);
+        var pkesk = reader.Packet(out _);
+        var (own, secret) = FindKey(pkesk, keys) ?? throw new NoKeyException();
+        return Open(ReadShape(octets).Encrypted, SessionKey.Unwrap(pkesk, secret) ?? throw new OpenPgpException("the spool key does not open"), own.Fingerprint);
+    }
+
+    private static (List<(int Start, int Length)> Pkesks, byte[] Encrypted) ReadShape(ReadOnlySpan<byte> octets)
+    {
+        var reader = new PacketReader(octets);
+        var pkesks = new List<(int, int)>();
+        while (true)
+        {
+            if (reader.AtEnd)
+                throw new OpenPgpException("there is no encrypted data");
+            var body = reader.Packet(out var tag);
+            if (tag == Tag.Seipd)
+            {
+                if (!reader.AtEnd)
+                    throw new OpenPgpException("something follows the encrypted data");
+                if (body.Length < 1 + Prefix + MdcLength || body[0] != 1)
+                    throw new OpenPgpException("the encrypted data is not SEIPD version 1");
+                return (pkesks, body[1..].ToArray());
+            }
+            if (tag != Tag.Pkesk)
+                throw new OpenPgpException($"a packet of type {tag} stands before the encrypted data");
+            if (pkesks.Count == MaxPkesk)
+                throw new OpenPgpException($"more than {MaxPkesk} PKESK packets");
+            pkesks.Add((octets.Length - reader.Remaining - body.Length, body.Length));
+        }
+    }
+
+    /// <summary>PKESKs of other versions, algorithms and readers, and the anonymous key id 0, are passed over.</summary>
+    private static (GatewayKey Own, SecretKey Secret)? FindKey(ReadOnlySpan<byte> pkesk, IReadOnlyList<GatewayKey> keys)
+    {
+        if (pkesk.Length < 10 || pkesk[0] != 3)
+            return null;
+        var id = System.Buffers.Binary.BinaryPrimitives.ReadUInt64BigEndian(pkesk[1..]);
+        foreach (var key in keys)
+            foreach (var secret in key.Decrypting)
+                if (secret.Public.KeyId == id && secret.Public.Algorithm == pkesk[9])
+                    return (key, secret);
+        return null;
+    }
+
+    private static DecryptedMessage Open(byte[] encrypted, SessionKey session, string keyFingerprint)
+    {
+        var clear = new byte[encrypted.Length];
+        Cfb.Decrypt(session.Key, encrypted, clear);
+        Span<byte> mdc = stackalloc byte[20];
+        SHA1.HashData(clear.AsSpan(0, clear.Length - 20), mdc);
+        // One condition for a wrong key, a flipped octet and a bad prefix alike (RFC 9580 13.4, 13.5).
+        var intact = CryptographicOperations.FixedTimeEquals(mdc, clear.AsSpan(clear.Length - 20))
+            & clear[^22] == 0xD3 & clear[^21] == 0x14
+            & clear[Cfb.Block - 2] == clear[Cfb.Block] & clear[Cfb.Block - 1] == clear[Cfb.Block + 1];
+        if (!intact)
+            throw new OpenPgpException("the session key or the encrypted data is wrong");
+        return ReadSigned(clear.AsMemory(Prefix, clear.Length - Prefix - MdcLength), keyFingerprint);
+    }
+
+    private static DecryptedMessage ReadSigned(ReadOnlyMemory<byte> packets, string keyFingerprint)
+    {
+        var reader = new PacketReader(packets.Span);
+        var onePass = reader.Packet(out var tag);
+        if (tag != Tag.OnePass)
+            throw new OpenPgpException(tag == Tag.Compressed ? "the message is compressed" : $"a packet of type {tag} stands where a one-pass signature belongs");
+        if (onePass.Length != 13 || onePass[0] != 3 || onePass[12] != 1)
+            throw new OpenPgpException("the one-pass signature is not of version 3 or not the last");
+        var literal = reader.Packet(out tag);
+        if (tag != Tag.Literal || literal.Length < 6 || literal.Length < 6 + literal[1])
+            throw new OpenPgpException($"a packet of type {tag} stands where the literal belongs");
+        var skip = 2 + literal[1] + 4;
+        // Where the literal came in one piece its body is a slice of the buffer; in parts it has been put together elsewhere.
+        ReadOnlyMemory<byte> body = packets.Span.Overlaps(literal, out var offset) ? packets.Slice(offset + skip, literal.Length - skip) : literal[skip..].ToArray();
+        var signature = Signature.Read(reader.Packet(out tag) is var octets && tag == Tag.Signature ? octets : throw new OpenPgpException($"a packet of type {tag} stands where the signature belongs"));
+        if (!reader.AtEnd)
+            throw new OpenPgpException("something follows the signature");
+        if (signature.Type != SignatureType.Binary || onePass[1] != SignatureType.Binary || onePass[2] != signature.HashId || onePass[3] != signature.Algorithm)
+            throw new OpenPgpException("the one-pass signature and the signature differ");
+        var keyId = System.Buffers.Binary.BinaryPrimitives.ReadUInt64BigEndian(onePass[4..]);
+        if ((signature.IssuerKeyId is { } issuer && issuer != keyId)
+            || (signature.IssuerFingerprint is { Length: 20 } fpr && System.Buffers.Binary.BinaryPrimitives.ReadUInt64BigEndian(fpr.AsSpan(12)) != keyId))
+            throw new OpenPgpException("the one-pass signature and the signature name different keys");
+        return new DecryptedMessage(body, signature, keyFingerprint);
+    }
+}
