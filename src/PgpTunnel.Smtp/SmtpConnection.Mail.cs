@@ -1,0 +1,154 @@
+using System.Buffers;
+using System.Globalization;
+using System.Text;
+
+namespace PgpTunnel.Smtp;
+
+internal sealed partial class SmtpConnection
+{
+    private bool Offers(string keyword) => _offers.ContainsKey(keyword);
+
+    /// <summary>One transaction: MAIL and RCPTs (pipelined where offered), then the content as BDAT where offered, else DATA.</summary>
+    public async Task<IReadOnlyList<SmtpReply>> TransactAsync(ReversePath from, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> content, CancellationToken cancel)
+    {
+        Uses++;
+        var size = content.Sum(c => (long)c.Length);
+        if (CannotCarry(from, to, content, size) is { } reply)
+            return [.. to.Select(_ => reply)];
+        var commands = new List<string> { MailCommand(from, content, size) };
+        commands.AddRange(to.Select(RecipientCommand));
+        var replies = await ExchangeAsync(commands, cancel);
+        if (!replies[0].IsPositive)
+        {
+            await ResetAsync(cancel);
+            return [.. to.Select(_ => replies[0])];
+        }
+        var results = replies.Skip(1).ToArray();
+        if (!results.Any(r => r.IsPositive))
+        {
+            await ResetAsync(cancel);
+            return results;
+        }
+        var final = Offers("CHUNKING") ? await SendChunkAsync(content, size, cancel) : await SendDataAsync(content, cancel);
+        return [.. results.Select(r => r.IsPositive ? final : r)];
+    }
+
+    /// <summary>What the server lacks that this message needs; nothing is ever converted or left out to fit.</summary>
+    private SmtpReply? CannotCarry(ReversePath from, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> content, long size)
+    {
+        if (from.RequireTls && !(Offers("REQUIRETLS") && _stream is System.Net.Security.SslStream))
+            return new SmtpReply(550, "5.7.30", $"{_target} does not support REQUIRETLS, which the sender asked for"); // RFC 8689 4.2.1
+        if (!Offers("SMTPUTF8") && from.SmtpUtf8 && ((from.Mailbox?.IsInternational ?? false) || to.Any(t => t.Mailbox.IsInternational) || HasEightBitHeader(content)))
+            return new SmtpReply(550, "5.6.7", $"{_target} does not support SMTPUTF8, which this message needs"); // RFC 6531 3.5
+        if (!Offers("8BITMIME") && from.Body == "8BITMIME" && HasEightBit(content))
+            return new SmtpReply(550, "5.6.3", $"{_target} does not support 8BITMIME, which this message needs"); // RFC 6152 3
+        return long.TryParse(_offers.GetValueOrDefault("SIZE"), out var largest) && largest > 0 && size > largest
+            ? new SmtpReply(552, "5.3.4", $"{_target} takes at most {largest} octets") : null;
+    }
+
+    private static bool HasEightBit(IReadOnlyList<ReadOnlyMemory<byte>> content) => content.Any(c => c.Span.ContainsAnyInRange((byte)0x80, (byte)0xFF));
+
+    private static bool HasEightBitHeader(IReadOnlyList<ReadOnlyMemory<byte>> content) => content.Any(c =>
+    {
+        var end = c.Span.IndexOf("\r\n\r\n"u8);
+        return c.Span[..(end < 0 ? c.Length : end)].ContainsAnyInRange((byte)0x80, (byte)0xFF);
+    });
+
+    private string MailCommand(ReversePath from, IReadOnlyList<ReadOnlyMemory<byte>> content, long size)
+    {
+        var command = new StringBuilder($"MAIL FROM:<{from.Mailbox}>");
+        if (Offers("SIZE"))
+            command.Append(CultureInfo.InvariantCulture, $" SIZE={size}");
+        if (Offers("8BITMIME") && (from.Body is not null || HasEightBit(content)))
+            command.Append(HasEightBit(content) ? " BODY=8BITMIME" : $" BODY={from.Body}");
+        if (Offers("SMTPUTF8") && from.SmtpUtf8)
+            command.Append(" SMTPUTF8");
+        if (Offers("DSN") && from.Ret is not null)
+            command.Append($" RET={from.Ret}");
+        if (Offers("DSN") && from.EnvId is not null)
+            command.Append($" ENVID={from.EnvId}");
+        if (from.RequireTls)
+            command.Append(" REQUIRETLS");
+        return command.ToString();
+    }
+
+    private string RecipientCommand(ForwardPath to) => Offers("DSN") ? $"RCPT TO:<{to.Mailbox}>{to.ToString()[$"<{to.Mailbox}>".Length..]}" : $"RCPT TO:<{to.Mailbox}>";
+
+    private async Task<List<SmtpReply>> ExchangeAsync(List<string> commands, CancellationToken cancel)
+    {
+        var replies = new List<SmtpReply>(commands.Count);
+        if (Offers("PIPELINING")) // RFC 2920
+        {
+            await WriteAsync(Encoding.UTF8.GetBytes(string.Concat(commands.Select(c => c + "\r\n"))), cancel);
+            foreach (var _ in commands)
+                replies.Add(await ReadReplyAsync(ReplyWait, cancel));
+            return replies;
+        }
+        foreach (var command in commands)
+        {
+            await SendLineAsync(command, cancel);
+            replies.Add(await ReadReplyAsync(ReplyWait, cancel));
+            if (!replies[0].IsPositive)
+                break;
+        }
+        return replies;
+    }
+
+    /// <summary>RFC 3030: the octets as they are.</summary>
+    private async Task<SmtpReply> SendChunkAsync(IReadOnlyList<ReadOnlyMemory<byte>> content, long size, CancellationToken cancel)
+    {
+        await SendLineAsync($"BDAT {size} LAST", cancel);
+        foreach (var part in content)
+            await WriteAsync(part, cancel);
+        return await ReadReplyAsync(EndWait, cancel);
+    }
+
+    private async Task<SmtpReply> SendDataAsync(IReadOnlyList<ReadOnlyMemory<byte>> content, CancellationToken cancel)
+    {
+        await SendLineAsync("DATA", cancel);
+        var reply = await ReadReplyAsync(ReplyWait, cancel);
+        if (reply.Code != 354)
+        {
+            await ResetAsync(cancel);
+            return reply.IsPositive ? new SmtpReply(451, "4.5.0", $"{_target} answers DATA with {reply}") : reply;
+        }
+        await WriteAsync(Stuff(content), cancel);
+        return await ReadReplyAsync(EndWait, cancel);
+    }
+
+    /// <summary>
+    /// RFC 5321 4.5.2: a dot before each line that begins with one, and the terminator. A message whose last line lacks its CRLF gets
+    /// one here, since DATA cannot say otherwise.
+    /// </summary>
+    internal static ReadOnlyMemory<byte> Stuff(IReadOnlyList<ReadOnlyMemory<byte>> content)
+    {
+        ReadOnlySpan<byte> lineStart = "\r\n."u8;
+        var output = new ArrayBufferWriter<byte>((int)content.Sum(c => (long)c.Length) + 1024);
+        var atStart = true;
+        byte last = 0, beforeLast = 0;
+        foreach (var part in content.Where(p => p.Length > 0))
+        {
+            var rest = part.Span;
+            // The line may begin where one part ends and the next starts.
+            if (rest[0] == '.' && (atStart || (beforeLast == '\r' && last == '\n')))
+                output.Write("."u8);
+            if (rest.Length > 1 && last == '\r' && rest[0] == '\n' && rest[1] == '.')
+            {
+                output.Write("\n."u8);
+                rest = rest[1..];
+            }
+            for (int at; (at = rest.IndexOf(lineStart)) >= 0; rest = rest[(at + 2)..])
+            {
+                output.Write(rest[..(at + 2)]);
+                output.Write("."u8);
+            }
+            output.Write(rest);
+            atStart = false;
+            (beforeLast, last) = part.Length > 1 ? (part.Span[^2], part.Span[^1]) : (last, part.Span[0]);
+        }
+        if (!atStart && !(beforeLast == '\r' && last == '\n'))
+            output.Write("\r\n"u8);
+        output.Write(".\r\n"u8);
+        return output.WrittenMemory;
+    }
+}

@@ -1,0 +1,224 @@
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Text;
+using MailKit.Security;
+
+namespace PgpTunnel.Smtp;
+
+/// <summary>One client connection: opening, STARTTLS, AUTH. The transaction is in <c>SmtpConnection.Mail.cs</c>.</summary>
+internal sealed partial class SmtpConnection : IDisposable
+{
+    // RFC 5321 4.5.3.2
+    private static readonly TimeSpan ConnectWait = TimeSpan.FromSeconds(30), ReplyWait = TimeSpan.FromMinutes(5), BlockWait = TimeSpan.FromMinutes(3), EndWait = TimeSpan.FromMinutes(10);
+    private static readonly string[] Mechanisms = ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "PLAIN", "LOGIN"]; // strong to weak
+    private const int LongestReply = 64 * 1024;
+
+    private readonly SmtpTarget _target;
+    private readonly Socket _socket;
+    private readonly byte[] _buffer = new byte[4096];
+    private Stream _stream;
+    private int _start, _end;
+    private Dictionary<string, string> _offers = new(StringComparer.OrdinalIgnoreCase);
+
+    private SmtpConnection(SmtpTarget target, Socket socket) => (_target, _socket, _stream) = (target, socket, new NetworkStream(socket));
+
+    /// <summary>Messages sent; tells an idle connection from one used since.</summary>
+    public int Uses { get; private set; }
+
+    public static async Task<SmtpConnection> OpenAsync(SmtpTarget target, string hostname, CancellationToken cancel)
+    {
+        var socket = new Socket(target.Address.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        var connection = new SmtpConnection(target, socket);
+        try
+        {
+            await connection.GuardAsync(ConnectWait, async deadline => await socket.ConnectAsync(target.Address, deadline), cancel);
+            await connection.ExpectAsync(await connection.ReadReplyAsync(ReplyWait, cancel));
+            await connection.HelloAsync(hostname, cancel);
+            await connection.StartTlsAsync(hostname, cancel);
+            await connection.LoginAsync(cancel);
+            return connection;
+        }
+        catch
+        {
+            connection.Dispose();
+            throw;
+        }
+    }
+
+    private SmtpUnavailableException Broken(string what, Exception? inner = null) => new(new SmtpReply(451, "4.4.2", $"{_target}: {what}"), inner);
+
+    private Task ExpectAsync(SmtpReply reply) => reply.IsPositive ? Task.CompletedTask
+        // RFC 5321 4.2.1 would let a 5yz greeting end it; another host or another hour may be kinder to the sender.
+        : throw new SmtpUnavailableException(new SmtpReply(451, "4.4.1", $"{_target} says: {reply}"));
+
+    private async Task HelloAsync(string hostname, CancellationToken cancel)
+    {
+        await SendLineAsync($"EHLO {hostname}", cancel);
+        var reply = await ReadReplyAsync(ReplyWait, cancel);
+        _offers = new(StringComparer.OrdinalIgnoreCase);
+        if (reply.IsPermanent)
+        {
+            await SendLineAsync($"HELO {hostname}", cancel); // RFC 5321 3.2
+            await ExpectAsync(await ReadReplyAsync(ReplyWait, cancel));
+            return;
+        }
+        await ExpectAsync(reply);
+        foreach (var line in reply.Text.Split('\n').Skip(1))
+        {
+            var blank = line.IndexOf(' ');
+            _offers[blank < 0 ? line : line[..blank]] = blank < 0 ? "" : line[(blank + 1)..];
+        }
+    }
+
+    private async Task StartTlsAsync(string hostname, CancellationToken cancel)
+    {
+        if (_target.Tls == TlsMode.None)
+            return;
+        if (!_offers.ContainsKey("STARTTLS"))
+        {
+            if (_target.Tls != TlsMode.Opportunistic)
+                throw new SmtpUnavailableException(new SmtpReply(451, "4.7.10", $"{_target} does not offer STARTTLS, which the configuration requires"));
+            return;
+        }
+        await SendLineAsync("STARTTLS", cancel);
+        await ExpectAsync(await ReadReplyAsync(ReplyWait, cancel));
+        if (_start != _end) // an answer smuggled in before TLS would be taken for one given inside it
+            throw Broken("sent more than its answer to STARTTLS");
+        var tls = new SslStream(_stream, false, (_, _, _, errors) => _target.Tls != TlsMode.Verify || errors == SslPolicyErrors.None);
+        _stream = tls;
+        try
+        {
+            await GuardAsync(ReplyWait, async deadline => await tls.AuthenticateAsClientAsync(new SslClientAuthenticationOptions { TargetHost = _target.Host }, deadline), cancel);
+        }
+        catch (System.Security.Authentication.AuthenticationException e)
+        {
+            throw new SmtpUnavailableException(new SmtpReply(451, "4.7.5", $"{_target}: TLS failed: {e.Message}"), e);
+        }
+        await HelloAsync(hostname, cancel);
+    }
+
+    /// <summary>AUTH by MailKit's SASL mechanisms (RFC 4954); passwords that could be read on the way only inside TLS.</summary>
+    private async Task LoginAsync(CancellationToken cancel)
+    {
+        if (_target.Login is not { } login)
+            return;
+        var offered = _offers.GetValueOrDefault("AUTH", "").Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(m => m.ToUpperInvariant()).ToHashSet();
+        var usable = Mechanisms.Where(m => offered.Contains(m) && (_stream is SslStream || m.StartsWith("SCRAM", StringComparison.Ordinal)));
+        var mechanism = usable.Select(m => SaslMechanism.Create(m, login)).OfType<SaslMechanism>().FirstOrDefault()
+            ?? throw new SmtpUnavailableException(new SmtpReply(451, "4.7.0", $"{_target} offers no login that can be used {(_stream is SslStream ? "" : "without TLS ")}(AUTH {string.Join(' ', offered)})"));
+        SmtpReply reply;
+        try
+        {
+            var first = mechanism.SupportsInitialResponse ? mechanism.Challenge(null, cancel) : null;
+            await SendLineAsync($"AUTH {mechanism.MechanismName}{(first is null ? "" : $" {(first.Length == 0 ? "=" : first)}")}", cancel);
+            reply = await ReadReplyAsync(ReplyWait, cancel);
+            while (reply.Code == 334)
+            {
+                await SendLineAsync(mechanism.Challenge(reply.Text, cancel), cancel);
+                reply = await ReadReplyAsync(ReplyWait, cancel);
+            }
+        }
+        catch (SaslException e)
+        {
+            throw Broken($"login failed: {e.Message}", e);
+        }
+        if (!reply.IsPositive)
+            throw new SmtpUnavailableException(new SmtpReply(451, "4.7.8", $"{_target} refuses our login: {reply}"));
+    }
+
+    /// <summary>Ends whatever transaction is open; shows that the connection is alive.</summary>
+    public async Task ResetAsync(CancellationToken cancel)
+    {
+        await SendLineAsync("RSET", cancel);
+        await ExpectAsync(await ReadReplyAsync(ReplyWait, cancel));
+    }
+
+    /// <summary>Says QUIT without waiting long, and closes.</summary>
+    public async Task QuitAsync()
+    {
+        try
+        {
+            using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(2));
+            await SendLineAsync("QUIT", deadline.Token);
+            await ReadReplyAsync(TimeSpan.FromSeconds(2), deadline.Token);
+        }
+        catch (Exception e) when (e is SmtpUnavailableException or OperationCanceledException or ObjectDisposedException)
+        {
+        }
+        Dispose();
+    }
+
+    private async Task SendLineAsync(string line, CancellationToken cancel) => await WriteAsync(Encoding.UTF8.GetBytes(line + "\r\n"), cancel);
+
+    private async Task WriteAsync(ReadOnlyMemory<byte> octets, CancellationToken cancel) =>
+        await GuardAsync(BlockWait, async deadline => await _stream.WriteAsync(octets, deadline), cancel);
+
+    private async Task<SmtpReply> ReadReplyAsync(TimeSpan wait, CancellationToken cancel)
+    {
+        var lines = new List<string>();
+        try
+        {
+            await GuardAsync(wait, async deadline =>
+            {
+                var total = 0;
+                do
+                {
+                    lines.Add(await ReadLineAsync(deadline));
+                    if ((total += lines[^1].Length) > LongestReply)
+                        throw new SmtpProtocolException("a reply without end");
+                }
+                while (lines[^1].Length > 3 && lines[^1][3] == '-');
+            }, cancel);
+            return SmtpReply.Parse(lines);
+        }
+        catch (SmtpProtocolException e)
+        {
+            throw Broken(e.Message, e);
+        }
+    }
+
+    private async Task<string> ReadLineAsync(CancellationToken cancel)
+    {
+        var line = new List<byte>(80);
+        while (true)
+        {
+            if (_start == _end)
+            {
+                (_start, _end) = (0, await _stream.ReadAsync(_buffer, cancel));
+                if (_end == 0)
+                    throw new IOException("the server closed the connection");
+            }
+            var octet = _buffer[_start++];
+            if (octet == '\n')
+                return Encoding.UTF8.GetString([.. line]).TrimEnd('\r');
+            line.Add(octet);
+            if (line.Count > LongestReply)
+                throw new SmtpProtocolException("a reply line without end");
+        }
+    }
+
+    /// <summary>Runs one wait under its deadline; whatever breaks becomes <see cref="SmtpUnavailableException"/>.</summary>
+    private async Task GuardAsync(TimeSpan wait, Func<CancellationToken, Task> work, CancellationToken cancel)
+    {
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        deadline.CancelAfter(wait);
+        try
+        {
+            await work(deadline.Token);
+        }
+        catch (OperationCanceledException e) when (!cancel.IsCancellationRequested)
+        {
+            throw Broken($"no answer within {wait.TotalSeconds:0} s", e);
+        }
+        catch (Exception e) when (e is SocketException or IOException or ObjectDisposedException)
+        {
+            throw new SmtpUnavailableException(new SmtpReply(451, "4.4.1", $"{_target}: {e.Message}"), e);
+        }
+    }
+
+    public void Dispose()
+    {
+        _stream.Dispose();
+        _socket.Dispose();
+    }
+}

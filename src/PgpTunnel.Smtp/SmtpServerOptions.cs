@@ -1,0 +1,62 @@
+using System.Net;
+using System.Security.Cryptography.X509Certificates;
+
+namespace PgpTunnel.Smtp;
+
+/// <summary>What a listener offers and enforces.</summary>
+public sealed record SmtpServerOptions
+{
+    /// <summary>Our name in the greeting.</summary>
+    public required string Hostname { get; init; }
+
+    /// <summary>Largest message in octets, announced as SIZE and enforced while reading.</summary>
+    public required long MessageSize { get; init; }
+
+    /// <summary>Certificate for STARTTLS; null = not offered.</summary>
+    public X509Certificate2? Certificate { get; init; }
+
+    /// <summary>A CR or LF on its own in a message becomes CRLF instead of being refused.</summary>
+    public bool NormaliseNewlines { get; init; }
+
+    /// <summary>Recipients accepted in one transaction (RFC 5321 4.5.3.1.8: at least 100).</summary>
+    public int MaxRecipients { get; init; } = 1000;
+
+    public int MaxConnections { get; init; } = 200;
+
+    public int MaxConnectionsPerAddress { get; init; } = 20;
+
+    /// <summary>Addresses to which the limit per address does not apply.</summary>
+    public Func<IPAddress, bool> Trusted { get; init; } = _ => false;
+
+    /// <summary>RFC 5321 4.5.3.2.7: a server waits at least five minutes for the next command.</summary>
+    public TimeSpan CommandTimeout { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>Wait for the next part of a message.</summary>
+    public TimeSpan DataTimeout { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>Messages in hand share this; null = no limit.</summary>
+    public MemoryBudget? Memory { get; init; }
+
+    /// <summary>Bad commands after which the session ends.</summary>
+    public int MaxErrors { get; init; } = 20;
+
+    /// <summary>Told of every failure that was not the client's; never throws.</summary>
+    public Action<string, Exception?> Log { get; init; } = (_, _) => { };
+}
+
+/// <summary>Octets that messages in hand may take together.</summary>
+public sealed class MemoryBudget(long octets)
+{
+    private long _left = octets;
+
+    /// <summary>Takes a share if there is enough; give it back with <see cref="Return"/>.</summary>
+    public bool TryTake(long octets)
+    {
+        if (Interlocked.Add(ref _left, -octets) >= 0)
+            return true;
+        Interlocked.Add(ref _left, octets);
+        return false;
+    }
+
+    public void Return(long octets) => Interlocked.Add(ref _left, octets);
+}
