@@ -21,13 +21,14 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
     private readonly AnswerCache<Zone> _zones = new(time, CacheEntries);
 
     /// <summary>One validated lookup; every failure is a verdict, not an exception.</summary>
-    public async Task<DnsAnswer> LookupAsync(DomainName name, ushort type, CancellationToken cancel)
+    /// <param name="fresh">Ask the resolvers again for this answer, whatever its TTL.</param>
+    public async Task<DnsAnswer> LookupAsync(DomainName name, ushort type, CancellationToken cancel, bool fresh = false)
     {
         var budget = new WorkBudget();
         var (security, ttl, at) = (DnsSecurity.Secure, LongestTtl, name);
         for (var hop = 0; hop <= MaxAliases; hop++)
         {
-            var (link, left) = await LinkAsync(at, type, budget, cancel);
+            var (link, left) = await LinkAsync(at, type, budget, cancel, fresh);
             security = Weakest(security, link.Security);
             ttl = left < ttl ? left : ttl;
             if (link.Alias is null || security > DnsSecurity.Insecure)
@@ -60,9 +61,9 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
 
     private static Link Failed(DnsSecurity security, string why, int rcode = 2) => new(security, DnsOutcome.Failure, [], null, null, false, FailureTtl, rcode, why);
 
-    private async Task<(Link Link, TimeSpan Left)> LinkAsync(DomainName name, ushort type, WorkBudget budget, CancellationToken cancel)
+    private async Task<(Link Link, TimeSpan Left)> LinkAsync(DomainName name, ushort type, WorkBudget budget, CancellationToken cancel, bool fresh = false)
     {
-        if (_links.Get(name, type) is { } cached)
+        if (!fresh && _links.Get(name, type) is { } cached)
             return cached;
         Link link;
         try

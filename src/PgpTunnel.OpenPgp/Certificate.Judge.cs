@@ -12,6 +12,9 @@ public sealed class PeerKey
     /// <summary>Fingerprint of the primary key, lower-case hex.</summary>
     public string Fingerprint { get; }
 
+    /// <summary>Names exactly what a message was encrypted for: primary and subkey.</summary>
+    public string Id => $"{Fingerprint}/{Encryption.FingerprintHex}";
+
     internal PublicKey Encryption { get; }
     internal bool Aes256 { get; }
     internal List<SigningKey> Signing { get; }

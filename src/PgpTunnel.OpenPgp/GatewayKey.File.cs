@@ -16,9 +16,25 @@ public sealed partial class GatewayKey
         return Armor.Encode(Armor.PrivateKeyBlock, writer.ToArray());
     }
 
+    /// <summary>Reads every armored secret key in a backup. A key made elsewhere has no spool subkey and gets one.</summary>
+    /// <exception cref="OpenPgpException">No key, one that is none of ours, or the passphrase is missing or wrong.</exception>
+    public static IReadOnlyList<GatewayKey> ReadBackup(ReadOnlySpan<byte> armored, string? passphrase, DateTimeOffset now)
+    {
+        var keys = new List<GatewayKey>();
+        var begin = System.Text.Encoding.ASCII.GetBytes($"-----BEGIN {Armor.PrivateKeyBlock}-----");
+        do
+        {
+            keys.Add(ReadSecret(armored, passphrase, now));
+            armored = armored[(armored.IndexOf(begin) + begin.Length)..];
+        }
+        while (armored.IndexOf(begin) >= 0);
+        return keys;
+    }
+
     /// <summary>Reads what <see cref="ExportSecret"/> wrote, armored.</summary>
+    /// <param name="addSpool">When set, the time at which a missing spool subkey is made.</param>
     /// <exception cref="OpenPgpException">Not such a key, or the passphrase is missing or wrong.</exception>
-    public static GatewayKey ReadSecret(ReadOnlySpan<byte> armored, string? passphrase)
+    public static GatewayKey ReadSecret(ReadOnlySpan<byte> armored, string? passphrase, DateTimeOffset? addSpool = null)
     {
         var reader = new PacketReader(Armor.Decode(Armor.PrivateKeyBlock, armored));
         SecretKey? primary = null, current = null;
@@ -43,6 +59,11 @@ public sealed partial class GatewayKey
                     break;
                 default: throw new OpenPgpException($"a packet of type {tag} stands where none belongs");
             }
+        }
+        if (addSpool is { } now && primary is not null && !subkeys.Exists(s => s.Item3 == FlagSpool))
+        {
+            var spool = SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.X25519, DateTimeOffset.FromUnixTimeSeconds(now.ToUnixTimeSeconds()));
+            subkeys.Add((spool, Bind(primary, spool, FlagSpool, spool.Public.Created), FlagSpool));
         }
         return primary is not null && userId is not null && self is not null ? new(primary, userId, self, subkeys)
             : throw new OpenPgpException("the file holds no whole secret key with a self-certified User ID");

@@ -23,8 +23,6 @@ internal sealed class MessageBuffer(long limit, bool normalise, MemoryBudget? me
     /// <summary>Octets held, the leading CRLF not counted.</summary>
     public int Length => Math.Max(0, _length - 2);
 
-    private static readonly SmtpReply BareNewline = new(550, "5.6.11", "the message has a CR or LF on its own; lines must end in CRLF (RFC 5321 2.3.8)");
-
     /// <summary>Takes octets up to and including the terminator, or all of them. Returns how many belong to the message.</summary>
     /// <param name="ended">The terminator has been seen.</param>
     public int AppendData(ReadOnlySpan<byte> octets, out bool ended)
@@ -137,13 +135,7 @@ internal sealed class MessageBuffer(long limit, bool normalise, MemoryBudget? me
         var message = _octets.AsMemory(2, _length - 2);
         if (message.Length > limit)
             return (default, new SmtpReply(552, "5.3.4", $"the message is larger than {limit} octets"));
-        if (HasBareNewline(message.Span))
-            return (default, BareNewline);
-        // RFC 5322 2.1: NUL has no place in a header; what follows the header is left alone.
-        var header = message.Span.IndexOf("\r\n\r\n"u8);
-        return message.Span[..(header < 0 ? message.Length : header)].Contains((byte)0)
-            ? (default, new SmtpReply(554, "5.6.0", "the message header contains a NUL"))
-            : (message, null);
+        return MessageContent.Refusal(message.Span) is { } refusal ? (default, refusal) : (message, null);
     }
 
     /// <summary>True when a line was ended by something else than CRLF and the listener mends that.</summary>
@@ -169,23 +161,10 @@ internal sealed class MessageBuffer(long limit, bool normalise, MemoryBudget? me
         _length = write;
     }
 
-    private static bool HasBareNewline(ReadOnlySpan<byte> octets)
-    {
-        while (true)
-        {
-            var at = octets.IndexOfAny((byte)'\r', (byte)'\n');
-            if (at < 0)
-                return false;
-            if (octets[at] == '\n' || at + 1 >= octets.Length || octets[at + 1] != '\n')
-                return true;
-            octets = octets[(at + 2)..];
-        }
-    }
-
     /// <summary>Makes every CR or LF that stands alone a CRLF.</summary>
     private void Normalise()
     {
-        if (!HasBareNewline(_octets.AsSpan(0, _length)))
+        if (!MessageContent.HasBareNewline(_octets.AsSpan(0, _length)))
             return;
         Normalised = true;
         var source = _octets;

@@ -20,7 +20,7 @@ internal sealed partial class SmtpConnection : IDisposable
     private int _start, _end;
     private Dictionary<string, string> _offers = new(StringComparer.OrdinalIgnoreCase);
 
-    private SmtpConnection(SmtpTarget target, Socket socket) => (_target, _socket, _stream) = (target, socket, new NetworkStream(socket));
+    private SmtpConnection(SmtpTarget target, Socket socket) => (_target, _socket, _stream) = (target, socket, Stream.Null);
 
     /// <summary>Messages sent; tells an idle connection from one used since.</summary>
     public int Uses { get; private set; }
@@ -32,6 +32,7 @@ internal sealed partial class SmtpConnection : IDisposable
         try
         {
             await connection.GuardAsync(ConnectWait, async deadline => await socket.ConnectAsync(target.Address, deadline), cancel);
+            connection._stream = new NetworkStream(socket);
             await connection.ExpectAsync(await connection.ReadReplyAsync(ReplyWait, cancel));
             await connection.HelloAsync(hostname, cancel);
             await connection.StartTlsAsync(hostname, cancel);

@@ -1,0 +1,29 @@
+namespace PgpTunnel.Smtp;
+
+/// <summary>What a message must be like to be carried without anyone reading it differently.</summary>
+public static class MessageContent
+{
+    /// <summary>The reply that refuses these octets as a message, or null.</summary>
+    public static SmtpReply? Refusal(ReadOnlySpan<byte> message)
+    {
+        if (HasBareNewline(message))
+            return new SmtpReply(550, "5.6.11", "the message has a CR or LF on its own; lines must end in CRLF (RFC 5321 2.3.8)");
+        // RFC 5322 2.1: NUL has no place in a header; what follows the header is left alone.
+        var header = message.IndexOf("\r\n\r\n"u8);
+        return message[..(header < 0 ? message.Length : header)].Contains((byte)0) ? new SmtpReply(554, "5.6.0", "the message header contains a NUL") : null;
+    }
+
+    /// <summary>True when a CR or LF stands without the other.</summary>
+    public static bool HasBareNewline(ReadOnlySpan<byte> octets)
+    {
+        while (true)
+        {
+            var at = octets.IndexOfAny((byte)'\r', (byte)'\n');
+            if (at < 0)
+                return false;
+            if (octets[at] == '\n' || at + 1 >= octets.Length || octets[at + 1] != '\n')
+                return true;
+            octets = octets[(at + 2)..];
+        }
+    }
+}

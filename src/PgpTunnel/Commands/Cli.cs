@@ -1,0 +1,70 @@
+using System.CommandLine;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace PgpTunnel.Commands;
+
+/// <summary>Exit codes of sysexits.h.</summary>
+internal static class Exit
+{
+    public const int Ok = 0, Usage = 64, Data = 65, Unavailable = 69, CannotCreate = 73, Temporary = 75, Refused = 77, Configuration = 78;
+}
+
+/// <summary>Ends a command with a message on stderr and an exit code.</summary>
+internal sealed class CommandException(int code, string message) : Exception(message)
+{
+    public int Code => code;
+}
+
+/// <summary>What every command shares: the common options, and one way to report.</summary>
+internal static class Cli
+{
+    public static readonly Option<string?> Config = new("--config") { Description = "Configuration file (default: ./pgptunnel.json, then /etc/pgptunnel/pgptunnel.json).", HelpName = "FILE", Recursive = true };
+    public static readonly Option<bool> Json = new("--json") { Description = "Report as one JSON document on stdout.", Recursive = true };
+
+    private static readonly JsonSerializerOptions Format = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.CamelCase, WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        Converters = { new JsonStringEnumConverter() },
+    };
+
+    public static GatewayConfiguration Configuration(this ParseResult parse) => ConfigurationReader.Read(ConfigurationReader.Find(parse.GetValue(Config)));
+
+    /// <summary>JSON when asked for, else the text.</summary>
+    public static int Report(this ParseResult parse, object json, string text, int code = Exit.Ok)
+    {
+        Console.Out.WriteLine(parse.GetValue(Json) ? JsonSerializer.Serialize(json, Format) : text.TrimEnd('\n'));
+        return code;
+    }
+
+    /// <summary>A command whose help ends with an example.</summary>
+    public static Command Command(string name, string description, string example, Func<ParseResult, CancellationToken, Task<int>> action, params ReadOnlySpan<Symbol> symbols)
+    {
+        var command = new Command(name, $"{description}\n\nExample:\n  {example}");
+        foreach (var symbol in symbols)
+        {
+            if (symbol is Option option)
+                command.Add(option);
+            else if (symbol is Argument argument)
+                command.Add(argument);
+        }
+        command.SetAction(action);
+        return command;
+    }
+
+    public static Command Group(string name, string description, params ReadOnlySpan<Command> commands)
+    {
+        var group = new Command(name, description);
+        foreach (var command in commands)
+            group.Add(command);
+        return group;
+    }
+
+    /// <summary>Columns aligned by blanks, for terminals and pipes alike.</summary>
+    public static string Table(IReadOnlyList<string[]> rows)
+    {
+        var widths = Enumerable.Range(0, rows[0].Length).Select(i => rows.Max(r => r[i].Length)).ToArray();
+        return string.Join('\n', rows.Select(r => string.Join("  ", r.Select((cell, i) => cell.PadRight(widths[i]))).TrimEnd()));
+    }
+}

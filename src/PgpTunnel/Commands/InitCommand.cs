@@ -1,0 +1,82 @@
+using System.CommandLine;
+using System.Text;
+using PgpTunnel.OpenPgp;
+
+namespace PgpTunnel.Commands;
+
+/// <summary><c>init</c>: configuration, key and the records to publish, in one go; never over existing files.</summary>
+internal static class InitCommand
+{
+    private static readonly Option<string[]> DomainOption = new("--domain") { Description = "A domain this gateway serves; may be given more than once.", HelpName = "D", Required = true };
+    private static readonly Option<string?> GatewayOption = new("--gateway") { Description = "The gateway's mailbox (default: pgptunnel@pgptunnel.<first domain>).", HelpName = "MAILBOX" };
+    private static readonly Option<string> DirectoryOption = new("--directory") { Description = "Where to write.", HelpName = "DIR", DefaultValueFactory = _ => "." };
+
+    public static Command Create() => Cli.Command("init", "Writes pgptunnel.json, a gateway key and its revocation certificate, and prints the DNS records to publish.",
+        "pgptunnel init --domain a.example --directory /etc/pgptunnel", (parse, _) => Task.FromResult(Run(parse)), DomainOption, GatewayOption, KeyCommand.AlgorithmOption, DirectoryOption);
+
+    private static int Run(ParseResult parse)
+    {
+        var domains = parse.GetRequiredValue(DomainOption).Select(d => Domains.TryNormalise(d, out var domain) ? domain : throw new CommandException(Exit.Usage, $"--domain: '{d}' is not a domain")).Distinct().ToList();
+        var mailbox = parse.GetValue(GatewayOption) ?? $"{PolicyRecord.DefaultLocalPart}@{PolicyRecord.DefaultLocalPart}.{domains[0]}";
+        if (!Smtp.Mailbox.TryParse(mailbox, false, out var parsed) || !Domains.TryNormalise(parsed.Domain, out var gatewayDomain) || parsed.Local.Length > 31)
+            throw new CommandException(Exit.Usage, $"--gateway: '{mailbox}' is not a mailbox such as pgptunnel@pgptunnel.{domains[0]} (local part at most 31 octets)");
+        mailbox = $"{parsed.Local}@{gatewayDomain}";
+        var directory = Path.GetFullPath(parse.GetValue(DirectoryOption)!);
+        var file = Path.Combine(directory, "pgptunnel.json");
+        var keys = Path.Combine(directory, "keys");
+        if (File.Exists(file) || (Directory.Exists(keys) && Directory.EnumerateFiles(keys, "*.key").Any()))
+            throw new CommandException(Exit.CannotCreate, $"{(File.Exists(file) ? file : keys)} exists already; nothing was written");
+        var now = TimeProvider.System.GetUtcNow();
+        var key = GatewayKey.Generate(parse.GetValue(KeyCommand.AlgorithmOption), mailbox, now);
+        try
+        {
+            Directory.CreateDirectory(directory);
+            KeyRing.Write(keys, key, null, now);
+            File.WriteAllText(file, Template(domains, mailbox));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CommandException(Exit.CannotCreate, $"cannot write to {directory}: {e.Message}");
+        }
+        var configuration = ConfigurationReader.Read(file);
+        var records = PublishedRecords.For(configuration, [key], asTxt: false);
+        return parse.Report(new { config = file, fingerprint = key.Fingerprint, records = records.Select(DnsCommand.AsJson) }, $"""
+            Wrote {file}
+            Wrote {keys}/{key.Fingerprint}.key (the gateway key; back it up) and .revocation (keep it elsewhere)
+
+            1. Publish these records in your DNSSEC-signed zone:
+
+            {PublishedRecords.AsZone(configuration, records, asTxt: false)}
+            2. See that the world finds them:      pgptunnel dns lookup {domains[0]} --config {file}
+            3. Set deliver.local and deliver.relay in the file, then:  pgptunnel config check --config {file}
+            4. Start it:                           pgptunnel run --config {file}
+            5. Let your mail server send partners' mail to listen.outbound (see samples/postfix).
+            """);
+    }
+
+    private static string Template(List<string> domains, string mailbox)
+    {
+        var text = new StringBuilder();
+        text.Append($$"""
+            {
+              "domains": [{{string.Join(", ", domains.Select(d => $"\"{d}\""))}}],          // the domains this gateway serves
+              "gateway": "{{mailbox}}",
+              "hostname": "{{mailbox[(mailbox.LastIndexOf('@') + 1)..]}}",
+              "postmaster": "postmaster@{{domains[0]}}",
+              "listen": {
+                "outbound": { "address": "127.0.0.1:10025",       // from our own mail server
+                              "networks": ["127.0.0.0/8", "::1/128"] },
+                "inbound":  { "address": "0.0.0.0:25" }           // sealed mail from the world
+              },
+              "deliver": {
+                "local": "127.0.0.1:10026",                       // our own mail server takes opened mail here
+                "relay": null                                     // smarthost for outgoing mail; null = MX of the destination
+              },
+              "policy": { "default": "prefer", "partners": {} },  // never | prefer | require | require-verified
+              "spool": "sqlite:spool.db"
+            }
+
+            """);
+        return text.ToString();
+    }
+}

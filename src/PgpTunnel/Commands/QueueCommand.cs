@@ -1,0 +1,99 @@
+using System.CommandLine;
+using PgpTunnel.OpenPgp;
+
+namespace PgpTunnel.Commands;
+
+/// <summary><c>queue</c>: the spool, while the gateway runs or not.</summary>
+internal static class QueueCommand
+{
+    private static readonly Argument<string> IdArgument = new("ID");
+    private static readonly Argument<string?> OptionalIdArgument = new("ID") { DefaultValueFactory = _ => null };
+    private static readonly Option<string?> DomainOption = new("--domain") { Description = "All parcels for this domain.", HelpName = "D" };
+
+    public static Command Create() => Cli.Group("queue", "The spool.",
+        Cli.Command("list", "Lists the parcels that wait.", "pgptunnel queue list", (parse, _) => With(parse, spool => Task.FromResult(List(parse, spool)))),
+        Cli.Command("show", "Shows one parcel: state, attempts, envelope.", "pgptunnel queue show 9f0c…", (parse, _) => With(parse, spool => Task.FromResult(Show(parse, spool))), IdArgument),
+        Cli.Command("retry", "Tries parcels again now: one, a domain's, or all.", "pgptunnel queue retry --domain b.example", (parse, _) => With(parse, spool => RetryAsync(parse, spool)), OptionalIdArgument, DomainOption),
+        Cli.Command("hold", "Keeps a parcel from being sent.", "pgptunnel queue hold 9f0c…", (parse, _) => With(parse, spool => ChangeAsync(parse, spool, ParcelState.Held, "held")), IdArgument),
+        Cli.Command("release", "Lets a held parcel go.", "pgptunnel queue release 9f0c…", (parse, _) => With(parse, spool => ChangeAsync(parse, spool, ParcelState.Queued, "released")), IdArgument),
+        Cli.Command("drop", "Deletes a parcel for good; nobody is told.", "pgptunnel queue drop 9f0c…", (parse, _) => With(parse, spool => DropAsync(parse, spool)), IdArgument));
+
+    private static async Task<int> With(ParseResult parse, Func<Spool, Task<int>> work)
+    {
+        var configuration = parse.Configuration();
+        await using var spool = Session.ExistingSpool(configuration)
+            ?? throw new CommandException(Exit.Unavailable, $"there is no spool {configuration.SpoolFile} yet; the gateway makes it when it first runs");
+        return await work(spool);
+    }
+
+    private static Parcel Find(ParseResult parse, Spool spool)
+    {
+        var id = parse.GetRequiredValue(IdArgument);
+        return spool.Find(id) is { State: not ParcelState.Handed } parcel ? parcel : throw new CommandException(Exit.Data, $"no parcel {id} waits in the spool");
+    }
+
+    private static object AsJson(Parcel p) => new
+    {
+        id = p.Id, route = p.Route.ToString().ToLowerInvariant(), form = p.Form.ToString().ToLowerInvariant(), domain = p.Domain, state = p.State.ToString().ToLowerInvariant(), created = InnerHeader.Time(p.Created),
+        next = InnerHeader.Time(p.Next), attempts = p.Attempts, status = p.Status.Length > 0 ? p.Status : null,
+    };
+
+    private static int List(ParseResult parse, Spool spool)
+    {
+        var waiting = spool.List().Where(p => p.State != ParcelState.Handed).ToList();
+        return parse.Report(new { parcels = waiting.Select(AsJson) }, waiting.Count == 0 ? "the queue is empty" : Cli.Table([["ID", "ROUTE", "DOMAIN", "STATE", "CREATED", "NEXT", "ATTEMPTS", "STATUS"],
+            .. waiting.Select(p => new[] { p.Id, p.Route.ToString().ToLowerInvariant(), p.Domain, p.State.ToString().ToLowerInvariant(), InnerHeader.Time(p.Created), InnerHeader.Time(p.Next), $"{p.Attempts}", p.Status })]));
+    }
+
+    private static int Show(ParseResult parse, Spool spool)
+    {
+        var parcel = Find(parse, spool);
+        var configuration = parse.Configuration();
+        string? from = null, unreadable = null;
+        IReadOnlyList<string> to = [];
+        int? size = null;
+        try
+        {
+            var (header, _) = new Parcels(new Settings(configuration, KeyRing.Load(configuration)), TimeProvider.System).Open(parcel, spool.Load(parcel.Id)!);
+            (from, to, size) = (header.MailFrom.ToString(), [.. header.RcptTo.Select(r => r.ToString())], header.Size);
+        }
+        catch (Exception e) when (e is OpenPgpException or NoKeyException or ConfigurationException)
+        {
+            unreadable = e.Message;
+        }
+        return parse.Report(new { parcel = AsJson(parcel), mailFrom = from, rcptTo = to, size, unreadable }, $"""
+            id        {parcel.Id}
+            route     {parcel.Route.ToString().ToLowerInvariant()} for {parcel.Domain}, {parcel.Form.ToString().ToLowerInvariant()}
+            state     {parcel.State.ToString().ToLowerInvariant()}, {parcel.Attempts} attempts, last status {(parcel.Status.Length > 0 ? parcel.Status : "-")}
+            created   {InnerHeader.Time(parcel.Created)}, next attempt {InnerHeader.Time(parcel.Next)}
+            from      {from ?? $"(not readable: {unreadable})"}
+            to        {string.Join("\n          ", to)}
+            size      {size}
+            """);
+    }
+
+    private static async Task<int> RetryAsync(ParseResult parse, Spool spool)
+    {
+        var (id, domain) = (parse.GetValue(OptionalIdArgument), parse.GetValue(DomainOption));
+        var chosen = spool.List().Where(p => p.State == ParcelState.Queued && (id is null || p.Id == id) && (domain is null || p.Domain == domain)).ToList();
+        if (id is not null && chosen.Count == 0)
+            throw new CommandException(Exit.Data, $"no parcel {id} waits to be tried again");
+        foreach (var parcel in chosen)
+            await spool.RescheduleAsync(parcel.Id, ParcelState.Queued, TimeProvider.System.GetUtcNow());
+        return parse.Report(new { retried = chosen.Select(p => p.Id) }, $"{chosen.Count} parcel(s) will be tried again now");
+    }
+
+    private static async Task<int> ChangeAsync(ParseResult parse, Spool spool, ParcelState state, string done)
+    {
+        var parcel = Find(parse, spool);
+        await spool.RescheduleAsync(parcel.Id, state, TimeProvider.System.GetUtcNow());
+        return parse.Report(new { id = parcel.Id, state = done }, $"{parcel.Id} {done}");
+    }
+
+    private static async Task<int> DropAsync(ParseResult parse, Spool spool)
+    {
+        var parcel = Find(parse, spool);
+        await spool.DeleteAsync(parcel.Id);
+        return parse.Report(new { id = parcel.Id, state = "dropped" }, $"{parcel.Id} dropped");
+    }
+}

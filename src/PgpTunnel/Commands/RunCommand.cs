@@ -1,0 +1,43 @@
+using System.CommandLine;
+using System.Runtime.InteropServices;
+using Microsoft.Extensions.Hosting.Systemd;
+
+namespace PgpTunnel.Commands;
+
+/// <summary><c>run</c>: the gateway, in the foreground, until SIGTERM.</summary>
+internal static class RunCommand
+{
+    public static Command Create()
+    {
+        var format = new Option<string>("--log") { Description = "text (default) or json.", DefaultValueFactory = _ => "text" };
+        format.AcceptOnlyFromAmong("text", "json");
+        return Cli.Command("run", "Runs the gateway in the foreground. SIGTERM finishes what is in hand; SIGHUP re-reads configuration and keys.",
+            "pgptunnel run --config /etc/pgptunnel/pgptunnel.json", (parse, _) => RunAsync(parse.Configuration(), parse.GetValue(format) == "json"), format);
+    }
+
+    private static async Task<int> RunAsync(GatewayConfiguration configuration, bool json)
+    {
+        var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        void Stop(PosixSignalContext signal)
+        {
+            signal.Cancel = true;
+            stopped.TrySetResult();
+        }
+        using var term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+        var log = new EventLog(Console.Error, json, TimeProvider.System);
+        await using var gateway = await Gateway.StartAsync(configuration, log, TimeProvider.System);
+        using var hup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal =>
+        {
+            signal.Cancel = true;
+            _ = Task.Run(gateway.ReloadAsync);
+        });
+        await Console.Error.WriteLineAsync(gateway.ReadyLine);
+        var systemd = new SystemdNotifier();
+        systemd.Notify(ServiceState.Ready);
+        await stopped.Task;
+        systemd.Notify(ServiceState.Stopping);
+        log.Write("stopping");
+        return Exit.Ok;
+    }
+}

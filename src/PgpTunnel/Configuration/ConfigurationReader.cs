@@ -1,0 +1,305 @@
+using System.Collections;
+using System.Net;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using PgpTunnel.OpenPgp;
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel;
+
+/// <summary>Reads <c>pgptunnel.json</c> and the environment over it; every mistake is named, not only the first.</summary>
+internal static class ConfigurationReader
+{
+    private const string Prefix = "PGPTUNNEL__";
+    private static readonly string[] DefaultFiles = ["pgptunnel.json", "/etc/pgptunnel/pgptunnel.json"];
+
+    /// <summary>The file given, or the first default that exists.</summary>
+    /// <exception cref="ConfigurationException">There is none.</exception>
+    public static string Find(string? given) => Path.GetFullPath(given ?? DefaultFiles.FirstOrDefault(File.Exists)
+        ?? throw new ConfigurationException([$"no configuration: neither {string.Join(" nor ", DefaultFiles)} exists; 'pgptunnel init --domain YOUR.DOMAIN' writes one"]));
+
+    /// <exception cref="ConfigurationException">Names every mistake.</exception>
+    public static GatewayConfiguration Read(string file)
+    {
+        JsonObject root;
+        try
+        {
+            root = JsonNode.Parse(File.ReadAllText(file), null, new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true }) as JsonObject
+                ?? throw new ConfigurationException([$"{file}: must be one object {{ … }}"]);
+            _ = root.Count; // finds doubled keys now, not later
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or ArgumentException)
+        {
+            throw new ConfigurationException([$"{file}: {e.Message}"]);
+        }
+        var mistakes = new List<string>();
+        ApplyEnvironment(root);
+        var node = new ConfigurationNode(root, "", mistakes);
+        var configuration = Read(node, file, mistakes);
+        return mistakes.Count == 0 ? configuration : throw new ConfigurationException(mistakes);
+    }
+
+    /// <summary><c>PGPTUNNEL__SECTION__KEY=value</c>: the value is JSON where it parses as such, else a string.</summary>
+    private static void ApplyEnvironment(JsonObject root)
+    {
+        foreach (var (name, value) in Environment.GetEnvironmentVariables().Cast<DictionaryEntry>().Select(e => ((string)e.Key, (string?)e.Value ?? "")))
+        {
+            if (!name.StartsWith(Prefix, StringComparison.OrdinalIgnoreCase))
+                continue;
+            var keys = name[Prefix.Length..].Split("__");
+            var at = root;
+            foreach (var key in keys[..^1])
+            {
+                var found = Existing(at, key);
+                if (at[found] is not JsonObject next)
+                    at[found] = next = [];
+                at = next;
+            }
+            at[Existing(at, keys[^1])] = ParseValue(value);
+        }
+    }
+
+    private static string Existing(JsonObject at, string key) => at.Select(p => p.Key).FirstOrDefault(k => k.Equals(key, StringComparison.OrdinalIgnoreCase)) ?? key;
+
+    private static JsonNode? ParseValue(string value)
+    {
+        try
+        {
+            return JsonNode.Parse(value);
+        }
+        catch (JsonException)
+        {
+            return JsonValue.Create(value);
+        }
+    }
+
+    private static GatewayConfiguration Read(ConfigurationNode root, string file, List<string> mistakes)
+    {
+        var directory = Path.GetDirectoryName(file)!;
+        string? InDirectory(string? path) => path is null ? null : Path.GetFullPath(path, directory);
+        var domains = DomainList(root, "domains") ?? [];
+        if (domains.Count == 0)
+            root.Mistake("domains", "must list at least one domain this gateway serves, such as [\"a.example\"]");
+        var first = domains.FirstOrDefault() ?? "invalid.example";
+        var gateway = Mailbox(root, "gateway", $"{PolicyRecord.DefaultLocalPart}@{PolicyRecord.DefaultLocalPart}.{first}");
+        var (outbound, inbound) = ReadListeners(root, domains, InDirectory);
+        var deliver = root.Section("deliver");
+        var local = ReadEndpoint(deliver, "local", InDirectory) ?? new Endpoint("127.0.0.1", 10026, TlsMode.Opportunistic, null, null, []);
+        var relay = ReadEndpoint(deliver, "relay", InDirectory);
+        deliver.Close();
+        var dns = root.Section("dns");
+        var resolvers = dns.TextList("resolvers")?.Select(r => dns.Address("resolvers", r, 53)).OfType<IPEndPoint>().ToList();
+        if (resolvers is { Count: 0 })
+            dns.Mistake("resolvers", "must list at least one resolver, or be null for the system's");
+        var anchors = InDirectory(dns.Text("trustAnchors", null));
+        dns.Close();
+        var keys = root.Section("keys");
+        var (keysDirectory, passphrase) = (InDirectory(keys.Text("directory", "keys"))!, InDirectory(keys.Text("passphraseFile", null)));
+        keys.Close();
+        var spool = root.Text("spool", "sqlite:spool.db")!;
+        if (!spool.StartsWith("sqlite:", StringComparison.Ordinal) || spool.Length == 7)
+            root.Mistake("spool", "must be sqlite: and a file name");
+        var (defaultPolicy, partners) = ReadPolicy(root, InDirectory);
+        var limits = root.Section("limits");
+        var (size, memory) = (limits.Number("messageSize", 52428800, 65536, 1L << 30), limits.Number("memory", 268435456, 1 << 20, 1L << 40));
+        var (connections, perAddress) = (limits.Number("connections", 200, 1, 100_000), limits.Number("connectionsPerAddress", 20, 1, 100_000));
+        limits.Close();
+        var retry = root.Section("retry");
+        var times = new RetryTimes(retry.Time("first", TimeSpan.FromMinutes(1)), retry.Time("longest", TimeSpan.FromHours(1)), retry.Time("giveUp", TimeSpan.FromDays(5)), retry.Time("delayNotice", TimeSpan.FromHours(4)));
+        retry.Close();
+        var trace = root.Section("trace");
+        var (token, results) = (trace.Text("token", null), trace.Flag("authenticationResults", false));
+        if (token is not null && !(token.Length is > 0 and <= 128 && token.All(c => c is > ' ' and <= '~' and not ';')))
+            trace.Mistake("token", "must be printable ASCII without blanks and semicolons");
+        trace.Close();
+        var configuration = new GatewayConfiguration
+        {
+            File = file, Domains = domains, Gateway = gateway, Hostname = Hostname(root, gateway), Postmaster = Mailbox(root, "postmaster", $"postmaster@{first}"),
+            Outbound = outbound, Inbound = inbound, Local = local, Relay = relay, Resolvers = resolvers, TrustAnchorsFile = anchors,
+            KeysDirectory = keysDirectory, PassphraseFile = passphrase, SpoolFile = spool.Length > 7 ? InDirectory(spool[7..])! : "", DefaultPolicy = defaultPolicy, Partners = partners,
+            MessageSize = size, Memory = memory, Connections = (int)connections, ConnectionsPerAddress = (int)perAddress, Retry = times,
+            TraceToken = token, AuthenticationResults = results,
+        };
+        root.Close();
+        return configuration;
+    }
+
+    private static List<string>? DomainList(ConfigurationNode node, string key)
+    {
+        var list = new List<string>();
+        var given = node.TextList(key);
+        foreach (var text in given ?? [])
+        {
+            if (Domains.TryNormalise(text, out var domain) && !list.Contains(domain))
+                list.Add(domain);
+            else
+                node.Mistake(key, $"'{text}' is not a domain, or stands twice");
+        }
+        return given is null ? null : list;
+    }
+
+    private static string Mailbox(ConfigurationNode node, string key, string fallback)
+    {
+        var text = node.Text(key, fallback)!;
+        if (Smtp.Mailbox.TryParse(text, false, out var mailbox) && Domains.TryNormalise(mailbox.Domain, out var domain) && (key != "gateway" || mailbox.Local.Length <= 31))
+            return $"{mailbox.Local}@{domain}";
+        node.Mistake(key, $"'{text}' is not a mailbox such as {fallback}{(key == "gateway" ? " (local part at most 31 octets)" : "")}");
+        return fallback;
+    }
+
+    private static string Hostname(ConfigurationNode root, string gateway)
+    {
+        var text = root.Text("hostname", gateway[(gateway.LastIndexOf('@') + 1)..])!;
+        if (!Domains.TryNormalise(text, out var name))
+            root.Mistake("hostname", $"'{text}' is not a host name");
+        return name;
+    }
+
+    private static (OutboundListener?, InboundListener?) ReadListeners(ConfigurationNode root, List<string> domains, Func<string?, string?> inDirectory)
+    {
+        var listen = root.Section("listen");
+        OutboundListener? outbound = null;
+        InboundListener? inbound = null;
+        if (!listen.IsNull("outbound"))
+        {
+            var node = listen.Section("outbound");
+            var address = node.Address("address", node.Text("address", "127.0.0.1:10025"));
+            var networks = new List<IPNetwork>();
+            foreach (var text in node.TextList("networks") ?? ["127.0.0.0/8", "::1/128"])
+            {
+                if (IPNetwork.TryParse(text, out var network))
+                    networks.Add(network);
+                else
+                    node.Mistake("networks", $"'{text}' is not a network such as 192.0.2.0/24");
+            }
+            var senders = DomainList(node, "senders");
+            foreach (var other in senders?.Except(domains) ?? [])
+                node.Mistake("senders", $"'{other}' is not one of domains");
+            var normalise = node.Choice("bareNewline", false, ("refuse", false), ("normalise", true));
+            var tls = ReadTls(node, inDirectory);
+            if (tls is { Certificate: null })
+                node.Mistake("tls", "needs certificate and key");
+            node.Close();
+            outbound = address is null ? null : new OutboundListener(address, networks, senders, normalise, tls);
+        }
+        else
+        {
+            listen.OptionalSection("outbound");
+        }
+        if (!listen.IsNull("inbound"))
+        {
+            var node = listen.Section("inbound");
+            var address = node.Address("address", node.Text("address", "0.0.0.0:25"));
+            var tls = node.IsNull("tls") ? null : ReadTls(node, inDirectory) ?? new TlsFiles(null, null);
+            node.OptionalSection("tls");
+            node.Close();
+            inbound = address is null ? null : new InboundListener(address, tls);
+        }
+        else
+        {
+            listen.OptionalSection("inbound");
+        }
+        listen.Close();
+        return (outbound, inbound);
+    }
+
+    private static TlsFiles? ReadTls(ConfigurationNode parent, Func<string?, string?> inDirectory)
+    {
+        if (parent.OptionalSection("tls") is not { } node)
+            return null;
+        var files = new TlsFiles(inDirectory(node.Text("certificate", null)), inDirectory(node.Text("key", null)));
+        if (files.Certificate is null != files.Key is null)
+            node.Mistake("certificate", "certificate and key belong together (both PEM)");
+        foreach (var (key, file) in new[] { ("certificate", files.Certificate), ("key", files.Key) })
+            if (file is not null && !File.Exists(file))
+                node.Mistake(key, $"{file} does not exist");
+        node.Close();
+        return files;
+    }
+
+    private static Endpoint? ReadEndpoint(ConfigurationNode deliver, string key, Func<string?, string?> inDirectory)
+    {
+        var (text, node) = deliver.TextOrSection(key);
+        if (text is null && node is null)
+            return null;
+        text ??= node!.Text("host", "")!;
+        var (host, port) = SplitPort(text);
+        if (host.Length == 0 || port is < 1 or > 65535)
+            deliver.Mistake(key, $"'{text}' is not a host and port such as mail.a.example:25");
+        if (node is null)
+            return new Endpoint(host, port, TlsMode.Opportunistic, null, null, []);
+        var tls = node.Choice("tls", TlsMode.Opportunistic, ("none", TlsMode.None), ("opportunistic", TlsMode.Opportunistic), ("require", TlsMode.Require), ("verify", TlsMode.Verify));
+        string? user = null, passwordFile = null;
+        if (node.OptionalSection("login") is { } login)
+        {
+            (user, passwordFile) = (login.Text("user", null), inDirectory(login.Text("passwordFile", null)));
+            if (user is null || passwordFile is null || !File.Exists(passwordFile))
+                login.Mistake("passwordFile", user is null ? "user and passwordFile are both needed" : $"{passwordFile ?? "(nothing)"} does not exist");
+            login.Close();
+        }
+        var mark = new List<KeyValuePair<string, string>>();
+        if (node.OptionalSection("mark") is { } fields)
+            foreach (var name in fields.OwnKeys().ToList())
+            {
+                var value = fields.Text(name, "")!;
+                if (name.Length > 60 || !name.All(c => c is > ' ' and <= '~' and not ':') || value.Length > 900 || !value.All(c => c is >= ' ' and <= '~'))
+                    fields.Mistake(name, "is not a header field: name and value are printable ASCII");
+                mark.Add(new(name, value));
+            }
+        node.Close();
+        return new Endpoint(host, port, tls, user, passwordFile, mark);
+    }
+
+    private static (string Host, int Port) SplitPort(string text)
+    {
+        var colon = text.LastIndexOf(':');
+        if (text.EndsWith(']') || colon < 0)
+            return (text.Trim('[', ']'), 25);
+        return (text[..colon].Trim('[', ']'), int.TryParse(text.AsSpan(colon + 1), out var port) ? port : -1);
+    }
+
+    private static readonly (string, LocalPolicy)[] Policies =
+        [("never", LocalPolicy.Never), ("prefer", LocalPolicy.Prefer), ("require", LocalPolicy.Require), ("require-verified", LocalPolicy.RequireVerified)];
+
+    private static (LocalPolicy, Dictionary<string, Partner>) ReadPolicy(ConfigurationNode root, Func<string?, string?> inDirectory)
+    {
+        var policy = root.Section("policy");
+        var fallback = policy.Choice("default", LocalPolicy.Prefer, Policies);
+        var partners = new Dictionary<string, Partner>();
+        var section = policy.Section("partners");
+        foreach (var name in section.OwnKeys().ToList())
+        {
+            if (!Domains.TryNormalise(name, out var domain))
+                section.Mistake(name, "is not a domain");
+            if (section.OptionalSection(name) is not { } node)
+                continue;
+            LocalPolicy? own = node.Text("policy", null) is null ? null : node.Choice("policy", LocalPolicy.Prefer, Policies);
+            var (text, _) = node.TextOrSection("fingerprint");
+            var fingerprints = text?.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(f => f.Replace(" ", "").ToLowerInvariant()).ToList() ?? [];
+            foreach (var bad in fingerprints.Where(f => !PolicyRecord.IsFingerprint(f)))
+                node.Mistake("fingerprint", $"'{bad}' is not a fingerprint of 40 or 64 hex digits");
+            var gateway = node.Text("gateway", null) is null ? null : Mailbox(node, "gateway", $"{PolicyRecord.DefaultLocalPart}@{PolicyRecord.DefaultLocalPart}.{name}");
+            partners[domain] = new Partner(own, fingerprints, ReadCertificate(node, inDirectory(node.Text("certificate", null))), gateway);
+            node.Close();
+        }
+        section.Close();
+        policy.Close();
+        return (fallback, partners);
+    }
+
+    private static Certificate? ReadCertificate(ConfigurationNode node, string? file)
+    {
+        if (file is null)
+            return null;
+        try
+        {
+            var octets = File.ReadAllBytes(file);
+            return Certificate.Read(Armor.Count(Armor.PublicKeyBlock, octets) > 0 ? Armor.Decode(Armor.PublicKeyBlock, octets) : octets);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or OpenPgpException)
+        {
+            node.Mistake("certificate", $"{file}: {e.Message}");
+            return null;
+        }
+    }
+}

@@ -1,0 +1,187 @@
+using System.Globalization;
+using System.Text;
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel;
+
+internal sealed partial class Delivery
+{
+    // Sealed, to the gateway of another domain
+
+    private async Task ToGatewayAsync(Parcel parcel, ParcelContent content, CancellationToken cancel)
+    {
+        var peer = await peers.FindAsync(parcel.Domain, fresh: false, cancel);
+        var local = settings.Configuration.PolicyFor(parcel.Domain);
+        // It is sealed already, so being armed is not asked; and "never" is no reason to unseal.
+        var decision = Policy.Decide(local == LocalPolicy.Never ? LocalPolicy.Prefer : local, peer.Facts, null, parcel.Domain);
+        if (decision.Kind != DecisionKind.Seal)
+        {
+            // From sealed there is no way to clear: the peer has become unusable, so the parcel waits for it.
+            await LaterAsync(parcel, new SmtpReply(451, decision.Reply is { IsTemporary: true } r ? r.Status : "4.7.5", $"{decision.Why}: {peer.Why}"), cancel);
+            return;
+        }
+        if (!peer.Keys.Any(k => k.Id == parcel.KeyFingerprint))
+        {
+            await ResealAsync(parcel, content, peer);
+            return;
+        }
+        var gateway = settings.Configuration.Gateway;
+        var outer = OuterMessage.Build(gateway, peer.Gateway, parcel.Token, parcel.Created, content.Body);
+        var to = Mailbox.TryParse(peer.Gateway, false, out var mailbox) ? mailbox : throw new InvalidOperationException("a gateway mailbox was checked");
+        var relay = settings.Configuration.Relay;
+        var reply = (await SendAsync(relay, to.Domain, new ReversePath(GatewayAddress.WithToken(gateway, parcel.Token)), [new ForwardPath(to)], [Mark(relay), outer], cancel))[0];
+        if (reply.IsPositive)
+        {
+            await spool.HandedAsync(parcel.Id, parcel.Expires + TokenLife);
+            log.Write("delivered", ("id", parcel.Id), ("to", parcel.Domain), ("token", parcel.Token), ("reply", reply));
+        }
+        else if (reply.IsPermanent && parcel.MayClear && peer is { Mode: PolicyMode.Testing, Remembered: false } && local == LocalPolicy.Prefer)
+        {
+            await ClearAfterTestAsync(parcel, content, reply);
+        }
+        else
+        {
+            await LaterAsync(parcel, reply, cancel);
+        }
+    }
+
+    /// <summary>The key it was sealed for is gone: sealed anew under a new id for the key that is there now.</summary>
+    private async Task ResealAsync(Parcel parcel, ParcelContent content, PeerState peer)
+    {
+        var (header, message) = parcels.Open(parcel, content);
+        var (anew, sealedAnew) = parcels.Seal(peer, header.Sender.Domain, header.MailFrom, header.RcptTo, [message], parcel.MustSeal, parcel.MayClear);
+        await spool.ReplaceAsync(parcel.Id, [(anew with { Created = parcel.Created, Delayed = parcel.Delayed }, sealedAnew)]);
+        log.Write("resealed", ("id", anew.Id), ("was", parcel.Id), ("to", parcel.Domain), ("key", peer.Preferred.Fingerprint));
+    }
+
+    /// <summary>PROTOCOL.md 6: a domain that only tests, and a policy that only prefers, must not lose mail to the test.</summary>
+    private async Task ClearAfterTestAsync(Parcel parcel, ParcelContent content, SmtpReply reply)
+    {
+        var (header, message) = parcels.Open(parcel, content);
+        var (clear, kept) = parcels.Keep(ParcelRoute.World, parcel.Domain, header.Sender.Domain, header.MailFrom, header.RcptTo, [message], false, true);
+        await spool.ReplaceAsync(parcel.Id, [(clear with { Created = parcel.Created, Delayed = parcel.Delayed }, kept)]);
+        log.Write("clear-after-test", ("id", clear.Id), ("was", parcel.Id), ("to", parcel.Domain), ("reply", reply));
+    }
+
+    // In clear, to the recipients themselves
+
+    private async Task ToWorldAsync(Parcel parcel, ParcelContent content, CancellationToken cancel)
+    {
+        var (header, message) = parcels.Open(parcel, content);
+        if (!parcel.MayClear)
+        {
+            var (decision, peer) = await decisions.DecideAsync(parcel.Domain, header.Sender.Domain, parcel.MustSeal ? LocalPolicy.Require : LocalPolicy.Never, cancel);
+            if (decision.Kind == DecisionKind.Seal)
+            {
+                await ResealAsync(parcel, content, peer!);
+                return;
+            }
+            if (decision.Reply is { } refusal)
+            {
+                await LaterAsync(parcel, refusal, cancel);
+                return;
+            }
+        }
+        var relay = settings.Configuration.Relay;
+        var to = Open(parcel, header).ToList();
+        var replies = await SendAsync(relay, parcel.Domain, header.MailFrom, to, [Mark(relay), message], cancel);
+        var failed = to.Zip(replies).Where(r => r.Second.IsPermanent).Select(r => (r.First, r.Second)).ToList();
+        var settled = Settled(parcel, header, to, replies);
+        var notice = failed.Count == 0 ? null : Notice.Build(settings.Configuration, NoticeAction.Failed, header.MailFrom, failed, [message], parcel.Created, null);
+        await SettleAsync(parcel, header, settled, replies, notice is null ? [] : [KeepNotice(header, notice.Value)], cancel);
+    }
+
+    // Opened, or a notice, to our own mail server
+
+    private async Task ToLocalAsync(Parcel parcel, ParcelContent content, CancellationToken cancel)
+    {
+        var (header, message) = parcels.Open(parcel, content);
+        var local = settings.Configuration.Local;
+        var to = Open(parcel, header).ToList();
+        IReadOnlyList<ReadOnlyMemory<byte>> octets = parcel.Form == ParcelForm.Received ? [Mark(local), Trace(parcel, header, message), .. WithoutForgeries(message)] : [Mark(local), message];
+        var replies = await SendAsync(local, header.Recipient.Domain, header.MailFrom, to, octets, cancel);
+        var settled = Settled(parcel, header, to, replies);
+        var failed = to.Zip(replies).Where(r => r.Second.IsPermanent).Select(r => (r.First, r.Second)).ToList();
+        if (failed.Count > 0)
+            await SettleLocalAsync(parcel, header, message, failed, settled, replies, cancel);
+        else
+            await SettleAsync(parcel, header, settled, replies, [], cancel);
+    }
+
+    /// <summary>What the receiving gateway adds in front (PROTOCOL.md 7).</summary>
+    private ReadOnlyMemory<byte> Trace(Parcel parcel, InnerHeader header, ReadOnlyMemory<byte> message)
+    {
+        var configuration = settings.Configuration;
+        var from = HeaderFields.FromDomain(message.Span) == header.Sender.Domain ? "aligned" : "other";
+        var text = new StringBuilder()
+            .Append(CultureInfo.InvariantCulture, $"Received: from {header.Sender.Domain} by {configuration.Hostname} (PgpTunnel)\r\n\twith ESMTP id {header.Id}; {parcel.Created.UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000\r\n")
+            .Append($"PgpTunnel-Result: pass; d={header.Sender.Domain}; from={from};\r\n\tfpr={header.Sender.Fingerprint}; id={header.Id}");
+        if (configuration.TraceToken is { } token)
+            text.Append($";\r\n\ttoken={token}");
+        text.Append("\r\n");
+        if (configuration.AuthenticationResults)
+            text.Append($"Authentication-Results: {configuration.Hostname};\r\n\tx-pgptunnel=pass header.d={header.Sender.Domain} policy.from={from}\r\n");
+        return Encoding.ASCII.GetBytes(text.ToString());
+    }
+
+    /// <summary>Fields that only this gateway may write are taken out of what others wrote (RFC 8601 5).</summary>
+    private List<ReadOnlyMemory<byte>> WithoutForgeries(ReadOnlyMemory<byte> message) => HeaderFields.Without(message, (name, field) =>
+        name.StartsWith("PgpTunnel-", StringComparison.OrdinalIgnoreCase)
+        || (name.Equals("Authentication-Results", StringComparison.OrdinalIgnoreCase) && AuthServId(field.Span).Equals(settings.Configuration.Hostname, StringComparison.OrdinalIgnoreCase)));
+
+    private static string AuthServId(ReadOnlySpan<byte> field)
+    {
+        var text = Encoding.Latin1.GetString(field);
+        return text[(text.IndexOf(':') + 1)..].Trim().Split([';', ' ', '\t', '\r', '\n'], 2)[0].Trim('"');
+    }
+
+    private async Task SettleLocalAsync(Parcel parcel, InnerHeader header, ReadOnlyMemory<byte> message, List<(ForwardPath To, SmtpReply Reply)> failed, HashSet<int> settled, IReadOnlyList<SmtpReply> replies, CancellationToken cancel)
+    {
+        if (parcel.Form == ParcelForm.Received && header.MailFrom.Mailbox is { } original && Domains.TryNormalise(original.Domain, out var domain) && domain == header.Sender.Domain)
+        {
+            // Back through the tunnel, to the gateway of the sender domain only (PROTOCOL.md 7).
+            var notice = Notice.Build(settings.Configuration, NoticeAction.Failed, header.MailFrom, failed, [message], parcel.Created, null);
+            List<(Parcel, ParcelContent)> items = notice is null ? [] : [parcels.Keep(ParcelRoute.World, domain, header.Recipient.Domain,
+                new ReversePath((Mailbox?)null, SmtpUtf8: header.MailFrom.SmtpUtf8), [new ForwardPath(original, "NEVER")], [notice.Value], true, false)];
+            await SettleAsync(parcel, header, settled, replies, items, cancel);
+            return;
+        }
+        if (parcel.Form == ParcelForm.Received && (header.MailFrom.Mailbox is null || failed.TrueForAll(f => !f.To.NotifiesFailure)))
+        {
+            // RFC 5321 6.1, RFC 3461 4.1: nobody wants to hear of it.
+            await SettleAsync(parcel, header, settled, replies, [], cancel);
+            return;
+        }
+        // A notice or a stranger's mail that our own server refuses: no one can be told without telling a stranger.
+        await spool.UpdateAsync(parcel with { State = ParcelState.Held, Attempts = parcel.Attempts + 1, Status = failed[0].Reply.Status });
+        log.Write("held", ("id", parcel.Id), ("alarm", "true"), ("reply", failed[0].Reply), ("do", $"our own mail server refuses it; 'pgptunnel queue show {parcel.Id}', then retry or drop it"));
+    }
+
+    private static HashSet<int> Settled(Parcel parcel, InnerHeader header, List<ForwardPath> to, IReadOnlyList<SmtpReply> replies)
+    {
+        var settled = new HashSet<int>(parcel.Done);
+        for (var i = 0; i < header.RcptTo.Count; i++)
+        {
+            var at = to.IndexOf(header.RcptTo[i]);
+            if (at >= 0 && !replies[at].IsTemporary)
+                settled.Add(i);
+        }
+        return settled;
+    }
+
+    /// <summary>Writes down who has it, with the notices for those who never will, in one step.</summary>
+    private async Task SettleAsync(Parcel parcel, InnerHeader header, HashSet<int> settled, IReadOnlyList<SmtpReply> replies, List<(Parcel, ParcelContent)> notices, CancellationToken cancel)
+    {
+        var rest = parcel with { Done = settled };
+        foreach (var reply in replies.Distinct())
+            if (!reply.IsTemporary)
+                log.Write(reply.IsPositive ? "delivered" : "failed", ("id", parcel.Id), ("to", parcel.Route == ParcelRoute.Local ? "local" : parcel.Domain), ("notice", reply.IsPositive ? null : notices.Count > 0), ("reply", reply));
+        if (settled.Count == header.RcptTo.Count)
+        {
+            await spool.ReplaceAsync(parcel.Id, notices);
+            return;
+        }
+        await spool.UpdateWithAsync(rest, notices);
+        await LaterAsync(rest, replies.First(r => r.IsTemporary), cancel);
+    }
+}

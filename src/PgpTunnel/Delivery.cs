@@ -1,0 +1,192 @@
+using System.Collections.Concurrent;
+using System.Text;
+using PgpTunnel.OpenPgp;
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel;
+
+/// <summary>
+/// Takes parcels from the spool when their time has come: decides again, sends, and acts on the reply: done, later, or a notice. The
+/// three routes are in <c>Delivery.Routes.cs</c>. What a crash interrupts is tried again after restart.
+/// </summary>
+internal sealed partial class Delivery(Settings settings, Decisions decisions, Peers peers, Routes routes, SmtpSender sender, Parcels parcels, Spool spool, EventLog log, TimeProvider time)
+{
+    private const int AtOnce = 20, AtOncePerDestination = 5;
+    private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1), PurgeEvery = TimeSpan.FromHours(1), TokenLife = TimeSpan.FromDays(14);
+
+    private readonly ConcurrentDictionary<string, Task> _inFlight = new();
+
+    /// <summary>Runs until cancelled; attempts in hand then go on until <paramref name="abort"/>.</summary>
+    public async Task RunAsync(CancellationToken stop, CancellationToken abort)
+    {
+        var lastPurge = DateTimeOffset.MinValue;
+        while (!stop.IsCancellationRequested)
+        {
+            try
+            {
+                if (time.GetUtcNow() - lastPurge >= PurgeEvery)
+                {
+                    lastPurge = time.GetUtcNow();
+                    await spool.PurgeAsync(lastPurge);
+                }
+                foreach (var parcel in Next())
+                    Start(parcel, abort);
+            }
+            catch (Exception e) when (e is SpoolException or Microsoft.Data.Sqlite.SqliteException)
+            {
+                log.Write("spool-error", ("why", e.Message), ("do", "see that the spool's disk has room and is healthy; mail waits"));
+            }
+            try
+            {
+                await spool.WaitAsync(Poll, stop);
+            }
+            catch (OperationCanceledException)
+            {
+                break;
+            }
+        }
+        await Task.WhenAll(_inFlight.Values);
+    }
+
+    /// <summary>Due parcels that are not in flight, within the limits in all and per destination.</summary>
+    private List<Parcel> Next()
+    {
+        var room = AtOnce - _inFlight.Count;
+        return room <= 0 ? [] : [.. spool.Due(time.GetUtcNow(), 2 * AtOncePerDestination, 4 * AtOnce).Where(p => !_inFlight.ContainsKey(p.Id))
+            .GroupBy(p => (p.Route, p.Domain)).SelectMany(g => g.Take(AtOncePerDestination)).OrderBy(p => p.Next).Take(room)];
+    }
+
+    private void Start(Parcel parcel, CancellationToken abort)
+    {
+        var ready = new TaskCompletionSource();
+        _inFlight[parcel.Id] = Run();
+        ready.SetResult();
+
+        async Task Run()
+        {
+            await ready.Task;
+            await Task.Yield();
+            try
+            {
+                await AttemptAsync(parcel, abort);
+            }
+            finally
+            {
+                _inFlight.TryRemove(parcel.Id, out _);
+            }
+        }
+    }
+
+    /// <summary>One attempt; whatever happens, the parcel is settled or tried again.</summary>
+    public async Task AttemptAsync(Parcel parcel, CancellationToken cancel)
+    {
+        try
+        {
+            if (spool.Load(parcel.Id) is not { } content)
+                return; // dropped by an administrator in between
+            await (parcel.Route switch
+            {
+                ParcelRoute.Gateway => ToGatewayAsync(parcel, content, cancel),
+                ParcelRoute.World => ToWorldAsync(parcel, content, cancel),
+                _ => ToLocalAsync(parcel, content, cancel),
+            });
+        }
+        catch (OperationCanceledException)
+        {
+            // Going down: the parcel stays as it is in the spool.
+        }
+        catch (SmtpUnavailableException e)
+        {
+            await LaterAsync(parcel, e.Reply, cancel);
+        }
+        catch (Exception e) when (e is OpenPgpException or NoKeyException)
+        {
+            await LaterAsync(parcel, new SmtpReply(451, "4.3.5", $"the parcel does not open: {e.Message}; is a key missing from keys.directory?"), cancel);
+        }
+        catch (Exception e)
+        {
+            await LaterAsync(parcel, new SmtpReply(451, "4.3.0", $"internal error: {e.Message}"), cancel);
+        }
+    }
+
+    /// <summary>Tries again with growing pauses, tells of a long delay once, gives up when the time is over.</summary>
+    private async Task LaterAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
+    {
+        try
+        {
+            var retry = settings.Configuration.Retry;
+            var age = time.GetUtcNow() - parcel.Created;
+            if (reply.IsPermanent || age >= retry.GiveUp)
+            {
+                await FailAsync(parcel, reply.IsPermanent ? reply : new SmtpReply(550, "5.4.7", $"given up after {retry.GiveUp:c}; last: {reply}"), cancel);
+                return;
+            }
+            var pause = TimeSpan.FromTicks(Math.Min(retry.Longest.Ticks, retry.First.Ticks << Math.Min(parcel.Attempts, 20)));
+            var delayed = parcel.Delayed || age >= retry.DelayNotice;
+            var next = parcel with { Attempts = parcel.Attempts + 1, Next = time.GetUtcNow() + pause, Status = reply.Status, Delayed = delayed };
+            if (delayed && !parcel.Delayed)
+                await TellDelayAsync(parcel, reply);
+            await spool.UpdateAsync(next);
+            log.Write("delivery-deferred", ("id", parcel.Id), ("to", parcel.Domain), ("attempts", next.Attempts), ("next", InnerHeader.Time(next.Next)), ("reply", reply));
+        }
+        catch (Exception e) when (e is SpoolException or OpenPgpException or NoKeyException)
+        {
+            log.Write("spool-error", ("id", parcel.Id), ("why", e.Message), ("do", "the parcel stays in the spool and is tried again"));
+            await Task.Delay(Poll, cancel).ContinueWith(_ => { }, TaskScheduler.Default);
+        }
+    }
+
+    private async Task TellDelayAsync(Parcel parcel, SmtpReply reply)
+    {
+        if (parcel.Form == ParcelForm.Received || spool.Load(parcel.Id) is not { } content)
+            return;
+        var (header, message) = parcels.Open(parcel, content);
+        if (Notice.Build(settings.Configuration, NoticeAction.Delayed, header.MailFrom, [.. Open(parcel, header).Select(r => (r, reply))], [message], parcel.Created, null) is { } notice)
+            await spool.AddAsync([KeepNotice(header, notice)], null);
+    }
+
+    private static IEnumerable<ForwardPath> Open(Parcel parcel, InnerHeader header) => header.RcptTo.Where((_, i) => !parcel.Done.Contains(i));
+
+    /// <summary>The whole parcel has failed: a notice to its sender takes its place, or, where none may be sent, a person must look.</summary>
+    private async Task FailAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
+    {
+        var content = spool.Load(parcel.Id);
+        if (content is null)
+            return;
+        var (header, message) = parcels.Open(parcel, content);
+        var failed = Open(parcel, header).Select(r => (r, reply)).ToList();
+        if (parcel.Route == ParcelRoute.Local)
+        {
+            await SettleLocalAsync(parcel, header, message, failed, new HashSet<int>(Enumerable.Range(0, header.RcptTo.Count)), [reply], cancel);
+            return;
+        }
+        var notice = Notice.Build(settings.Configuration, NoticeAction.Failed, header.MailFrom, failed, [message], parcel.Created, null);
+        await spool.ReplaceAsync(parcel.Id, notice is null ? [] : [KeepNotice(header, notice.Value)]);
+        log.Write("failed", ("id", parcel.Id), ("to", parcel.Domain), ("notice", notice is not null), ("reply", reply));
+    }
+
+    /// <summary>A notice to one of our own users, by way of our mail server.</summary>
+    private (Parcel, ParcelContent) KeepNotice(InnerHeader about, ReadOnlyMemory<byte> notice) => parcels.Keep(ParcelRoute.Local, about.Sender.Domain, about.Sender.Domain,
+        new ReversePath((Mailbox?)null, SmtpUtf8: about.MailFrom.SmtpUtf8), [new ForwardPath(about.MailFrom.Mailbox!, "NEVER")], [notice], false, false);
+
+    private static ReadOnlyMemory<byte> Mark(Endpoint? endpoint) =>
+        Encoding.ASCII.GetBytes(string.Concat(endpoint?.Mark.Select(m => $"{m.Key}: {m.Value}\r\n") ?? []));
+
+    /// <summary>Tries the servers in order until one gives a verdict.</summary>
+    private async Task<IReadOnlyList<SmtpReply>> SendAsync(Endpoint? endpoint, string domain, ReversePath from, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> message, CancellationToken cancel)
+    {
+        SmtpUnavailableException? last = null;
+        foreach (var target in await routes.FindAsync(endpoint, domain, cancel))
+        {
+            try
+            {
+                return await sender.SendAsync(target, from, to, message, cancel);
+            }
+            catch (SmtpUnavailableException e)
+            {
+                last = e;
+            }
+        }
+        throw last!;
+    }
+}

@@ -1,0 +1,173 @@
+using System.Globalization;
+using System.Net;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using PgpTunnel.Dns;
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel;
+
+/// <summary>One running gateway: everything wired once, in the order in which mail meets it.</summary>
+internal sealed class Gateway : IAsyncDisposable
+{
+    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(25), LastGrace = TimeSpan.FromSeconds(3);
+
+    private readonly Settings _settings;
+    private readonly Spool _spool;
+    private readonly Peers _peers;
+    private readonly SmtpSender _sender;
+    private readonly EventLog _log;
+    private readonly CancellationTokenSource _stop = new(), _abort = new();
+    private readonly List<X509Certificate2> _certificates = [];
+    private Task _delivering = Task.CompletedTask, _arming = Task.CompletedTask;
+
+    private Gateway(Settings settings, Spool spool, EventLog log, TimeProvider time)
+    {
+        var configuration = settings.Configuration;
+        (_settings, _spool, _log) = (settings, spool, log);
+        _peers = new Peers(Trust.Validator(configuration, time), new PeerMemory(spool, time), domain => settings.Configuration.Partners.GetValueOrDefault(domain), time);
+        Arming = new Arming(settings, _peers, log);
+        _sender = new SmtpSender(() => settings.Configuration.Hostname);
+        var parcels = new Parcels(settings, time);
+        var decisions = new Decisions(settings, _peers, Arming);
+        OutboundFlow = new Outbound(settings, decisions, _peers, Arming, parcels, spool, log, time);
+        InboundFlow = new Inbound(settings, new Opening(settings, _peers, time), parcels, spool, log, time);
+        Delivery = new Delivery(settings, decisions, _peers, new Routes(settings, new MailExchangers(Trust.Resolvers(configuration))), _sender, parcels, spool, log, time);
+    }
+
+    public Arming Arming { get; }
+    public Outbound OutboundFlow { get; }
+    public Inbound InboundFlow { get; }
+    public Delivery Delivery { get; }
+    public SmtpServer? OutboundServer { get; private set; }
+    public SmtpServer? InboundServer { get; private set; }
+
+    /// <summary>The line that says where it listens.</summary>
+    public string ReadyLine => $"ready outbound={OutboundServer?.EndPoint.ToString() ?? "none"} inbound={InboundServer?.EndPoint.ToString() ?? "none"} armed={(Arming.Armed ? "true" : "false")}";
+
+    /// <summary>Opens the spool, checks our own records once, listens, and delivers until disposed.</summary>
+    /// <exception cref="ConfigurationException">Keys, certificates or anchors cannot be used.</exception>
+    /// <exception cref="SpoolException">The spool cannot be opened.</exception>
+    /// <exception cref="IOException">An address cannot be listened on.</exception>
+    public static async Task<Gateway> StartAsync(GatewayConfiguration configuration, EventLog log, TimeProvider time)
+    {
+        var settings = new Settings(configuration, KeyRing.Load(configuration));
+        var gateway = new Gateway(settings, Spool.Open(configuration.SpoolFile, running: true), log, time);
+        try
+        {
+            await gateway.ListenAsync();
+            // Servers answer from now on; until this look-up is done they say 451 to what must be sealed.
+            await gateway.Arming.CheckAsync(gateway._stop.Token);
+            gateway._delivering = gateway.Delivery.RunAsync(gateway._stop.Token, gateway._abort.Token);
+            gateway._arming = gateway.ArmAsync(time);
+            await gateway.NoteAsync(time);
+            return gateway;
+        }
+        catch
+        {
+            await gateway.DisposeAsync();
+            throw;
+        }
+    }
+
+    private async Task ListenAsync()
+    {
+        var configuration = _settings.Configuration;
+        var memory = new MemoryBudget(configuration.Memory);
+        SmtpServerOptions Options(long size, X509Certificate2? certificate) => new()
+        {
+            Hostname = configuration.Hostname, MessageSize = size, Certificate = certificate, Memory = memory, MaxConnections = configuration.Connections,
+            MaxConnectionsPerAddress = configuration.ConnectionsPerAddress, Log = (what, e) => _log.Write(e is null ? "note" : "error", ("what", what), ("why", e?.ToString())),
+        };
+        if (configuration.Outbound is { } outbound)
+            OutboundServer = await SmtpServer.ListenAsync(outbound.Address, Options(configuration.MessageSize, outbound.Tls is { } tls ? Certificate(tls) : null) with
+            {
+                NormaliseNewlines = outbound.Normalise, Trusted = address => outbound.Networks.Any(n => n.Contains(address)),
+            }, OutboundFlow);
+        if (configuration.Inbound is { } inbound)
+            InboundServer = await SmtpServer.ListenAsync(inbound.Address, Options(configuration.OuterSize, inbound.Tls is { } tls ? Certificate(tls) : null), InboundFlow);
+    }
+
+    /// <summary>From PEM files, or made now and signed by itself: STARTTLS here is opportunistic, what crosses is sealed anyway.</summary>
+    private X509Certificate2 Certificate(TlsFiles files)
+    {
+        try
+        {
+            if (files.Certificate is not null)
+            {
+                _certificates.Add(X509Certificate2.CreateFromPemFile(files.Certificate, files.Key));
+                return _certificates[^1];
+            }
+            using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+            var request = new CertificateRequest($"CN={_settings.Configuration.Hostname}", key, HashAlgorithmName.SHA256);
+            var names = new SubjectAlternativeNameBuilder();
+            names.AddDnsName(_settings.Configuration.Hostname);
+            request.CertificateExtensions.Add(names.Build());
+            _certificates.Add(request.CreateSelfSigned(TimeProvider.System.GetUtcNow().AddDays(-1), TimeProvider.System.GetUtcNow().AddYears(10)));
+            return _certificates[^1];
+        }
+        catch (CryptographicException e)
+        {
+            throw new ConfigurationException([$"listen tls: {files.Certificate}: {e.Message}"]);
+        }
+    }
+
+    private async Task ArmAsync(TimeProvider time)
+    {
+        try
+        {
+            await Arming.RunAsync(time, _stop.Token);
+        }
+        catch (OperationCanceledException)
+        {
+        }
+    }
+
+    /// <summary>What <c>status</c> shows of a running gateway.</summary>
+    private Task NoteAsync(TimeProvider time) => _spool.SetAsync(new Dictionary<string, string>
+    {
+        ["pid"] = Environment.ProcessId.ToString(CultureInfo.InvariantCulture), ["started"] = InnerHeader.Time(time.GetUtcNow()),
+        ["outbound"] = OutboundServer?.EndPoint.ToString() ?? "none", ["inbound"] = InboundServer?.EndPoint.ToString() ?? "none", ["key"] = _settings.Keys.Active.Fingerprint,
+    });
+
+    /// <summary>Takes over a changed configuration and keys; what is bound to a socket or file needs a restart and is said so.</summary>
+    public async Task ReloadAsync()
+    {
+        try
+        {
+            var (old, configuration) = (_settings.Configuration, ConfigurationReader.Read(_settings.Configuration.File));
+            foreach (var (key, changed) in new[] { ("listen", configuration.Outbound?.Address != old.Outbound?.Address && configuration.Outbound?.Address.Equals(old.Outbound?.Address) != true
+                || configuration.Inbound?.Address.Equals(old.Inbound?.Address) == false), ("spool", configuration.SpoolFile != old.SpoolFile),
+                ("dns", !(configuration.Resolvers ?? []).SequenceEqual(old.Resolvers ?? []) || configuration.TrustAnchorsFile != old.TrustAnchorsFile) })
+                if (changed)
+                    _log.Write("restart-needed", ("key", key), ("why", $"{key} has changed; everything else is taken over now"));
+            _settings.Replace(configuration, KeyRing.Load(configuration));
+            _peers.Clear();
+            await Arming.CheckAsync(_stop.Token);
+            _log.Write("reloaded", ("key", _settings.Keys.Active.Fingerprint));
+        }
+        catch (ConfigurationException e)
+        {
+            foreach (var mistake in e.Mistakes)
+                _log.Write("reload-refused", ("why", mistake), ("do", "the former configuration stays in force; mend it and send SIGHUP again"));
+        }
+    }
+
+    /// <summary>Takes no more mail, finishes what is in hand within 30 s, and closes; what is left stays in the spool.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await Task.WhenAll(new[] { OutboundServer, InboundServer }.OfType<SmtpServer>().Select(s => s.StopAsync(Grace)));
+        await _stop.CancelAsync();
+        await Task.WhenAny(_delivering, Task.Delay(LastGrace));
+        await _abort.CancelAsync();
+        await Task.WhenAll(_delivering, _arming);
+        foreach (var server in new[] { OutboundServer, InboundServer }.OfType<SmtpServer>())
+            await server.DisposeAsync();
+        await _sender.DisposeAsync();
+        await _spool.DisposeAsync();
+        foreach (var certificate in _certificates)
+            certificate.Dispose();
+        _stop.Dispose();
+        _abort.Dispose();
+    }
+}

@@ -1,0 +1,176 @@
+using System.Security.Cryptography;
+using MimeKit;
+using PgpTunnel.OpenPgp;
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel;
+
+/// <summary>
+/// Mail from the world to our gateway mailbox, top to bottom: 1 recognise, 2 open and check before the answer to the message, 3 commit,
+/// then 250. Nothing of a parcel goes on before its integrity, signature and envelope have all passed. Mirrors <see cref="Outbound"/>.
+/// </summary>
+internal sealed class Inbound(Settings settings, Opening opening, Parcels parcels, Spool spool, EventLog log, TimeProvider time) : IMailFlow
+{
+    private readonly Settings _settings = settings;
+    private readonly Opening _opening = opening;
+    private readonly Parcels _parcels = parcels;
+    private readonly Spool _spool = spool;
+    private readonly EventLog _log = log;
+    private readonly TimeProvider _time = time;
+
+    private const int MaxReceived = 100;
+
+    public Task<(SmtpReply, IMailTransaction?)> BeginAsync(SmtpClientInfo client, ReversePath from, CancellationToken cancel) =>
+        Task.FromResult<(SmtpReply, IMailTransaction?)>((new SmtpReply(250, "2.1.0", "sender OK"), new Transaction(this, client, from)));
+
+    /// <summary>What kind of recipient was named.</summary>
+    private enum Addressee
+    {
+        Gateway,
+        Token,
+        Postmaster,
+    }
+
+    private sealed class Transaction(Inbound inbound, SmtpClientInfo client, ReversePath from) : IMailTransaction
+    {
+        private readonly List<(Addressee Kind, string Token)> _addressees = [];
+
+        public Task<SmtpReply> AddAsync(ForwardPath recipient, CancellationToken cancel)
+        {
+            var configuration = inbound._settings.Configuration;
+            var mailbox = recipient.Mailbox;
+            if (GatewayAddress.Matches(configuration.Gateway, mailbox, out var token))
+            {
+                if (token.Length > 0 && inbound.TokenRefusal(from, token) is { } refusal)
+                    return Task.FromResult(refusal);
+                _addressees.Add((token.Length > 0 ? Addressee.Token : Addressee.Gateway, token));
+                return Task.FromResult(new SmtpReply(250, "2.1.5", "OK"));
+            }
+            // RFC 5321 4.5.1: postmaster is there for whoever runs a server that takes mail.
+            if (mailbox.Local.Equals("postmaster", StringComparison.OrdinalIgnoreCase) && (mailbox.Domain.Length == 0 || mailbox.Domain.Equals(configuration.GatewayDomain, StringComparison.OrdinalIgnoreCase)))
+            {
+                _addressees.Add((Addressee.Postmaster, ""));
+                return Task.FromResult(new SmtpReply(250, "2.1.5", "OK"));
+            }
+            return Task.FromResult(new SmtpReply(550, "5.7.1", $"this gateway takes sealed mail for {configuration.Gateway} only"));
+        }
+
+        public async Task<SmtpReply> CommitAsync(ReadOnlyMemory<byte> message, CancellationToken cancel)
+        {
+            if (HeaderFields.Values(message.Span, "Received").Count >= MaxReceived)
+                return new SmtpReply(554, "5.4.6", $"{MaxReceived} Received fields: a mail loop");
+            try
+            {
+                // 1 recognise
+                var outer = OuterMessage.Parse(message);
+                if (_addressees.Find(a => a.Kind == Addressee.Token) is (Addressee.Token, { } token))
+                    return await inbound.TakeReportAsync(outer, token);
+                var armored = outer is not null && _addressees.Exists(a => a.Kind == Addressee.Gateway) ? OuterMessage.FindParcel(outer) : null;
+                return armored is not null ? await inbound.TakeParcelAsync(armored, outer!.Date, client, cancel) : await inbound.TakePlainAsync(message, outer, from, client);
+            }
+            catch (SpoolException e)
+            {
+                inbound._log.Write("not-taken", ("client", client.Address), ("why", e.Message), ("do", e.Full ? "make room on the spool's disk" : "see that the spool can be written"));
+                return new SmtpReply(e.Full ? 452 : 451, e.Full ? "4.3.1" : "4.3.0", e.Message);
+            }
+        }
+    }
+
+    // 2 open and check
+
+    private SmtpReply Refuse(SmtpReply reply, SmtpClientInfo client, string detail, InnerHeader? header = null, bool alarm = false)
+    {
+        _log.Write(reply.IsTemporary ? "inbound-deferred" : "inbound-refused", ("id", header?.Id), ("from", header?.Sender.Domain), ("client", client.Address), ("alarm", alarm ? "true" : null), ("why", detail), ("reply", reply));
+        return reply;
+    }
+
+    private async Task<SmtpReply> TakeParcelAsync(byte[] armored, DateTimeOffset outerDate, SmtpClientInfo client, CancellationToken cancel)
+    {
+        var opened = await _opening.OpenAsync(armored, outerDate, cancel);
+        if (opened.Refusal is { } refusal)
+            return Refuse(refusal, client, opened.Why, opened.Header, opened.Alarm);
+        var (header, decrypted) = (opened.Header!, opened.Decrypted!);
+        if (Replayed(header, decrypted, client) is { } answer)
+            return answer;
+        if (_opening.CheckFreshness(header) is var (stale, why))
+            return Refuse(stale, client, why, header);
+        return await CommitAsync(opened.Octets, decrypted, header, client);
+    }
+
+    /// <summary>The same parcel again is an honest retransmission; another under the same id is not.</summary>
+    private SmtpReply? Replayed(InnerHeader header, DecryptedMessage decrypted, SmtpClientInfo client)
+    {
+        if (_spool.FindReplay(header.Sender.Fingerprint, header.Id) is not { } known)
+            return null;
+        if (!CryptographicOperations.FixedTimeEquals(known.BodySha256, decrypted.BodySha256))
+            return Refuse(new SmtpReply(550, "5.7.1", "another parcel had this id"), client, "two parcels with one id", header, alarm: true);
+        var reply = new SmtpReply(250, "2.0.0", $"{header.Id} was taken before");
+        _log.Write("duplicate", ("id", header.Id), ("from", header.Sender.Domain), ("client", client.Address), ("reply", reply));
+        return reply;
+    }
+
+    // 3 commit, then 250
+
+    private async Task<SmtpReply> CommitAsync(byte[] octets, DecryptedMessage decrypted, InnerHeader header, SmtpClientInfo client)
+    {
+        var now = _time.GetUtcNow();
+        var parcel = new Parcel($"{header.Id}-{header.Sender.Fingerprint[..8]}", ParcelRoute.Local, ParcelForm.Received, header.Sender.Domain, "", ParcelState.Queued, now, header.Expires, now, 0,
+            new HashSet<int>(), "", false, false, false, header.Sender.Fingerprint);
+        var replay = new ReplayEntry(header.Sender.Fingerprint, header.Id, decrypted.BodySha256, header.Expires + Parcels.LongestLifetime);
+        if (!await _spool.AddAsync([(parcel, new ParcelContent(octets, [], [], []))], replay))
+            return Replayed(header, decrypted, client) ?? throw new InvalidOperationException("a replay entry vanished");
+        var reply = new SmtpReply(250, "2.0.0", $"{header.Id} opened and verified for {header.Recipient.Domain}");
+        _log.Write("opened", ("id", header.Id), ("from", header.Sender.Domain), ("to", header.Recipient.Domain), ("recipients", header.RcptTo.Count), ("key", header.Sender.Fingerprint), ("client", client.Address), ("size", header.Size), ("reply", reply));
+        return reply;
+    }
+
+    // Not parcels: bounces to a token, people's mail
+
+    private static readonly SmtpReply NoSuchToken = new(550, "5.1.1", "no parcel of ours has this address");
+
+    /// <summary>A token address takes reports about a parcel that was handed over, and nothing else.</summary>
+    private SmtpReply? TokenRefusal(ReversePath from, string token)
+    {
+        if (from.Mailbox is not null || _spool.FindToken(token) is not { } parcel)
+            return NoSuchToken;
+        // A hop can be faster than our own note that it has the parcel.
+        return parcel.State == ParcelState.Handed ? null : new SmtpReply(451, "4.3.0", "the parcel is still being handed over; try again");
+    }
+
+    /// <summary>A bounce of a parcel: one notice to its sender. The report is hearsay, so it changes nothing else.</summary>
+    private async Task<SmtpReply> TakeReportAsync(MimeMessage? outer, string token)
+    {
+        if (outer?.Body is not MultipartReport report || _spool.FindToken(token) is not { State: ParcelState.Handed } parcel || _spool.Load(parcel.Id) is not { } content)
+            return NoSuchToken;
+        var groups = report.OfType<MessageDeliveryStatus>().SelectMany(s => s.StatusGroups).ToList();
+        if (groups.Find(g => string.Equals(g["Action"], "failed", StringComparison.OrdinalIgnoreCase)) is not { } failed)
+        {
+            _log.Write("report-ignored", ("id", parcel.Id), ("why", "not a final failure"));
+            return new SmtpReply(250, "2.0.0", "noted");
+        }
+        var status = failed["Status"] is { } s && s.Split('.') is { Length: 3 } parts && parts.All(p => p.Length is > 0 and <= 3 && p.All(char.IsAsciiDigit)) ? s : "5.0.0";
+        var (header, message) = _parcels.OpenEnvelope(content);
+        var outcome = new SmtpReply(550, status, $"a hop on the way to the gateway of {parcel.Domain} reports failure {status}");
+        var notice = Notice.Build(_settings.Configuration, NoticeAction.Failed, header.MailFrom, [.. header.RcptTo.Select(r => (r, outcome))], [message], header.Date,
+            "The report about the sealed message came back unauthenticated, as bounces do; the status digits are all that was taken from it.");
+        var items = notice is null ? new List<(Parcel, ParcelContent)>()
+            : [_parcels.Keep(ParcelRoute.Local, header.Sender.Domain, header.Sender.Domain, new ReversePath((Mailbox?)null, SmtpUtf8: header.MailFrom.SmtpUtf8), [new ForwardPath(header.MailFrom.Mailbox!, "NEVER")], [notice.Value], false, false)];
+        await _spool.ReplaceAsync(parcel.Id, items);
+        _log.Write("bounced", ("id", parcel.Id), ("to", parcel.Domain), ("status", status), ("notice", notice is not null));
+        return new SmtpReply(250, "2.0.0", "passed on to the sender");
+    }
+
+    /// <summary>Mail that people write to the gateway goes to the postmaster; machines' mail has no business here.</summary>
+    private async Task<SmtpReply> TakePlainAsync(ReadOnlyMemory<byte> message, MimeMessage? outer, ReversePath from, SmtpClientInfo client)
+    {
+        var automatic = from.Mailbox is null || outer is null || (outer.Headers["Auto-Submitted"] is { } auto && !auto.TrimStart().StartsWith("no", StringComparison.OrdinalIgnoreCase))
+            || outer.Headers.Contains(HeaderId.ListId) || outer.Headers.Contains("PgpTunnel") || outer.Headers[HeaderId.Precedence] is not null;
+        if (automatic)
+            return Refuse(new SmtpReply(550, "5.7.1", "this mailbox takes sealed mail only"), client, "no parcel in it, and not written by a person");
+        var to = Mailbox.TryParse(_settings.Configuration.Postmaster, false, out var postmaster) ? postmaster : throw new InvalidOperationException("postmaster was checked");
+        var (parcel, content) = _parcels.Keep(ParcelRoute.Local, _settings.Configuration.Domains[0], _settings.Configuration.Domains[0], from, [new ForwardPath(to, "NEVER")], [message], false, false);
+        await _spool.AddAsync([(parcel, content)], null);
+        _log.Write("to-postmaster", ("id", parcel.Id), ("client", client.Address));
+        return new SmtpReply(250, "2.0.0", "passed on to the postmaster");
+    }
+}

@@ -1,0 +1,80 @@
+using System.Text;
+using PgpTunnel.OpenPgp;
+
+namespace PgpTunnel;
+
+/// <summary>Our own keys on disk: <c>FINGERPRINT.key</c>, armored, readable by their owner only.</summary>
+internal sealed class KeyRing
+{
+    private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+
+    private KeyRing(IReadOnlyList<GatewayKey> keys) => Keys = keys;
+
+    /// <summary>All keys, the oldest first: the order in which they are published.</summary>
+    public IReadOnlyList<GatewayKey> Keys { get; }
+
+    /// <summary>The key that signs: the one that has been published longest. The others open what is sealed for them.</summary>
+    public GatewayKey Active => Keys[0];
+
+    /// <exception cref="ConfigurationException">No key, one that cannot be read, one that others can read, or a wrong passphrase.</exception>
+    public static KeyRing Load(GatewayConfiguration configuration)
+    {
+        var passphrase = Passphrase(configuration);
+        var keys = new List<GatewayKey>();
+        var mistakes = new List<string>();
+        foreach (var file in Files(configuration.KeysDirectory))
+        {
+            try
+            {
+                if (!OperatingSystem.IsWindows() && (File.GetUnixFileMode(file) & ~OwnerOnly) != 0)
+                    mistakes.Add($"{file}: others than its owner can read it; chmod 600 it (and think whether the key is still secret)");
+                else
+                    keys.Add(GatewayKey.ReadSecret(File.ReadAllBytes(file), passphrase));
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or OpenPgpException)
+            {
+                mistakes.Add($"{file}: {e.Message}");
+            }
+        }
+        if (keys.Count == 0 && mistakes.Count == 0)
+            mistakes.Add($"keys.directory: no *.key file in {configuration.KeysDirectory}; 'pgptunnel key generate' makes one");
+        return mistakes.Count == 0 ? new KeyRing([.. keys.OrderBy(k => k.Created)]) : throw new ConfigurationException(mistakes);
+    }
+
+    private static IEnumerable<string> Files(string directory) => Directory.Exists(directory) ? Directory.EnumerateFiles(directory, "*.key").Order() : [];
+
+    public static string? Passphrase(GatewayConfiguration configuration)
+    {
+        if (configuration.PassphraseFile is not { } file)
+            return null;
+        try
+        {
+            return File.ReadAllText(file).TrimEnd('\r', '\n');
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ConfigurationException([$"keys.passphraseFile: {e.Message}"]);
+        }
+    }
+
+    /// <summary>Writes a key and its revocation certificate; never over an existing file.</summary>
+    /// <exception cref="IOException">It cannot be created.</exception>
+    public static void Write(string directory, GatewayKey key, string? passphrase, DateTimeOffset now)
+    {
+        if (!OperatingSystem.IsWindows())
+            Directory.CreateDirectory(directory, OwnerOnly | UnixFileMode.UserExecute);
+        WriteOwnerOnly(Path.Combine(directory, $"{key.Fingerprint}.key"), key.ExportSecret(passphrase));
+        WriteOwnerOnly(Path.Combine(directory, $"{key.Fingerprint}.revocation"), [.. Encoding.ASCII.GetBytes(
+            $"Revocation certificate of gateway key {key.Fingerprint}.\r\nKeep it apart from the key. Publishing it ends the key for good.\r\n\r\n"), .. key.RevocationCertificate(now)]);
+    }
+
+    /// <summary>A new file, mode 0600 from its first moment.</summary>
+    public static void WriteOwnerOnly(string path, ReadOnlySpan<byte> content)
+    {
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
+        if (!OperatingSystem.IsWindows())
+            options.UnixCreateMode = OwnerOnly;
+        using var file = new FileStream(path, options);
+        file.Write(content);
+    }
+}

@@ -1,0 +1,111 @@
+using PgpTunnel.OpenPgp;
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel;
+
+/// <summary>What became of opening a parcel: a refusal with its reason for the log, or all its parts.</summary>
+/// <param name="Refusal">Null = opened, verified, and addressed to us.</param>
+/// <param name="Header">Null when the parcel did not come that far.</param>
+internal sealed record Opened(SmtpReply? Refusal, string Why, bool Alarm, InnerHeader? Header, ReadOnlyMemory<byte> Message, DecryptedMessage? Decrypted, byte[] Octets);
+
+/// <summary>
+/// Opens a parcel and checks it, in the order of PROTOCOL.md 7: packet shape, decryption, header block, the sender domain's DNS, the
+/// signature, and only then what it asks for. Whether it was here before, and its age, are asked after that by the caller.
+/// </summary>
+internal sealed class Opening(Settings settings, Peers peers, TimeProvider time)
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromHours(48), Ahead = TimeSpan.FromHours(1);
+
+    /// <summary>One text for every failure between the first packet and the signature: nobody learns which step failed.</summary>
+    private static readonly SmtpReply Uniform = new(550, "5.7.5", "the parcel does not open and verify");
+
+    /// <summary>How a check ends that does not pass.</summary>
+    private sealed record Failure(SmtpReply Reply, string Why, bool Alarm = false);
+
+    /// <param name="text">Armored message, or binary.</param>
+    /// <param name="outerDate">The outer Date field; <see cref="DateTimeOffset.MinValue"/> when there is none.</param>
+    public async Task<Opened> OpenAsync(byte[] text, DateTimeOffset outerDate, CancellationToken cancel)
+    {
+        byte[] octets = [];
+        DecryptedMessage decrypted;
+        InnerHeader header;
+        ReadOnlyMemory<byte> message;
+        try
+        {
+            octets = Armor.Count(Armor.Message, text) > 0 ? Armor.Decode(Armor.Message, text) : text;
+            decrypted = MessageOpener.Decrypt(octets, settings.Keys.Keys);
+            (header, message) = ParcelBody.Read(decrypted.UnverifiedBody, ours: false);
+        }
+        catch (NoKeyException e)
+        {
+            // A key directory that is not mounted must not bounce everything.
+            return outerDate != DateTimeOffset.MinValue && time.GetUtcNow() - outerDate >= Patience
+                ? Refused(new(Uniform, e.Message, Alarm: true), null, octets)
+                : Refused(new(new SmtpReply(451, "4.3.5", "the parcel is for a key this gateway does not hold; try again"), $"{e.Message}; is keys.directory complete?", Alarm: true), null, octets);
+        }
+        catch (Exception e) when (e is not OutOfMemoryException)
+        {
+            return Refused(new(Uniform, e.Message), null, octets);
+        }
+        var failure = await CheckSenderAsync(decrypted, header, cancel) ?? CheckEnvelope(decrypted, header, message);
+        return failure is null ? new Opened(null, "opened and verified", false, header, message, decrypted, octets) : Refused(failure, header, octets);
+    }
+
+    private static Opened Refused(Failure failure, InnerHeader? header, byte[] octets) => new(failure.Reply, failure.Why, failure.Alarm, header, default, null, octets);
+
+    /// <summary>The sender domain's DNS, then the signature.</summary>
+    private async Task<Failure?> CheckSenderAsync(DecryptedMessage decrypted, InnerHeader header, CancellationToken cancel)
+    {
+        var (domain, fingerprint) = header.Sender;
+        var young = time.GetUtcNow() - header.Date < Patience;
+        var peer = await peers.FindAsync(domain, fresh: false, cancel);
+        if (peer.Class == PeerClass.Usable && !peer.Listed.Contains(fingerprint))
+            peer = await peers.FindAsync(domain, fresh: true, cancel); // it may have been published since
+        if (peer.Distrusted.Contains(fingerprint))
+            return new(Uniform, $"{domain} distrusts {fingerprint} (xfp)", Alarm: true);
+        switch (peer.Class)
+        {
+            case PeerClass.Temporary or PeerClass.Unusable:
+            case PeerClass.None or PeerClass.Insecure when peer.Remembered:
+                return new(new SmtpReply(451, "4.7.5", $"the keys of {domain} cannot be established now"), peer.Why, Alarm: peer.Remembered);
+            case PeerClass.None or PeerClass.Insecure:
+                return new(young ? new SmtpReply(451, "4.7.1", $"{domain} publishes no gateway key that can be trusted") : new SmtpReply(550, "5.7.1", $"{domain} publishes no gateway key that can be trusted"), peer.Why);
+        }
+        if (peer is { Trusted: true, TrustedOffered: false })
+            return new(new SmtpReply(451, "4.7.5", $"{domain} does not offer a key that was verified for it"), peer.Why, Alarm: true);
+        if (!peer.Listed.Contains(fingerprint))
+            return new(young ? new SmtpReply(451, "4.7.5", $"{domain} does not list the signing key") : Uniform, $"{domain} lists {string.Join(", ", peer.Listed)}, not {fingerprint}");
+        if (peer.Keys.FirstOrDefault(k => k.Fingerprint == fingerprint) is not { } key)
+            return new(Uniform, $"the certificate {fingerprint} of {domain} is not usable");
+        return decrypted.VerifiedBy(key, time.GetUtcNow(), out var why) is null ? new(Uniform, why) : null;
+    }
+
+    /// <summary>Said to a verified sender only: what the parcel asks for, and whether it may.</summary>
+    private Failure? CheckEnvelope(DecryptedMessage decrypted, InnerHeader header, ReadOnlyMemory<byte> message)
+    {
+        var configuration = settings.Configuration;
+        if (header.NotUnderstood is { } unknown)
+            return new(new SmtpReply(550, "5.5.5", $"this gateway does not understand {unknown}"), unknown);
+        if (header.Expires < header.Date || header.Expires - header.Date > Parcels.LongestLifetime)
+            return new(Uniform, "Expires lies before Date or more than 14 days after it");
+        if (message.Length > configuration.MessageSize)
+            return new(new SmtpReply(552, "5.3.4", $"the message is larger than {configuration.MessageSize} octets"), $"{message.Length} octets");
+        if (!configuration.Domains.Contains(header.Recipient.Domain))
+            return new(new SmtpReply(550, "5.1.2", $"{header.Recipient.Domain} is not served here"), "recipient domain not ours");
+        if (header.Recipient.Fingerprint != decrypted.KeyFingerprint)
+            return new(new SmtpReply(550, "5.7.1", "the parcel is bound to another key than the one that opened it"), "surreptitious forwarding?");
+        if (MessageContent.Refusal(message.Span) is { } bad)
+            return new(bad, "what is inside could not be handed on unaltered");
+        var stranger = header.RcptTo.FirstOrDefault(r => !Domains.TryNormalise(r.Mailbox.Domain, out var domain) || domain != header.Recipient.Domain || GatewayAddress.Matches(configuration.Gateway, r.Mailbox, out _));
+        return stranger is null ? null : new(new SmtpReply(550, "5.7.1", "a recipient inside the parcel does not belong to its domain"), "inner recipient outside its domain");
+    }
+
+    /// <summary>The clock's part of the checks; a replay is asked for before it.</summary>
+    public (SmtpReply Reply, string Why)? CheckFreshness(InnerHeader header)
+    {
+        var now = time.GetUtcNow();
+        return header.Date > now + Ahead ? (new SmtpReply(451, "4.7.0", "the parcel's date lies in the future"), $"Date {InnerHeader.Time(header.Date)}; is one of the two clocks wrong?")
+            : header.Expires < now ? (new SmtpReply(550, "5.4.7", "the parcel has expired"), $"Expires {InnerHeader.Time(header.Expires)}")
+            : null;
+    }
+}

@@ -1,0 +1,216 @@
+using PgpTunnel.OpenPgp;
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel;
+
+/// <summary>
+/// Mail from our own mail server to the world, top to bottom:
+/// 1 policy and 2 peer lookup at RCPT, each recipient answered; 3 seal and 4 commit at the end of the message, then 250. The message is
+/// taken whole or not at all. Mirrors <see cref="Inbound"/>.
+/// </summary>
+internal sealed class Outbound(Settings settings, Decisions decisions, Peers peers, Arming arming, Parcels parcels, Spool spool, EventLog log, TimeProvider time) : IMailFlow
+{
+    private readonly Settings _settings = settings;
+    private readonly Decisions _decisions = decisions;
+    private readonly Peers _peers = peers;
+    private readonly Arming _arming = arming;
+    private readonly Parcels _parcels = parcels;
+    private readonly Spool _spool = spool;
+    private readonly EventLog _log = log;
+    private readonly TimeProvider _time = time;
+
+    private const int MaxReceived = 100;
+    private const string RequireField = "PgpTunnel-Require", RequireFieldX = "X-PgpTunnel-Require";
+
+    /// <summary>Who may send, and for which of our domains.</summary>
+    public Task<(SmtpReply, IMailTransaction?)> BeginAsync(SmtpClientInfo client, ReversePath from, CancellationToken cancel)
+    {
+        var listener = _settings.Configuration.Outbound;
+        if (listener is null || !listener.Networks.Any(n => n.Contains(client.Address)))
+            return Refuse(new SmtpReply(550, "5.7.1", $"{client.Address} is not in listen.outbound.networks"));
+        if (from.Mailbox is { IsLiteral: true })
+            return Refuse(new SmtpReply(550, "5.1.7", "a sender with an address literal cannot be answered through the tunnel"));
+        if (from.Mailbox is { } mailbox && !Domains.TryNormalise(mailbox.Domain, out _))
+            return Refuse(new SmtpReply(550, "5.1.7", "the sender's domain is not a domain"));
+        if (OwnDomain(from) is { } own && listener.Senders is { } senders && !senders.Contains(own))
+            return Refuse(new SmtpReply(550, "5.7.1", $"this listener does not send for {own} (listen.outbound.senders)"));
+        return Task.FromResult<(SmtpReply, IMailTransaction?)>((new SmtpReply(250, "2.1.0", "sender OK"), new Transaction(this, from, listener.Senders)));
+
+        static Task<(SmtpReply, IMailTransaction?)> Refuse(SmtpReply reply) => Task.FromResult<(SmtpReply, IMailTransaction?)>((reply, null));
+    }
+
+    /// <summary>The domain of the reverse-path if it is one of ours.</summary>
+    private string? OwnDomain(ReversePath from) =>
+        from.Mailbox is { } mailbox && Domains.TryNormalise(mailbox.Domain, out var domain) && _settings.Configuration.Domains.Contains(domain) ? domain : null;
+
+    /// <summary>Where a recipient's mail goes; one decision a domain and transaction.</summary>
+    private sealed record Destination(string Domain, ParcelRoute Route, Decision Decision, PeerState? Peer, bool OwnParcel)
+    {
+        public bool Seals => Decision.Kind == DecisionKind.Seal;
+    }
+
+    private sealed class Transaction(Outbound outbound, ReversePath from, IReadOnlyList<string>? senders) : IMailTransaction
+    {
+        private readonly Dictionary<string, Destination> _destinations = [];
+        private readonly List<(ForwardPath Path, string Domain)> _recipients = [];
+
+        // 1 and 2: policy and peer, at RCPT
+
+        public async Task<SmtpReply> AddAsync(ForwardPath recipient, CancellationToken cancel)
+        {
+            if (recipient.Mailbox.Domain.Length == 0) // RFC 5321 4.5.1
+                return Accept(recipient with { Mailbox = Postmaster() }, new Destination("", ParcelRoute.Local, new(DecisionKind.Clear, null, false, "postmaster"), null, false));
+            var domain = recipient.Mailbox.Domain;
+            if (!recipient.Mailbox.IsLiteral && !Domains.TryNormalise(domain, out domain))
+                return new SmtpReply(550, "5.1.2", "the recipient's domain is not a domain");
+            if (!_destinations.TryGetValue(domain, out var destination))
+                destination = await outbound.DecideAsync(domain, SenderDomain(null), LocalPolicy.Never, recipient.Mailbox, from, cancel);
+            if (destination.Decision.Reply is { } refusal)
+            {
+                outbound.LogDecision(destination, from, refusal);
+                return refusal;
+            }
+            return TooLarge(destination, from.Size ?? 0) ?? Accept(recipient, destination);
+        }
+
+        private Mailbox Postmaster() => Mailbox.TryParse(outbound._settings.Configuration.Postmaster, false, out var mailbox) ? mailbox : throw new InvalidOperationException("postmaster was checked");
+
+        private SmtpReply Accept(ForwardPath recipient, Destination destination)
+        {
+            _destinations[destination.Domain] = destination;
+            _recipients.Add((recipient, destination.Domain));
+            return new SmtpReply(250, "2.1.5", destination.Seals ? $"will be sealed for {destination.Domain}" : $"goes in clear: {destination.Decision.Why}");
+        }
+
+        private static SmtpReply? TooLarge(Destination destination, long size) => destination.Seals && destination.Peer!.Size is { } largest && size > largest
+            ? new SmtpReply(552, "5.3.4", $"{destination.Domain} takes messages of at most {largest} octets") : null;
+
+        /// <summary>The reverse-path's domain if ours, else the header-From's if ours, else the first of our domains.</summary>
+        private string SenderDomain(string? headerFrom)
+        {
+            var ours = senders ?? outbound._settings.Configuration.Domains;
+            return outbound.OwnDomain(from) ?? (headerFrom is not null && ours.Contains(headerFrom) ? headerFrom : ours[0]);
+        }
+
+        // 3 and 4: seal, commit, at the end of the message
+
+        public async Task<SmtpReply> CommitAsync(ReadOnlyMemory<byte> message, CancellationToken cancel)
+        {
+            if (HeaderFields.Values(message.Span, "Received").Count >= MaxReceived)
+                return new SmtpReply(554, "5.4.6", $"{MaxReceived} Received fields: a mail loop"); // RFC 5321 6.3
+            var wishes = HeaderFields.Values(message.Span, RequireField).Concat(HeaderFields.Values(message.Span, RequireFieldX)).ToList();
+            if (wishes.Any(w => !w.Equals("yes", StringComparison.OrdinalIgnoreCase)))
+                return new SmtpReply(554, "5.6.0", $"{RequireField} has another value than yes");
+            var required = wishes.Count > 0;
+            var senderDomain = SenderDomain(HeaderFields.FromDomain(message.Span));
+            if (await RefreshAsync(senderDomain, required, cancel) is { } worse)
+                return worse;
+            var content = HeaderFields.Without(message, (name, _) => name.Equals(RequireField, StringComparison.OrdinalIgnoreCase) || name.Equals(RequireFieldX, StringComparison.OrdinalIgnoreCase));
+            var size = content.Sum(c => (long)c.Length);
+            if (_destinations.Values.Select(d => TooLarge(d, size)).FirstOrDefault(r => r is not null) is { } tooLarge)
+                return tooLarge;
+            var refused = _destinations.Values.Where(d => d.Decision.Reply is not null).ToList();
+            if (refused.Count == _destinations.Count)
+                return refused[0].Decision.Reply!;
+            var made = _destinations.Values.Except(refused).SelectMany(d => Make(d, senderDomain, content, required)).ToList();
+            var items = made.Select(m => (m.Parcel, m.Content)).ToList();
+            items.AddRange(NoticesFor(refused, senderDomain, content));
+            return await outbound.StoreAsync(items, made.Select(m => (m.Parcel, m.Destination)).ToList(), from, HeaderFields.Values(message.Span, "Message-ID").FirstOrDefault(), size);
+        }
+
+        /// <summary>
+        /// Takes a decision again whose time has run out, or that the message itself raises to require; a worse one defers the whole
+        /// message, save a refusal that only the message's wish brought: that becomes a notice.
+        /// </summary>
+        private async Task<SmtpReply?> RefreshAsync(string senderDomain, bool required, CancellationToken cancel)
+        {
+            foreach (var old in _destinations.Values.Where(d => !d.OwnParcel && d.Route != ParcelRoute.Local).ToList())
+            {
+                var stale = old.Peer is { } peer && peer.Until <= outbound._time.GetUtcNow();
+                var unarmed = old.Seals ? outbound._arming.Missing(senderDomain) : null;
+                if (!stale && unarmed is null && !(required && !old.Seals))
+                    continue;
+                var anew = await outbound.DecideAsync(old.Domain, senderDomain, required ? LocalPolicy.Require : LocalPolicy.Never, null, from, cancel);
+                if (anew.Decision.Kind > old.Decision.Kind && !(required && anew.Decision.Kind == DecisionKind.Refuse))
+                    return new SmtpReply(451, anew.Decision.Reply?.Status ?? "4.7.5", $"the decision for {old.Domain} has changed since RCPT: {anew.Decision.Why}");
+                _destinations[old.Domain] = anew;
+            }
+            return null;
+        }
+
+        private IEnumerable<(Parcel Parcel, ParcelContent Content, Destination Destination)> Make(Destination destination, string senderDomain, IReadOnlyList<ReadOnlyMemory<byte>> content, bool required)
+        {
+            foreach (var chunk in _recipients.Where(r => r.Domain == destination.Domain).Select(r => r.Path).Distinct().Chunk(InnerHeader.MaxRecipients))
+            {
+                var mayClear = destination.OwnParcel || (destination.Seals && !required && destination.Peer!.Mode == PolicyMode.Testing
+                    && !destination.Peer.Remembered && outbound._settings.Configuration.PolicyFor(destination.Domain) == LocalPolicy.Prefer);
+                var (parcel, body) = destination.Seals
+                    ? outbound._parcels.Seal(destination.Peer!, senderDomain, from, chunk, content, required, mayClear)
+                    : outbound._parcels.Keep(destination.Route, destination.Domain, senderDomain, from, chunk, content, required, mayClear);
+                yield return (parcel, body, destination);
+            }
+        }
+
+        /// <summary>Recipients that cannot be sealed for, where the message asked for it: a notice each domain, to the sender.</summary>
+        private IEnumerable<(Parcel, ParcelContent)> NoticesFor(List<Destination> refused, string senderDomain, IReadOnlyList<ReadOnlyMemory<byte>> content)
+        {
+            foreach (var destination in refused)
+            {
+                var failed = _recipients.Where(r => r.Domain == destination.Domain).Select(r => (r.Path, destination.Decision.Reply!)).ToList();
+                if (Notice.Build(outbound._settings.Configuration, NoticeAction.Failed, from, failed, content, outbound._time.GetUtcNow(), null) is { } notice)
+                    yield return outbound._parcels.Keep(ParcelRoute.Local, senderDomain, senderDomain, new ReversePath((Mailbox?)null, SmtpUtf8: from.SmtpUtf8), [new ForwardPath(from.Mailbox!, "NEVER")], [notice], false, false);
+            }
+        }
+    }
+
+    private async Task<Destination> DecideAsync(string domain, string senderDomain, LocalPolicy atLeast, Mailbox? recipient, ReversePath from, CancellationToken cancel)
+    {
+        if (recipient is not null && await IsOwnParcelAsync(from, recipient, cancel))
+            return new Destination(domain, ParcelRoute.World, new(DecisionKind.Clear, null, false, "a parcel of our own"), null, true);
+        var (decision, peer) = await _decisions.DecideAsync(domain, senderDomain, atLeast, cancel);
+        return new Destination(domain, ParcelRoute.World, decision, peer, false);
+    }
+
+    /// <summary>
+    /// A parcel of a gateway's that our own mail server sends on: the null sender or a token of ours, to the mailbox that the domain's
+    /// policy names as its gateway. How the message looks is not asked.
+    /// </summary>
+    private async Task<bool> IsOwnParcelAsync(ReversePath from, Mailbox recipient, CancellationToken cancel)
+    {
+        if (from.Mailbox is not null && GatewayAddress.TokenOf(_settings.Configuration, from.Mailbox) is null)
+            return false;
+        if (from.Mailbox is not null && GatewayAddress.TokenOf(_settings.Configuration, from.Mailbox) is { } token)
+            return _spool.FindToken(token) is { } parcel && GatewayAddress.Matches((await _peers.FindAsync(parcel.Domain, false, cancel)).Gateway, recipient, out _);
+        var under = recipient.Domain.IndexOf('.');
+        return under > 0 && recipient.Domain[..under].Equals(PolicyRecord.DefaultLocalPart, StringComparison.OrdinalIgnoreCase)
+            && Domains.TryNormalise(recipient.Domain[(under + 1)..], out var domain)
+            && GatewayAddress.Matches((await _peers.FindAsync(domain, false, cancel)).Gateway, recipient, out _);
+    }
+
+    private async Task<SmtpReply> StoreAsync(List<(Parcel, ParcelContent)> items, List<(Parcel Parcel, Destination Destination)> made, ReversePath from, string? messageId, long size)
+    {
+        try
+        {
+            await _spool.AddAsync(items, null);
+        }
+        catch (SpoolException e)
+        {
+            _log.Write("not-taken", ("from", from.Mailbox), ("why", e.Message), ("do", e.Full ? "make room on the spool's disk" : "see that the spool can be written"));
+            return new SmtpReply(e.Full ? 452 : 451, e.Full ? "4.3.1" : "4.3.0", e.Message);
+        }
+        var reply = new SmtpReply(250, "2.0.0", string.Join("\n", made.Select(m => Describe(m.Parcel, m.Destination))));
+        foreach (var (parcel, destination) in made)
+            _log.Write(destination.Seals ? "sealed" : "accepted-clear", ("id", parcel.Id), ("from", $"<{from.Mailbox}>"), ("to", destination.Domain), ("msgid", messageId),
+                ("key", destination.Seals ? destination.Peer!.Preferred.Fingerprint : null), ("dnssec", destination.Peer?.Security.ToString().ToLowerInvariant()),
+                ("class", destination.Peer?.Class.ToString().ToLowerInvariant()), ("why", destination.Seals ? null : destination.Decision.Why), ("size", size), ("reply", reply));
+        return reply;
+    }
+
+    private static string Describe(Parcel parcel, Destination destination) => destination.Seals
+        ? $"{parcel.Id} sealed for {destination.Domain} key {destination.Peer!.Preferred.Fingerprint} dnssec={destination.Peer.Security.ToString().ToLowerInvariant()}"
+        : $"{parcel.Id} in clear for {(destination.Domain.Length == 0 ? "postmaster" : destination.Domain)}";
+
+    private void LogDecision(Destination destination, ReversePath from, SmtpReply reply) => _log.Write(destination.Decision.Kind == DecisionKind.Defer ? "deferred" : "refused",
+        ("from", $"<{from.Mailbox}>"), ("to", destination.Domain), ("class", destination.Peer?.Class.ToString().ToLowerInvariant()), ("dnssec", destination.Peer?.Security.ToString().ToLowerInvariant()),
+        ("alarm", destination.Decision.Alarm ? "true" : null), ("why", destination.Peer?.Why), ("reply", reply));
+}

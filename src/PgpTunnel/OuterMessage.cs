@@ -1,0 +1,88 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using MimeKit;
+using PgpTunnel.OpenPgp;
+
+namespace PgpTunnel;
+
+/// <summary>What the hops see: a multipart/encrypted message of RFC 3156 4 from gateway mailbox to gateway mailbox, pure 7-bit.</summary>
+internal static class OuterMessage
+{
+    private const int MaxDepth = 5;
+
+    /// <param name="token">Names this parcel in the Message-ID; unrelated to the id inside.</param>
+    public static byte[] Build(string from, string to, string token, DateTimeOffset date, ReadOnlySpan<byte> sealedOctets)
+    {
+        var boundary = $"pgpt-{RandomNumberGenerator.GetHexString(24, true)}";
+        var domain = from[(from.LastIndexOf('@') + 1)..];
+        var head = new StringBuilder()
+            .Append(CultureInfo.InvariantCulture, $"Date: {date.UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000\r\n")
+            .Append(Field("From", $"<{from}>")).Append(Field("To", $"<{to}>"))
+            .Append("Subject: Encrypted message\r\n")
+            .Append(Field("Message-ID", $"<{token}@{domain}>"))
+            .Append("Auto-Submitted: auto-generated\r\nPgpTunnel: v=1\r\nMIME-Version: 1.0\r\n")
+            .Append($"Content-Type: multipart/encrypted; protocol=\"application/pgp-encrypted\";\r\n boundary=\"{boundary}\"\r\n\r\n")
+            .Append($"--{boundary}\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n\r\n")
+            .Append($"--{boundary}\r\nContent-Type: application/octet-stream\r\n\r\n");
+        var armor = Armor.Encode(Armor.Message, sealedOctets);
+        return [.. Encoding.ASCII.GetBytes(head.ToString()), .. armor, .. Encoding.ASCII.GetBytes($"\r\n--{boundary}--\r\n")];
+    }
+
+    /// <summary>Lines stay within 76 characters where the addresses let them.</summary>
+    private static string Field(string name, string value) => name.Length + 2 + value.Length <= 76 ? $"{name}: {value}\r\n" : $"{name}:\r\n {value}\r\n";
+
+    /// <summary>
+    /// The one armored message in a received message, after transfer decoding, whatever relays made of the rest; null when there is
+    /// none, or more than one.
+    /// </summary>
+    public static byte[]? FindParcel(MimeMessage message)
+    {
+        byte[]? found = null;
+        foreach (var part in Leaves(message.Body, 1))
+        {
+            if (part.Content is null)
+                continue;
+            using var stream = new MemoryStream();
+            part.Content.DecodeTo(stream);
+            var text = stream.GetBuffer().AsSpan(0, (int)stream.Length);
+            var count = Armor.Count(Armor.Message, text);
+            if (count == 0)
+                continue;
+            if (count > 1 || found is not null)
+                return null;
+            found = text.ToArray();
+        }
+        return found;
+    }
+
+    private static IEnumerable<MimePart> Leaves(MimeEntity? entity, int depth)
+    {
+        if (depth > MaxDepth || entity is null)
+            yield break;
+        switch (entity)
+        {
+            case MimePart part:
+                yield return part;
+                break;
+            case Multipart multipart:
+                foreach (var leaf in multipart.SelectMany(child => Leaves(child, depth + 1)))
+                    yield return leaf;
+                break;
+        }
+    }
+
+    /// <summary>Parses a received message; null when MimeKit finds no message in it.</summary>
+    public static MimeMessage? Parse(ReadOnlyMemory<byte> octets)
+    {
+        using var stream = new MemoryStream(octets.ToArray(), false);
+        try
+        {
+            return new MimeParser(new ParserOptions { MaxMimeDepth = MaxDepth + 3 }, stream, MimeFormat.Entity).ParseMessage();
+        }
+        catch (FormatException)
+        {
+            return null;
+        }
+    }
+}

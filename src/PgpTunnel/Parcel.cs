@@ -1,0 +1,60 @@
+namespace PgpTunnel;
+
+/// <summary>Where a parcel goes.</summary>
+public enum ParcelRoute
+{
+    /// <summary>Sealed, to the gateway mailbox of the destination domain.</summary>
+    Gateway,
+
+    /// <summary>In clear, to the recipients themselves.</summary>
+    World,
+
+    /// <summary>To our own mail server.</summary>
+    Local,
+}
+
+/// <summary>How a parcel lies in the spool; always as ciphertext.</summary>
+public enum ParcelForm
+{
+    /// <summary>Sealed for the peer; its session key stands beside it for our own spool subkey.</summary>
+    Sealed,
+
+    /// <summary>Sealed to our own spool subkey, since it is to leave in clear.</summary>
+    Kept,
+
+    /// <summary>As it came from a peer, sealed for us.</summary>
+    Received,
+}
+
+public enum ParcelState
+{
+    Queued,
+
+    /// <summary>An administrator holds it.</summary>
+    Held,
+
+    /// <summary>The next server has it; kept without its body until its token expires, for a bounce.</summary>
+    Handed,
+}
+
+/// <summary>One parcel's index: what may stand on disk in clear (id, domain, state, times), and nothing else.</summary>
+/// <param name="Domain">Destination domain; of a parcel for our own server, the sender domain.</param>
+/// <param name="Token">In the reverse-path of a sealed parcel; what a bounce comes back to.</param>
+/// <param name="Done">Indexes of recipients that are settled already.</param>
+/// <param name="Status">Enhanced status code of the last attempt, digits only.</param>
+/// <param name="MustSeal">Never to leave in clear, whatever the policy says later.</param>
+/// <param name="MayClear">Sealed while the peer only tests: a final refusal lets it go in clear.</param>
+/// <param name="KeyFingerprint">Primary fingerprint of the key it is sealed for.</param>
+public sealed record Parcel(string Id, ParcelRoute Route, ParcelForm Form, string Domain, string Token, ParcelState State, DateTimeOffset Created, DateTimeOffset Expires,
+    DateTimeOffset Next, int Attempts, IReadOnlySet<int> Done, string Status, bool MustSeal, bool MayClear, bool Delayed, string KeyFingerprint);
+
+/// <summary>A parcel's ciphertexts.</summary>
+/// <param name="Body">The sealed message, binary.</param>
+/// <param name="Key">Its session key for our spool subkey; empty for the form Received.</param>
+/// <param name="Envelope">Inner header and header fields alone, sealed to our spool subkey with its own session key; what a notice is made from.</param>
+public sealed record ParcelContent(byte[] Body, byte[] Key, byte[] Envelope, byte[] EnvelopeKey);
+
+/// <summary>What a replay is recognised by (PROTOCOL.md 7).</summary>
+/// <param name="Sender">The sender's primary fingerprint.</param>
+/// <param name="BodySha256">Of the signed literal body.</param>
+public sealed record ReplayEntry(string Sender, string Id, byte[] BodySha256, DateTimeOffset Expires);

@@ -1,0 +1,75 @@
+using System.Security.Cryptography;
+using PgpTunnel.OpenPgp;
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel;
+
+/// <summary>Makes parcels from messages and messages from parcels; the one place where plaintext and ciphertext meet.</summary>
+internal sealed class Parcels(Settings settings, TimeProvider time)
+{
+    /// <summary>How long a parcel may travel (PROTOCOL.md 5).</summary>
+    public static readonly TimeSpan Lifetime = TimeSpan.FromDays(7), LongestLifetime = TimeSpan.FromDays(14);
+    private const int EnvelopeHeader = 64 * 1024;
+
+    /// <summary>Seals a message for a peer.</summary>
+    /// <param name="senderDomain">Which of our domains it is from.</param>
+    public (Parcel Parcel, ParcelContent Content) Seal(PeerState peer, string senderDomain, ReversePath sender, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> message, bool mustSeal, bool mayClear)
+    {
+        var (key, own, now) = (peer.Preferred, settings.Keys.Active, time.GetUtcNow());
+        var header = Header(NewId(), senderDomain, (peer.Domain, key.Fingerprint), sender, to, message, now);
+        var sealedMessage = MessageSealer.Seal(ParcelBody.Write(header, message), own, key, now);
+        var envelope = SealEnvelope(header, message, own, now);
+        var parcel = new Parcel(header.Id, ParcelRoute.Gateway, ParcelForm.Sealed, peer.Domain, NewId(), ParcelState.Queued, now, header.Expires, now, 0,
+            new HashSet<int>(), "", mustSeal, mayClear, false, key.Id);
+        return (parcel, new ParcelContent(sealedMessage.Octets, sealedMessage.SpoolKey, envelope.Octets, envelope.SpoolKey));
+    }
+
+    /// <summary>Keeps a message that is not sealed for a peer: to our own spool subkey, since nothing lies on disk in clear.</summary>
+    /// <param name="domain">Destination domain, or address literal.</param>
+    public (Parcel Parcel, ParcelContent Content) Keep(ParcelRoute route, string domain, string senderDomain, ReversePath sender, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> message, bool mustSeal, bool mayClear)
+    {
+        var (own, now) = (settings.Keys.Active, time.GetUtcNow());
+        var header = Header(NewId(), senderDomain, (senderDomain, own.Fingerprint), sender, to, message, now);
+        var kept = MessageSealer.SealForSpool(ParcelBody.Write(header, message), own, now);
+        var parcel = new Parcel(header.Id, route, ParcelForm.Kept, domain, "", ParcelState.Queued, now, header.Expires, now, 0,
+            new HashSet<int>(), "", mustSeal, mayClear, false, "");
+        return (parcel, new ParcelContent(kept.Octets, kept.SpoolKey, [], []));
+    }
+
+    private InnerHeader Header(string id, string senderDomain, (string, string) recipient, ReversePath sender, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> message, DateTimeOffset now) => new()
+    {
+        Id = id, Date = now, Expires = now + Lifetime, Sender = (senderDomain, settings.Keys.Active.Fingerprint), Recipient = recipient,
+        MailFrom = sender with { Size = null }, RcptTo = to, Size = message.Sum(m => m.Length),
+    };
+
+    /// <summary>Header block and header fields alone, from which a notice can be made when the body is gone.</summary>
+    private static SealedMessage SealEnvelope(InnerHeader header, IReadOnlyList<ReadOnlyMemory<byte>> message, GatewayKey own, DateTimeOffset now)
+    {
+        var fields = new byte[Math.Min(EnvelopeHeader, message.Sum(m => m.Length))];
+        var filled = 0;
+        foreach (var part in message)
+        {
+            var take = Math.Min(part.Length, fields.Length - filled);
+            part.Span[..take].CopyTo(fields.AsSpan(filled));
+            filled += take;
+        }
+        var section = fields.AsMemory(0, HeaderFields.SectionLength(fields));
+        return MessageSealer.SealForSpool(ParcelBody.Write(header with { Size = section.Length }, [section]), own, now);
+    }
+
+    /// <summary>The header block and the message of a parcel in the spool.</summary>
+    /// <exception cref="OpenPgpException">It does not open with the keys held.</exception>
+    /// <exception cref="NoKeyException">Its key is gone.</exception>
+    public (InnerHeader Header, ReadOnlyMemory<byte> Message) Open(Parcel parcel, ParcelContent content) => parcel.Form == ParcelForm.Received
+        ? ParcelBody.Read(MessageOpener.Decrypt(content.Body, settings.Keys.Keys).UnverifiedBody, ours: false) // verified before it was kept
+        : content.Body.Length > 0 ? ReadOwn(content.Body, content.Key) : OpenEnvelope(content);
+
+    /// <summary>The header block and the header fields of a sealed parcel, body or no body.</summary>
+    public (InnerHeader Header, ReadOnlyMemory<byte> Message) OpenEnvelope(ParcelContent content) => ReadOwn(content.Envelope, content.EnvelopeKey);
+
+    private (InnerHeader, ReadOnlyMemory<byte>) ReadOwn(byte[] octets, byte[] spoolKey) =>
+        ParcelBody.Read(MessageOpener.DecryptSpooled(octets, spoolKey, settings.Keys.Keys).UnverifiedBody, ours: true);
+
+    /// <summary>128 random bits as 32 lower-case hex digits.</summary>
+    public static string NewId() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
+}

@@ -1,0 +1,164 @@
+using System.Collections.Concurrent;
+using PgpTunnel.Dns;
+using PgpTunnel.OpenPgp;
+
+namespace PgpTunnel;
+
+/// <summary>What is known of a domain's gateway now.</summary>
+/// <param name="Keys">Usable keys in the domain's order of preference; none unless the class is Usable.</param>
+/// <param name="Listed">Fingerprints the policy lists, usable or not.</param>
+/// <param name="Distrusted">Fingerprints the policy distrusts (<c>xfp</c>).</param>
+/// <param name="Until">Until when this may be used.</param>
+/// <param name="Why">One sentence for people.</param>
+public sealed record PeerState(string Domain, PeerClass Class, DnsSecurity Security, PolicyMode? Mode, IReadOnlyList<PeerKey> Keys, IReadOnlyList<string> Listed,
+    IReadOnlyList<string> Distrusted, string Gateway, long? Size, bool Trusted, bool TrustedOffered, bool Remembered, DateTimeOffset Until, string Why)
+{
+    public PolicyFacts Facts => new(Class, Mode ?? PolicyMode.Enforce, Remembered, Trusted, TrustedOffered);
+
+    /// <summary>The key to seal for. Only what was judged usable is here.</summary>
+    public PeerKey Preferred => Keys[0];
+}
+
+/// <summary>
+/// Finds the gateway of a domain: zone security first, then the policy, then the certificates (PROTOCOL.md 2, 3). Every answer
+/// carries its DNSSEC state, judged before anything in it is read.
+/// </summary>
+internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<string, Partner?> partners, TimeProvider time)
+{
+    private const int MaxRecords = 8, MaxFallback = 16 * 1024, MaxCached = 10_000;
+    private static readonly TimeSpan ShortestUse = TimeSpan.FromSeconds(1);
+
+    private readonly ConcurrentDictionary<string, PeerState> _cache = new();
+
+    /// <summary>The state of a domain (A-label form), from memory while its TTL runs.</summary>
+    /// <param name="fresh">Ask the resolvers again.</param>
+    public async Task<PeerState> FindAsync(string domain, bool fresh, CancellationToken cancel)
+    {
+        if (!fresh && _cache.TryGetValue(domain, out var cached) && cached.Until > time.GetUtcNow())
+            return cached;
+        var state = await LookUpAsync(domain, fresh, cancel);
+        if (_cache.Count >= MaxCached)
+            _cache.Clear();
+        return _cache[domain] = state;
+    }
+
+    /// <summary>Forgets what was looked up, when the configuration has changed.</summary>
+    public void Clear() => _cache.Clear();
+
+    private async Task<PeerState> LookUpAsync(string domain, bool fresh, CancellationToken cancel)
+    {
+        var partner = partners(domain);
+        var lookup = new Lookup(domain, partner, await memory.RemembersEnforceAsync(domain));
+        if (partner?.Certificate is { } certificate)
+            return FromFile(lookup, certificate, partner.Gateway);
+        if (!DomainName.TryParse(domain, out var name))
+            return State(lookup, PeerClass.None, DnsSecurity.Indeterminate, null, TimeSpan.FromDays(1), "not a domain name");
+        var zone = await validator.SettleAsync(name, cancel);
+        if (zone.Security == DnsSecurity.Insecure && partner is null)
+            return State(lookup, PeerClass.Insecure, zone.Security, null, zone.Ttl, zone.Why);
+        if (zone.Security is DnsSecurity.Bogus or DnsSecurity.Indeterminate)
+            return State(lookup, PeerClass.Temporary, zone.Security, null, zone.Ttl, zone.Why);
+        var answer = await validator.LookupAsync(name.Prepend(PolicyRecord.Label), RecordType.TXT, cancel, fresh);
+        if (NotSecure(answer) is { } weak)
+            return State(lookup, weak, answer.Security, null, answer.Ttl, answer.Why);
+        PolicyRecord? policy;
+        try
+        {
+            policy = PolicyRecord.Find(answer.Data, domain);
+        }
+        catch (PolicyRecordException e)
+        {
+            return State(lookup, PeerClass.Unusable, answer.Security, null, answer.Ttl, e.Message);
+        }
+        if (policy is null or { Mode: PolicyMode.None })
+            return State(lookup, PeerClass.None, answer.Security, policy, answer.Ttl, policy is null ? $"no policy: {answer.Why}" : "the policy says m=none");
+        return await FindKeysAsync(lookup, policy, answer, fresh, cancel);
+    }
+
+    private sealed record Lookup(string Domain, Partner? Partner, bool Remembered)
+    {
+        public bool Trusted => Partner?.Fingerprints.Count > 0;
+    }
+
+    private static PeerClass? NotSecure(DnsAnswer answer) => answer.Security switch
+    {
+        DnsSecurity.Secure => null, DnsSecurity.Insecure => PeerClass.Insecure, _ => PeerClass.Temporary,
+    };
+
+    private PeerState State(Lookup lookup, PeerClass @class, DnsSecurity security, PolicyRecord? policy, TimeSpan ttl, string why) =>
+        new(lookup.Domain, @class, security, policy?.Mode, [], policy?.Fingerprints ?? [], policy?.Distrusted ?? [], policy?.Gateway ?? "", policy?.Size, lookup.Trusted, false,
+            lookup.Remembered, time.GetUtcNow() + (ttl > ShortestUse ? ttl : ShortestUse), why);
+
+    /// <summary>The usable certificates among those the policy lists, in its order.</summary>
+    private async Task<PeerState> FindKeysAsync(Lookup lookup, PolicyRecord policy, DnsAnswer policyAnswer, bool fresh, CancellationToken cancel)
+    {
+        var answer = await validator.LookupAsync(PolicyRecord.CertificateName(policy.Gateway), RecordType.OPENPGPKEY, cancel, fresh);
+        if (NotSecure(answer) is { } weak)
+            return State(lookup, weak, answer.Security, policy, Shorter(policyAnswer.Ttl, answer.Ttl), $"the certificate: {answer.Why}");
+        var ttl = Shorter(policyAnswer.Ttl, answer.Ttl);
+        var (keys, reasons) = (new List<PeerKey>(), new List<string>());
+        foreach (var fingerprint in policy.Fingerprints)
+        {
+            if (policy.Distrusted.Contains(fingerprint))
+            {
+                reasons.Add($"{fingerprint} is distrusted (xfp)");
+                continue;
+            }
+            var certificate = answer.Data.Take(MaxRecords).Select(TryRead).FirstOrDefault(c => c?.Fingerprint == fingerprint);
+            if (certificate is null)
+            {
+                var fallback = await validator.LookupAsync(PolicyRecord.FallbackName(fingerprint, policy.Gateway), RecordType.TXT, cancel, fresh);
+                if (NotSecure(fallback) is { } worse)
+                    return State(lookup, worse, fallback.Security, policy, Shorter(ttl, fallback.Ttl), $"the certificate {fingerprint}: {fallback.Why}");
+                ttl = Shorter(ttl, fallback.Ttl);
+                certificate = ReadFallback(fallback.Data) is { } read && read.Fingerprint == fingerprint ? read : null;
+            }
+            var (key, refusal) = certificate is null ? (null, $"no certificate {fingerprint} is published") : certificate.Judge(policy.Gateway, time.GetUtcNow());
+            if (key is null)
+                reasons.Add(refusal!);
+            else
+                keys.Add(key);
+        }
+        if (keys.Count == 0)
+            return State(lookup, PeerClass.Unusable, DnsSecurity.Secure, policy, ttl, string.Join("; ", reasons));
+        var trusted = lookup.Trusted ? keys.Where(k => lookup.Partner!.Fingerprints.Contains(k.Fingerprint)).ToList() : keys;
+        if (policy.Mode == PolicyMode.Enforce)
+            await memory.RememberAsync(lookup.Domain, policy, time.GetUtcNow());
+        var state = State(lookup, PeerClass.Usable, DnsSecurity.Secure, policy, ttl, $"{policyAnswer.Why}; certificate {answer.Why}");
+        // Where fingerprints are trusted, only those are candidates; without one of them nothing is (PROTOCOL.md 3).
+        return state with { Keys = trusted.Count > 0 ? trusted : keys, TrustedOffered = lookup.Trusted && trusted.Count > 0, Remembered = lookup.Remembered || policy.Mode == PolicyMode.Enforce };
+    }
+
+    private PeerState FromFile(Lookup lookup, Certificate certificate, string? gateway)
+    {
+        gateway ??= $"{PolicyRecord.DefaultLocalPart}@{PolicyRecord.DefaultLocalPart}.{lookup.Domain}";
+        var (key, refusal) = certificate.Judge(gateway, time.GetUtcNow());
+        var state = State(lookup, key is null ? PeerClass.Unusable : PeerClass.Usable, DnsSecurity.Indeterminate, null, TimeSpan.FromMinutes(5), refusal ?? "certificate from the configuration, no DNS needed");
+        return state with { Keys = key is null ? [] : [key], Listed = [certificate.Fingerprint], Gateway = gateway, Trusted = true, TrustedOffered = key is not null, Mode = PolicyMode.Enforce };
+    }
+
+    private static Certificate? TryRead(byte[] octets)
+    {
+        try
+        {
+            return Certificate.Read(octets);
+        }
+        catch (OpenPgpException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary><c>v=PGPK1; p=&lt;base64 certificate&gt;</c>, one certificate a name.</summary>
+    private static Certificate? ReadFallback(IReadOnlyList<byte[]> records)
+    {
+        var texts = records.Select(r => System.Text.Encoding.Latin1.GetString(PolicyRecord.Concatenate(r))).Where(t => t.StartsWith("v=PGPK1;", StringComparison.Ordinal)).ToList();
+        if (texts.Count != 1 || texts[0].Length > MaxFallback * 4 / 3 + 64)
+            return null;
+        var fields = texts[0].Split(';').Select(f => f.Trim(' ', '\t')).Where(f => f.StartsWith("p=", StringComparison.Ordinal)).ToList();
+        var buffer = new byte[texts[0].Length];
+        return fields.Count == 1 && Convert.TryFromBase64String(fields[0][2..], buffer, out var length) && length <= MaxFallback ? TryRead(buffer[..length]) : null;
+    }
+
+    private static TimeSpan Shorter(TimeSpan a, TimeSpan b) => a < b ? a : b;
+}

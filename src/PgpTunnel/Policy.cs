@@ -1,0 +1,78 @@
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel;
+
+/// <summary>What the DNS says of a peer (PROTOCOL.md 3).</summary>
+public enum PeerClass
+{
+    Usable,
+    None,
+    Insecure,
+    Temporary,
+    Unusable,
+}
+
+/// <summary>What we want for a destination domain.</summary>
+public enum LocalPolicy
+{
+    Never,
+    Prefer,
+    Require,
+    RequireVerified,
+}
+
+public enum DecisionKind
+{
+    Seal,
+    Clear,
+    Defer,
+    Refuse,
+}
+
+/// <summary>The facts a decision rests on.</summary>
+/// <param name="Mode">Mode of an unusable policy as far as it could be read; unreadable means enforce.</param>
+/// <param name="Remembered">An <c>enforce</c> seen earlier is still in force.</param>
+/// <param name="Trusted">Trusted fingerprints are set for the domain.</param>
+/// <param name="TrustedOffered">One of them, or a certified successor, is offered.</param>
+public readonly record struct PolicyFacts(PeerClass Class, PolicyMode Mode, bool Remembered, bool Trusted, bool TrustedOffered);
+
+/// <summary>What happens to mail for one domain.</summary>
+/// <param name="Reply">The reply that says so when it is not taken.</param>
+/// <param name="Alarm">Somebody should look: this is how a downgrade attack would look too.</param>
+public sealed record Decision(DecisionKind Kind, SmtpReply? Reply, bool Alarm, string Why);
+
+/// <summary>The decision table of PROTOCOL.md 6: a pure function. No row leads from a failure to clear text.</summary>
+public static class Policy
+{
+    /// <param name="unarmed">Null when our own domain looks usable from outside; else what is missing.</param>
+    public static Decision Decide(LocalPolicy local, PolicyFacts facts, string? unarmed, string domain)
+    {
+        if (local == LocalPolicy.Never)
+            return Clear("policy never");
+        if (local == LocalPolicy.RequireVerified && !facts.Trusted)
+            return Defer("4.7.5", $"policy require-verified, but no fingerprint of {domain} has been verified");
+        if (facts.Class == PeerClass.Temporary)
+            return Defer("4.4.3", $"the keys of {domain} cannot be looked up now");
+        if (facts.Trusted && !facts.TrustedOffered)
+            return Defer("4.7.5", $"{domain} does not offer a key that was verified for it", alarm: true);
+        var prefer = local == LocalPolicy.Prefer && !facts.Remembered;
+        return facts.Class switch
+        {
+            PeerClass.Usable => unarmed is null ? new(DecisionKind.Seal, null, false, $"{domain} publishes a usable key")
+                : prefer ? Clear($"unarmed: {unarmed}")
+                : Defer("4.7.5", $"this gateway is not armed: {unarmed}"),
+            PeerClass.None or PeerClass.Insecure when facts.Remembered =>
+                Defer("4.7.5", $"{domain} asked for encryption, and now its DNS {(facts.Class == PeerClass.None ? "says nothing of it" : "is not signed")}", alarm: true),
+            PeerClass.None => prefer ? Clear($"{domain} publishes no gateway key") : Refuse($"encryption is required, and {domain} publishes no gateway key"),
+            PeerClass.Insecure => prefer ? Clear($"the DNS of {domain} is not signed") : Refuse($"encryption is required, and the DNS of {domain} is not signed"),
+            PeerClass.Unusable when prefer && facts.Mode == PolicyMode.Testing => Clear($"the records of {domain} are unusable, mode testing"),
+            _ => Defer("4.7.5", $"the records of {domain} are unusable"),
+        };
+    }
+
+    private static Decision Clear(string why) => new(DecisionKind.Clear, null, false, why);
+
+    private static Decision Defer(string status, string why, bool alarm = false) => new(DecisionKind.Defer, new SmtpReply(451, status, why), alarm, why);
+
+    private static Decision Refuse(string why) => new(DecisionKind.Refuse, new SmtpReply(550, "5.7.10", why), false, why);
+}

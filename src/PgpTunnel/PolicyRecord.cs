@@ -1,0 +1,131 @@
+using System.Globalization;
+using System.Text;
+using PgpTunnel.Dns;
+
+namespace PgpTunnel;
+
+/// <summary>The mode a domain publishes.</summary>
+public enum PolicyMode
+{
+    None,
+    Testing,
+    Enforce,
+}
+
+/// <summary>A secure policy answer that cannot be used: an operator's mistake. The message names it.</summary>
+internal sealed class PolicyRecordException(string message) : Exception(message);
+
+/// <summary>The TXT record at <c>_pgptunnel.&lt;domain&gt;</c> (PROTOCOL.md 2).</summary>
+/// <param name="Fingerprints">Primary-key fingerprints in order of preference, lower-case hex.</param>
+/// <param name="Distrusted">Fingerprints not to be trusted for this domain.</param>
+/// <param name="Gateway">The gateway's mailbox.</param>
+/// <param name="MaxAge">How long the policy is remembered.</param>
+/// <param name="Size">Largest inner message in octets; null = not stated.</param>
+public sealed record PolicyRecord(PolicyMode Mode, IReadOnlyList<string> Fingerprints, IReadOnlyList<string> Distrusted, string Gateway, TimeSpan MaxAge, long? Size)
+{
+    public const string Label = "_pgptunnel", DefaultLocalPart = "pgptunnel";
+    private const int Longest = 1024, MaxDistrusted = 16, MaxAgeSeconds = 31557600, LongestLocalPart = 31;
+    private const string Version = "v=PGPT1";
+
+    /// <summary>Finds and reads the policy among the TXT records of a secure answer.</summary>
+    /// <param name="records">TXT RDATA: character-strings.</param>
+    /// <returns>The policy, or null when no record is one.</returns>
+    /// <exception cref="PolicyRecordException">Two policies, or one that is malformed.</exception>
+    internal static PolicyRecord? Find(IReadOnlyList<byte[]> records, string domain)
+    {
+        var policies = records.Select(Concatenate).Where(IsPolicy).ToList();
+        return policies.Count switch
+        {
+            0 => null,
+            1 => Parse(policies[0], domain),
+            _ => throw new PolicyRecordException("more than one v=PGPT1 record"),
+        };
+    }
+
+    /// <summary>RFC 7208 3.3, RFC 8461 3.1: the strings of one record without anything between them.</summary>
+    internal static byte[] Concatenate(byte[] rdata)
+    {
+        var text = new List<byte>(rdata.Length);
+        for (var at = 0; at < rdata.Length; at += rdata[at] + 1)
+            text.AddRange(rdata.AsSpan(at + 1, Math.Min(rdata[at], rdata.Length - at - 1)));
+        return [.. text];
+    }
+
+    private static bool IsPolicy(byte[] text) => text.AsSpan().StartsWith("v=PGPT1"u8)
+        && (text.Length == Version.Length || text[Version.Length] is (byte)' ' or (byte)'\t' or (byte)';');
+
+    internal static PolicyRecord Parse(byte[] octets, string domain)
+    {
+        if (octets.Length > Longest)
+            throw new PolicyRecordException($"the policy has {octets.Length} octets, more than {Longest}");
+        var tags = Tags(Encoding.Latin1.GetString(octets));
+        var mode = tags.GetValueOrDefault("m", "testing") switch
+        {
+            "none" => PolicyMode.None, "testing" => PolicyMode.Testing, "enforce" => PolicyMode.Enforce,
+            var other => throw new PolicyRecordException($"m={other} is none of none, testing, enforce"),
+        };
+        var fingerprints = tags.TryGetValue("fp", out var fp) ? FingerprintList("fp", fp)
+            : mode == PolicyMode.None ? [] : throw new PolicyRecordException("fp is missing");
+        var distrusted = tags.TryGetValue("xfp", out var xfp) ? FingerprintList("xfp", xfp) : [];
+        if (distrusted.Count > MaxDistrusted)
+            throw new PolicyRecordException($"xfp has more than {MaxDistrusted} fingerprints");
+        var gateway = tags.TryGetValue("gw", out var gw) ? Mailbox(gw) : $"{DefaultLocalPart}@{DefaultLocalPart}.{domain}";
+        var age = tags.TryGetValue("a", out var a) ? Number("a", a, MaxAgeSeconds) : 604800;
+        long? size = tags.TryGetValue("sz", out var sz) ? Number("sz", sz, long.MaxValue) : null;
+        return new PolicyRecord(mode, fingerprints, distrusted, gateway, TimeSpan.FromSeconds(age), size);
+    }
+
+    private static Dictionary<string, string> Tags(string text)
+    {
+        var tags = new Dictionary<string, string>();
+        var fields = text.Split(';');
+        for (var i = 0; i < fields.Length; i++)
+        {
+            var field = fields[i].Trim(' ', '\t');
+            if (field.Length == 0 && i == fields.Length - 1 && i > 0)
+                break; // one trailing semicolon
+            var equals = field.IndexOf('=');
+            if (equals < 1 || !field[..equals].All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-'))
+                throw new PolicyRecordException($"'{Printable(field)}' is not of the form tag=value");
+            var (name, value) = (field[..equals], field[(equals + 1)..]);
+            if (value.Any(c => c is < '!' or > '~' or ';'))
+                throw new PolicyRecordException($"the value of {name} has a character that is not allowed");
+            if (!tags.TryAdd(name, value))
+                throw new PolicyRecordException($"the tag {name} stands twice");
+        }
+        return tags;
+    }
+
+    private static string Printable(string text) => string.Concat(text.Take(40).Select(c => c is >= ' ' and <= '~' ? c : '?'));
+
+    private static List<string> FingerprintList(string tag, string text)
+    {
+        var list = text.Split(',').ToList();
+        return list.TrueForAll(IsFingerprint) && list.Distinct().Count() == list.Count ? list
+            : throw new PolicyRecordException($"{tag} is not a list of different fingerprints (40 or 64 lower-case hex digits each)");
+    }
+
+    public static bool IsFingerprint(string text) => text.Length is 40 or 64 && text.All(char.IsAsciiHexDigitLower);
+
+    /// <summary>An ASCII dot-string of at most 31 octets, and an A-label domain.</summary>
+    private static string Mailbox(string text) =>
+        Smtp.Mailbox.TryParse(text, false, out var mailbox) && text[0] != '"' && mailbox.Local.Length <= LongestLocalPart && !mailbox.IsLiteral
+            && Domains.TryNormalise(mailbox.Domain, out var domain) ? $"{mailbox.Local}@{domain}"
+            : throw new PolicyRecordException($"gw={Printable(text)} is not a gateway mailbox");
+
+    private static long Number(string tag, string text, long largest) =>
+        text.Length is > 0 and <= 19 && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number <= largest ? number
+            : throw new PolicyRecordException($"{tag}={Printable(text)} is not a number up to {largest}");
+
+    /// <summary>Where the certificate of a gateway mailbox is published (RFC 7929 3): type OPENPGPKEY.</summary>
+    public static DomainName CertificateName(string gateway)
+    {
+        var at = gateway.LastIndexOf('@');
+        var digest = System.Security.Cryptography.SHA256.HashData(Encoding.UTF8.GetBytes(gateway[..at]));
+        return DomainName.Parse($"{Convert.ToHexStringLower(digest.AsSpan(0, 28))}._openpgpkey.{gateway[(at + 1)..]}");
+    }
+
+    /// <summary>Where it stands as TXT when the DNS host has no type OPENPGPKEY.</summary>
+    public static DomainName FallbackName(string fingerprint, string gateway) =>
+        DomainName.Parse($"{fingerprint[..40]}._key.{Label}.{gateway[(gateway.LastIndexOf('@') + 1)..]}");
+}

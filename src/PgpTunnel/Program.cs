@@ -1,0 +1,28 @@
+using System.CommandLine;
+using PgpTunnel;
+using PgpTunnel.Commands;
+
+var root = new RootCommand("PgpTunnel: OpenPGP between mail gateways, keys found in DNSSEC-signed DNS.")
+{
+    Cli.Config, Cli.Json,
+    DemoCommand.Create(), InitCommand.Create(), RunCommand.Create(), ConfigCommand.Create(), KeyCommand.Create(), DnsCommand.Create(),
+    PolicyCommand.Create(), SealCommand.Create(), OpenCommand.Create(), QueueCommand.Create(), StatusCommand.Create(),
+};
+var parsed = root.Parse(args);
+if (parsed.Errors.Count > 0)
+{
+    foreach (var error in parsed.Errors)
+        Console.Error.WriteLine($"pgptunnel: {error.Message}");
+    Console.Error.WriteLine("pgptunnel: see --help");
+    return Exit.Usage;
+}
+try
+{
+    return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
+}
+catch (Exception e) when (e is CommandException or ConfigurationException or SpoolException or IOException or UnauthorizedAccessException)
+{
+    foreach (var line in e.Message.Split('\n'))
+        Console.Error.WriteLine($"pgptunnel: {line}");
+    return e switch { CommandException c => c.Code, ConfigurationException => Exit.Configuration, SpoolException => Exit.CannotCreate, _ => Exit.Unavailable };
+}

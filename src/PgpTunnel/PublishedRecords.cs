@@ -1,0 +1,74 @@
+using System.Text;
+using PgpTunnel.Dns;
+using PgpTunnel.OpenPgp;
+
+namespace PgpTunnel;
+
+/// <summary>One record to publish.</summary>
+/// <param name="Value">RDATA in presentation format.</param>
+/// <param name="Rdata">RDATA in wire format.</param>
+internal sealed record PublishedRecord(DomainName Name, ushort Type, string Value, byte[] Rdata)
+{
+    public const int Ttl = 3600;
+
+    public string ZoneLine => $"{Name}. {Ttl} IN {RecordType.Name(Type)} {Value}";
+}
+
+/// <summary>The records that make our domains usable for others (PROTOCOL.md 2).</summary>
+internal static class PublishedRecords
+{
+    private const int LongestString = 255;
+
+    /// <param name="asTxt">Certificates as <c>_key</c> TXT, for DNS hosts without type OPENPGPKEY.</param>
+    public static List<PublishedRecord> For(GatewayConfiguration configuration, IReadOnlyList<GatewayKey> keys, bool asTxt)
+    {
+        var records = new List<PublishedRecord>();
+        var fingerprints = string.Join(',', keys.Select(k => k.Fingerprint));
+        foreach (var domain in configuration.Domains)
+            records.Add(Txt(DomainName.Parse(domain).Prepend(PolicyRecord.Label), $"v=PGPT1; m=enforce; fp={fingerprints}; gw={configuration.Gateway}; a=604800; sz={configuration.MessageSize}"));
+        foreach (var key in keys)
+        {
+            var certificate = key.ExportCertificate();
+            records.Add(asTxt
+                ? Txt(PolicyRecord.FallbackName(key.Fingerprint, configuration.Gateway), $"v=PGPK1; p={Convert.ToBase64String(certificate)}")
+                : new(PolicyRecord.CertificateName(configuration.Gateway), RecordType.OPENPGPKEY, Convert.ToBase64String(certificate), certificate));
+        }
+        var gateway = DomainName.Parse(configuration.GatewayDomain);
+        var host = DomainName.Parse(configuration.Hostname);
+        records.Add(new(gateway, RecordType.MX, $"10 {host}.", [0, 10, .. host.Wire]));
+        records.Add(Txt(gateway, configuration.Relay is null ? $"v=spf1 a:{host} -all" : $"v=spf1 a:{host} a:{configuration.Relay.Host} -all"));
+        return records;
+    }
+
+    private static PublishedRecord Txt(DomainName name, string text)
+    {
+        var (strings, rdata) = (new List<string>(), new List<byte>());
+        foreach (var part in text.Chunk(LongestString).Select(c => new string(c)))
+        {
+            strings.Add($"\"{part}\"");
+            rdata.Add((byte)part.Length);
+            rdata.AddRange(Encoding.ASCII.GetBytes(part));
+        }
+        return new(name, RecordType.TXT, string.Join(' ', strings), [.. rdata]);
+    }
+
+    /// <summary>Ready to paste into a zone file: absolute names, comments where an operator must think.</summary>
+    public static string AsZone(GatewayConfiguration configuration, List<PublishedRecord> records, bool asTxt)
+    {
+        var text = new StringBuilder();
+        foreach (var record in records)
+            text.AppendLine(Comment(record, configuration)).AppendLine(record.ZoneLine);
+        if (!asTxt)
+            text.AppendLine("; If your DNS host does not know the type OPENPGPKEY, use 'pgptunnel dns records --format txt' instead.");
+        return text.ToString();
+    }
+
+    private static string Comment(PublishedRecord record, GatewayConfiguration configuration) => record.Type switch
+    {
+        RecordType.OPENPGPKEY => $"; The gateway's certificate. The zone of {configuration.GatewayDomain} must be DNSSEC-signed too.",
+        RecordType.MX => $"; Sealed mail and bounces come here; {configuration.Hostname} needs an A or AAAA record.",
+        RecordType.TXT when record.Value.Contains("v=spf1") => "; Suggested: only the gateway (and its relay) sends for the gateway's domain.",
+        RecordType.TXT when record.Value.Contains("v=PGPK1") => "; The gateway's certificate as TXT. Some DNS hosts limit TXT to 2048 or 4096 characters in all; an Ed25519 key fits.",
+        _ => "; The policy. To try first without risk of delay, publish m=testing; m=enforce makes senders wait rather than send in clear.",
+    };
+}

@@ -1,0 +1,172 @@
+using System.Globalization;
+using Microsoft.Data.Sqlite;
+
+namespace PgpTunnel;
+
+internal sealed partial class Spool
+{
+    private const string Columns = "id, route, form, domain, token, state, created, expires, next, attempts, done, status, must_seal, may_clear, delayed, key_fingerprint";
+
+    /// <summary>Takes parcels, and with them a replay id; all or nothing. Returned means durable.</summary>
+    /// <returns>False when the replay id is there already; nothing was kept then.</returns>
+    public async Task<bool> AddAsync(IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels, ReplayEntry? replay)
+    {
+        var taken = true;
+        await WriteAsync(connection =>
+        {
+            taken = replay is null || InsertReplay(connection, replay);
+            if (taken)
+                foreach (var (parcel, content) in parcels)
+                    Insert(connection, parcel, content);
+        });
+        return taken;
+    }
+
+    /// <summary>Puts new parcels in the place of an old one in one step: re-sealed, sealed at last, or turned into a notice.</summary>
+    public Task ReplaceAsync(string id, IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels) => WriteAsync(connection =>
+    {
+        Execute(connection, "DELETE FROM parcel WHERE id = $id", ("$id", id));
+        foreach (var (parcel, content) in parcels)
+            Insert(connection, parcel, content);
+    });
+
+    private static bool InsertReplay(SqliteConnection connection, ReplayEntry entry)
+    {
+        using var command = Command(connection, "INSERT INTO replay(sender, id, hash, expires) VALUES($sender, $id, $hash, $expires) ON CONFLICT DO NOTHING",
+            [("$sender", entry.Sender), ("$id", entry.Id), ("$hash", entry.BodySha256), ("$expires", entry.Expires.ToUnixTimeSeconds())]);
+        return command.ExecuteNonQuery() == 1;
+    }
+
+    private static void Insert(SqliteConnection connection, Parcel p, ParcelContent c) => Execute(connection,
+        $"INSERT INTO parcel({Columns}, body, key, envelope, envelope_key) VALUES($id, $route, $form, $domain, $token, $state, $created, $expires, $next, $attempts, $done, $status, $must, $may, $delayed, $fpr, $body, $key, $envelope, $envelopeKey)",
+        ("$id", p.Id), ("$route", (int)p.Route), ("$form", (int)p.Form), ("$domain", p.Domain), ("$token", p.Token), ("$state", (int)p.State),
+        ("$created", p.Created.ToUnixTimeSeconds()), ("$expires", p.Expires.ToUnixTimeSeconds()), ("$next", p.Next.ToUnixTimeSeconds()), ("$attempts", p.Attempts),
+        ("$done", WriteDone(p.Done)), ("$status", p.Status), ("$must", p.MustSeal ? 1 : 0), ("$may", p.MayClear ? 1 : 0), ("$delayed", p.Delayed ? 1 : 0), ("$fpr", p.KeyFingerprint),
+        ("$body", c.Body), ("$key", c.Key), ("$envelope", c.Envelope), ("$envelopeKey", c.EnvelopeKey));
+
+    /// <summary>Records the outcome of an attempt.</summary>
+    public Task UpdateAsync(Parcel parcel) => WriteAsync(connection => Update(connection, parcel));
+
+    /// <summary>Records the outcome of an attempt and takes new parcels, in one step.</summary>
+    public Task UpdateWithAsync(Parcel parcel, IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels) => WriteAsync(connection =>
+    {
+        Update(connection, parcel);
+        foreach (var (added, content) in parcels)
+            Insert(connection, added, content);
+    });
+
+    private static void Update(SqliteConnection connection, Parcel p) => Execute(connection,
+        "UPDATE parcel SET state = $state, next = $next, attempts = $attempts, done = $done, status = $status, delayed = $delayed WHERE id = $id",
+        ("$id", p.Id), ("$state", (int)p.State), ("$next", p.Next.ToUnixTimeSeconds()), ("$attempts", p.Attempts), ("$done", WriteDone(p.Done)), ("$status", p.Status), ("$delayed", p.Delayed ? 1 : 0));
+
+    /// <summary>An administrator's wish: another state, another time.</summary>
+    public Task RescheduleAsync(string id, ParcelState state, DateTimeOffset next) => WriteAsync(connection => Execute(connection,
+        "UPDATE parcel SET state = $state, next = $next WHERE id = $id", ("$id", id), ("$state", (int)state), ("$next", next.ToUnixTimeSeconds())));
+
+    /// <summary>The next server has the parcel: its body goes, its envelope stays for a bounce.</summary>
+    public Task HandedAsync(string id, DateTimeOffset until) => WriteAsync(connection => Execute(connection,
+        "UPDATE parcel SET state = $state, body = x'', key = x'', next = $until WHERE id = $id", ("$id", id), ("$state", (int)ParcelState.Handed), ("$until", until.ToUnixTimeSeconds())));
+
+    public Task DeleteAsync(string id) => WriteAsync(connection => Execute(connection, "DELETE FROM parcel WHERE id = $id", ("$id", id)));
+
+    /// <summary>Forgets what has outlived its use: handed-over parcels, replay ids, remembered policies.</summary>
+    public Task PurgeAsync(DateTimeOffset now) => WriteAsync(connection =>
+    {
+        Execute(connection, "DELETE FROM parcel WHERE state = $handed AND next < $now", ("$handed", (int)ParcelState.Handed), ("$now", now.ToUnixTimeSeconds()));
+        Execute(connection, "DELETE FROM replay WHERE expires < $now", ("$now", now.ToUnixTimeSeconds()));
+        Execute(connection, "DELETE FROM peer WHERE expires < $now", ("$now", now.ToUnixTimeSeconds()));
+    });
+
+    /// <summary>Parcels whose time has come, at most a few a destination, so that a dead one does not crowd out the rest.</summary>
+    public IReadOnlyList<Parcel> Due(DateTimeOffset now, int perDestination, int most)
+    {
+        using var connection = Reader();
+        return Parcels(connection, $"""
+            SELECT {Columns} FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY route, domain ORDER BY next) AS place FROM
+                (SELECT {Columns} FROM parcel WHERE state = 0 AND next <= $now)) WHERE place <= $per ORDER BY next LIMIT $most
+            """, ("$now", now.ToUnixTimeSeconds()), ("$per", perDestination), ("$most", most));
+    }
+
+    public IReadOnlyList<Parcel> List()
+    {
+        using var connection = Reader();
+        return Parcels(connection, $"SELECT {Columns} FROM parcel ORDER BY created, id");
+    }
+
+    public Parcel? Find(string id)
+    {
+        using var connection = Reader();
+        return Parcels(connection, $"SELECT {Columns} FROM parcel WHERE id = $id", ("$id", id)).FirstOrDefault();
+    }
+
+    /// <summary>The sealed parcel that carries this token, on its way or handed over.</summary>
+    public Parcel? FindToken(string token)
+    {
+        using var connection = Reader();
+        return token.Length == 0 ? null : Parcels(connection, $"SELECT {Columns} FROM parcel WHERE token = $token", ("$token", token)).FirstOrDefault();
+    }
+
+    public ParcelContent? Load(string id)
+    {
+        using var connection = Reader();
+        using var command = Command(connection, "SELECT body, key, envelope, envelope_key FROM parcel WHERE id = $id", [("$id", id)]);
+        using var row = command.ExecuteReader();
+        return row.Read() ? new((byte[])row[0], (byte[])row[1], (byte[])row[2], (byte[])row[3]) : null;
+    }
+
+    public ReplayEntry? FindReplay(string sender, string id)
+    {
+        using var connection = Reader();
+        using var command = Command(connection, "SELECT hash, expires FROM replay WHERE sender = $sender AND id = $id", [("$sender", sender), ("$id", id)]);
+        using var row = command.ExecuteReader();
+        return row.Read() ? new(sender, id, (byte[])row[0], DateTimeOffset.FromUnixTimeSeconds(row.GetInt64(1))) : null;
+    }
+
+    /// <summary>How long an <c>enforce</c> of this domain is remembered, or null.</summary>
+    public DateTimeOffset? FindPeer(string domain)
+    {
+        using var connection = Reader();
+        return Scalar(connection, "SELECT expires FROM peer WHERE domain = $domain", ("$domain", domain)) is long expires ? DateTimeOffset.FromUnixTimeSeconds(expires) : null;
+    }
+
+    /// <summary>Never shortens what is remembered.</summary>
+    public Task RememberPeerAsync(string domain, string fingerprints, DateTimeOffset expires) => WriteAsync(connection => Execute(connection,
+        "INSERT INTO peer(domain, fingerprints, expires) VALUES($domain, $fpr, $expires) ON CONFLICT(domain) DO UPDATE SET fingerprints = $fpr, expires = MAX(expires, $expires)",
+        ("$domain", domain), ("$fpr", fingerprints), ("$expires", expires.ToUnixTimeSeconds())));
+
+    /// <summary>Facts of the running gateway, for <c>status</c>.</summary>
+    public Task SetAsync(IReadOnlyDictionary<string, string> facts) => WriteAsync(connection =>
+    {
+        foreach (var (name, value) in facts)
+            Execute(connection, "INSERT INTO gateway(name, value) VALUES($name, $value) ON CONFLICT(name) DO UPDATE SET value = $value", ("$name", name), ("$value", value));
+    });
+
+    public Dictionary<string, string> Facts()
+    {
+        using var connection = Reader();
+        using var command = Command(connection, "SELECT name, value FROM gateway", []);
+        using var row = command.ExecuteReader();
+        var facts = new Dictionary<string, string>();
+        while (row.Read())
+            facts[row.GetString(0)] = row.GetString(1);
+        return facts;
+    }
+
+    private static List<Parcel> Parcels(SqliteConnection connection, string sql, params ReadOnlySpan<(string, object)> parameters)
+    {
+        using var command = Command(connection, sql, parameters);
+        using var row = command.ExecuteReader();
+        var list = new List<Parcel>();
+        while (row.Read())
+            list.Add(new(row.GetString(0), (ParcelRoute)row.GetInt32(1), (ParcelForm)row.GetInt32(2), row.GetString(3), row.GetString(4), (ParcelState)row.GetInt32(5),
+                Time(row.GetInt64(6)), Time(row.GetInt64(7)), Time(row.GetInt64(8)), row.GetInt32(9), ReadDone(row.GetString(10)), row.GetString(11),
+                row.GetInt64(12) != 0, row.GetInt64(13) != 0, row.GetInt64(14) != 0, row.GetString(15)));
+        return list;
+    }
+
+    private static DateTimeOffset Time(long seconds) => DateTimeOffset.FromUnixTimeSeconds(seconds);
+
+    private static string WriteDone(IReadOnlySet<int> done) => string.Join(',', done.Order());
+
+    private static HashSet<int> ReadDone(string text) => [.. text.Split(',', StringSplitOptions.RemoveEmptyEntries).Select(n => int.Parse(n, CultureInfo.InvariantCulture))];
+}

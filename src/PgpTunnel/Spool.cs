@@ -1,0 +1,233 @@
+using System.Threading.Channels;
+using Microsoft.Data.Sqlite;
+
+namespace PgpTunnel;
+
+/// <summary>The spool cannot take this now; nothing of it was kept.</summary>
+public sealed class SpoolException(string message, bool full, Exception? inner = null) : Exception(message, inner)
+{
+    /// <summary>For want of space.</summary>
+    public bool Full => full;
+}
+
+/// <summary>
+/// Parcels, replay ids and remembered policies in one SQLite database, so that they commit together. A write has returned only when
+/// it is durable: SQLite fsyncs its log (<c>synchronous=FULL</c>) and, unlike .NET's own files on Linux, reports when that fails.
+/// </summary>
+/// <remarks>
+/// One writer; what waits while it commits goes into the next transaction together (group commit). SQL is in <c>Spool.Parcels.cs</c>.
+/// </remarks>
+internal sealed partial class Spool : IAsyncDisposable
+{
+    private const int SchemaVersion = 1, MaxBatch = 64, SqliteFull = 13;
+
+    private const string Schema = """
+        CREATE TABLE parcel(id TEXT PRIMARY KEY, route INTEGER NOT NULL, form INTEGER NOT NULL, domain TEXT NOT NULL, token TEXT NOT NULL, state INTEGER NOT NULL,
+            created INTEGER NOT NULL, expires INTEGER NOT NULL, next INTEGER NOT NULL, attempts INTEGER NOT NULL, done TEXT NOT NULL, status TEXT NOT NULL,
+            must_seal INTEGER NOT NULL, may_clear INTEGER NOT NULL, delayed INTEGER NOT NULL, key_fingerprint TEXT NOT NULL,
+            body BLOB NOT NULL, key BLOB NOT NULL, envelope BLOB NOT NULL, envelope_key BLOB NOT NULL) STRICT;
+        CREATE INDEX parcel_due ON parcel(state, next);
+        CREATE INDEX parcel_token ON parcel(token) WHERE token <> '';
+        CREATE TABLE replay(sender TEXT NOT NULL, id TEXT NOT NULL, hash BLOB NOT NULL, expires INTEGER NOT NULL, PRIMARY KEY(sender, id)) STRICT, WITHOUT ROWID;
+        CREATE INDEX replay_expires ON replay(expires);
+        CREATE TABLE peer(domain TEXT PRIMARY KEY, fingerprints TEXT NOT NULL, expires INTEGER NOT NULL) STRICT;
+        CREATE TABLE gateway(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+        """;
+
+    private readonly string _connectionString;
+    private readonly SqliteConnection _writer;
+    private readonly Channel<WriteJob> _jobs = Channel.CreateUnbounded<WriteJob>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly Task _writing;
+    private readonly SemaphoreSlim _changed = new(0, 1);
+
+    private sealed record WriteJob(Action<SqliteConnection> Work, TaskCompletionSource Done);
+
+    private readonly FileStream? _only;
+
+    private Spool(string connectionString, SqliteConnection writer, FileStream? only)
+    {
+        (_connectionString, _writer, _only) = (connectionString, writer, only);
+        _writing = Task.Run(WriteAsync);
+    }
+
+    /// <summary>Opens or creates the database, mode 0600.</summary>
+    /// <param name="running">This is the gateway itself, of which a spool has one.</param>
+    /// <exception cref="SpoolException">It cannot be opened, is not ours, or is damaged; the message says what to do.</exception>
+    public static Spool Open(string file, bool running)
+    {
+        FileStream? only = null;
+        try
+        {
+            if (running)
+                only = new FileStream($"{file}.lock", FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException e) when (e is not DirectoryNotFoundException)
+        {
+            throw new SpoolException($"spool {file} is in use by another running gateway ({e.Message})", false, e);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Unusable(file, e);
+        }
+        try
+        {
+            if (!File.Exists(file))
+                KeyRing.WriteOwnerOnly(file, []);
+            var connectionString = new SqliteConnectionStringBuilder { DataSource = file, DefaultTimeout = 10, Pooling = true }.ToString();
+            var writer = new SqliteConnection(connectionString);
+            writer.Open();
+            Execute(writer, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000;");
+            var version = Convert.ToInt32(Scalar(writer, "PRAGMA user_version"), System.Globalization.CultureInfo.InvariantCulture);
+            if (version > SchemaVersion)
+                throw new SpoolException($"spool {file} was written by a newer PgpTunnel (schema {version}); upgrade this program", false);
+            if (version == 0)
+                Execute(writer, $"BEGIN IMMEDIATE; {Schema} PRAGMA user_version={SchemaVersion}; COMMIT;");
+            return new Spool(connectionString, writer, only);
+        }
+        catch (Exception e) when (e is SqliteException or IOException or UnauthorizedAccessException)
+        {
+            only?.Dispose();
+            throw Unusable(file, e);
+        }
+    }
+
+    /// <summary>True when a gateway holds this spool.</summary>
+    public static bool IsRunning(string file)
+    {
+        try
+        {
+            if (File.Exists($"{file}.lock"))
+                using (new FileStream($"{file}.lock", FileMode.Open, FileAccess.ReadWrite, FileShare.None))
+                    return false;
+            return false;
+        }
+        catch (IOException)
+        {
+            return true;
+        }
+    }
+
+    private static SpoolException Unusable(string file, Exception e) =>
+        new($"spool {file}: {e.Message}. It must be a writable file on a local disk; if it is damaged, move it away and restore it from a backup", false, e);
+
+    private static void Execute(SqliteConnection connection, string sql, params ReadOnlySpan<(string Name, object Value)> parameters)
+    {
+        using var command = Command(connection, sql, parameters);
+        command.ExecuteNonQuery();
+    }
+
+    private static object? Scalar(SqliteConnection connection, string sql, params ReadOnlySpan<(string Name, object Value)> parameters)
+    {
+        using var command = Command(connection, sql, parameters);
+        return command.ExecuteScalar();
+    }
+
+    private static SqliteCommand Command(SqliteConnection connection, string sql, ReadOnlySpan<(string Name, object Value)> parameters)
+    {
+        var command = connection.CreateCommand();
+#pragma warning disable CA2100 // every caller passes a constant; values are parameters
+        command.CommandText = sql;
+#pragma warning restore CA2100
+        foreach (var (name, value) in parameters)
+            command.Parameters.AddWithValue(name, value);
+        return command;
+    }
+
+    /// <summary>Runs work in a transaction of the one writer; returns when it is durable.</summary>
+    private async Task WriteAsync(Action<SqliteConnection> work)
+    {
+        var job = new WriteJob(work, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+        if (!_jobs.Writer.TryWrite(job))
+            throw new SpoolException("the spool is closed", false);
+        await job.Done.Task;
+    }
+
+    private async Task WriteAsync()
+    {
+        var batch = new List<WriteJob>(MaxBatch);
+        while (await _jobs.Reader.WaitToReadAsync())
+        {
+            batch.Clear();
+            while (batch.Count < MaxBatch && _jobs.Reader.TryRead(out var job))
+                batch.Add(job);
+            Commit(batch);
+        }
+    }
+
+    /// <summary>All of the batch or nothing of it: a failure answers every job, and none is told it was kept.</summary>
+    private void Commit(List<WriteJob> batch)
+    {
+        try
+        {
+            Execute(_writer, "BEGIN IMMEDIATE");
+            try
+            {
+                foreach (var job in batch)
+                    job.Work(_writer);
+                Execute(_writer, "COMMIT");
+            }
+            catch
+            {
+                RollBack();
+                throw;
+            }
+        }
+        catch (Exception e)
+        {
+            var full = e is SqliteException { SqliteErrorCode: SqliteFull };
+            foreach (var job in batch)
+                job.Done.TrySetException(new SpoolException(full ? "the disk of the spool is full" : $"the spool cannot be written: {e.Message}", full, e));
+            return;
+        }
+        foreach (var job in batch)
+            job.Done.TrySetResult();
+        Signal();
+    }
+
+    private void RollBack()
+    {
+        try
+        {
+            Execute(_writer, "ROLLBACK");
+        }
+        catch (SqliteException)
+        {
+            // SQLite has rolled back by itself (full disk, I/O error).
+        }
+    }
+
+    private void Signal()
+    {
+        try
+        {
+            if (_changed.CurrentCount == 0)
+                _changed.Release();
+        }
+        catch (SemaphoreFullException)
+        {
+            // another commit signalled in between
+        }
+    }
+
+    /// <summary>Waits until something was written, or <paramref name="longest"/>.</summary>
+    public Task WaitAsync(TimeSpan longest, CancellationToken cancel) => _changed.WaitAsync(longest, cancel);
+
+    private SqliteConnection Reader()
+    {
+        var connection = new SqliteConnection(_connectionString);
+        connection.Open();
+        return connection;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _jobs.Writer.TryComplete();
+        await _writing;
+        await _writer.DisposeAsync();
+        using (var any = new SqliteConnection(_connectionString))
+            SqliteConnection.ClearPool(any);
+        _changed.Dispose();
+        if (_only is not null)
+            await _only.DisposeAsync();
+    }
+}
