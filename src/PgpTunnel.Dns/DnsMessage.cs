@@ -59,8 +59,15 @@ public sealed class DnsMessage
         ReadSection(ref reader, additionals, truncated, ref rcode);
         return new DnsMessage
         {
-            Id = id, IsResponse = (flags & 0x8000) != 0, Truncated = truncated, Rcode = rcode,
-            QuestionName = name, QuestionType = type, QuestionClass = @class, Answer = answer, Authority = authority,
+            Id = id,
+            IsResponse = (flags & 0x8000) != 0,
+            Truncated = truncated,
+            Rcode = rcode,
+            QuestionName = name,
+            QuestionType = type,
+            QuestionClass = @class,
+            Answer = answer,
+            Authority = authority,
         };
     }
 

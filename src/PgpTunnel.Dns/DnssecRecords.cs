@@ -70,8 +70,16 @@ internal sealed class RrSignature
             var signer = reader.Name();
             return new RrSignature
             {
-                TypeCovered = type, Algorithm = algorithm, Labels = labels, OriginalTtl = ttl, Expiration = expiration, Inception = inception,
-                KeyTag = tag, Signer = signer, Signature = reader.Take(reader.Remaining).ToArray(), Head = [.. rdata.AsSpan(0, 18), .. signer.Wire],
+                TypeCovered = type,
+                Algorithm = algorithm,
+                Labels = labels,
+                OriginalTtl = ttl,
+                Expiration = expiration,
+                Inception = inception,
+                KeyTag = tag,
+                Signer = signer,
+                Signature = reader.Take(reader.Remaining).ToArray(),
+                Head = [.. rdata.AsSpan(0, 18), .. signer.Wire],
             };
         }
         catch (DnsFormatException)

@@ -14,7 +14,12 @@ public sealed class MailExchangers
 
     public MailExchangers(IReadOnlyList<IPEndPoint> resolvers) => _client = new LookupClient(new LookupClientOptions([.. resolvers])
     {
-        UseTcpOnly = true, UseCache = true, Timeout = TimeSpan.FromSeconds(5), Retries = 1, ThrowDnsErrors = false, ContinueOnDnsError = true,
+        UseTcpOnly = true,
+        UseCache = true,
+        Timeout = TimeSpan.FromSeconds(5),
+        Retries = 1,
+        ThrowDnsErrors = false,
+        ContinueOnDnsError = true,
         MaximumCacheTimeout = TimeSpan.FromMinutes(10),
     });
 

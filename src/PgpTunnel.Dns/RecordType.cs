@@ -8,9 +8,25 @@ public static class RecordType
 
     private static readonly Dictionary<string, ushort> Names = new(StringComparer.OrdinalIgnoreCase)
     {
-        ["A"] = A, ["NS"] = NS, ["CNAME"] = CNAME, ["SOA"] = SOA, ["PTR"] = PTR, ["MX"] = MX, ["TXT"] = TXT, ["AAAA"] = AAAA,
-        ["SRV"] = SRV, ["DNAME"] = DNAME, ["DS"] = DS, ["RRSIG"] = RRSIG, ["NSEC"] = NSEC, ["DNSKEY"] = DNSKEY, ["NSEC3"] = NSEC3,
-        ["NSEC3PARAM"] = NSEC3PARAM, ["TLSA"] = TLSA, ["OPENPGPKEY"] = OPENPGPKEY, ["CAA"] = CAA,
+        ["A"] = A,
+        ["NS"] = NS,
+        ["CNAME"] = CNAME,
+        ["SOA"] = SOA,
+        ["PTR"] = PTR,
+        ["MX"] = MX,
+        ["TXT"] = TXT,
+        ["AAAA"] = AAAA,
+        ["SRV"] = SRV,
+        ["DNAME"] = DNAME,
+        ["DS"] = DS,
+        ["RRSIG"] = RRSIG,
+        ["NSEC"] = NSEC,
+        ["DNSKEY"] = DNSKEY,
+        ["NSEC3"] = NSEC3,
+        ["NSEC3PARAM"] = NSEC3PARAM,
+        ["TLSA"] = TLSA,
+        ["OPENPGPKEY"] = OPENPGPKEY,
+        ["CAA"] = CAA,
     };
 
     /// <summary>Reads a mnemonic or the generic <c>TYPEn</c> of RFC 3597 5.</summary>

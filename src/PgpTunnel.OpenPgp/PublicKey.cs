@@ -97,7 +97,15 @@ internal sealed class PublicKey
         var own = packet[..^reader.Remaining].ToArray();
         return new PublicKey
         {
-            Body = own, Created = created, Algorithm = algorithm, KeyCurve = curve, Point = point, Exponent = exponent, CurveOid = oid, KdfHash = hash, KdfCipher = cipher,
+            Body = own,
+            Created = created,
+            Algorithm = algorithm,
+            KeyCurve = curve,
+            Point = point,
+            Exponent = exponent,
+            CurveOid = oid,
+            KdfHash = hash,
+            KdfCipher = cipher,
             Fingerprint = SHA1.HashData([0x99, (byte)(own.Length >> 8), (byte)own.Length, .. own]),
         };
     }

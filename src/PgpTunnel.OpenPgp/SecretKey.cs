@@ -88,7 +88,8 @@ internal sealed class SecretKey : IDisposable
         using var own = ECDiffieHellman.Create(PrivateEc());
         using var peer = ECDiffieHellman.Create(new ECParameters
         {
-            Curve = PrivateEc().Curve, Q = new ECPoint { X = point[..Public.CoordinateSize], Y = point[Public.CoordinateSize..] },
+            Curve = PrivateEc().Curve,
+            Q = new ECPoint { X = point[..Public.CoordinateSize], Y = point[Public.CoordinateSize..] },
         });
         return own.DeriveRawSecretAgreement(peer.PublicKey);
     }

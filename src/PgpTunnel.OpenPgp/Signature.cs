@@ -40,7 +40,10 @@ internal sealed class Signature
     /// <summary>SHA-256, -384, -512; a signature by any other hash, SHA-1 and MD5 above all, counts as absent.</summary>
     public static HashAlgorithmName? HashName(int id) => id switch
     {
-        8 => HashAlgorithmName.SHA256, 9 => HashAlgorithmName.SHA384, 10 => HashAlgorithmName.SHA512, _ => null,
+        8 => HashAlgorithmName.SHA256,
+        9 => HashAlgorithmName.SHA384,
+        10 => HashAlgorithmName.SHA512,
+        _ => null,
     };
 
     /// <exception cref="OpenPgpException">Not a version 4 signature packet.</exception>
@@ -55,7 +58,13 @@ internal sealed class Signature
         var unhashedArea = reader.Take(reader.U16());
         var signature = new Signature
         {
-            Type = type, Algorithm = algorithm, HashId = hash, HashedPart = hashedPart, Left16 = reader.U16(), Fields = reader.Rest().ToArray(), Body = body.ToArray(),
+            Type = type,
+            Algorithm = algorithm,
+            HashId = hash,
+            HashedPart = hashedPart,
+            Left16 = reader.U16(),
+            Fields = reader.Rest().ToArray(),
+            Body = body.ToArray(),
         };
         signature.ReadSubpackets(hashedArea, true);
         signature.ReadSubpackets(unhashedArea, false);

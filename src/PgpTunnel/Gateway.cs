@@ -76,13 +76,19 @@ internal sealed class Gateway : IAsyncDisposable
         var memory = new MemoryBudget(configuration.Memory);
         SmtpServerOptions Options(long size, X509Certificate2? certificate) => new()
         {
-            Hostname = configuration.Hostname, MessageSize = size, Certificate = certificate, Memory = memory, MaxConnections = configuration.Connections,
-            MaxConnectionsPerAddress = configuration.ConnectionsPerAddress, Log = (what, e) => _log.Write(e is null ? "note" : "error", ("what", what), ("why", e?.ToString())),
+            Hostname = configuration.Hostname,
+            MessageSize = size,
+            Certificate = certificate,
+            Memory = memory,
+            MaxConnections = configuration.Connections,
+            MaxConnectionsPerAddress = configuration.ConnectionsPerAddress,
+            Log = (what, e) => _log.Write(e is null ? "note" : "error", ("what", what), ("why", e?.ToString())),
         };
         if (configuration.Outbound is { } outbound)
             OutboundServer = await SmtpServer.ListenAsync(outbound.Address, Options(configuration.MessageSize, outbound.Tls is { } tls ? Certificate(tls) : null) with
             {
-                NormaliseNewlines = outbound.Normalise, Trusted = address => outbound.Networks.Any(n => n.Contains(address)),
+                NormaliseNewlines = outbound.Normalise,
+                Trusted = address => outbound.Networks.Any(n => n.Contains(address)),
             }, OutboundFlow);
         if (configuration.Inbound is { } inbound)
             InboundServer = await SmtpServer.ListenAsync(inbound.Address, Options(configuration.OuterSize, inbound.Tls is { } tls ? Certificate(tls) : null), InboundFlow);
@@ -126,8 +132,11 @@ internal sealed class Gateway : IAsyncDisposable
     /// <summary>What <c>status</c> shows of a running gateway.</summary>
     private Task NoteAsync(TimeProvider time) => _spool.SetAsync(new Dictionary<string, string>
     {
-        ["pid"] = Environment.ProcessId.ToString(CultureInfo.InvariantCulture), ["started"] = InnerHeader.Time(time.GetUtcNow()),
-        ["outbound"] = OutboundServer?.EndPoint.ToString() ?? "none", ["inbound"] = InboundServer?.EndPoint.ToString() ?? "none", ["key"] = _settings.Keys.Active.Fingerprint,
+        ["pid"] = Environment.ProcessId.ToString(CultureInfo.InvariantCulture),
+        ["started"] = InnerHeader.Time(time.GetUtcNow()),
+        ["outbound"] = OutboundServer?.EndPoint.ToString() ?? "none",
+        ["inbound"] = InboundServer?.EndPoint.ToString() ?? "none",
+        ["key"] = _settings.Keys.Active.Fingerprint,
     });
 
     /// <summary>Takes over a changed configuration and keys; what is bound to a socket or file needs a restart and is said so.</summary>

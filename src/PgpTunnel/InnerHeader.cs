@@ -84,7 +84,14 @@ internal sealed record InnerHeader
         fields.ExpectEnd();
         return new InnerHeader
         {
-            Id = id, Date = date, Expires = expires, Sender = sender, Recipient = recipient, MailFrom = from, RcptTo = to, Size = octets,
+            Id = id,
+            Date = date,
+            Expires = expires,
+            Sender = sender,
+            Recipient = recipient,
+            MailFrom = from,
+            RcptTo = to,
+            Size = octets,
             NotUnderstood = fields.Critical ?? (version != "1" ? $"version {version}" : kind != "message" ? $"kind {kind}" : null),
         };
     }

@@ -38,8 +38,14 @@ internal sealed class Parcels(Settings settings, TimeProvider time)
 
     private InnerHeader Header(string id, string senderDomain, (string, string) recipient, ReversePath sender, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> message, DateTimeOffset now) => new()
     {
-        Id = id, Date = now, Expires = now + Lifetime, Sender = (senderDomain, settings.Keys.Active.Fingerprint), Recipient = recipient,
-        MailFrom = sender with { Size = null }, RcptTo = to, Size = message.Sum(m => m.Length),
+        Id = id,
+        Date = now,
+        Expires = now + Lifetime,
+        Sender = (senderDomain, settings.Keys.Active.Fingerprint),
+        Recipient = recipient,
+        MailFrom = sender with { Size = null },
+        RcptTo = to,
+        Size = message.Sum(m => m.Length),
     };
 
     /// <summary>Header block and header fields alone, from which a notice can be made when the body is gone.</summary>

@@ -82,7 +82,9 @@ internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<stri
 
     private static PeerClass? NotSecure(DnsAnswer answer) => answer.Security switch
     {
-        DnsSecurity.Secure => null, DnsSecurity.Insecure => PeerClass.Insecure, _ => PeerClass.Temporary,
+        DnsSecurity.Secure => null,
+        DnsSecurity.Insecure => PeerClass.Insecure,
+        _ => PeerClass.Temporary,
     };
 
     private PeerState State(Lookup lookup, PeerClass @class, DnsSecurity security, PolicyRecord? policy, TimeSpan ttl, string why) =>

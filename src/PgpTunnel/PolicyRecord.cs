@@ -61,7 +61,9 @@ public sealed record PolicyRecord(PolicyMode Mode, IReadOnlyList<string> Fingerp
         var tags = Tags(Encoding.Latin1.GetString(octets));
         var mode = tags.GetValueOrDefault("m", "testing") switch
         {
-            "none" => PolicyMode.None, "testing" => PolicyMode.Testing, "enforce" => PolicyMode.Enforce,
+            "none" => PolicyMode.None,
+            "testing" => PolicyMode.Testing,
+            "enforce" => PolicyMode.Enforce,
             var other => throw new PolicyRecordException($"m={other} is none of none, testing, enforce"),
         };
         var fingerprints = tags.TryGetValue("fp", out var fp) ? FingerprintList("fp", fp)

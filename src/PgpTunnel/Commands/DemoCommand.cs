@@ -34,7 +34,13 @@ internal static class DemoCommand
         var identical = before == after;
         return parse.Report(new
         {
-            identical, sha256Before = before, sha256After = after, reply = reply.ToString(), hopSaw = Encoding.ASCII.GetString(hop.Message), hopEnvelope = new { mailFrom = hop.From.ToString(), rcptTo = hop.To[0].ToString() }, addedByB = added,
+            identical,
+            sha256Before = before,
+            sha256After = after,
+            reply = reply.ToString(),
+            hopSaw = Encoding.ASCII.GetString(hop.Message),
+            hopEnvelope = new { mailFrom = hop.From.ToString(), rcptTo = hop.To[0].ToString() },
+            addedByB = added,
         }, Story(theatre, message, from, to, reply, hop, seen, added, before, after), identical ? Exit.Ok : Exit.Data);
     }
 

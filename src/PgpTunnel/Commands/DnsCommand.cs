@@ -56,7 +56,13 @@ internal static class DnsCommand
         var fingerprints = peer.Class == PeerClass.Usable ? peer.Keys.Select(k => k.Fingerprint).ToList() : [.. peer.Listed];
         return parse.Report(new
         {
-            domain, @class = peer.Class, dnssec = peer.Security, mode = peer.Mode?.ToString().ToLowerInvariant(), fingerprints, gateway = peer.Gateway.Length > 0 ? peer.Gateway : null, why = peer.Why,
+            domain,
+            @class = peer.Class,
+            dnssec = peer.Security,
+            mode = peer.Mode?.ToString().ToLowerInvariant(),
+            fingerprints,
+            gateway = peer.Gateway.Length > 0 ? peer.Gateway : null,
+            why = peer.Why,
         }, $"""
             {domain}: {peer.Class}, DNSSEC {peer.Security}
             {peer.Why}
@@ -81,8 +87,14 @@ internal static class DnsCommand
         var answer = await validator.LookupAsync(name, type, cancel);
         return parse.Report(new
         {
-            name = name.ToString(), type = RecordType.Name(type), dnssec = answer.Security, rcode = RcodeName(answer.Rcode), outcome = answer.Outcome,
-            rdata = answer.Data.Select(Convert.ToHexStringLower), ttl = (long)answer.Ttl.TotalSeconds, why = answer.Why,
+            name = name.ToString(),
+            type = RecordType.Name(type),
+            dnssec = answer.Security,
+            rcode = RcodeName(answer.Rcode),
+            outcome = answer.Outcome,
+            rdata = answer.Data.Select(Convert.ToHexStringLower),
+            ttl = (long)answer.Ttl.TotalSeconds,
+            why = answer.Why,
         }, $"{name} {RecordType.Name(type)}: {answer.Outcome}, {answer.Security}, TTL {(long)answer.Ttl.TotalSeconds}\n{answer.Why}\n{string.Join('\n', answer.Data.Select(Convert.ToHexStringLower))}");
     }
 

@@ -8,7 +8,9 @@ internal static class KeyCommand
 {
     public static readonly Option<GatewayAlgorithm> AlgorithmOption = new("--algorithm")
     {
-        Description = "ed25519 (default), p256 or rsa3072.", HelpName = "ALGORITHM", DefaultValueFactory = _ => GatewayAlgorithm.Ed25519,
+        Description = "ed25519 (default), p256 or rsa3072.",
+        HelpName = "ALGORITHM",
+        DefaultValueFactory = _ => GatewayAlgorithm.Ed25519,
     };
 
     private static readonly Option<bool> ArmorOption = new("--armor") { Description = "ASCII armor instead of binary." };
@@ -28,8 +30,13 @@ internal static class KeyCommand
         var ring = KeyRing.Load(configuration);
         var rows = ring.Keys.Select(k => new
         {
-            fingerprint = k.Fingerprint, algorithm = k.Algorithm, created = InnerHeader.Time(k.Created), userId = k.UserId, active = ReferenceEquals(k, ring.Active),
-            next = ReferenceEquals(k, ring.Active) ? "in use; it does not expire, nothing is due" : "opens mail sealed for it; signs when the older key files are gone", nextDate = (string?)null,
+            fingerprint = k.Fingerprint,
+            algorithm = k.Algorithm,
+            created = InnerHeader.Time(k.Created),
+            userId = k.UserId,
+            active = ReferenceEquals(k, ring.Active),
+            next = ReferenceEquals(k, ring.Active) ? "in use; it does not expire, nothing is due" : "opens mail sealed for it; signs when the older key files are gone",
+            nextDate = (string?)null,
         }).ToList();
         return parse.Report(new { keys = rows }, Cli.Table([["FINGERPRINT", "ALGORITHM", "CREATED", "USER ID", "STATE"],
             .. rows.Select(r => new[] { r.fingerprint, r.algorithm, r.created, r.userId, r.active ? $"active: {r.next}" : r.next })]));

@@ -27,9 +27,19 @@ internal static class OpenCommand
             await WriteAsync(file, opened.Message, cancel);
         var verdict = new
         {
-            opened = refusal is null, verified = refusal is null, reply = refusal?.ToString(), why, id = header?.Id, sender = header?.Sender.Domain, fingerprint = header?.Sender.Fingerprint,
-            recipient = header?.Recipient.Domain, date = header is null ? null : InnerHeader.Time(header.Date), expires = header is null ? null : InnerHeader.Time(header.Expires),
-            mailFrom = refusal is null ? header!.MailFrom.ToString() : null, rcptTo = refusal is null ? header!.RcptTo.Select(r => r.ToString()) : null, size = header?.Size,
+            opened = refusal is null,
+            verified = refusal is null,
+            reply = refusal?.ToString(),
+            why,
+            id = header?.Id,
+            sender = header?.Sender.Domain,
+            fingerprint = header?.Sender.Fingerprint,
+            recipient = header?.Recipient.Domain,
+            date = header is null ? null : InnerHeader.Time(header.Date),
+            expires = header is null ? null : InnerHeader.Time(header.Expires),
+            mailFrom = refusal is null ? header!.MailFrom.ToString() : null,
+            rcptTo = refusal is null ? header!.RcptTo.Select(r => r.ToString()) : null,
+            size = header?.Size,
         };
         var code = refusal is null ? Exit.Ok : refusal.IsTemporary ? Exit.Temporary : Exit.Data;
         if (json)

@@ -27,8 +27,12 @@ internal static class PolicyCommand
         var reply = decision.Reply?.ToString() ?? "250 2.1.5 " + decision.Why;
         return parse.Report(new
         {
-            decision = decision.Kind.ToString().ToLowerInvariant(), reply, @class = peer?.Class, dnssec = peer?.Security,
-            fingerprint = peer is { Class: PeerClass.Usable } ? peer.Preferred.Fingerprint : null, why = peer is null ? decision.Why : $"{decision.Why}; {peer.Why}",
+            decision = decision.Kind.ToString().ToLowerInvariant(),
+            reply,
+            @class = peer?.Class,
+            dnssec = peer?.Security,
+            fingerprint = peer is { Class: PeerClass.Usable } ? peer.Preferred.Fingerprint : null,
+            why = peer is null ? decision.Why : $"{decision.Why}; {peer.Why}",
         }, $"{decision.Kind.ToString().ToLowerInvariant()}: {reply}{(peer is null ? "" : $"\n{peer.Domain}: {peer.Class}, DNSSEC {peer.Security}: {peer.Why}")}", CodeOf(decision));
     }
 

@@ -34,8 +34,15 @@ internal static class QueueCommand
 
     private static object AsJson(Parcel p) => new
     {
-        id = p.Id, route = p.Route.ToString().ToLowerInvariant(), form = p.Form.ToString().ToLowerInvariant(), domain = p.Domain, state = p.State.ToString().ToLowerInvariant(), created = InnerHeader.Time(p.Created),
-        next = InnerHeader.Time(p.Next), attempts = p.Attempts, status = p.Status.Length > 0 ? p.Status : null,
+        id = p.Id,
+        route = p.Route.ToString().ToLowerInvariant(),
+        form = p.Form.ToString().ToLowerInvariant(),
+        domain = p.Domain,
+        state = p.State.ToString().ToLowerInvariant(),
+        created = InnerHeader.Time(p.Created),
+        next = InnerHeader.Time(p.Next),
+        attempts = p.Attempts,
+        status = p.Status.Length > 0 ? p.Status : null,
     };
 
     private static int List(ParseResult parse, Spool spool)

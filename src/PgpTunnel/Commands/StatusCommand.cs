@@ -22,8 +22,15 @@ internal static class StatusCommand
         var key = session.Settings.Keys.Active;
         return parse.Report(new
         {
-            running, pid = running ? facts.GetValueOrDefault("pid") : null, started = running ? facts.GetValueOrDefault("started") : null, outbound = running ? facts.GetValueOrDefault("outbound") : null,
-            inbound = running ? facts.GetValueOrDefault("inbound") : null, armed = session.Arming.Armed, domains, key = key.Fingerprint, queue = new { queued, held, handed, oldest = oldest is null ? null : InnerHeader.Time(oldest.Value) },
+            running,
+            pid = running ? facts.GetValueOrDefault("pid") : null,
+            started = running ? facts.GetValueOrDefault("started") : null,
+            outbound = running ? facts.GetValueOrDefault("outbound") : null,
+            inbound = running ? facts.GetValueOrDefault("inbound") : null,
+            armed = session.Arming.Armed,
+            domains,
+            key = key.Fingerprint,
+            queue = new { queued, held, handed, oldest = oldest is null ? null : InnerHeader.Time(oldest.Value) },
         }, $"""
             gateway   {(running ? $"running, pid {facts.GetValueOrDefault("pid")}, since {facts.GetValueOrDefault("started")}" : "not running")}
             listens   outbound {(running ? facts.GetValueOrDefault("outbound") : "-")}, inbound {(running ? facts.GetValueOrDefault("inbound") : "-")}

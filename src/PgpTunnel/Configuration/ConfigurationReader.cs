@@ -114,11 +114,29 @@ internal static class ConfigurationReader
         trace.Close();
         var configuration = new GatewayConfiguration
         {
-            File = file, Domains = domains, Gateway = gateway, Hostname = Hostname(root, gateway), Postmaster = Mailbox(root, "postmaster", $"postmaster@{first}"),
-            Outbound = outbound, Inbound = inbound, Local = local, Relay = relay, Resolvers = resolvers, TrustAnchorsFile = anchors,
-            KeysDirectory = keysDirectory, PassphraseFile = passphrase, SpoolFile = spool.Length > 7 ? InDirectory(spool[7..])! : "", DefaultPolicy = defaultPolicy, Partners = partners,
-            MessageSize = size, Memory = memory, Connections = (int)connections, ConnectionsPerAddress = (int)perAddress, Retry = times,
-            TraceToken = token, AuthenticationResults = results,
+            File = file,
+            Domains = domains,
+            Gateway = gateway,
+            Hostname = Hostname(root, gateway),
+            Postmaster = Mailbox(root, "postmaster", $"postmaster@{first}"),
+            Outbound = outbound,
+            Inbound = inbound,
+            Local = local,
+            Relay = relay,
+            Resolvers = resolvers,
+            TrustAnchorsFile = anchors,
+            KeysDirectory = keysDirectory,
+            PassphraseFile = passphrase,
+            SpoolFile = spool.Length > 7 ? InDirectory(spool[7..])! : "",
+            DefaultPolicy = defaultPolicy,
+            Partners = partners,
+            MessageSize = size,
+            Memory = memory,
+            Connections = (int)connections,
+            ConnectionsPerAddress = (int)perAddress,
+            Retry = times,
+            TraceToken = token,
+            AuthenticationResults = results,
         };
         root.Close();
         return configuration;

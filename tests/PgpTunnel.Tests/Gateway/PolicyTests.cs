@@ -1,0 +1,34 @@
+namespace PgpTunnel.Tests;
+
+public class PolicyTests
+{
+    public static TheoryData<string> Table => Vectors.Lines("policy.txt");
+
+    [Theory, MemberData(nameof(Table))]
+    public void Every_row_of_the_table(string line)
+    {
+        var (left, right) = Vectors.Split(line);
+        var cell = left.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        var local = cell[0] switch { "never" => LocalPolicy.Never, "prefer" => LocalPolicy.Prefer, "require" => LocalPolicy.Require, _ => LocalPolicy.RequireVerified };
+        var mode = cell[2] switch { "testing" => PolicyMode.Testing, "enforce" => PolicyMode.Enforce, _ => PolicyMode.None };
+        var facts = new PolicyFacts(Enum.Parse<PeerClass>(cell[1]), mode, cell[3] == "yes", cell[4] != "none", cell[4] == "offered");
+        var decision = Policy.Decide(local, facts, cell[5] == "yes" ? null : "a.example publishes no record", "b.example");
+        var reply = decision.Reply is { } r ? $" {r.Code} {r.Status}" : "";
+        Assert.Equal(right, $"{decision.Kind.ToString().ToLowerInvariant()}{reply}{(decision.Alarm ? " alarm" : "")}");
+    }
+
+    [Fact]
+    public void No_combination_leads_from_a_failure_to_clear_text()
+    {
+        foreach (var local in Enum.GetValues<LocalPolicy>().Where(l => l != LocalPolicy.Never))
+            foreach (var remembered in new[] { false, true })
+                foreach (var trusted in new[] { false, true })
+                    foreach (var armed in new[] { null, "no" })
+                        foreach (var mode in Enum.GetValues<PolicyMode>())
+                        {
+                            Assert.Equal(DecisionKind.Defer, Policy.Decide(local, new(PeerClass.Temporary, mode, remembered, trusted, false), armed, "d").Kind);
+                            if (mode != PolicyMode.Testing || remembered || local != LocalPolicy.Prefer)
+                                Assert.NotEqual(DecisionKind.Clear, Policy.Decide(local, new(PeerClass.Unusable, mode, remembered, trusted, false), armed, "d").Kind);
+                        }
+    }
+}
