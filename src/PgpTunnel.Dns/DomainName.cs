@@ -79,7 +79,7 @@ public sealed class DomainName : IEquatable<DomainName>, IComparable<DomainName>
     }
 
     /// <summary>True when this name is <paramref name="other"/> or lies below it.</summary>
-    public bool IsWithin(DomainName other) => LabelCount >= other.LabelCount
+    public bool IsWithin(DomainName other) => LabelCount >= other.LabelCount && _wire.Length >= other._wire.Length
         && _wire.AsSpan(_wire.Length - other._wire.Length).SequenceEqual(other._wire)
         && (other.IsRoot || _offsets.Contains((byte)(_wire.Length - other._wire.Length)));
 

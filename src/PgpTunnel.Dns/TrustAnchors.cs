@@ -39,7 +39,7 @@ public sealed class TrustAnchors
             {
                 anchors.Add(fields);
             }
-            catch (Exception e) when (e is FormatException or IndexOutOfRangeException or OverflowException)
+            catch (Exception e) when (e is FormatException or IndexOutOfRangeException or ArgumentException or OverflowException)
             {
                 throw new FormatException($"line {number} is not a DS or DNSKEY record: {line.Trim()}");
             }

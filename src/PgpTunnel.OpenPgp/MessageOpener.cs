@@ -11,12 +11,12 @@ public sealed class NoKeyException() : Exception("no PKESK is for a key we hold"
 /// </summary>
 public sealed class DecryptedMessage
 {
-    private readonly Signature _signature;
-
     internal DecryptedMessage(ReadOnlyMemory<byte> body, Signature signature, string keyFingerprint) =>
-        (UnverifiedBody, _signature, KeyFingerprint, BodySha256) = (body, signature, keyFingerprint, SHA256.HashData(body.Span));
+        (UnverifiedBody, Signature, KeyFingerprint, BodySha256) = (body, signature, keyFingerprint, SHA256.HashData(body.Span));
 
     public ReadOnlyMemory<byte> UnverifiedBody { get; }
+
+    internal Signature Signature { get; }
 
     /// <summary>Primary fingerprint of the gateway key that decrypted it.</summary>
     public string KeyFingerprint { get; }
@@ -31,13 +31,13 @@ public sealed class DecryptedMessage
     public ReadOnlyMemory<byte>? VerifiedBy(PeerKey peer, DateTimeOffset now, out string why)
     {
         why = $"no signing key of {peer.Fingerprint} made the signature";
-        if (_signature.Hash is not { } name)
+        if (Signature.Hash is not { } name)
         {
-            why = $"the signature uses hash {_signature.HashId}";
+            why = $"the signature uses hash {Signature.HashId}";
             return null;
         }
         // An intended recipient, where stated, must be us (RFC 9580 5.2.3.36); GnuPG states none.
-        if (_signature.IntendedRecipients.Count > 0 && !_signature.IntendedRecipients.Exists(f => Convert.ToHexStringLower(f) == KeyFingerprint))
+        if (Signature.IntendedRecipients.Count > 0 && !Signature.IntendedRecipients.Exists(f => Convert.ToHexStringLower(f) == KeyFingerprint))
         {
             why = "the signature is intended for another recipient";
             return null;
@@ -45,22 +45,22 @@ public sealed class DecryptedMessage
         foreach (var key in peer.Signing.Where(s => Claims(s.Key)))
         {
             // Expiry is judged at the time of signing.
-            if (_signature.HasUnknownCritical || _signature.Created is not { } created || created < key.From || created >= key.Until || created > now.AddHours(1))
+            if (Signature.HasUnknownCritical || Signature.Created is not { } created || created < key.From || created >= key.Until || created > now.AddHours(1))
             {
                 why = "the signature's time lies outside its key's validity or in the future, or it carries an unknown critical subpacket";
                 continue;
             }
             using var hash = IncrementalHash.CreateHash(name);
             hash.AppendData(UnverifiedBody.Span);
-            if (_signature.Algorithm == key.Key.Algorithm && _signature.Finish(hash, key.Key))
+            if (Signature.Algorithm == key.Key.Algorithm && Signature.Finish(hash, key.Key))
                 return UnverifiedBody;
             why = $"the signature by {peer.Fingerprint} is wrong";
         }
         return null;
     }
 
-    private bool Claims(PublicKey key) => _signature.IssuerFingerprint is { } fingerprint ? fingerprint.AsSpan().SequenceEqual(key.Fingerprint)
-        : _signature.IssuerKeyId == key.KeyId;
+    private bool Claims(PublicKey key) => Signature.IssuerFingerprint is { } fingerprint ? fingerprint.AsSpan().SequenceEqual(key.Fingerprint)
+        : Signature.IssuerKeyId == key.KeyId;
 }
 
 /// <summary>

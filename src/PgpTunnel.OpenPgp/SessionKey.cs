@@ -50,7 +50,7 @@ internal sealed record SessionKey(int Cipher, byte[] Key)
                 Array.Fill(padded, (byte)(40 - encoded.Length));
                 encoded.CopyTo(padded, 0);
                 var kept = Rfc3394(true, EcdhKek(recipient, secret), padded);
-                body.Mpi([(byte)(recipient.KeyCurve == PublicKey.Curve.X25519 ? 0x40 : 0x04), .. ephemeral]).U8(kept.Length).Bytes(kept);
+                body.Mpi([PointPrefix(recipient), .. ephemeral]).U8(kept.Length).Bytes(kept);
                 break;
         }
         return new PacketWriter().Packet(Tag.Pkesk, body.ToArray()).ToArray();
@@ -78,7 +78,7 @@ internal sealed record SessionKey(int Cipher, byte[] Key)
                 return unwrapped.Length == KeySize(cipher) ? new SessionKey(cipher, unwrapped) : null;
             }
             var ephemeral = reader.Mpi();
-            if (ephemeral.Length != key.Point.Length + 1)
+            if (ephemeral.Length != key.Point.Length + 1 || ephemeral[0] != PointPrefix(key))
                 return null;
             var padded = Rfc3394(false, EcdhKek(key, own.Agree(ephemeral[1..].ToArray())), reader.Take(reader.U8()).ToArray());
             int pad = padded[^1];
@@ -89,6 +89,9 @@ internal sealed record SessionKey(int Cipher, byte[] Key)
             return null;
         }
     }
+
+    /// <summary>RFC 9580 11.2: native form of a Montgomery curve, or uncompressed.</summary>
+    private static byte PointPrefix(PublicKey key) => key.KeyCurve == PublicKey.Curve.X25519 ? (byte)0x40 : (byte)0x04;
 
     private static (byte[] Point, byte[] Shared) Ephemeral(PublicKey recipient)
     {

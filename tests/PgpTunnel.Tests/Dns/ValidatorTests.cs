@@ -1,0 +1,241 @@
+using PgpTunnel.Demo;
+using PgpTunnel.Dns;
+
+namespace PgpTunnel.Tests;
+
+/// <summary>Verdicts over a signed world, honest and attacked. The world signs as RFC 4034 says; the attacker stands on the path.</summary>
+public sealed class ValidatorTests : IAsyncLifetime
+{
+    private readonly TestWorld _world = new();
+
+    public ValueTask InitializeAsync()
+    {
+        var a = _world.AddZone("a.example");
+        a.Add(Name("_pgptunnel.a.example"), RecordType.TXT, TestWorld.Txt("policy of a"));
+        a.Add(Name("alias.a.example"), RecordType.CNAME, [.. Name("_pgptunnel.b.example").Wire]);
+        a.Add(Name("loop1.a.example"), RecordType.CNAME, [.. Name("loop2.a.example").Wire]);
+        a.Add(Name("loop2.a.example"), RecordType.CNAME, [.. Name("loop1.a.example").Wire]);
+        a.Add(Name("toins.a.example"), RecordType.CNAME, [.. Name("_pgptunnel.ins.example").Wire]);
+        a.Add(Name("dn.a.example"), RecordType.DNAME, [.. Name("b.example").Wire]);
+        a.Add(Name("*.wild.a.example"), RecordType.TXT, TestWorld.Txt("wildcard"));
+        a.Add(Name("x.ent.a.example"), RecordType.TXT, TestWorld.Txt("below an empty non-terminal"));
+        var b = _world.AddZone("b.example");
+        b.Add(Name("_pgptunnel.b.example"), RecordType.TXT, TestWorld.Txt("policy of b"));
+        _world.AddInsecureZone("ins.example").Add(Name("_pgptunnel.ins.example"), RecordType.TXT, TestWorld.Txt("policy of ins"));
+        return ValueTask.CompletedTask;
+    }
+
+    public ValueTask DisposeAsync() => _world.DisposeAsync();
+
+    private static DomainName Name(string text) => DomainName.Parse(text);
+
+    [Theory]
+    [InlineData("_pgptunnel.a.example", RecordType.TXT, DnsSecurity.Secure, DnsOutcome.Answer)]
+    [InlineData("_PGPTUNNEL.A.Example", RecordType.TXT, DnsSecurity.Secure, DnsOutcome.Answer)]
+    [InlineData("a.example", RecordType.TXT, DnsSecurity.Secure, DnsOutcome.NoData)]
+    [InlineData("nope.a.example", RecordType.TXT, DnsSecurity.Secure, DnsOutcome.NxDomain)]
+    [InlineData("ent.a.example", RecordType.TXT, DnsSecurity.Secure, DnsOutcome.NoData)]
+    [InlineData("any.wild.a.example", RecordType.TXT, DnsSecurity.Secure, DnsOutcome.Answer)]
+    [InlineData("alias.a.example", RecordType.TXT, DnsSecurity.Secure, DnsOutcome.Answer)]
+    [InlineData("loop1.a.example", RecordType.TXT, DnsSecurity.Bogus, DnsOutcome.Failure)]
+    [InlineData("toins.a.example", RecordType.TXT, DnsSecurity.Insecure, DnsOutcome.Answer)]
+    [InlineData("_pgptunnel.ins.example", RecordType.TXT, DnsSecurity.Insecure, DnsOutcome.Answer)]
+    [InlineData("nope.ins.example", RecordType.TXT, DnsSecurity.Insecure, DnsOutcome.NxDomain)]
+    [InlineData("example", RecordType.DS, DnsSecurity.Secure, DnsOutcome.Answer)]
+    [InlineData("ins.example", RecordType.DS, DnsSecurity.Secure, DnsOutcome.NoData)]
+    [InlineData("nosuchzone.example", RecordType.TXT, DnsSecurity.Secure, DnsOutcome.NxDomain)]
+    [InlineData("nosuchtld", RecordType.TXT, DnsSecurity.Secure, DnsOutcome.NxDomain)]
+    public async Task Honest_answers_have_their_verdict(string name, ushort type, DnsSecurity security, DnsOutcome outcome)
+    {
+        var answer = await _world.LookupAsync(name, type);
+        Assert.True((security, outcome) == (answer.Security, answer.Outcome), $"{answer.Security} {answer.Outcome}: {answer.Why}");
+    }
+
+    [Fact]
+    public async Task An_attackers_unsigned_answer_is_bogus()
+    {
+        _world.Forge = (name, type, answer) => type == RecordType.TXT ? TestWorld.Unsigned(answer) : answer;
+        await Bogus("_pgptunnel.a.example");
+        await Bogus("nope.a.example");
+    }
+
+    [Fact]
+    public async Task Changed_data_under_a_good_signature_is_bogus()
+    {
+        _world.Forge = (name, type, answer) => type != RecordType.TXT ? answer
+            : answer with { Answer = [.. answer.Answer.Select(r => r.Type == RecordType.TXT ? r with { Rdata = TestWorld.Txt("evil") } : r)] };
+        await Bogus("_pgptunnel.a.example");
+    }
+
+    [Fact]
+    public async Task A_record_added_to_a_signed_set_is_bogus()
+    {
+        _world.Forge = (name, type, answer) => type != RecordType.TXT ? answer : answer with { Answer = [.. answer.Answer, answer.Answer[0] with { Rdata = TestWorld.Txt("evil") }] };
+        await Bogus("_pgptunnel.a.example");
+    }
+
+    [Fact]
+    public async Task A_denial_replayed_from_another_name_proves_nothing()
+    {
+        var other = await DenialAsync("zzz.a.example");
+        _world.Forge = (name, type, answer) => name == Name("_pgptunnel.a.example") ? other : answer;
+        await Bogus("_pgptunnel.a.example");
+    }
+
+    [Fact]
+    public async Task NoData_replayed_from_the_apex_proves_nothing_below()
+    {
+        var other = await DenialAsync("a.example");
+        _world.Forge = (name, type, answer) => name == Name("_pgptunnel.a.example") ? other : answer;
+        await Bogus("_pgptunnel.a.example");
+    }
+
+    [Fact]
+    public async Task The_parents_denial_says_nothing_of_names_in_a_delegated_zone()
+    {
+        // The NSEC of the delegation a.example in the zone example covers every name below it, by canonical order.
+        var parent = _world.Zone("example").Answer(Name("a.example"), RecordType.MX);
+        _world.Forge = (name, type, answer) => name == Name("_pgptunnel.a.example") ? parent with { Rcode = 3 } : answer;
+        await Bogus("_pgptunnel.a.example");
+    }
+
+    [Fact]
+    public async Task A_signature_by_another_signed_zone_is_bogus()
+    {
+        var evil = new SignedZone("b.example", _world.Time.GetUtcNow());
+        evil.Add(Name("_pgptunnel.a.example"), RecordType.TXT, TestWorld.Txt("evil"));
+        _world.Forge = (name, type, answer) => name == Name("_pgptunnel.a.example") ? evil.Answer(name, type) : answer;
+        await Bogus("_pgptunnel.a.example");
+        // Even when the foreign zone's key is offered as a.example's own.
+        var twin = new SignedZone("a.example", _world.Time.GetUtcNow());
+        twin.Add(Name("_pgptunnel.a.example"), RecordType.TXT, TestWorld.Txt("evil"));
+        _world.Forge = (name, type, answer) => name.IsWithin(twin.Name) && type != RecordType.DS ? twin.Answer(name, type) : answer;
+        await Bogus("_pgptunnel.a.example");
+    }
+
+    [Fact]
+    public async Task An_insecure_delegation_cannot_be_forged()
+    {
+        // The DS is withheld, with no proof, or with the proof of another name.
+        _world.Forge = (name, type, answer) => name.IsWithin(Name("a.example")) ? type == RecordType.DS ? new WorldAnswer(0, [], []) : TestWorld.Unsigned(answer) : answer;
+        await Bogus("_pgptunnel.a.example");
+        var other = await DenialAsync("ins.example", RecordType.DS);
+        _world.Forge = (name, type, answer) => name.IsWithin(Name("a.example")) ? type == RecordType.DS ? other : TestWorld.Unsigned(answer) : answer;
+        await Bogus("_pgptunnel.a.example");
+        // The child's own apex, which has SOA, denies its DS.
+        var apex = _world.Zone("a.example").Answer(Name("a.example"), RecordType.MX);
+        _world.Forge = (name, type, answer) => name.IsWithin(Name("a.example")) ? type == RecordType.DS && name == Name("a.example") ? apex : TestWorld.Unsigned(answer) : answer;
+        await Bogus("_pgptunnel.a.example");
+    }
+
+    [Fact]
+    public async Task A_wildcard_needs_the_proof_that_the_name_itself_is_not_there()
+    {
+        _world.Forge = (name, type, answer) => answer with { Authority = answer.Answer.Count > 0 ? [] : answer.Authority };
+        await Bogus("any.wild.a.example");
+    }
+
+    [Fact]
+    public async Task A_wildcard_answer_cannot_stand_in_for_an_existing_name()
+    {
+        _world.Zone("a.example").Add(Name("here.wild.a.example"), RecordType.TXT, TestWorld.Txt("explicit"));
+        var wild = _world.Zone("a.example").Answer(Name("any.wild.a.example"), RecordType.TXT);
+        _world.Forge = (name, type, answer) => name == Name("here.wild.a.example")
+            ? wild with { Answer = [.. wild.Answer.Select(r => r with { Name = name })] } : answer;
+        await Bogus("here.wild.a.example");
+    }
+
+    [Fact]
+    public async Task A_synthesised_cname_is_made_from_the_signed_dname_only()
+    {
+        var dname = _world.Zone("a.example").Answer(Name("dn.a.example"), RecordType.DNAME);
+        var evil = new DnsRecord(Name("_pgptunnel.dn.a.example"), RecordType.CNAME, 1, 300, [.. Name("_pgptunnel.ins.example").Wire]);
+        _world.Forge = (name, type, answer) => name == Name("_pgptunnel.dn.a.example") ? dname with { Answer = [.. dname.Answer, evil] } : answer;
+        var answer = await _world.LookupAsync("_pgptunnel.dn.a.example", RecordType.TXT);
+        Assert.Equal((DnsSecurity.Secure, "policy of b"), (answer.Security, System.Text.Encoding.ASCII.GetString(answer.Data[0], 1, answer.Data[0].Length - 1)));
+    }
+
+    [Fact]
+    public async Task Expired_and_future_signatures_are_bogus_and_name_the_time()
+    {
+        _world.Time.Advance(TimeSpan.FromDays(8));
+        var answer = await _world.LookupAsync("_pgptunnel.a.example", RecordType.TXT);
+        Assert.Equal(DnsSecurity.Bogus, answer.Security);
+        Assert.Contains("expired", answer.Why);
+    }
+
+    [Fact]
+    public async Task A_resolver_that_strips_dnssec_is_named()
+    {
+        _world.Forge = (_, _, answer) => TestWorld.Unsigned(answer);
+        var answer = await _world.LookupAsync("_pgptunnel.a.example", RecordType.TXT);
+        Assert.Equal(DnsSecurity.Indeterminate, answer.Security);
+        Assert.Contains("strips DNSSEC", answer.Why);
+        Assert.Contains(_world.Dns.EndPoint.ToString(), answer.Why);
+    }
+
+    [Fact]
+    public async Task A_failing_resolver_is_indeterminate_and_soon_asked_again()
+    {
+        _world.Forge = (_, _, _) => new WorldAnswer(2, [], []);
+        var validator = _world.Validator();
+        Assert.Equal(DnsSecurity.Indeterminate, (await validator.LookupAsync(Name("_pgptunnel.a.example"), RecordType.TXT, CancellationToken.None)).Security);
+        _world.Forge = null;
+        _world.Time.Advance(TimeSpan.FromSeconds(31));
+        Assert.Equal(DnsSecurity.Secure, (await validator.LookupAsync(Name("_pgptunnel.a.example"), RecordType.TXT, CancellationToken.None)).Security);
+    }
+
+    [Fact]
+    public async Task A_wrong_anchor_is_not_secure_and_says_so()
+    {
+        var stranger = new SignedZone(".", _world.Time.GetUtcNow());
+        var answer = await new DnsValidator(new DnsExchange([_world.Dns.EndPoint]), TrustAnchors.Parse(stranger.AnchorLine), _world.Time)
+            .LookupAsync(Name("_pgptunnel.a.example"), RecordType.TXT, CancellationToken.None);
+        Assert.Equal(DnsSecurity.Bogus, answer.Security);
+        Assert.Contains("trust anchor", answer.Why);
+    }
+
+    [Fact]
+    public async Task Work_is_bounded_when_every_signature_is_garbage()
+    {
+        // KeyTrap in small: many garbage signatures that claim the zone's own key.
+        var asked = 0;
+        _world.Forge = (name, type, answer) =>
+        {
+            asked++;
+            return type != RecordType.TXT ? answer : answer with
+            {
+                Answer = [.. answer.Answer.Where(r => r.Type != RecordType.RRSIG), .. Enumerable.Range(0, 100).SelectMany(i => answer.Answer.Where(r => r.Type == RecordType.RRSIG).Select(r => r with { Rdata = [.. r.Rdata[..^4], 0, 0, 0, (byte)i] }))],
+            };
+        };
+        var clock = System.Diagnostics.Stopwatch.StartNew();
+        await Bogus("_pgptunnel.a.example");
+        Assert.True(asked < 60 && clock.Elapsed < TimeSpan.FromSeconds(5), $"{asked} queries, {clock.Elapsed}");
+    }
+
+    [Fact]
+    public async Task Answers_are_cached_to_their_ttl_and_no_longer()
+    {
+        var (validator, asked) = (_world.Validator(), 0);
+        _world.Forge = (name, type, answer) =>
+        {
+            asked += type == RecordType.TXT ? 1 : 0;
+            return answer;
+        };
+        for (var i = 0; i < 3; i++)
+            Assert.Equal(DnsSecurity.Secure, (await validator.LookupAsync(Name("_pgptunnel.a.example"), RecordType.TXT, CancellationToken.None)).Security);
+        Assert.Equal(1, asked);
+        _world.Time.Advance(TimeSpan.FromSeconds(301));
+        await validator.LookupAsync(Name("_pgptunnel.a.example"), RecordType.TXT, CancellationToken.None);
+        Assert.Equal(2, asked);
+    }
+
+    private async Task Bogus(string name)
+    {
+        var answer = await _world.LookupAsync(name, RecordType.TXT);
+        Assert.True(answer.Security == DnsSecurity.Bogus && answer.Data.Count == 0, $"{answer.Security} {answer.Outcome}: {answer.Why}");
+    }
+
+    private Task<WorldAnswer> DenialAsync(string name, ushort type = RecordType.TXT) =>
+        Task.FromResult(type == RecordType.DS ? _world.Zone("example").Answer(Name(name), type) : _world.Zone("a.example").Answer(Name(name), type));
+}
