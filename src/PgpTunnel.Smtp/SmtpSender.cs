@@ -39,6 +39,9 @@ public sealed class SmtpSender(Func<string> hostname) : IAsyncDisposable
 
     private readonly ConcurrentDictionary<SmtpTarget, ConcurrentStack<SmtpConnection>> _idle = new();
 
+    /// <summary>Connections opened so far.</summary>
+    public int Opened { get; private set; }
+
     /// <summary>Sends one message.</summary>
     /// <param name="content">The message in one or more parts, CRLF lines, no dot-stuffing.</param>
     /// <returns>One final reply a recipient, in order.</returns>
@@ -60,6 +63,7 @@ public sealed class SmtpSender(Func<string> hostname) : IAsyncDisposable
             }
             return await SendOverAsync(used, stack, from, to, content, cancel);
         }
+        Opened++;
         return await SendOverAsync(await SmtpConnection.OpenAsync(target, hostname(), cancel), stack, from, to, content, cancel);
     }
 

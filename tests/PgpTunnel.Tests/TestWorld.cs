@@ -36,6 +36,8 @@ internal sealed class TestWorld : IAsyncDisposable
 
     public SignedZone Zone(string name) => _zones[name];
 
+    public SignedZone AddZoneOnce(string name) => _zones.TryGetValue(name, out var zone) ? zone : AddZone(name);
+
     public SignedZone AddZone(string name)
     {
         var zone = _zones[name] = new SignedZone(name, Time.GetUtcNow());

@@ -23,7 +23,7 @@ internal sealed class SignedZone
         Name = DomainName.Parse(name);
         var point = _key.ExportParameters(false).Q;
         _dnsKey = [1, 1, 3, 13, .. point.X!, .. point.Y!]; // zone key with SEP flag
-        (_inception, _expiration) = ((uint)now.AddHours(-1).ToUnixTimeSeconds(), (uint)now.AddDays(7).ToUnixTimeSeconds());
+        (_inception, _expiration) = ((uint)now.AddHours(-1).ToUnixTimeSeconds(), (uint)now.AddDays(30).ToUnixTimeSeconds());
         var host = DomainName.Parse("ns.example");
         Add(Name, RecordType.SOA, [.. host.Wire, .. host.Wire, 0, 0, 0, 1, 0, 0, 14, 16, 0, 0, 2, 88, 0, 1, 81, 128, 0, 0, 0, 60]);
         Add(Name, RecordType.NS, host.Wire.ToArray());
@@ -40,6 +40,8 @@ internal sealed class SignedZone
             sets[type] = set = [];
         set.Add(rdata);
     }
+
+    public void Remove(DomainName name, ushort type) => _names[name].Remove(type);
 
     /// <summary>Delegates a child, signed by its own key.</summary>
     public void Delegate(SignedZone child)

@@ -1,0 +1,251 @@
+using System.Text;
+using PgpTunnel.Dns;
+using PgpTunnel.OpenPgp;
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel.Tests;
+
+/// <summary>Every row of the receiving gateway's table (PROTOCOL.md 7), over a socket; A's parcels are made by hand to be wrong in one way each.</summary>
+public sealed class InboundTests : IAsyncLifetime
+{
+    private const string Message = "From: alice@a.example\r\nSubject: s\r\n\r\nbody\r\n";
+
+    private Pair _pair = null!;
+
+    public async ValueTask InitializeAsync() => _pair = await Pair.CreateAsync();
+
+    public ValueTask DisposeAsync() => _pair.DisposeAsync();
+
+    private DateTimeOffset Now => _pair.World.Time.GetUtcNow();
+
+    private InnerHeader Header(string rcpt = "<bob@b.example>") => new()
+    {
+        Id = Parcels.NewId(),
+        Date = Now,
+        Expires = Now.AddDays(7),
+        Sender = ("a.example", _pair.A.Key.Fingerprint),
+        Recipient = ("b.example", _pair.B.Key.Fingerprint),
+        MailFrom = ReversePath.Parse("<alice@a.example>").Path!,
+        RcptTo = [ForwardPath.Parse(rcpt, false).Path!],
+        Size = Message.Length,
+    };
+
+    private PeerKey PeerB(GatewayKey? key = null) => Certificate.Read((key ?? _pair.B.Key).ExportCertificate()).Judge(_pair.B.Configuration.Gateway, Now).Key!;
+
+    private byte[] Seal(byte[] body, GatewayKey? signer = null, GatewayKey? recipient = null) => MessageSealer.Seal(body, signer ?? _pair.A.Key, PeerB(recipient), Now).Octets;
+
+    private byte[] Seal(InnerHeader header, GatewayKey? signer = null) => Seal(ParcelBody.Write(header, [Encoding.ASCII.GetBytes(Message)]), signer);
+
+    private byte[] Outer(byte[] octets, DateTimeOffset? date = null) => OuterMessage.Build("pgptunnel@pgptunnel.a.example", "pgptunnel@pgptunnel.b.example", "t", date ?? Now, octets);
+
+    private async Task<string> DeliverAsync(byte[] outer, string from = "<pgptunnel+0@pgptunnel.a.example>", string to = "<pgptunnel@pgptunnel.b.example>") =>
+        (await Company.SendAsync(_pair.B.Gateway.InboundServer!.EndPoint, from, [to], outer))[0].ToString();
+
+    private Task<string> DeliverAsync(InnerHeader header) => DeliverAsync(Outer(Seal(header)));
+
+    private const string Uniform = "550 5.7.5 the parcel does not open and verify";
+
+    [Fact]
+    public async Task A_good_parcel_is_taken_and_its_retransmission_dropped()
+    {
+        var outer = Outer(Seal(Header()));
+        Assert.StartsWith("250 2.0.0", await DeliverAsync(outer));
+        await _pair.B.WaitAsync(1);
+        Assert.StartsWith("250 2.0.0", await DeliverAsync(outer));
+        _pair.World.Time.Advance(TimeSpan.FromDays(7.1)); // expired by now, and still an honest retransmission
+        Assert.StartsWith("250 2.0.0", await DeliverAsync(outer));
+        await _pair.B.StopAsync();
+        await _pair.B.StartAsync();
+        Assert.StartsWith("250 2.0.0", await DeliverAsync(outer));
+        await Task.Delay(300);
+        Assert.Single(_pair.B.Received);
+    }
+
+    [Fact]
+    public async Task One_id_with_another_body_is_a_conflict()
+    {
+        var header = Header();
+        Assert.StartsWith("250", await DeliverAsync(header));
+        Assert.StartsWith("550 5.7.1", await DeliverAsync(header with { Date = header.Date.AddSeconds(1) }));
+        Assert.Contains("alarm=true", _pair.B.Log.ToString());
+    }
+
+    [Fact]
+    public async Task Everything_from_the_first_packet_to_the_signature_has_one_uniform_answer()
+    {
+        var good = Seal(Header());
+        var stranger = GatewayKey.Generate(GatewayAlgorithm.Ed25519, "pgptunnel@pgptunnel.a.example", Now);
+        byte[] flipped = [.. good[..^30], (byte)(good[^30] ^ 1), .. good[^29..]];
+        Assert.Equal(Uniform, await DeliverAsync(Outer(flipped)));
+        Assert.Equal(Uniform, await DeliverAsync(Outer(good[..^5])));
+        Assert.Equal(Uniform, await DeliverAsync(Outer([1, 2, 3])));
+        Assert.Equal(Uniform, await DeliverAsync(Outer([0xC3, 4, 4, 9, 0, 8, .. good])));
+        Assert.Equal(Uniform, await DeliverAsync(Outer(Seal(Header(), stranger))));                                // signed by a stranger in A's name
+        Assert.Equal(Uniform, await DeliverAsync(Outer(Seal("no header block at all"u8.ToArray()))));
+        Assert.Equal(Uniform, await DeliverAsync(Outer(Seal([.. ParcelBody.Write(Header(), [Encoding.ASCII.GetBytes(Message)]), (byte)'x']))));
+        Assert.Empty(_pair.B.Received);
+        var detail = _pair.B.Log.ToString();
+        Assert.Contains("the padding has other octets", detail);
+        Assert.Contains("is wrong", detail);
+    }
+
+    [Fact]
+    public async Task A_parcel_for_a_key_we_lack_waits_two_days()
+    {
+        var other = GatewayKey.Generate(GatewayAlgorithm.Ed25519, _pair.B.Configuration.Gateway, Now);
+        var octets = Seal(ParcelBody.Write(Header(), [Encoding.ASCII.GetBytes(Message)]), recipient: other);
+        Assert.StartsWith("451 4.3.5", await DeliverAsync(Outer(octets)));
+        Assert.Contains("alarm=true", _pair.B.Log.ToString());
+        Assert.Equal(Uniform, await DeliverAsync(Outer(octets, Now.AddHours(-49))));
+    }
+
+    [Fact]
+    public async Task An_unlisted_signer_is_looked_up_again_and_waits_two_days()
+    {
+        await _pair.B.Gateway.Arming.CheckAsync(CancellationToken.None);
+        Assert.StartsWith("250", await DeliverAsync(Header())); // a.example is cached now
+        var next = GatewayKey.Generate(GatewayAlgorithm.Ed25519, "pgptunnel@pgptunnel.a.example", Now);
+        InnerHeader Signed(TimeSpan age) => Header() with { Sender = ("a.example", next.Fingerprint), Date = Now - age, Expires = Now.AddDays(7) - age };
+        Assert.StartsWith("451 4.7.5", await DeliverAsync(Outer(Seal(Signed(TimeSpan.Zero), next))));
+        Assert.Equal(Uniform, await DeliverAsync(Outer(Seal(Signed(TimeSpan.FromHours(49)), next))));
+        // Published meanwhile: found though the old answer's TTL still runs.
+        Republish($"v=PGPT1; m=enforce; fp={_pair.A.Key.Fingerprint},{next.Fingerprint}");
+        _pair.World.Zone("a.example").Add(PolicyRecord.CertificateName("pgptunnel@pgptunnel.a.example"), RecordType.OPENPGPKEY, next.ExportCertificate());
+        Assert.StartsWith("250", await DeliverAsync(Outer(Seal(Signed(TimeSpan.Zero), next))));
+    }
+
+    /// <summary>Puts another policy, or none, in the place of A's.</summary>
+    private void Republish(string? text)
+    {
+        var (zone, name) = (_pair.World.Zone("a.example"), DomainName.Parse("_pgptunnel.a.example"));
+        zone.Remove(name, RecordType.TXT);
+        if (text is not null)
+            zone.Add(name, RecordType.TXT, TestWorld.Txt(text));
+    }
+
+    [Fact]
+    public async Task A_distrusted_signer_is_refused()
+    {
+        Republish($"v=PGPT1; m=enforce; fp={_pair.A.Key.Fingerprint}; xfp={_pair.A.Key.Fingerprint}");
+        Assert.Equal(Uniform, await DeliverAsync(Header()));
+    }
+
+    [Theory]
+    [InlineData("none", "451 4.7.1", "550 5.7.1")]
+    [InlineData("insecure", "451 4.7.1", "550 5.7.1")]
+    [InlineData("temporary", "451 4.7.5", "451 4.7.5")]
+    [InlineData("unusable", "451 4.7.5", "451 4.7.5")]
+    public async Task The_senders_dns(string state, string young, string old)
+    {
+        var domain = $"{state}.example";
+        if (state == "insecure")
+            _pair.World.AddInsecureZone(domain);
+        else
+            _pair.World.AddZone(domain);
+        if (state == "unusable")
+            _pair.World.Zone(domain).Add(DomainName.Parse($"_pgptunnel.{domain}"), RecordType.TXT, TestWorld.Txt("v=PGPT1; m=enforce"));
+        var before = _pair.World.Forge;
+        _pair.World.Forge = (name, type, answer) => name.ToString() == "_pgptunnel.temporary.example" ? new(2, [], []) : before?.Invoke(name, type, answer) ?? answer;
+        InnerHeader From(TimeSpan age) => Header() with { Sender = (domain, _pair.A.Key.Fingerprint), Date = Now - age, Expires = Now.AddDays(6) - age };
+        Assert.StartsWith(young, await DeliverAsync(From(TimeSpan.Zero)));
+        Assert.StartsWith(old, await DeliverAsync(From(TimeSpan.FromHours(49))));
+    }
+
+    [Fact]
+    public async Task A_sender_whose_records_vanish_while_enforce_is_remembered_is_deferred_with_alarm()
+    {
+        Assert.StartsWith("250", await DeliverAsync(Header()));
+        _pair.World.Time.Advance(TimeSpan.FromHours(2));
+        Republish(null);
+        Assert.StartsWith("451 4.7.5", await DeliverAsync(Header()));
+        Assert.Contains("alarm=true", _pair.B.Log.ToString());
+    }
+
+    [Fact]
+    public async Task Bound_to_its_reader()
+    {
+        // A key of B's domain for another gateway: opens here only if the Recipient names the key that opened it.
+        Assert.StartsWith("550 5.7.1", await DeliverAsync(Header() with { Recipient = ("b.example", new string('0', 40)) }));
+        Assert.StartsWith("550 5.1.2", await DeliverAsync(Header("<bob@c.example>") with { Recipient = ("c.example", _pair.B.Key.Fingerprint) }));
+        Assert.StartsWith("550 5.7.1", await DeliverAsync(Header("<bob@c.example>")));
+        Assert.StartsWith("550 5.7.1", await DeliverAsync(Header("<bob@sub.b.example>")));
+        Assert.StartsWith("550 5.7.1", await DeliverAsync(Header("<pgptunnel@pgptunnel.b.example>")));
+        Assert.StartsWith("250", await DeliverAsync(Header("<bob@B.Example>")));
+    }
+
+    [Fact]
+    public async Task Times()
+    {
+        Assert.StartsWith("451 4.7.0", await DeliverAsync(Header() with { Date = Now.AddMinutes(61), Expires = Now.AddDays(1) }));
+        Assert.StartsWith("250", await DeliverAsync(Header() with { Date = Now.AddMinutes(59), Expires = Now.AddDays(1) }));
+        Assert.StartsWith("550 5.4.7", await DeliverAsync(Header() with { Date = Now.AddDays(-8), Expires = Now.AddDays(-1) }));
+        Assert.Equal(Uniform, await DeliverAsync(Header() with { Expires = Now.AddSeconds(-1) }));
+        Assert.Equal(Uniform, await DeliverAsync(Header() with { Expires = Now.AddDays(14).AddSeconds(1) }));
+    }
+
+    [Fact]
+    public async Task What_is_not_understood_is_said_to_a_verified_sender_only()
+    {
+        var text = Encoding.ASCII.GetString(ParcelBody.Write(Header(), [Encoding.ASCII.GetBytes(Message)]));
+        byte[] With(string from, string to) => Encoding.ASCII.GetBytes(text.Replace(from, to));
+        var stranger = GatewayKey.Generate(GatewayAlgorithm.Ed25519, "pgptunnel@pgptunnel.a.example", Now);
+        foreach (var body in new[] { With("Version: 1", "Version: 2"), With("Kind: message", "Kind: echo"), With("PgpTunnel-Id", "PgpTunnel-Crit-New: x\r\nPgpTunnel-Id") })
+        {
+            Assert.StartsWith("550 5.5.5", await DeliverAsync(Outer(Seal(body))));
+            Assert.Equal(Uniform, await DeliverAsync(Outer(Seal(body, stranger))));
+        }
+        Assert.StartsWith("250", await DeliverAsync(Outer(Seal(With("PgpTunnel-Id", "X-New: x\r\nPgpTunnel-Id")))));
+    }
+
+    [Fact]
+    public async Task Larger_than_our_limit_and_bare_newlines_inside()
+    {
+        var big = new byte[_pair.B.Configuration.MessageSize + 1];
+        Assert.StartsWith("552 5.3.4", await DeliverAsync(Outer(Seal(ParcelBody.Write(Header() with { Size = big.Length }, [big])))));
+        Assert.StartsWith("550 5.6.11", await DeliverAsync(Outer(Seal(ParcelBody.Write(Header() with { Size = 10 }, ["a\r\n.\nb\r\nc\n"u8.ToArray()])))));
+    }
+
+    [Fact]
+    public async Task Only_gateway_mailboxes_are_served()
+    {
+        foreach (var to in new[] { "<bob@b.example>", "<pgptunnel@b.example>", "<pgptunnel@pgptunnel.a.example>", "<bob%c.example@pgptunnel.b.example>", "<postmaster@b.example>", "<x@c.example>" })
+            Assert.StartsWith("550 5.7.1", await DeliverAsync(Outer(Seal(Header())), to: to));
+        Assert.StartsWith("250", await DeliverAsync(Outer(Seal(Header())), to: "<PgpTunnel@PGPTUNNEL.b.example>"));
+    }
+
+    /// <summary>Relays rewrite what they carry; a parcel is what holds exactly one armored message.</summary>
+    [Fact]
+    public async Task Recognised_in_whatever_wrapping()
+    {
+        string Armored() => Encoding.ASCII.GetString(Armor.Encode(Armor.Message, Seal(Header())));
+        var head = "From: x@y.example\r\nTo: z@y.example\r\n";
+        var base64 = string.Join("\r\n", Convert.ToBase64String(Encoding.ASCII.GetBytes(Armored()), Base64FormattingOptions.InsertLineBreaks).Split('\n').Select(l => l.TrimEnd('\r')));
+        string[] taken =
+        [
+            $"{head}\r\n{Armored()}",
+            $"{head}Content-Type: text/html\r\n\r\n<pre>\r\n{Armored()}</pre>\r\nThis mail was scanned.\r\n",
+            $"{head}MIME-Version: 1.0\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n{base64}\r\n",
+            $"{head}MIME-Version: 1.0\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{Armored().Replace("=", "=3D")}",
+            $"{head}MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\n{Armored()}\r\n--c--\r\n--b\r\n\r\nfooter\r\n--b--\r\n",
+        ];
+        foreach (var outer in taken)
+            Assert.StartsWith("250", await DeliverAsync(Encoding.ASCII.GetBytes(outer)));
+        Assert.StartsWith("550 5.7.1", await DeliverAsync(Encoding.ASCII.GetBytes($"{head}Auto-Submitted: auto-generated\r\n\r\n{Armored()}{Armored()}")));
+        await _pair.B.WaitAsync(taken.Length);
+    }
+
+    [Fact]
+    public async Task Peoples_mail_goes_to_the_postmaster_machines_mail_does_not()
+    {
+        var person = "From: ann@c.example\r\nSubject: is this thing on\r\n\r\nhello\r\n"u8.ToArray();
+        Assert.StartsWith("250", await DeliverAsync(person, "<ann@c.example>"));
+        var seen = (await _pair.B.WaitAsync(1))[0];
+        Assert.Equal("<postmaster@b.example> NOTIFY=NEVER", seen.To[0].ToString());
+        Assert.Equal(person, seen.Message);
+        Assert.StartsWith("550 5.7.1", await DeliverAsync(person, "<>"));
+        Assert.StartsWith("550 5.7.1", await DeliverAsync([.. "Auto-Submitted: auto-replied\r\n"u8, .. person], "<ann@c.example>"));
+        Assert.StartsWith("250", await DeliverAsync(person, "<ann@c.example>", "<postmaster>"));
+        Assert.StartsWith("550 5.1.1", await DeliverAsync(person, "<ann@c.example>", "<pgptunnel+0@pgptunnel.b.example>"));
+        Assert.StartsWith("550 5.1.1", await DeliverAsync(person, "<>", "<pgptunnel+0@pgptunnel.b.example>"));
+    }
+}

@@ -1,0 +1,57 @@
+using System.Net;
+using PgpTunnel.Demo;
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel.Tests;
+
+/// <summary>Companies A and B and a hop between them.</summary>
+internal sealed class Pair : IAsyncDisposable
+{
+    private readonly List<Seen> _hopSaw = [];
+    private readonly SmtpSender _hop = new(() => "hop.example");
+
+    public TestWorld World { get; } = new();
+    public Company A { get; private set; } = null!;
+    public Company B { get; private set; } = null!;
+
+    /// <summary>What the hop answers instead of passing on; null = it passes on.</summary>
+    public Func<Seen, SmtpReply?> HopAnswer { get; set; } = _ => null;
+
+    public IReadOnlyList<Seen> HopSaw
+    {
+        get
+        {
+            lock (_hopSaw)
+                return [.. _hopSaw];
+        }
+    }
+
+    public IPEndPoint HopAddress { get; private set; } = null!;
+
+    public static async Task<Pair> CreateAsync(string moreA = "", string moreB = "", string? policyB = null, bool publishB = true, bool publishA = true)
+    {
+        var pair = new Pair();
+        var (hop, _) = await pair.World.ServerAsync(pair.PassAsync);
+        pair.HopAddress = hop.EndPoint;
+        pair.B = await pair.World.AddCompanyAsync("b.example", hop.EndPoint, moreB, publishB, policyB);
+        pair.A = await pair.World.AddCompanyAsync("a.example", hop.EndPoint, moreA, publishA);
+        return pair;
+    }
+
+    private async Task<SmtpReply> PassAsync(Seen seen)
+    {
+        lock (_hopSaw)
+            _hopSaw.Add(seen);
+        if (HopAnswer(seen) is { } answer)
+            return answer;
+        var domain = seen.To[0].Mailbox.Domain;
+        var next = domain == "pgptunnel.b.example" ? B : domain == "pgptunnel.a.example" ? A : null;
+        return next is null ? SmtpReply.Ok : (await _hop.SendAsync(new SmtpTarget("next", next.Gateway.InboundServer!.EndPoint, TlsMode.Opportunistic), seen.From, seen.To, [seen.Message], CancellationToken.None))[0];
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await World.DisposeAsync();
+        await _hop.DisposeAsync();
+    }
+}

@@ -1,0 +1,235 @@
+using System.Text;
+using PgpTunnel.Dns;
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel.Tests;
+
+/// <summary>Two companies end to end over sockets, with a clock of the test's.</summary>
+public class TunnelTests
+{
+    private const string Message = "From: alice@a.example\r\nTo: bob@b.example\r\nSubject: CANARY-subject\r\nMessage-ID: <1@a.example>\r\n\r\nCANARY-body\r\n.dot\r\n";
+
+    private static string Text(byte[] octets) => Encoding.Latin1.GetString(octets);
+
+    [Fact]
+    public async Task A_message_travels_and_the_hop_reads_nothing()
+    {
+        await using var pair = await Pair.CreateAsync();
+        var reply = (await pair.A.SendAsync("<alice@a.example> RET=HDRS ENVID=abc", ["<bob@b.example> NOTIFY=FAILURE ORCPT=rfc822;bob@b.example", "<carol@b.example>"], Message))[0];
+        Assert.Matches("^250 2.0.0 [0-9a-f]{32} sealed for b.example key [0-9a-f]{40} dnssec=secure$", reply.ToString());
+        var seen = Assert.Single(await pair.B.WaitAsync(1));
+        Assert.EndsWith(Message, Text(seen.Message));
+        Assert.Matches("^Received: from a.example by gw.b.example [^\0]*\r\nPgpTunnel-Result: pass; d=a.example; from=aligned;\r\n\tfpr=[0-9a-f]{40}; id=[0-9a-f]{32}\r\nFrom:", Text(seen.Message));
+        Assert.Equal("<alice@a.example> RET=HDRS ENVID=abc", seen.From.ToString());
+        Assert.Equal(["<bob@b.example> NOTIFY=FAILURE ORCPT=rfc822;bob@b.example", "<carol@b.example>"], seen.To.Select(t => t.ToString()));
+        var hop = Assert.Single(pair.HopSaw);
+        Assert.Matches("^<pgptunnel\\+[0-9a-f]{32}@pgptunnel.a.example>$", hop.From.ToString());
+        Assert.Equal("<pgptunnel@pgptunnel.b.example>", Assert.Single(hop.To).ToString());
+        var outer = Text(hop.Message);
+        Assert.DoesNotContain("CANARY", outer);
+        Assert.DoesNotContain("alice", outer);
+        Assert.DoesNotContain("bob", outer);
+        Assert.All(outer.Split("\r\n"), l => Assert.True(l.Length <= 76 && l.All(c => c is >= ' ' and <= '~'), l));
+        Assert.Contains("\r\nSubject: Encrypted message\r\n", outer);
+        Assert.Contains("\r\nAuto-Submitted: auto-generated\r\nPgpTunnel: v=1\r\n", outer);
+    }
+
+    [Fact]
+    public async Task Nothing_on_either_gateways_disk_is_readable()
+    {
+        await using var pair = await Pair.CreateAsync();
+        pair.B.LocalAnswer = _ => new SmtpReply(451, "4.2.0", "later");
+        pair.HopAnswer = s => s.To[0].Mailbox.Domain == "plain.example" ? new SmtpReply(451, "4.2.0", "later") : null;
+        pair.World.AddZone("plain.example");
+        await pair.A.SendAsync("<CANARYalice@a.example>", ["<CANARYbob@b.example>", "<CANARYeve@plain.example>"], Message);
+        await pair.B.WaitForLogAsync("delivery-deferred");
+        await pair.A.WaitForLogAsync("delivery-deferred");
+        foreach (var file in Directory.EnumerateFiles(pair.World.Directory, "*", SearchOption.AllDirectories))
+        {
+            if (file.EndsWith(".lock", StringComparison.Ordinal))
+                continue; // held by the gateway, always empty
+            await using var stream = new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+            using var copy = new MemoryStream();
+            await stream.CopyToAsync(copy);
+            var text = Text(copy.ToArray());
+            Assert.False(text.Contains("CANARY", StringComparison.Ordinal), file);
+        }
+    }
+
+    /// <summary>Each class once through a real session, for policy prefer and for require.</summary>
+    [Theory]
+    [InlineData("usable.example", "250 2.1.5 will be sealed", "250 2.1.5 will be sealed")]
+    [InlineData("none.example", "250 2.1.5 goes in clear", "550 5.7.10")]
+    [InlineData("withdrawn.example", "250 2.1.5 goes in clear", "550 5.7.10")]
+    [InlineData("insecure.example", "250 2.1.5 goes in clear", "550 5.7.10")]
+    [InlineData("bogus.example", "451 4.4.3", "451 4.4.3")]
+    [InlineData("servfail.example", "451 4.4.3", "451 4.4.3")]
+    [InlineData("certservfail.example", "451 4.4.3", "451 4.4.3")]
+    [InlineData("broken.example", "451 4.7.5", "451 4.7.5")]
+    [InlineData("double.example", "451 4.7.5", "451 4.7.5")]
+    [InlineData("nocert.example", "451 4.7.5", "451 4.7.5")]
+    [InlineData("nocerttesting.example", "250 2.1.5 goes in clear", "451 4.7.5")]
+    [InlineData("[127.0.0.1]", "250 2.1.5 goes in clear", "550 5.7.10")]
+    public async Task Each_class_at_rcpt(string domain, string prefer, string require)
+    {
+        await using var pair = await Pair.CreateAsync();
+        var world = pair.World;
+        const string fpr = "fp=1111111111111111111111111111111111111111";
+        void Policy(string zone, params string[] texts)
+        {
+            foreach (var text in texts)
+                world.AddZoneOnce(zone).Add(DomainName.Parse($"_pgptunnel.{zone}"), RecordType.TXT, TestWorld.Txt(text));
+        }
+        world.AddZone("none.example");
+        Policy("withdrawn.example", "v=PGPT1; m=none");
+        world.AddInsecureZone("insecure.example");
+        Policy("bogus.example", "v=PGPT1; m=testing; " + fpr);
+        Policy("servfail.example", "v=PGPT1; m=testing; " + fpr);
+        Policy("broken.example", "v=PGPT1; m=testing; m=testing; " + fpr);
+        Policy("double.example", "v=PGPT1; m=testing; " + fpr, "v=PGPT1; m=testing;" + fpr);
+        Policy("nocert.example", "v=PGPT1; m=enforce; " + fpr);
+        Policy("nocerttesting.example", "v=PGPT1; m=testing; " + fpr);
+        Policy("usable.example", $"v=PGPT1; m=enforce; fp={pair.B.Key.Fingerprint}; gw={pair.B.Configuration.Gateway}");
+        Policy("certservfail.example", $"v=PGPT1; m=testing; fp={pair.B.Key.Fingerprint}; gw=pgptunnel@pgptunnel.certservfail.example");
+        var insecure = world.Forge!;
+        world.Forge = (name, type, answer) => name.ToString() switch
+        {
+            "_pgptunnel.bogus.example" => TestWorld.Unsigned(answer),
+            "_pgptunnel.servfail.example" => new(2, [], []),
+            var n when type == RecordType.OPENPGPKEY && n.EndsWith("certservfail.example", StringComparison.Ordinal) => new(2, [], []),
+            _ => insecure(name, type, answer),
+        };
+        Assert.StartsWith(prefer, await RcptAsync(pair.A, domain));
+        await pair.A.StopAsync();
+        File.WriteAllText(pair.A.File, File.ReadAllText(pair.A.File).Replace("\"domains\"", "\"policy\": { \"default\": \"require\" }, \"domains\""));
+        await pair.A.StartAsync();
+        Assert.StartsWith(require, await RcptAsync(pair.A, domain));
+    }
+
+    private static async Task<string> RcptAsync(Company company, string domain)
+    {
+        var (_, transaction) = await company.Gateway.OutboundFlow.BeginAsync(new SmtpClientInfo(System.Net.IPAddress.Loopback, "x", true, false), ReversePath.Parse("<alice@a.example>").Path!, CancellationToken.None);
+        return (await transaction!.AddAsync(ForwardPath.Parse($"<bob@{domain}>", false).Path!, CancellationToken.None)).ToString();
+    }
+
+    [Fact]
+    public async Task Mixed_recipients_are_answered_and_sent_each_by_its_own_decision()
+    {
+        await using var pair = await Pair.CreateAsync(moreA: "\"policy\": { \"partners\": { \"strict.example\": { \"policy\": \"require\" } } }");
+        pair.World.AddZone("plain.example");
+        pair.World.AddZone("strict.example");
+        var replies = await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>", "<eve@plain.example>", "<mallory@strict.example>", "<carol@b.example>"], Message);
+        Assert.Equal([250, 250, 550, 250], replies.Select(r => r.Code));
+        await pair.B.WaitAsync(1);
+        await Wait.UntilAsync(() => pair.HopSaw.Count == 2, () => $"the hop saw {pair.HopSaw.Count}");
+        var clear = pair.HopSaw.Single(s => s.To[0].Mailbox.Domain == "plain.example");
+        Assert.Equal(Message, Text(clear.Message));
+        Assert.Equal(["<bob@b.example>", "<carol@b.example>"], pair.B.Received[0].To.Select(t => t.ToString()));
+    }
+
+    [Fact]
+    public async Task A_message_may_ask_for_more_never_for_less()
+    {
+        await using var pair = await Pair.CreateAsync();
+        pair.World.AddZone("plain.example");
+        var asking = "PgpTunnel-Require: yes\r\n" + Message;
+        var replies = await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>", "<eve@plain.example>"], asking);
+        Assert.All(replies, r => Assert.Equal(250, r.Code));
+        Assert.EndsWith("\r\n" + Message, Text((await pair.B.WaitAsync(1))[0].Message)); // the field is gone, the rest is untouched
+        var notice = Text((await pair.A.WaitAsync(1))[0].Message);
+        Assert.Contains("Status: 5.7.10", notice);
+        Assert.Contains("Final-Recipient: rfc822; eve@plain.example", notice);
+        Assert.DoesNotContain(pair.HopSaw, s => s.To[0].Mailbox.Domain == "plain.example");
+        Assert.Equal("550 5.7.10", (await pair.A.SendAsync("<alice@a.example>", ["<eve@plain.example>"], asking))[0].ToString()[..10]);
+        Assert.Equal("554 5.6.0", (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], "X-PgpTunnel-Require: no\r\n" + Message))[0].ToString()[..9]);
+    }
+
+    [Fact]
+    public async Task Larger_than_the_peer_takes_is_552_at_rcpt_and_at_data()
+    {
+        await using var pair = await Pair.CreateAsync(policyB: "v=PGPT1; m=enforce; fp=FPR; sz=100");
+        Assert.StartsWith("552 5.3.4 b.example takes messages of at most 100", (await pair.A.SendAsync("<alice@a.example> SIZE=101", ["<bob@b.example>"], Message))[0].ToString());
+        var (_, transaction) = await pair.A.Gateway.OutboundFlow.BeginAsync(new SmtpClientInfo(System.Net.IPAddress.Loopback, "x", true, false), ReversePath.Parse("<alice@a.example>").Path!, CancellationToken.None);
+        await transaction!.AddAsync(ForwardPath.Parse("<bob@b.example>", false).Path!, CancellationToken.None);
+        Assert.StartsWith("552 5.3.4 b.example takes messages of at most 100", (await transaction.CommitAsync(Encoding.ASCII.GetBytes(Message), CancellationToken.None)).ToString());
+    }
+
+    [Fact]
+    public async Task Unarmed_seals_nothing_and_what_must_be_sealed_waits()
+    {
+        await using var pair = await Pair.CreateAsync(publishA: false);
+        Assert.Contains("armed=false", pair.A.Gateway.ReadyLine);
+        Assert.StartsWith("250 2.1.5 goes in clear: unarmed: a.example", await RcptTestingAsync(pair));
+        Assert.StartsWith("451 4.7.5 this gateway is not armed", await RcptAsync(pair.A, "b.example")); // enforce is remembered
+        pair.A.Publish(null);
+        await pair.A.Gateway.Arming.CheckAsync(CancellationToken.None);
+        pair.World.Time.Advance(TimeSpan.FromMinutes(10));
+        await pair.A.Gateway.Arming.CheckAsync(CancellationToken.None);
+        Assert.Contains("armed=true", pair.A.Gateway.ReadyLine);
+    }
+
+    /// <summary>A peer that only tests, asked without anything remembered: unarmed and prefer goes clear.</summary>
+    private static async Task<string> RcptTestingAsync(Pair pair)
+    {
+        pair.World.AddZoneOnce("t.example").Add(DomainName.Parse("_pgptunnel.t.example"), RecordType.TXT, TestWorld.Txt($"v=PGPT1; m=testing; fp={pair.B.Key.Fingerprint}; gw={pair.B.Configuration.Gateway}"));
+        return await RcptAsync(pair.A, "t.example");
+    }
+
+    [Fact]
+    public async Task Own_parcels_pass_and_loops_do_not()
+    {
+        await using var pair = await Pair.CreateAsync(moreA: "\"policy\": { \"default\": \"require\" }");
+        // A bounce of B's parcel that A's own mail server sends: null sender, to the gateway mailbox of b.example.
+        Assert.Equal(250, (await pair.A.SendAsync("<>", ["<pgptunnel+0123456789abcdef0123456789abcdef@pgptunnel.b.example>"], Message))[0].Code);
+        // The same from a person is no parcel, and clear text is not allowed here.
+        Assert.StartsWith("550 5.7.10", (await pair.A.SendAsync("<alice@a.example>", ["<pgptunnel@pgptunnel.b.example>"], Message))[0].ToString());
+        Assert.StartsWith("550 5.7.10", (await pair.A.SendAsync("<pgptunnel+0123456789abcdef0123456789abcdef@pgptunnel.a.example>", ["<pgptunnel@pgptunnel.b.example>"], Message))[0].ToString());
+        var loop = string.Concat(Enumerable.Repeat("Received: by x; Thu, 1 Jan 2026 00:00:00 +0000\r\n", 100)) + Message;
+        Assert.StartsWith("554 5.4.6", (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], loop))[0].ToString());
+    }
+
+    [Fact]
+    public async Task Only_our_networks_and_domains_may_send()
+    {
+        await using var pair = await Pair.CreateAsync();
+        var flow = pair.A.Gateway.OutboundFlow;
+        async Task<string> Begin(string client, string from) => (await flow.BeginAsync(new SmtpClientInfo(System.Net.IPAddress.Parse(client), "x", true, false), ReversePath.Parse(from).Path!, CancellationToken.None)).Item1.ToString();
+        Assert.StartsWith("550 5.7.1", await Begin("192.0.2.1", "<alice@a.example>"));
+        Assert.StartsWith("250", await Begin("127.0.0.1", "<alice@a.example>"));
+        Assert.StartsWith("250", await Begin("127.0.0.1", "<forwarded@elsewhere.example>"));
+        Assert.StartsWith("250", await Begin("127.0.0.1", "<>"));
+        Assert.StartsWith("550 5.1.7", await Begin("127.0.0.1", "<alice@[127.0.0.1]>"));
+        await pair.A.StopAsync();
+        File.WriteAllText(pair.A.File, File.ReadAllText(pair.A.File).Replace("\"domains\": [\"a.example\"]", "\"domains\": [\"a.example\", \"a2.example\"]").Replace("\"outbound\": { \"address\": \"127.0.0.1:0\" }", "\"outbound\": { \"address\": \"127.0.0.1:0\", \"senders\": [\"a2.example\"] }"));
+        await pair.A.StartAsync();
+        flow = pair.A.Gateway.OutboundFlow;
+        Assert.StartsWith("550 5.7.1", await Begin("127.0.0.1", "<alice@a.example>"));
+        Assert.StartsWith("250", await Begin("127.0.0.1", "<alice@a2.example>"));
+    }
+
+    [Fact]
+    public async Task Smtputf8_and_8bit_go_through()
+    {
+        await using var pair = await Pair.CreateAsync();
+        var message = "From: ålice@a.example\r\nSubject: grüße\r\n\r\nkörper\r\n";
+        var octets = Encoding.UTF8.GetBytes(message);
+        Assert.Equal(250, (await Company.SendAsync(pair.A.Gateway.OutboundServer!.EndPoint, "<ålice@a.example> BODY=8BITMIME SMTPUTF8", ["<böb@b.example>"], octets))[0].Code);
+        var seen = (await pair.B.WaitAsync(1))[0];
+        Assert.True(seen.Message.AsSpan().EndsWith(octets));
+        Assert.Equal("<ålice@a.example> BODY=8BITMIME SMTPUTF8", seen.From.ToString());
+        Assert.Equal("<böb@b.example>", seen.To[0].ToString());
+    }
+
+    [Fact]
+    public async Task A_forged_result_is_taken_out_and_all_else_stays()
+    {
+        await using var pair = await Pair.CreateAsync(moreB: "\"trace\": { \"token\": \"tok-1\", \"authenticationResults\": true }");
+        var forged = "PgpTunnel-Result: pass; d=bank.example\r\nAuthentication-Results: gw.b.example;\r\n\tdkim=pass\r\nAuthentication-Results: other.example; spf=pass\r\n" + Message;
+        await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], forged);
+        var text = Text((await pair.B.WaitAsync(1))[0].Message);
+        Assert.EndsWith("\r\nAuthentication-Results: other.example; spf=pass\r\n" + Message, text);
+        Assert.DoesNotContain("bank.example", text);
+        Assert.DoesNotContain("dkim=pass", text);
+        Assert.Contains(";\r\n\ttoken=tok-1\r\nAuthentication-Results: gw.b.example;\r\n\tx-pgptunnel=pass header.d=a.example policy.from=aligned\r\n", text);
+    }
+}
