@@ -3,7 +3,7 @@ using System.Text;
 
 namespace PgpTunnel.OpenPgp;
 
-/// <summary>ASCII armor (RFC 9580 6), lines of 64 characters ending in CRLF, no checksum, no headers.</summary>
+/// <summary>ASCII armor (RFC 9580 6), lines of 64 characters ending in CRLF, no headers; a checksum only where GnuPG 2.2 needs it.</summary>
 public static class Armor
 {
     private const int OctetsPerLine = 48, LineLength = 64;
@@ -15,7 +15,7 @@ public static class Armor
     {
         var (head, tail) = (Encoding.ASCII.GetBytes($"-----BEGIN {label}-----\r\n\r\n"), Encoding.ASCII.GetBytes($"-----END {label}-----\r\n"));
         var lines = (octets.Length + OctetsPerLine - 1) / OctetsPerLine;
-        var text = new byte[head.Length + Base64.GetMaxEncodedToUtf8Length(octets.Length) + 2 * lines + tail.Length];
+        var text = new byte[head.Length + Base64.GetMaxEncodedToUtf8Length(octets.Length) + 2 * lines + 7 + tail.Length];
         head.CopyTo(text, 0);
         var at = head.Length;
         for (var i = 0; i < octets.Length; i += OctetsPerLine)
@@ -25,8 +25,42 @@ public static class Armor
             text[at++] = (byte)'\r';
             text[at++] = (byte)'\n';
         }
+        if (octets.Length % 3 == 0)
+        {
+            // Without padding GnuPG 2.2 takes the END line for Base64, unless a checksum comes first.
+            var crc = Crc24(octets);
+            text[at++] = (byte)'=';
+            Base64.EncodeToUtf8([(byte)(crc >> 16), (byte)(crc >> 8), (byte)crc], text.AsSpan(at), out _, out var written);
+            at += written;
+            text[at++] = (byte)'\r';
+            text[at++] = (byte)'\n';
+        }
         tail.CopyTo(text, at);
-        return text;
+        return text[..(at + tail.Length)];
+    }
+
+    /// <summary>RFC 9580 6.1.1.</summary>
+    private static uint Crc24(ReadOnlySpan<byte> octets)
+    {
+        var crc = 0xB704CEu;
+        foreach (var octet in octets)
+            crc = (crc << 8) ^ CrcTable[(byte)(crc >> 16) ^ octet];
+        return crc & 0xFFFFFF;
+    }
+
+    private static readonly uint[] CrcTable = MakeCrcTable();
+
+    private static uint[] MakeCrcTable()
+    {
+        var table = new uint[256];
+        for (var i = 0; i < 256; i++)
+        {
+            var crc = (uint)i << 16;
+            for (var bit = 0; bit < 8; bit++)
+                crc = (crc & 0x800000) != 0 ? (crc << 1) ^ 0x864CFB : crc << 1;
+            table[i] = crc & 0xFFFFFF;
+        }
+        return table;
     }
 
     /// <summary>How many armored blocks with this label start in the text (after any white space or quotation at a line's start, none).</summary>

@@ -1,0 +1,2 @@
+// Scenarios use fixed loopback addresses and start real servers: one at a time.
+[assembly: Xunit.v3.Parallelization(Mode = Xunit.Sdk.ParallelMode.None)]
