@@ -2,10 +2,14 @@ using System.Collections.Concurrent;
 
 namespace PgpTunnel.Dns;
 
-/// <summary>Validated results by (name, type) until their clamped TTL ends; at most <paramref name="capacity"/> of them.</summary>
-internal sealed class AnswerCache<TValue>(TimeProvider time, int capacity) where TValue : class
+/// <summary>
+/// Validated results by (name, type) until their clamped TTL ends; at most <paramref name="entries"/> of them and about
+/// <paramref name="octets"/> octets of data.
+/// </summary>
+internal sealed class AnswerCache<TValue>(TimeProvider time, int entries, long octets, Func<TValue, long> sizeOf) where TValue : class
 {
     private readonly ConcurrentDictionary<(DomainName, ushort), (TValue Value, DateTimeOffset Expires)> _entries = new();
+    private long _octets;
 
     public (TValue Value, TimeSpan Left)? Get(DomainName name, ushort type)
     {
@@ -19,19 +23,34 @@ internal sealed class AnswerCache<TValue>(TimeProvider time, int capacity) where
     {
         if (ttl <= TimeSpan.Zero)
             return;
-        if (_entries.Count >= capacity)
+        if (_entries.Count >= entries || Interlocked.Read(ref _octets) >= octets)
             MakeRoom();
-        _entries[(name, type)] = (value, time.GetUtcNow() + ttl);
+        Remove((name, type));
+        if (_entries.TryAdd((name, type), (value, time.GetUtcNow() + ttl)))
+            Interlocked.Add(ref _octets, sizeOf(value));
     }
 
-    public void Clear() => _entries.Clear();
+    public void Clear()
+    {
+        foreach (var key in _entries.Keys)
+            Remove(key);
+    }
 
-    /// <summary>Drops what has expired, and if that is too little, the tenth that expires first.</summary>
+    private void Remove((DomainName, ushort) key)
+    {
+        if (_entries.TryRemove(key, out var old))
+            Interlocked.Add(ref _octets, -sizeOf(old.Value));
+    }
+
+    /// <summary>Drops what has expired, and of the rest what expires first until a tenth of the room is free.</summary>
     private void MakeRoom()
     {
         var now = time.GetUtcNow();
-        var byAge = _entries.OrderBy(e => e.Value.Expires).ToList();
-        foreach (var entry in byAge.Where((e, i) => e.Value.Expires <= now || i < capacity / 10))
-            _entries.TryRemove(entry.Key, out _);
+        foreach (var entry in _entries.OrderBy(e => e.Value.Expires).ToList())
+        {
+            if (entry.Value.Expires > now && _entries.Count < entries - entries / 10 && Interlocked.Read(ref _octets) < octets - octets / 10)
+                break;
+            Remove(entry.Key);
+        }
     }
 }

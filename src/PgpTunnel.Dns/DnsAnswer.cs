@@ -48,9 +48,15 @@ internal sealed class WorkBudget
     private static void Spend(ref int left, string what)
     {
         if (--left < 0)
-            throw new BogusException($"the lookup needs more than {what}");
+            throw new BudgetException($"the lookup needs more than {what}");
     }
 }
+
+/// <summary>
+/// The work allowed to one lookup is used up. It ends that lookup as Bogus and is kept nowhere, since what it was about may be another
+/// domain than the one that spent the work.
+/// </summary>
+internal sealed class BudgetException(string why) : Exception(why);
 
 /// <summary>Ends an evaluation as Bogus with its reason.</summary>
 internal sealed class BogusException(string why) : Exception(why);

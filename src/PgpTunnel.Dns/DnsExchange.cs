@@ -52,17 +52,19 @@ public sealed class DnsExchange(IReadOnlyList<IPEndPoint> resolvers)
         // RFC 7929 2: an OPENPGPKEY answer will not fit into a datagram.
         if (type == RecordType.OPENPGPKEY)
             return await OverTcpAsync(resolver, name, type, cancel);
-        for (var attempt = 1; ; attempt++)
+        DnsMessage? answer = null;
+        for (var attempt = 1; answer is null; attempt++)
         {
             try
             {
-                var answer = await OverUdpAsync(resolver, name, type, cancel);
-                return answer.Truncated ? await OverTcpAsync(resolver, name, type, cancel) : answer;
+                answer = await OverUdpAsync(resolver, name, type, cancel);
             }
             catch (OperationCanceledException) when (!cancel.IsCancellationRequested && attempt < UdpTries)
             {
+                // A datagram may be lost; it is asked once more.
             }
         }
+        return answer.Truncated ? await OverTcpAsync(resolver, name, type, cancel) : answer;
     }
 
     /// <summary>A fresh connected socket (random port, only this peer's datagrams) and a random id for each question (RFC 5452 9).</summary>

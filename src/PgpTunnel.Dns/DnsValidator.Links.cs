@@ -31,7 +31,7 @@ public sealed partial class DnsValidator
         var covered = set[0].Type;
         var rdata = alias is null ? set.ConvertAll(r => r.Rdata) : [];
         var signatures = Signatures(message.Answer, owner, covered);
-        var zone = await SigningZoneAsync(owner, covered == RecordType.DS || (asked == RecordType.DS && alias is not null), signatures, budget, cancel);
+        var zone = await SigningZoneAsync(owner, covered == RecordType.DS || (asked == RecordType.DS && covered == RecordType.CNAME), signatures, budget, cancel);
         if (zone.Security == DnsSecurity.Insecure)
             return new(DnsSecurity.Insecure, DnsOutcome.Answer, rdata, alias, null, false, Shorter(MinTtl(set), zone.Ttl), message.Rcode, zone.Why);
         if (zone.Security != DnsSecurity.Secure)
@@ -85,7 +85,11 @@ public sealed partial class DnsValidator
         if (!owner.IsWithin(signer) || (isDs && !owner.IsBelow(signer)))
             throw new BogusException($"the signer {signer} is not a zone above {owner}");
         var (zone, _) = await ZoneAsync(signer, budget, cancel);
-        return zone.Security == DnsSecurity.Secure && zone.Name != signer ? throw new BogusException($"the signer {signer} is not a zone") : zone;
+        if (zone.Security == DnsSecurity.Secure)
+            return zone.Name == signer ? zone : throw new BogusException($"the signer {signer} is not a zone");
+        // Whoever signs junk may name any zone above: an unsigned one must not make a signed zone below it insecure (islands of trust).
+        var (own, _) = await ZoneAsync(isDs ? owner.Parent : owner, budget, cancel);
+        return own.Security == DnsSecurity.Secure ? throw new BogusException($"{own.Name} is signed, but the signature is by {signer}, which is not") : own;
     }
 
     private (RrSignature Signature, TimeSpan Ttl) Verify(List<DnsRecord> set, List<RrSignature> signatures, Zone zone, WorkBudget budget)
@@ -150,7 +154,10 @@ public sealed partial class DnsValidator
             .GroupBy(r => (r.Name, r.Type)).Take(MaxDenialRecords))
         {
             var records = set.ToList();
-            var (signature, left) = Verify(records, Signatures(section, set.Key.Name, set.Key.Type), zone, budget);
+            var signatures = Signatures(section, set.Key.Name, set.Key.Type);
+            if (signatures.Count > 0 && !signatures.Exists(s => s.Signer == zone.Name))
+                continue; // another zone's, put there for the next link of an alias chain
+            var (signature, left) = Verify(records, signatures, zone, budget);
             // RFC 4035 5.4: a denial record made from a wildcard would deny at names of the attacker's choice.
             if (signature.Labels != LabelsOf(set.Key.Name) || records.Count != 1)
                 continue;

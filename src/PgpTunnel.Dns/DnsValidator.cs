@@ -14,15 +14,35 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
 {
     private const int MaxAliases = 8;
     private const int CacheEntries = 10_000;
+    private const int CachedOctets = 64 * 1024 * 1024;
+    private static readonly TimeSpan LongestLookup = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan LongestTtl = TimeSpan.FromDays(1);
     private static readonly TimeSpan FailureTtl = TimeSpan.FromSeconds(30);
 
-    private readonly AnswerCache<Link> _links = new(time, CacheEntries);
-    private readonly AnswerCache<Zone> _zones = new(time, CacheEntries);
+    private readonly AnswerCache<Link> _links = new(time, CacheEntries, CachedOctets, link => link.Data.Sum(d => d.Length));
+    private readonly AnswerCache<Zone> _zones = new(time, CacheEntries, CachedOctets, zone => zone.Keys.Sum(k => k.Rdata.Length));
 
     /// <summary>One validated lookup; every failure is a verdict, not an exception.</summary>
     /// <param name="fresh">Ask the resolvers again for this answer, whatever its TTL.</param>
     public async Task<DnsAnswer> LookupAsync(DomainName name, ushort type, CancellationToken cancel, bool fresh = false)
+    {
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        deadline.CancelAfter(LongestLookup);
+        try
+        {
+            return await FollowAsync(name, type, fresh, deadline.Token);
+        }
+        catch (BudgetException e)
+        {
+            return new(name, type, DnsSecurity.Bogus, DnsOutcome.Failure, [], FailureTtl, 0, $"{Where(name, type)}: {e.Message}");
+        }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+        {
+            return new(name, type, DnsSecurity.Indeterminate, DnsOutcome.Failure, [], FailureTtl, 2, $"{Where(name, type)}: not settled within {LongestLookup.TotalSeconds:0} s");
+        }
+    }
+
+    private async Task<DnsAnswer> FollowAsync(DomainName name, ushort type, bool fresh, CancellationToken cancel)
     {
         var budget = new WorkBudget();
         var (security, ttl, at) = (DnsSecurity.Secure, LongestTtl, name);
@@ -42,8 +62,21 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
     /// <summary>The security of the zone that <paramref name="name"/> belongs to: DS records from the anchor down, nothing of the name itself.</summary>
     public async Task<ZoneSecurity> SettleAsync(DomainName name, CancellationToken cancel)
     {
-        var (zone, left) = await ZoneAsync(name, new WorkBudget(), cancel);
-        return new(zone.Name, zone.Security, left, zone.Why);
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        deadline.CancelAfter(LongestLookup);
+        try
+        {
+            var (zone, left) = await ZoneAsync(name, new WorkBudget(), deadline.Token);
+            return new(zone.Name, zone.Security, left, zone.Why);
+        }
+        catch (BudgetException e)
+        {
+            return new(name, DnsSecurity.Bogus, FailureTtl, $"{name}: {e.Message}");
+        }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
+        {
+            return new(name, DnsSecurity.Indeterminate, FailureTtl, $"{name}: not settled within {LongestLookup.TotalSeconds:0} s");
+        }
     }
 
     /// <summary>Forgets everything learnt.</summary>

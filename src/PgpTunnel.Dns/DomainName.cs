@@ -151,17 +151,26 @@ public sealed class DomainName : IEquatable<DomainName>, IComparable<DomainName>
         }
     }
 
+    /// <summary>
+    /// U-labels of plain letters only. What needs normalisation first (combining marks, full-width and compatibility forms, invisible
+    /// characters) could name another domain than the one meant, so it must come as A-label.
+    /// </summary>
     private static string ToAscii(string text)
     {
+        if (text.FirstOrDefault(c => c > '~' && !IsPlainLetter(c)) is var bad and not '\0')
+            throw new FormatException($"the name '{text}' has the character U+{(int)bad:X4}, which is not a plain letter; give the name in its xn-- form");
         try
         {
-            return Idn.GetAscii(text.Normalize(NormalizationForm.FormC).ToLowerInvariant());
+            return Idn.GetAscii(text.ToLowerInvariant());
         }
         catch (ArgumentException e)
         {
             throw new FormatException($"the name '{text}' is not a valid internationalised domain name: {e.Message}");
         }
     }
+
+    private static bool IsPlainLetter(char c) => c is '\u3002' || (c is not ((>= '\u1D00' and <= '\u1DBF') or (>= '\u2100' and <= '\u218F') or (>= '\uF900' and <= '\uFFFF'))
+        && CharUnicodeInfo.GetUnicodeCategory(c) is UnicodeCategory.LowercaseLetter or UnicodeCategory.UppercaseLetter or UnicodeCategory.OtherLetter);
 
     private static char Unescape(string text, ref int i)
     {

@@ -10,6 +10,9 @@ public sealed record MailRoute(IReadOnlyList<(string Host, IReadOnlyList<IPAddre
 /// <summary>MX, A and AAAA lookups through DnsClient, over TCP only since its UDP accepts strangers' answers.</summary>
 public sealed class MailExchangers
 {
+    /// <summary>Exchangers looked at; a domain with more in earnest has the best ones first.</summary>
+    private const int MaxHosts = 10;
+
     private readonly LookupClient _client;
 
     public MailExchangers(IReadOnlyList<IPEndPoint> resolvers) => _client = new LookupClient(new LookupClientOptions([.. resolvers])
@@ -33,14 +36,22 @@ public sealed class MailExchangers
         if (records is [{ Exchange.Value: "." }])
             return new([], true, false);
         var hosts = new List<(string, IReadOnlyList<IPAddress>)>();
+        DnsUnavailableException? failed = null;
         // RFC 5321 5.1: without MX the domain is its own exchanger.
-        foreach (var host in records.Count == 0 ? [domain] : records.Select(m => m.Exchange.Value.TrimEnd('.')))
+        foreach (var host in records.Count == 0 ? [domain] : records.Take(MaxHosts).Select(m => m.Exchange.Value.TrimEnd('.')))
         {
-            var addresses = await AddressesAsync(host, cancel);
-            if (addresses.Count > 0)
-                hosts.Add((host, addresses));
+            try
+            {
+                var addresses = await AddressesAsync(host, cancel);
+                if (addresses.Count > 0)
+                    hosts.Add((host, addresses));
+            }
+            catch (DnsUnavailableException e)
+            {
+                failed = e; // one exchanger that does not resolve is no reason to pass by the others
+            }
         }
-        return new(hosts, false, false);
+        return hosts.Count > 0 || failed is null ? new(hosts, false, false) : throw failed;
     }
 
     /// <summary>The addresses of a host, IPv6 first.</summary>

@@ -3,60 +3,80 @@ using System.Text;
 
 namespace PgpTunnel.OpenPgp;
 
-/// <summary>What a gateway needs of a peer's usable certificate. Only <see cref="Certificate.Judge"/> makes one, so nothing unjudged can be sealed for.</summary>
-public sealed class PeerKey
+/// <summary>What verifies a peer's signatures: the signing keys of a certificate that is not revoked, each for the time it was valid.</summary>
+public class SignerKey
 {
-    internal PeerKey(string fingerprint, PublicKey encryption, bool aes256, List<SigningKey> signing) =>
-        (Fingerprint, Encryption, Aes256, Signing) = (fingerprint, encryption, aes256, signing);
+    internal SignerKey(string fingerprint, List<SigningKey> signing) => (Fingerprint, Signing) = (fingerprint, signing);
 
     /// <summary>Fingerprint of the primary key, lower-case hex.</summary>
     public string Fingerprint { get; }
+
+    internal List<SigningKey> Signing { get; }
+
+    internal sealed record SigningKey(PublicKey Key, DateTimeOffset From, DateTimeOffset Until);
+}
+
+/// <summary>A peer's usable certificate: it verifies, and can be sealed for. Only <see cref="Certificate.Judge"/> makes one, so nothing unjudged can be sealed for.</summary>
+public sealed class PeerKey : SignerKey
+{
+    internal PeerKey(string fingerprint, PublicKey encryption, bool aes256, List<SigningKey> signing) : base(fingerprint, signing) => (Encryption, Aes256) = (encryption, aes256);
 
     /// <summary>Names exactly what a message was encrypted for: primary and subkey.</summary>
     public string Id => $"{Fingerprint}/{Encryption.FingerprintHex}";
 
     internal PublicKey Encryption { get; }
     internal bool Aes256 { get; }
-    internal List<SigningKey> Signing { get; }
-
-    internal sealed record SigningKey(PublicKey Key, DateTimeOffset From, DateTimeOffset Until);
 }
+
+/// <summary>What became of judging a certificate.</summary>
+/// <param name="Key">Usable now; null with <paramref name="Refusal"/> otherwise.</param>
+/// <param name="Signer">Still good to verify what was signed while it was valid: an expired certificate has only this, a revoked one not even this.</param>
+public sealed record Judgement(PeerKey? Key, SignerKey? Signer, string? Refusal);
 
 public sealed partial class Certificate
 {
     /// <summary>
     /// Decides whether this certificate may be used for the gateway mailbox <paramref name="gateway"/> now: self-signatures, bindings,
-    /// back-signatures, revocation, expiry and strength, as PROTOCOL.md 3 says. Exactly one of the results is set.
+    /// back-signatures, revocation, expiry and strength, as PROTOCOL.md 3 says.
     /// </summary>
     /// <param name="gateway">The gateway's mailbox, <c>local@domain</c>.</param>
-    /// <returns>The usable key, or the reason why there is none.</returns>
-    public (PeerKey? Key, string? Refusal) Judge(string gateway, DateTimeOffset now)
+    public Judgement Judge(string gateway, DateTimeOffset now)
     {
         if (_primary.Weakness() is { } weakness)
-            return (null, $"certificate {Fingerprint}: {weakness}");
+            return Refused(weakness);
+        if (_primary.Created > now + ClockSkew)
+            return Refused("it was made in the future (is this machine's clock right?)");
         if (_direct.Exists(s => s.Type == SignatureType.KeyRevocation && s.IsBy(_primary, _primary.Hashed)))
-            return (null, $"certificate {Fingerprint} is revoked");
+            return Refused("it is revoked");
         var direct = Newest(_direct.Where(s => s.Type == SignatureType.DirectKey), now, s => s.IsBy(_primary, _primary.Hashed));
         Signature? self = null;
         foreach (var (id, signatures) in _userIds.Where(u => Names(u.Id, gateway)))
             self ??= SelfCertification(id, signatures, now);
         if (self is null)
-            return (null, $"certificate {Fingerprint} has no unrevoked, self-certified User ID <{gateway}>");
-        if (Expired(_primary, self, now) || (direct is not null && Expired(_primary, direct, now)))
-            return (null, $"certificate {Fingerprint} has expired");
-        var bound = _subkeys.Where(k => k.Key.Weakness() is null).Select(k => (k.Key, Binding: Binding(k.Key, k.Signatures, now))).Where(k => k.Binding is not null).ToList();
-        var encryption = bound.Where(k => k.Key.CanEncrypt && (k.Binding!.KeyFlags & 0x04) != 0 && !Expired(k.Key, k.Binding, now))
-            .OrderByDescending(k => k.Key.Created).Select(k => k.Key).FirstOrDefault();
-        if (encryption is null)
-            return (null, $"certificate {Fingerprint} has no valid encryption subkey");
-        var signing = bound.Where(k => k.Key.CanSign && (k.Binding!.KeyFlags & 0x02) != 0 && HasBackSignature(k.Key, k.Binding))
-            .Select(k => new PeerKey.SigningKey(k.Key, k.Key.Created, End(k.Key, k.Binding!))).ToList();
+            return Refused($"it has no unrevoked, self-certified User ID <{gateway}>");
+        var end = Earlier(End(_primary, self), direct is null ? DateTimeOffset.MaxValue : End(_primary, direct));
+        var bound = _subkeys.Where(k => k.Key.Weakness() is null && k.Key.Created <= now + ClockSkew)
+            .Select(k => (k.Key, Binding: Binding(k.Key, k.Signatures, now)!)).Where(k => k.Binding is not null).ToList();
+        var signing = bound.Where(k => k.Key.CanSign && ((k.Binding.KeyFlags ?? 0) & 0x02) != 0 && HasBackSignature(k.Key, k.Binding))
+            .Select(k => new SignerKey.SigningKey(k.Key, k.Key.Created, Earlier(end, End(k.Key, k.Binding)))).ToList();
         if (_primary.CanSign && ((self.KeyFlags ?? direct?.KeyFlags ?? 0) & 0x02) != 0)
-            signing.Add(new(_primary, _primary.Created, End(_primary, self)));
+            signing.Add(new(_primary, _primary.Created, end));
         if (signing.Count == 0)
-            return (null, $"certificate {Fingerprint} has no valid signing key");
-        return (new PeerKey(Fingerprint, encryption, (self.PreferredCiphers ?? direct?.PreferredCiphers ?? []).Contains((byte)9), signing), null);
+            return Refused("it has no valid signing key");
+        var signer = new SignerKey(Fingerprint, signing);
+        if (end <= now)
+            return Refused("it has expired", signer);
+        var encryption = bound.Where(k => k.Key.CanEncrypt && ((k.Binding.KeyFlags ?? 0) & 0x04) != 0 && End(k.Key, k.Binding) > now && SessionKey.CanWrap(k.Key))
+            .OrderByDescending(k => k.Key.Created).Select(k => k.Key).FirstOrDefault();
+        return encryption is null ? Refused("it has no valid encryption subkey", signer)
+            : new(new PeerKey(Fingerprint, encryption, (self.PreferredCiphers ?? direct?.PreferredCiphers ?? []).Contains((byte)9), signing), signer, null);
     }
+
+    private static readonly TimeSpan ClockSkew = TimeSpan.FromHours(1);
+
+    private Judgement Refused(string why, SignerKey? signer = null) => new(null, signer, $"certificate {Fingerprint}: {why}");
+
+    private static DateTimeOffset Earlier(DateTimeOffset a, DateTimeOffset b) => a < b ? a : b;
 
     private Signature? SelfCertification(byte[] id, List<Signature> signatures, DateTimeOffset now)
     {
@@ -78,13 +98,11 @@ public sealed partial class Certificate
         TryReadSignature(e) is { Type: SignatureType.PrimaryBinding } back && back.IsBy(key, _primary.Hashed, key.Hashed));
 
     private static Signature? Newest(IEnumerable<Signature> signatures, DateTimeOffset now, Func<Signature, bool> valid) =>
-        signatures.Where(s => s.Created is { } created && created <= now.AddHours(1) && (s.SignatureLifetime == 0 || created.AddSeconds(s.SignatureLifetime) > now))
+        signatures.Where(s => s.Created is { } created && created <= now + ClockSkew && (s.SignatureLifetime == 0 || created.AddSeconds(s.SignatureLifetime) > now))
             .OrderByDescending(s => s.Created).FirstOrDefault(valid);
 
     private static DateTimeOffset End(PublicKey key, Signature signature) =>
         signature.KeyLifetime == 0 ? DateTimeOffset.MaxValue : key.Created.AddSeconds(signature.KeyLifetime);
-
-    private static bool Expired(PublicKey key, Signature signature, DateTimeOffset now) => End(key, signature) <= now;
 
     /// <summary>The User ID is the mailbox, or ends in exactly one <c>&lt;mailbox&gt;</c>.</summary>
     private static bool Names(byte[] userId, string gateway)

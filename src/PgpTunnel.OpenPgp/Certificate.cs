@@ -60,11 +60,14 @@ public sealed partial class Certificate
                 case Tag.Signature when certificate is not null:
                     if (++signatures > MaxSignatures)
                         throw new OpenPgpException($"the certificate carries more than {MaxSignatures} signatures");
+                    // A revocation of the key counts wherever it stands.
                     if (TryReadSignature(body) is { } signature)
-                        current!.Add(signature);
+                        (signature.Type == SignatureType.KeyRevocation ? certificate._direct : current!).Add(signature);
                     break;
-                case Tag.UserAttribute or Tag.Trust or Tag.Marker or Tag.Padding when certificate is not null:
+                case Tag.UserAttribute when certificate is not null:
                     current = [];
+                    break;
+                case Tag.Trust or Tag.Marker or Tag.Padding when certificate is not null:
                     break;
                 default:
                     throw new OpenPgpException($"a packet of type {tag} stands where none belongs");

@@ -39,6 +39,7 @@ public sealed partial class GatewayKey
         var reader = new PacketReader(Armor.Decode(Armor.PrivateKeyBlock, armored));
         SecretKey? primary = null, current = null;
         byte[]? userId = null, self = null;
+        var selfCreated = DateTimeOffset.MinValue;
         var subkeys = new List<(SecretKey, byte[], int)>();
         while (!reader.AtEnd)
         {
@@ -49,12 +50,20 @@ public sealed partial class GatewayKey
                 case Tag.SecretSubkey when primary is not null: current = Unprotect(body, passphrase); break;
                 case Tag.UserId when primary is not null: userId ??= body.ToArray(); break;
                 case Tag.Signature when ReferenceEquals(current, primary):
-                    if (userId is not null && self is null && Signature.Read(body).IsBy(primary!.Public, primary.Public.Hashed, HashedUserId(userId)))
-                        self = body.ToArray();
+                    var certification = Signature.Read(body);
+                    if (certification.Type == SignatureType.KeyRevocation && certification.IsBy(primary!.Public, primary.Public.Hashed))
+                        throw new OpenPgpException("the key is revoked");
+                    if (userId is not null && certification.Type is >= SignatureType.CertificationGeneric and <= SignatureType.CertificationPositive
+                        && certification.Created > selfCreated && certification.IsBy(primary!.Public, primary.Public.Hashed, HashedUserId(userId)))
+                        (self, selfCreated) = (body.ToArray(), certification.Created.Value);
                     break;
                 case Tag.Signature when current is not null:
                     var binding = Signature.Read(body);
-                    if (binding.Type == SignatureType.SubkeyBinding && binding.IsBy(primary!.Public, primary.Public.Hashed, current.Public.Hashed))
+                    if (!binding.IsBy(primary!.Public, primary.Public.Hashed, current.Public.Hashed))
+                        break;
+                    if (binding.Type == SignatureType.SubkeyRevocation)
+                        subkeys.RemoveAll(s => ReferenceEquals(s.Item1, current));
+                    if (binding.Type == SignatureType.SubkeyBinding)
                         subkeys.Add((current, body.ToArray(), binding.KeyFlags ?? 0));
                     break;
                 default: throw new OpenPgpException($"a packet of type {tag} stands where none belongs");

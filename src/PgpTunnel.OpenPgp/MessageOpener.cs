@@ -24,11 +24,8 @@ public sealed class DecryptedMessage
     /// <summary>SHA-256 of the literal body, what a replay is recognised by.</summary>
     public byte[] BodySha256 { get; }
 
-    /// <summary>True when the signature names one of this peer's signing keys, right or wrong.</summary>
-    public bool ClaimsSigner(PeerKey peer) => peer.Signing.Exists(s => Claims(s.Key));
-
     /// <summary>The body, if <paramref name="peer"/> signed it; else null and the reason, which is for the log only.</summary>
-    public ReadOnlyMemory<byte>? VerifiedBy(PeerKey peer, DateTimeOffset now, out string why)
+    public ReadOnlyMemory<byte>? VerifiedBy(SignerKey peer, DateTimeOffset now, out string why)
     {
         why = $"no signing key of {peer.Fingerprint} made the signature";
         if (Signature.Hash is not { } name)
@@ -45,7 +42,8 @@ public sealed class DecryptedMessage
         foreach (var key in peer.Signing.Where(s => Claims(s.Key)))
         {
             // Expiry is judged at the time of signing.
-            if (Signature.HasUnknownCritical || Signature.Created is not { } created || created < key.From || created >= key.Until || created > now.AddHours(1))
+            if (Signature.HasUnknownCritical || Signature.Created is not { } created || created < key.From || created >= key.Until || created > now.AddHours(1)
+                || (Signature.SignatureLifetime != 0 && created.AddSeconds(Signature.SignatureLifetime) <= now))
             {
                 why = "the signature's time lies outside its key's validity or in the future, or it carries an unknown critical subpacket";
                 continue;

@@ -175,6 +175,8 @@ internal sealed class PublicKey
                 case KeyAlgorithm.Rsa:
                     using (var rsa = ToRsa())
                         return rsa.VerifyHash(digest, signature, hash, RSASignaturePadding.Pkcs1);
+                case KeyAlgorithm.Ecdsa when digest.Length < CoordinateSize: // RFC 9580 5.2.3.2
+                    return false;
                 case KeyAlgorithm.Ecdsa:
                     using (var ecdsa = ECDsa.Create(ToEc()))
                         return ecdsa.VerifyHash(digest, signature, DSASignatureFormat.IeeeP1363FixedFieldConcatenation);

@@ -123,7 +123,14 @@ internal sealed class SecretKey : IDisposable
         {
             var half = (key.Point.Length + 1) / 2;
             var (d, q, p, inverseQ) = (reader.Mpi(key.Point.Length), reader.Mpi(half), reader.Mpi(half), reader.Mpi(half));
-            secret = new(key, RSA.Create(Rsa.Complete(key, d, p, q, inverseQ)));
+            try
+            {
+                secret = new(key, RSA.Create(Rsa.Complete(key, d, p, q, inverseQ)));
+            }
+            catch (Exception e) when (e is CryptographicException or DivideByZeroException or ArgumentException)
+            {
+                throw new OpenPgpException("the secret RSA key does not belong to its public key");
+            }
         }
         else
         {

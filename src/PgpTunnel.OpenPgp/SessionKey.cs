@@ -56,6 +56,19 @@ internal sealed record SessionKey(int Cipher, byte[] Key)
         return new PacketWriter().Packet(Tag.Pkesk, body.ToArray()).ToArray();
     }
 
+    /// <summary>False for a key that looks right and cannot be used: a point off its curve or of low order, a modulus the platform refuses.</summary>
+    public static bool CanWrap(PublicKey recipient)
+    {
+        try
+        {
+            return Random(9).Wrap(recipient).Length > 0;
+        }
+        catch (Exception e) when (e is CryptographicException or ArgumentException or InvalidOperationException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>
     /// The session key of a PKESK body addressed to <paramref name="own"/>; null when anything about it is wrong. The caller goes on
     /// with a random key then, so that no one learns which step failed (RFC 9580 13.5).

@@ -109,7 +109,10 @@ internal sealed class Signature
     /// <summary>True when <paramref name="key"/> made this signature over <paramref name="prefix"/>, what its type says is hashed before the signature's own fields.</summary>
     public bool IsBy(PublicKey key, params ReadOnlySpan<byte[]> prefix)
     {
-        if (Hash is not { } name || HasUnknownCritical || Created is null || Algorithm != key.Algorithm || !key.CanSign)
+        // To believe a revocation is the safe side: neither an old hash nor an unknown critical subpacket weakens it.
+        var revokes = Type is SignatureType.KeyRevocation or SignatureType.SubkeyRevocation or SignatureType.CertificationRevocation;
+        var hashName = Hash ?? (revokes && HashId == 2 ? HashAlgorithmName.SHA1 : null);
+        if (hashName is not { } name || (HasUnknownCritical && !revokes) || Created is null || Algorithm != key.Algorithm || !key.CanSign)
             return false;
         using var hash = IncrementalHash.CreateHash(name);
         foreach (var part in prefix)

@@ -169,11 +169,11 @@ internal static class EnvelopeSyntax
     public static bool IsOrcpt(string text, bool utf8)
     {
         var semicolon = text.IndexOf(';');
-        if (semicolon < 1 || text.Length > 500 || !text[..semicolon].All(c => char.IsAsciiLetterOrDigit(c) || c == '-'))
+        if (semicolon < 1 || Encoding.UTF8.GetByteCount(text) > 500 || !text[..semicolon].All(c => char.IsAsciiLetterOrDigit(c) || c == '-'))
             return false;
         var address = text[(semicolon + 1)..];
         if (!text[..semicolon].Equals("utf-8", StringComparison.OrdinalIgnoreCase))
             return IsXtext(address, 500);
-        return address.Length > 0 && address.All(c => c > ' ' && c != 0x7F && c is not ('+' or '=') && (c < 0x80 || utf8));
+        return address.Length > 0 && address.All(c => c > ' ' && !char.IsControl(c) && c is not ('+' or '=') && (c < 0x80 || utf8));
     }
 }

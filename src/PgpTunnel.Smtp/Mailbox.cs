@@ -24,7 +24,10 @@ public sealed record Mailbox(string Local, string Domain)
     private string QuotedLocal => Local.Length > 0 && Local.Split('.').All(a => a.Length > 0 && a.All(IsAtext))
         ? Local : $"\"{Local.Replace("\\", "\\\\").Replace("\"", "\\\"")}\"";
 
-    private static bool IsAtext(char c) => char.IsAsciiLetterOrDigit(c) || Atext.Contains(c) || c > 0x7F;
+    private static bool IsAtext(char c) => char.IsAsciiLetterOrDigit(c) || Atext.Contains(c) || IsInternationalText(c);
+
+    /// <summary>UTF8-non-ascii of RFC 6532 3.1, without the C1 controls.</summary>
+    private static bool IsInternationalText(char c) => c > 0x9F;
 
     /// <summary>Parses a whole address without angle brackets.</summary>
     public static bool TryParse(string text, bool utf8, out Mailbox mailbox)
@@ -72,7 +75,7 @@ public sealed record Mailbox(string Local, string Domain)
             }
             if (c == '\\' && ++at < text.Length)
                 c = text[at];
-            if (c < ' ' || c == 0x7F || (c > 0x7F && !utf8))
+            if (char.IsControl(c) || (c > 0x7F && !utf8))
                 return null;
             local.Append(c);
         }
@@ -82,7 +85,7 @@ public sealed record Mailbox(string Local, string Domain)
     private static string? DomainAt(string text, ref int at, bool utf8)
     {
         var start = at;
-        while (at < text.Length && (char.IsAsciiLetterOrDigit(text[at]) || text[at] is '-' or '.' or '_' || (text[at] > 0x7F && utf8)))
+        while (at < text.Length && (char.IsAsciiLetterOrDigit(text[at]) || text[at] is '-' or '.' or '_' || (IsInternationalText(text[at]) && utf8)))
             at++;
         var labels = text[start..at].Split('.');
         return labels.All(l => l.Length is > 0 and <= 63 && l[0] != '-' && l[^1] != '-') ? string.Join('.', labels) : null;

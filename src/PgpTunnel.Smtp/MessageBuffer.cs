@@ -3,143 +3,113 @@ using System.Buffers;
 namespace PgpTunnel.Smtp;
 
 /// <summary>
-/// The octets of one message while they arrive: DATA with its dots and terminator (RFC 5321 4.5.2), or BDAT chunks (RFC 3030). Holds at
-/// most the size limit; beyond that it only watches for the end. What it yields is the message, octet for octet.
+/// The octets of one message while they arrive: DATA with its dots and terminator (RFC 5321 4.5.2), or BDAT chunks (RFC 3030). Where it
+/// ends is found apart from whether it is kept: beyond the size limit, or without memory, nothing is kept and the end is still found.
+/// What it yields is the message, octet for octet.
 /// </summary>
 internal sealed class MessageBuffer(long limit, bool normalise, MemoryBudget? memory) : IDisposable
 {
     private const int FirstSize = 16 * 1024;
-    private static readonly byte[] Terminator = "\r\n.\r\n"u8.ToArray();
 
-    // The content starts behind a CRLF of our own, so that a dot on the first line is like any other.
+    // The content stands behind a CRLF of our own, so that a dot on the first line is like any other.
     private byte[] _octets = ArrayPool<byte>.Shared.Rent(FirstSize);
     private int _length;
-    private bool _ended, _noMemory;
     private long _taken;
+    private bool _stuffed, _tooLarge, _noMemory;
 
-    /// <summary>More than the limit has arrived; the content is lost.</summary>
-    public bool TooLarge { get; private set; }
+    // The last octets seen, for a terminator that arrives in pieces.
+    private readonly byte[] _tail = [0, 0, (byte)'\r', (byte)'\n'];
 
-    /// <summary>Octets held, the leading CRLF not counted.</summary>
-    public int Length => Math.Max(0, _length - 2);
+    private static ReadOnlySpan<byte> Terminator => "\r\n.\r\n"u8;
+
+    /// <summary>True when a line was ended by something else than CRLF and the listener mended that.</summary>
+    public bool Normalised { get; private set; }
 
     /// <summary>Takes octets up to and including the terminator, or all of them. Returns how many belong to the message.</summary>
     /// <param name="ended">The terminator has been seen.</param>
     public int AppendData(ReadOnlySpan<byte> octets, out bool ended)
     {
-        var before = Begin();
-        // A terminator may have begun in what is held already.
-        var from = Math.Max(0, before - Terminator.Length + 1);
-        Put(octets, counted: false);
-        var found = _octets.AsSpan(from, _length - from).IndexOf(Terminator);
-        if (found < 0)
-        {
-            ended = false;
-            if (TooLarge || _noMemory)
-                KeepTail();
-            else if (_length - 2 > limit + limit / 64 + 1024) // stuffed dots do not count
-                Drop();
-            return octets.Length;
-        }
-        ended = _ended = true;
-        var end = from + found;
-        _length = end + 2; // the CRLF before the dot is the last line's
-        return end + Terminator.Length - before;
+        _stuffed = true;
+        var end = EndOfTerminator(octets);
+        ended = end >= 0;
+        var part = ended ? octets[..end] : octets;
+        Keep(part, limit + limit / 64 + 1024); // stuffed dots do not count; the exact limit is asked at the end
+        if (ended && !_tooLarge && !_noMemory)
+            _length -= Terminator.Length - 2; // the CRLF before the dot is the last line's
+        return part.Length;
     }
 
     /// <summary>Takes octets of a BDAT chunk.</summary>
-    public void AppendChunk(ReadOnlySpan<byte> octets)
+    public void AppendChunk(ReadOnlySpan<byte> octets) => Keep(octets, limit);
+
+    /// <summary>The index behind the first terminator, counting what came before these octets; -1 when there is none.</summary>
+    private int EndOfTerminator(ReadOnlySpan<byte> octets)
     {
-        Begin();
-        if (!TooLarge && !_noMemory)
-            Put(octets, counted: true);
+        Span<byte> seam = stackalloc byte[8];
+        _tail.CopyTo(seam);
+        var head = octets[..Math.Min(4, octets.Length)];
+        head.CopyTo(seam[4..]);
+        var crossing = seam[..(4 + head.Length)].IndexOf(Terminator);
+        var end = crossing >= 0 ? crossing + Terminator.Length - 4 : octets.IndexOf(Terminator) is var inside and >= 0 ? inside + Terminator.Length : -1;
+        if (octets.Length >= 4)
+        {
+            octets[^4..].CopyTo(_tail);
+        }
+        else
+        {
+            _tail.AsSpan(octets.Length).CopyTo(_tail);
+            octets.CopyTo(_tail.AsSpan(4 - octets.Length));
+        }
+        return end;
     }
 
-    private int Begin()
+    private void Keep(ReadOnlySpan<byte> octets, long most)
     {
+        if (_tooLarge || _noMemory)
+            return;
         if (_length == 0)
         {
-            _octets[0] = (byte)'\r';
-            _octets[1] = (byte)'\n';
+            "\r\n"u8.CopyTo(_octets);
             _length = 2;
         }
-        return _length;
-    }
-
-    private void Put(ReadOnlySpan<byte> octets, bool counted)
-    {
-        if (counted && _length - 2 + (long)octets.Length > limit)
-        {
-            Drop();
+        var size = _length + (long)octets.Length;
+        _tooLarge = size - 2 > most;
+        _noMemory = !_tooLarge && size > _octets.Length && !Grow(size);
+        if (_tooLarge || _noMemory)
             return;
-        }
-        if (_length + octets.Length > _octets.Length)
-        {
-            var size = Math.Min(Math.Max(_length + (long)octets.Length, 2L * _octets.Length), Array.MaxLength);
-            if (!Reserve(size))
-            {
-                _noMemory = true;
-                KeepTail();
-                octets = octets[Math.Max(0, octets.Length - FirstSize / 2)..];
-                octets.CopyTo(_octets.AsSpan(_length));
-                _length += octets.Length;
-                return;
-            }
-            var larger = ArrayPool<byte>.Shared.Rent((int)size);
-            _octets.AsSpan(0, _length).CopyTo(larger);
-            ArrayPool<byte>.Shared.Return(_octets);
-            _octets = larger;
-        }
         octets.CopyTo(_octets.AsSpan(_length));
         _length += octets.Length;
     }
 
-    /// <summary>Takes from the budget before anything large is allocated.</summary>
-    public bool Reserve(long size)
+    private bool Grow(long size)
     {
-        if (memory is null || size <= _taken)
-            return true;
-        if (!memory.TryTake(size - _taken))
+        size = Math.Min(Math.Max(size, 2L * _octets.Length), Array.MaxLength);
+        if (memory is not null && !memory.TryTake(size - _taken))
             return false;
         _taken = size;
+        var larger = ArrayPool<byte>.Shared.Rent((int)size);
+        _octets.AsSpan(0, _length).CopyTo(larger);
+        ArrayPool<byte>.Shared.Return(_octets, clearArray: true);
+        _octets = larger;
         return true;
-    }
-
-    private void Drop()
-    {
-        TooLarge = true;
-        KeepTail();
-    }
-
-    /// <summary>Keeps only what a terminator could begin in.</summary>
-    private void KeepTail()
-    {
-        var keep = Math.Min(_length, Terminator.Length);
-        _octets.AsSpan(_length - keep, keep).CopyTo(_octets);
-        _length = keep;
     }
 
     /// <summary>The whole message, or the reply that refuses it. Valid until this buffer is disposed.</summary>
     public (ReadOnlyMemory<byte> Message, SmtpReply? Refusal) Finish()
     {
-        if (_length == 0)
-            Begin();
         if (_noMemory)
             return (default, new SmtpReply(452, "4.3.1", "too many messages in hand; try again soon"));
-        if (TooLarge)
-            return (default, new SmtpReply(552, "5.3.4", $"the message is larger than {limit} octets"));
+        if (_tooLarge)
+            return (default, TooLarge());
         if (normalise)
             Normalise();
-        if (_ended)
+        if (_stuffed)
             Unstuff();
-        var message = _octets.AsMemory(2, _length - 2);
-        if (message.Length > limit)
-            return (default, new SmtpReply(552, "5.3.4", $"the message is larger than {limit} octets"));
-        return MessageContent.Refusal(message.Span) is { } refusal ? (default, refusal) : (message, null);
+        var message = _octets.AsMemory(Math.Min(2, _length), Math.Max(0, _length - 2));
+        return message.Length > limit ? (default, TooLarge()) : MessageContent.Refusal(message.Span) is { } refusal ? (default, refusal) : (message, null);
     }
 
-    /// <summary>True when a line was ended by something else than CRLF and the listener mends that.</summary>
-    public bool Normalised { get; private set; }
+    private SmtpReply TooLarge() => new(552, "5.3.4", $"the message is larger than {limit} octets");
 
     /// <summary>RFC 5321 4.5.2: the first of the dots that begin a line goes.</summary>
     private void Unstuff()
@@ -167,8 +137,7 @@ internal sealed class MessageBuffer(long limit, bool normalise, MemoryBudget? me
         if (!MessageContent.HasBareNewline(_octets.AsSpan(0, _length)))
             return;
         Normalised = true;
-        var source = _octets;
-        var length = _length;
+        var (source, length) = (_octets, _length);
         _octets = ArrayPool<byte>.Shared.Rent(2 * length);
         _length = 0;
         for (var i = 0; i < length; i++)
@@ -189,8 +158,7 @@ internal sealed class MessageBuffer(long limit, bool normalise, MemoryBudget? me
     public void Dispose()
     {
         ArrayPool<byte>.Shared.Return(_octets, clearArray: true);
-        _octets = [];
-        _length = 0;
+        (_octets, _length) = ([], 0);
         memory?.Return(_taken);
         _taken = 0;
     }

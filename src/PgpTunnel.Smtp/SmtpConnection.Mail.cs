@@ -12,6 +12,7 @@ internal sealed partial class SmtpConnection
     public async Task<IReadOnlyList<SmtpReply>> TransactAsync(ReversePath from, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> content, CancellationToken cancel)
     {
         Uses++;
+        _contentSent = false;
         var size = content.Sum(c => (long)c.Length);
         if (CannotCarry(from, to, content, size) is { } reply)
             return [.. to.Select(_ => reply)];
@@ -20,17 +21,32 @@ internal sealed partial class SmtpConnection
         var replies = await ExchangeAsync(commands, cancel);
         if (!replies[0].IsPositive)
         {
-            await ResetAsync(cancel);
+            await EndQuietlyAsync(cancel);
             return [.. to.Select(_ => replies[0])];
         }
         var results = replies.Skip(1).ToArray();
         if (!results.Any(r => r.IsPositive))
         {
-            await ResetAsync(cancel);
+            await EndQuietlyAsync(cancel);
             return results;
         }
         var final = Offers("CHUNKING") ? await SendChunkAsync(content, size, cancel) : await SendDataAsync(content, cancel);
         return [.. results.Select(r => r.IsPositive ? final : r)];
+    }
+
+    private bool _contentSent;
+
+    /// <summary>Leaves a refused transaction. The verdict stands even when the server hangs up after it.</summary>
+    private async Task EndQuietlyAsync(CancellationToken cancel)
+    {
+        try
+        {
+            await ResetAsync(cancel);
+        }
+        catch (SmtpUnavailableException)
+        {
+            Broken = true;
+        }
     }
 
     /// <summary>What the server lacks that this message needs; nothing is ever converted or left out to fit.</summary>
@@ -100,6 +116,7 @@ internal sealed partial class SmtpConnection
         await SendLineAsync($"BDAT {size} LAST", cancel);
         foreach (var part in content)
             await WriteAsync(part, cancel);
+        _contentSent = true;
         return await ReadReplyAsync(EndWait, cancel);
     }
 
@@ -109,10 +126,11 @@ internal sealed partial class SmtpConnection
         var reply = await ReadReplyAsync(ReplyWait, cancel);
         if (reply.Code != 354)
         {
-            await ResetAsync(cancel);
+            await EndQuietlyAsync(cancel);
             return reply.IsPositive ? new SmtpReply(451, "4.5.0", $"{_target} answers DATA with {reply}") : reply;
         }
         await WriteAsync(Stuff(content), cancel);
+        _contentSent = true;
         return await ReadReplyAsync(EndWait, cancel);
     }
 

@@ -25,6 +25,9 @@ internal sealed partial class SmtpConnection : IDisposable
     /// <summary>Messages sent; tells an idle connection from one used since.</summary>
     public int Uses { get; private set; }
 
+    /// <summary>Not to be used again.</summary>
+    public bool Broken { get; private set; }
+
     public static async Task<SmtpConnection> OpenAsync(SmtpTarget target, string hostname, CancellationToken cancel)
     {
         var socket = new Socket(target.Address.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
@@ -46,7 +49,7 @@ internal sealed partial class SmtpConnection : IDisposable
         }
     }
 
-    private SmtpUnavailableException Broken(string what, Exception? inner = null) => new(new SmtpReply(451, "4.4.2", $"{_target}: {what}"), inner);
+    private SmtpUnavailableException Failed(string what, Exception? inner = null) => new(new SmtpReply(451, "4.4.2", $"{_target}: {what}"), inner) { AfterContent = _contentSent };
 
     private Task ExpectAsync(SmtpReply reply) => reply.IsPositive ? Task.CompletedTask
         // RFC 5321 4.2.1 would let a 5yz greeting end it; another host or another hour may be kinder to the sender.
@@ -82,9 +85,11 @@ internal sealed partial class SmtpConnection : IDisposable
             return;
         }
         await SendLineAsync("STARTTLS", cancel);
-        await ExpectAsync(await ReadReplyAsync(ReplyWait, cancel));
+        var answer = await ReadReplyAsync(ReplyWait, cancel);
+        if (!answer.IsPositive)
+            throw new TlsFailedException(new SmtpReply(451, "4.7.5", $"{_target} answers STARTTLS with: {answer}"));
         if (_start != _end) // an answer smuggled in before TLS would be taken for one given inside it
-            throw Broken("sent more than its answer to STARTTLS");
+            throw Failed("sent more than its answer to STARTTLS");
         var tls = new SslStream(_stream, false, (_, _, _, errors) => _target.Tls != TlsMode.Verify || errors == SslPolicyErrors.None);
         _stream = tls;
         try
@@ -93,7 +98,11 @@ internal sealed partial class SmtpConnection : IDisposable
         }
         catch (System.Security.Authentication.AuthenticationException e)
         {
-            throw new SmtpUnavailableException(new SmtpReply(451, "4.7.5", $"{_target}: TLS failed: {e.Message}"), e);
+            throw new TlsFailedException(new SmtpReply(451, "4.7.5", $"{_target}: TLS failed: {e.Message}"), e);
+        }
+        catch (SmtpUnavailableException e)
+        {
+            throw new TlsFailedException(e.Reply, e);
         }
         await HelloAsync(hostname, cancel);
     }
@@ -105,7 +114,7 @@ internal sealed partial class SmtpConnection : IDisposable
             return;
         var offered = _offers.GetValueOrDefault("AUTH", "").Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(m => m.ToUpperInvariant()).ToHashSet();
         var usable = Mechanisms.Where(m => offered.Contains(m) && (_stream is SslStream || m.StartsWith("SCRAM", StringComparison.Ordinal)));
-        var mechanism = usable.Select(m => SaslMechanism.Create(m, login)).OfType<SaslMechanism>().FirstOrDefault()
+        var mechanism = usable.Select(m => SaslMechanism.Create(m, new System.Net.NetworkCredential(login.User, login.Password))).OfType<SaslMechanism>().FirstOrDefault()
             ?? throw new SmtpUnavailableException(new SmtpReply(451, "4.7.0", $"{_target} offers no login that can be used {(_stream is SslStream ? "" : "without TLS ")}(AUTH {string.Join(' ', offered)})"));
         SmtpReply reply;
         try
@@ -121,7 +130,7 @@ internal sealed partial class SmtpConnection : IDisposable
         }
         catch (SaslException e)
         {
-            throw Broken($"login failed: {e.Message}", e);
+            throw Failed($"login failed: {e.Message}", e);
         }
         if (!reply.IsPositive)
             throw new SmtpUnavailableException(new SmtpReply(451, "4.7.8", $"{_target} refuses our login: {reply}"));
@@ -174,7 +183,7 @@ internal sealed partial class SmtpConnection : IDisposable
         }
         catch (SmtpProtocolException e)
         {
-            throw Broken(e.Message, e);
+            throw Failed(e.Message, e);
         }
     }
 
@@ -209,11 +218,11 @@ internal sealed partial class SmtpConnection : IDisposable
         }
         catch (OperationCanceledException e) when (!cancel.IsCancellationRequested)
         {
-            throw Broken($"no answer within {wait.TotalSeconds:0} s", e);
+            throw Failed($"no answer within {wait.TotalSeconds:0} s", e);
         }
         catch (Exception e) when (e is SocketException or IOException or ObjectDisposedException)
         {
-            throw new SmtpUnavailableException(new SmtpReply(451, "4.4.1", $"{_target}: {e.Message}"), e);
+            throw new SmtpUnavailableException(new SmtpReply(451, "4.4.1", $"{_target}: {e.Message}"), e) { AfterContent = _contentSent };
         }
     }
 

@@ -20,13 +20,25 @@ public enum TlsMode
 
 /// <summary>One server to hand mail to.</summary>
 /// <param name="Host">Its name, for TLS and the log.</param>
-public sealed record SmtpTarget(string Host, IPEndPoint Address, TlsMode Tls, NetworkCredential? Login = null)
+public sealed record SmtpTarget(string Host, IPEndPoint Address, TlsMode Tls, SmtpLogin? Login = null)
 {
     public override string ToString() => Address.Address.ToString() == Host ? $"{Host}:{Address.Port}" : $"{Host}[{Address.Address}]:{Address.Port}";
 }
 
+/// <summary>A name and password for AUTH.</summary>
+public sealed record SmtpLogin(string User, string Password);
+
 /// <summary>The server could not be brought to a verdict: try another or try later. <see cref="Reply"/> is what to tell.</summary>
 public sealed class SmtpUnavailableException(SmtpReply reply, Exception? inner = null) : Exception(reply.ToString(), inner)
+{
+    public SmtpReply Reply => reply;
+
+    /// <summary>The content had been sent: the server may have the message, so no other is tried with it now.</summary>
+    public bool AfterContent { get; init; }
+}
+
+/// <summary>STARTTLS did not work out.</summary>
+internal sealed class TlsFailedException(SmtpReply reply, Exception? inner = null) : Exception(reply.ToString(), inner)
 {
     public SmtpReply Reply => reply;
 }
@@ -63,8 +75,25 @@ public sealed class SmtpSender(Func<string> hostname) : IAsyncDisposable
             }
             return await SendOverAsync(used, stack, from, to, content, cancel);
         }
+        return await SendOverAsync(await OpenAsync(target, cancel), stack, from, to, content, cancel);
+    }
+
+    /// <summary>RFC 7435: where TLS is opportunistic, a server that offers it and fails at it gets its mail without.</summary>
+    private async Task<SmtpConnection> OpenAsync(SmtpTarget target, CancellationToken cancel)
+    {
         Opened++;
-        return await SendOverAsync(await SmtpConnection.OpenAsync(target, hostname(), cancel), stack, from, to, content, cancel);
+        try
+        {
+            return await SmtpConnection.OpenAsync(target, hostname(), cancel);
+        }
+        catch (TlsFailedException) when (target is { Tls: TlsMode.Opportunistic, Login: null })
+        {
+            return await SmtpConnection.OpenAsync(target with { Tls = TlsMode.None }, hostname(), cancel);
+        }
+        catch (TlsFailedException e)
+        {
+            throw new SmtpUnavailableException(e.Reply, e);
+        }
     }
 
     private static async Task<IReadOnlyList<SmtpReply>> SendOverAsync(SmtpConnection connection, ConcurrentStack<SmtpConnection> stack, ReversePath from,
@@ -73,6 +102,11 @@ public sealed class SmtpSender(Func<string> hostname) : IAsyncDisposable
         try
         {
             var replies = await connection.TransactAsync(from, to, content, cancel);
+            if (connection.Broken)
+            {
+                connection.Dispose();
+                return replies;
+            }
             stack.Push(connection);
             _ = CloseWhenIdleAsync(connection, stack);
             return replies;

@@ -12,8 +12,8 @@ public sealed record SmtpServerOptions
     /// <summary>Largest message in octets, announced as SIZE and enforced while reading.</summary>
     public required long MessageSize { get; init; }
 
-    /// <summary>Certificate for STARTTLS; null = not offered.</summary>
-    public X509Certificate2? Certificate { get; init; }
+    /// <summary>Certificate for STARTTLS as it is now; null = not offered.</summary>
+    public Func<X509Certificate2?> Certificate { get; init; } = () => null;
 
     /// <summary>A CR or LF on its own in a message becomes CRLF instead of being refused.</summary>
     public bool NormaliseNewlines { get; init; }
@@ -37,7 +37,7 @@ public sealed record SmtpServerOptions
     /// <summary>Messages in hand share this; null = no limit.</summary>
     public MemoryBudget? Memory { get; init; }
 
-    /// <summary>Bad commands after which the session ends.</summary>
+    /// <summary>Commands that are no SMTP, or out of order, after which the session ends; what policy refuses does not count.</summary>
     public int MaxErrors { get; init; } = 20;
 
     /// <summary>Told of every failure that was not the client's; never throws.</summary>
@@ -57,6 +57,8 @@ public sealed class MemoryBudget(long octets)
         Interlocked.Add(ref _left, octets);
         return false;
     }
+
+    public bool IsUsedUp => Interlocked.Read(ref _left) <= 0;
 
     public void Return(long octets) => Interlocked.Add(ref _left, octets);
 }

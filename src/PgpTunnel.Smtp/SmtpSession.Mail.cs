@@ -5,14 +5,11 @@ namespace PgpTunnel.Smtp;
 
 internal sealed partial class SmtpSession
 {
-    /// <summary>Reserved before a message of undeclared size is read.</summary>
-    private const long UnknownSize = 64 * 1024;
-
     private IMailTransaction? _transaction;
     private ReversePath _from = new(null);
     private int _recipients;
     private MessageBuffer? _chunks;
-    private bool _chunkFailed;
+    private bool _chunkFailed, _reading;
 
     private void EndTransaction()
     {
@@ -72,16 +69,12 @@ internal sealed partial class SmtpSession
         : _recipients == 0 ? new SmtpReply(554, "5.5.1", "no valid recipients") // RFC 5321 3.3
         : null;
 
-    private MessageBuffer? NewBuffer()
-    {
-        var buffer = new MessageBuffer(_options.MessageSize, _options.NormaliseNewlines, _options.Memory);
-        if (buffer.Reserve(_from.Size ?? UnknownSize))
-            return buffer;
-        buffer.Dispose();
-        return null;
-    }
+    private MessageBuffer NewBuffer() => new(_options.MessageSize, _options.NormaliseNewlines, _options.Memory);
 
     private static readonly SmtpReply Busy = new(452, "4.3.1", "too many messages in hand; try again soon");
+
+    /// <summary>Octets are charged as they arrive; to begin, the budget must not be used up.</summary>
+    private bool NoRoom => _options.Memory is { IsUsedUp: true };
 
     private async Task<SmtpReply> DataAsync(string argument)
     {
@@ -91,9 +84,10 @@ internal sealed partial class SmtpSession
             return new SmtpReply(503, "5.5.1", "DATA and BDAT do not mix"); // RFC 3030 2
         if (NotReady() is { } refusal)
             return refusal;
-        using var buffer = NewBuffer();
-        if (buffer is null)
+        if (NoRoom)
             return Busy;
+        using var buffer = NewBuffer();
+        _reading = true;
         Write(new SmtpReply(354, "", "end with a line that holds only a dot"));
         for (var ended = false; !ended;)
         {
@@ -107,6 +101,7 @@ internal sealed partial class SmtpSession
             }
             _input.AdvanceTo(read.Buffer.GetPosition(consumed));
         }
+        _reading = false;
         return await CommitAsync(buffer);
     }
 
@@ -122,9 +117,13 @@ internal sealed partial class SmtpSession
         }
         var last = words.Length == 2;
         var refusal = NotReady() ?? (_chunkFailed ? new SmtpReply(503, "5.5.1", "an earlier chunk was refused; RSET") : null);
-        if (refusal is null && _chunks is null && (_chunks = NewBuffer()) is null)
+        if (refusal is null && _chunks is null && NoRoom)
             refusal = Busy;
+        if (refusal is null)
+            _chunks ??= NewBuffer();
+        _reading = true;
         await ReadChunkAsync(size, refusal is null ? _chunks : null);
+        _reading = false;
         if (refusal is not null)
         {
             _chunkFailed = _transaction is not null;
@@ -154,7 +153,11 @@ internal sealed partial class SmtpSession
             var (message, refusal) = buffer.Finish();
             if (buffer.Normalised)
                 _options.Log($"a message from {_client.Address} had bare CR or LF; made CRLF", null);
-            return refusal ?? await transaction.CommitAsync(message, _aborted);
+            if (refusal is not null)
+                _options.Log($"a message from {_client.Address} ({_from}) is refused: {refusal}", null);
+            var reply = refusal ?? await transaction.CommitAsync(message, _aborted);
+            _errors = reply.IsPositive ? 0 : _errors;
+            return reply;
         }
         finally
         {

@@ -17,22 +17,33 @@ internal sealed partial class SmtpSession
     private PipeReader _input;
     private PipeWriter _output;
     private SslStream? _tls;
-    private bool _unflushed;
+    private int _unflushed;
 
     /// <summary>A command line without its CRLF, or why it cannot be one.</summary>
     private readonly record struct CommandLine(string Text, SmtpReply? Refusal);
 
+    /// <summary>Replies gather while commands are at hand (RFC 2920), up to this many octets: a client that does not read must wait.</summary>
+    private const int MostUnflushed = 16 * 1024;
+
     private void Write(SmtpReply reply)
     {
-        _output.Write(reply.ToWire());
-        _unflushed = true;
+        var wire = reply.ToWire();
+        _output.Write(wire);
+        _unflushed += wire.Length;
+    }
+
+    private async Task WriteAsync(SmtpReply reply)
+    {
+        Write(reply);
+        if (_unflushed >= MostUnflushed)
+            await FlushAsync();
     }
 
     private async Task FlushAsync()
     {
-        if (!_unflushed)
+        if (_unflushed == 0)
             return;
-        _unflushed = false;
+        _unflushed = 0;
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(_aborted);
         deadline.CancelAfter(_options.CommandTimeout);
         await _output.FlushAsync(deadline.Token);

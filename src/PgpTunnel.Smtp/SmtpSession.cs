@@ -37,8 +37,8 @@ internal sealed partial class SmtpSession : IAsyncDisposable
             {
                 var reply = await CommandAsync(line);
                 if (reply is not null)
-                    Write(reply);
-                if (reply is { IsPositive: false } && ++_errors >= _options.MaxErrors && !_quit)
+                    await WriteAsync(reply);
+                if (reply is { Code: >= 500 and <= 504 or 555 } && ++_errors >= _options.MaxErrors && !_quit)
                 {
                     Write(new SmtpReply(421, "4.7.0", $"{_options.Hostname} too many errors"));
                     _quit = true;
@@ -96,6 +96,8 @@ internal sealed partial class SmtpSession : IAsyncDisposable
             // Nothing we did not foresee may lose mail: the client keeps it and tries again.
             EndTransaction();
             _options.Log($"command {verb} failed", e);
+            // The rest of a message must never be read as commands.
+            _quit |= _reading;
             return new SmtpReply(451, "4.3.0", "internal error; the log of this gateway says more");
         }
     }
@@ -117,14 +119,14 @@ internal sealed partial class SmtpSession : IAsyncDisposable
             return new SmtpReply(250, "", _options.Hostname);
         var lines = new StringBuilder(_options.Hostname)
             .Append($"\nPIPELINING\nSIZE {_options.MessageSize}\n8BITMIME\nSMTPUTF8\nDSN\nCHUNKING\nENHANCEDSTATUSCODES");
-        if (_options.Certificate is not null && _tls is null)
+        if (_options.Certificate() is not null && _tls is null)
             lines.Append("\nSTARTTLS");
         return new SmtpReply(250, "", lines.ToString());
     }
 
     private async Task<SmtpReply?> StartTlsAsync(string argument)
     {
-        if (_options.Certificate is null || _tls is not null)
+        if (_options.Certificate() is not { } certificate || _tls is not null)
             return new SmtpReply(_tls is not null ? 503 : 502, "5.5.1", _tls is not null ? "TLS is active already" : "STARTTLS is not offered");
         if (argument.Length > 0)
             return EnvelopeSyntax.BadArguments("STARTTLS takes no argument");
@@ -133,7 +135,7 @@ internal sealed partial class SmtpSession : IAsyncDisposable
         Write(new SmtpReply(220, "2.0.0", "go ahead"));
         await FlushAsync();
         EndTransaction();
-        await UpgradeAsync(_options.Certificate);
+        await UpgradeAsync(certificate);
         _greeted = false;
         _client = _client with { Helo = "", Esmtp = false, Tls = true };
         return null;

@@ -2,47 +2,77 @@ using System.Collections.Concurrent;
 
 namespace PgpTunnel;
 
-/// <summary>
-/// Whether our own domains look right from outside (PROTOCOL.md 6): until a peer can find and trust our key, what we seal would be
-/// refused there.
-/// </summary>
-internal sealed class Arming(Settings settings, Peers peers, EventLog log)
+/// <summary>Whether one of our domains looks right from outside.</summary>
+/// <param name="Missing">What a peer would miss; null = armed.</param>
+/// <param name="Known">False when that could not be looked up: a failure, which is no reason to send anything in clear.</param>
+public readonly record struct ArmState(string? Missing, bool Known)
 {
-    private readonly ConcurrentDictionary<string, string?> _missing = new();
+    public static readonly ArmState Armed = new(null, true);
 
-    /// <summary>What a peer would miss of this domain; null = armed.</summary>
-    public string? Missing(string domain) => _missing.TryGetValue(domain, out var missing) ? missing : $"{domain} has not been looked up yet";
+    public bool IsArmed => Missing is null && Known;
+}
 
-    public bool Armed => settings.Configuration.Domains.All(d => Missing(d) is null);
+/// <summary>
+/// Looks our own domains up as a stranger would (PROTOCOL.md 6): until a peer can find and trust our key, what we seal would be refused
+/// there.
+/// </summary>
+internal sealed class Arming(Settings settings, Peers peers, EventLog log, TimeProvider time)
+{
+    private static readonly TimeSpan Daily = TimeSpan.FromDays(1), Often = TimeSpan.FromMinutes(1);
 
-    /// <summary>Looks our domains up as a stranger would.</summary>
+    private readonly ConcurrentDictionary<string, ArmState> _states = new();
+    private DateTimeOffset _checked;
+
+    public ArmState State(string domain) => _states.TryGetValue(domain, out var state) ? state : new($"{domain} has not been looked up yet", false);
+
+    public bool Armed => settings.Configuration.Domains.All(d => State(d).IsArmed);
+
     public async Task CheckAsync(CancellationToken cancel)
     {
+        _checked = time.GetUtcNow();
         foreach (var domain in settings.Configuration.Domains)
         {
-            var missing = await MissingAsync(domain, cancel);
-            if (!_missing.TryGetValue(domain, out var before) || before != missing)
-                log.Write(missing is null ? "armed" : "unarmed", ("domain", domain), ("key", settings.Keys.Active.Fingerprint), ("why", missing),
-                    ("do", missing is null ? null : "publish the records that 'pgptunnel dns records' prints; mail that must be sealed waits until then"));
-            _missing[domain] = missing;
+            var state = await LookUpAsync(domain, cancel);
+            var before = _states.TryGetValue(domain, out var b) ? b : (ArmState?)null;
+            if (before != state)
+                log.Write(state.IsArmed ? "armed" : "unarmed", ("domain", domain), ("key", settings.Keys.Active.Fingerprint), ("why", state.Missing),
+                    ("do", state.IsArmed ? null : state.Known ? "publish the records that 'pgptunnel dns records' prints; mail that must be sealed waits until then" : "see that dns.resolvers answer; mail waits until then"));
+            _states[domain] = state;
         }
     }
 
-    private async Task<string?> MissingAsync(string domain, CancellationToken cancel)
+    private async Task<ArmState> LookUpAsync(string domain, CancellationToken cancel)
     {
-        var state = await peers.FindAsync(domain, fresh: true, cancel);
-        return state.Class != PeerClass.Usable ? $"{domain} is {state.Class} from outside: {state.Why}"
-            : state.Keys.Any(k => k.Fingerprint == settings.Keys.Active.Fingerprint) ? null
-            : $"{domain} publishes {string.Join(", ", state.Listed)}, not our key {settings.Keys.Active.Fingerprint}";
+        var peer = await peers.FindAsync(domain, fresh: true, cancel);
+        if (peer.Class == PeerClass.Temporary) // what was found before stands until an answer says otherwise
+            return _states.TryGetValue(domain, out var before) && before.Known ? before : new($"{domain} cannot be looked up: {peer.Why}", false);
+        return peer.Class != PeerClass.Usable ? new($"{domain} is {peer.Class} from outside: {peer.Why}", true)
+            : peer.Keys.Any(k => k.Fingerprint == settings.Keys.Active.Fingerprint) ? ArmState.Armed
+            : new($"{domain} publishes {string.Join(", ", peer.Listed)}, not our key {settings.Keys.Active.Fingerprint}", true);
     }
 
-    /// <summary>Checks daily, and every minute while something is missing.</summary>
-    public async Task RunAsync(TimeProvider time, CancellationToken cancel)
+    /// <summary>Checks daily, and every minute while something is missing, until cancelled.</summary>
+    public async Task RunAsync(CancellationToken cancel)
     {
-        while (!cancel.IsCancellationRequested)
+        try
         {
-            await Task.Delay(Armed ? TimeSpan.FromDays(1) : TimeSpan.FromMinutes(1), time, cancel);
-            await CheckAsync(cancel);
+            while (true)
+            {
+                await Task.Delay(Often, time, cancel);
+                if (Armed && time.GetUtcNow() - _checked < Daily)
+                    continue;
+                try
+                {
+                    await CheckAsync(cancel);
+                }
+                catch (Exception e) when (e is not OperationCanceledException)
+                {
+                    log.Write("error", ("what", "looking our own domains up"), ("why", e.Message), ("do", "it is tried again in a minute"));
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
         }
     }
 }

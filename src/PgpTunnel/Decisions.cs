@@ -12,10 +12,10 @@ internal sealed class Decisions(Settings settings, Peers peers, Arming arming)
         var local = settings.Configuration.PolicyFor(domain);
         local = local > atLeast ? local : atLeast;
         if (domain.StartsWith('[')) // an address literal has no records
-            return (Policy.Decide(local, new(PeerClass.None, PolicyMode.None, false, false, false), null, domain), null);
+            return (Policy.Decide(local, new(PeerClass.None, PolicyMode.None, false, false, false), ArmState.Armed, domain), null);
         if (local == LocalPolicy.Never)
-            return (Policy.Decide(local, default, null, domain), null);
+            return (Policy.Decide(local, default, ArmState.Armed, domain), null);
         var peer = await peers.FindAsync(domain, fresh: false, cancel);
-        return (Policy.Decide(local, peer.Facts, arming.Missing(senderDomain), domain), peer);
+        return (Policy.Decide(local, peer.Facts, arming.State(senderDomain), domain), peer);
     }
 }

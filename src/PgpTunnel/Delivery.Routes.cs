@@ -13,7 +13,7 @@ internal sealed partial class Delivery
         var peer = await peers.FindAsync(parcel.Domain, fresh: false, cancel);
         var local = settings.Configuration.PolicyFor(parcel.Domain);
         // It is sealed already, so being armed is not asked; and "never" is no reason to unseal.
-        var decision = Policy.Decide(local == LocalPolicy.Never ? LocalPolicy.Prefer : local, peer.Facts, null, parcel.Domain);
+        var decision = Policy.Decide(local == LocalPolicy.Never ? LocalPolicy.Prefer : local, peer.Facts, ArmState.Armed, parcel.Domain);
         if (decision.Kind != DecisionKind.Seal)
         {
             // From sealed there is no way to clear: the peer has become unusable, so the parcel waits for it.
@@ -22,7 +22,7 @@ internal sealed partial class Delivery
         }
         if (!peer.Keys.Any(k => k.Id == parcel.KeyFingerprint))
         {
-            await ResealAsync(parcel, content, peer);
+            await ResealAsync(parcel, content, peer, cancel);
             return;
         }
         var gateway = settings.Configuration.Gateway;
@@ -32,12 +32,12 @@ internal sealed partial class Delivery
         var reply = (await SendAsync(relay, to.Domain, new ReversePath(GatewayAddress.WithToken(gateway, parcel.Token)), [new ForwardPath(to)], [Mark(relay), outer], cancel))[0];
         if (reply.IsPositive)
         {
-            await spool.HandedAsync(parcel.Id, parcel.Expires + TokenLife);
+            await PersistAsync(() => spool.HandedAsync(parcel.Id, parcel.Expires + TokenLife), parcel, cancel);
             log.Write("delivered", ("id", parcel.Id), ("to", parcel.Domain), ("token", parcel.Token), ("reply", reply));
         }
         else if (reply.IsPermanent && parcel.MayClear && peer is { Mode: PolicyMode.Testing, Remembered: false } && local == LocalPolicy.Prefer)
         {
-            await ClearAfterTestAsync(parcel, content, reply);
+            await ClearAfterTestAsync(parcel, content, reply, cancel);
         }
         else
         {
@@ -46,20 +46,20 @@ internal sealed partial class Delivery
     }
 
     /// <summary>The key it was sealed for is gone: sealed anew under a new id for the key that is there now.</summary>
-    private async Task ResealAsync(Parcel parcel, ParcelContent content, PeerState peer)
+    private async Task ResealAsync(Parcel parcel, ParcelContent content, PeerState peer, CancellationToken cancel)
     {
         var (header, message) = parcels.Open(parcel, content);
-        var (anew, sealedAnew) = parcels.Seal(peer, header.Sender.Domain, header.MailFrom, header.RcptTo, [message], parcel.MustSeal, parcel.MayClear);
-        await spool.ReplaceAsync(parcel.Id, [(anew with { Created = parcel.Created, Delayed = parcel.Delayed }, sealedAnew)]);
+        var (anew, sealedAnew) = parcels.Seal(peer, header.Sender.Domain, header.MailFrom, [.. Open(parcel, header)], [message], parcel.MustSeal, parcel.MayClear);
+        await PersistAsync(() => spool.ReplaceAsync(parcel.Id, [(anew with { Created = parcel.Created, Delayed = parcel.Delayed }, sealedAnew)]), parcel, cancel);
         log.Write("resealed", ("id", anew.Id), ("was", parcel.Id), ("to", parcel.Domain), ("key", peer.Preferred.Fingerprint));
     }
 
     /// <summary>PROTOCOL.md 6: a domain that only tests, and a policy that only prefers, must not lose mail to the test.</summary>
-    private async Task ClearAfterTestAsync(Parcel parcel, ParcelContent content, SmtpReply reply)
+    private async Task ClearAfterTestAsync(Parcel parcel, ParcelContent content, SmtpReply reply, CancellationToken cancel)
     {
         var (header, message) = parcels.Open(parcel, content);
         var (clear, kept) = parcels.Keep(ParcelRoute.World, parcel.Domain, header.Sender.Domain, header.MailFrom, header.RcptTo, [message], false, true);
-        await spool.ReplaceAsync(parcel.Id, [(clear with { Created = parcel.Created, Delayed = parcel.Delayed }, kept)]);
+        await PersistAsync(() => spool.ReplaceAsync(parcel.Id, [(clear with { Created = parcel.Created, Delayed = parcel.Delayed }, kept)]), parcel, cancel);
         log.Write("clear-after-test", ("id", clear.Id), ("was", parcel.Id), ("to", parcel.Domain), ("reply", reply));
     }
 
@@ -73,7 +73,7 @@ internal sealed partial class Delivery
             var (decision, peer) = await decisions.DecideAsync(parcel.Domain, header.Sender.Domain, parcel.MustSeal ? LocalPolicy.Require : LocalPolicy.Never, cancel);
             if (decision.Kind == DecisionKind.Seal)
             {
-                await ResealAsync(parcel, content, peer!);
+                await ResealAsync(parcel, content, peer!, cancel);
                 return;
             }
             if (decision.Reply is { } refusal)
@@ -98,7 +98,7 @@ internal sealed partial class Delivery
         var (header, message) = parcels.Open(parcel, content);
         var local = settings.Configuration.Local;
         var to = Open(parcel, header).ToList();
-        IReadOnlyList<ReadOnlyMemory<byte>> octets = parcel.Form == ParcelForm.Received ? [Mark(local), Trace(parcel, header, message), .. WithoutForgeries(message)] : [Mark(local), message];
+        IReadOnlyList<ReadOnlyMemory<byte>> octets = parcel.Form == ParcelForm.Received ? [Mark(local), Trace(parcel, header, message), .. WithoutForgeries(message)] : header.MailFrom.Mailbox is null ? [Mark(local), message] : [Mark(local), .. WithoutForgeries(message)]; // a stranger's mail to the postmaster
         var replies = await SendAsync(local, header.Recipient.Domain, header.MailFrom, to, octets, cancel);
         var settled = Settled(parcel, header, to, replies);
         var failed = to.Zip(replies).Where(r => r.Second.IsPermanent).Select(r => (r.First, r.Second)).ToList();
@@ -129,10 +129,14 @@ internal sealed partial class Delivery
         name.StartsWith("PgpTunnel-", StringComparison.OrdinalIgnoreCase)
         || (name.Equals("Authentication-Results", StringComparison.OrdinalIgnoreCase) && AuthServId(field.Span).Equals(settings.Configuration.Hostname, StringComparison.OrdinalIgnoreCase)));
 
+    /// <summary>The authserv-id in front of the results, comments before it passed over (RFC 8601 2.2).</summary>
     private static string AuthServId(ReadOnlySpan<byte> field)
     {
         var text = Encoding.Latin1.GetString(field);
-        return text[(text.IndexOf(':') + 1)..].Trim().Split([';', ' ', '\t', '\r', '\n'], 2)[0].Trim('"');
+        var (at, depth) = (text.IndexOf(':') + 1, 0);
+        for (; at < text.Length && (depth > 0 || text[at] is '(' or ' ' or '\t' or '\r' or '\n'); at++)
+            depth += text[at] switch { '(' => 1, ')' => -1, _ => 0 };
+        return text[at..].Split([';', ' ', '\t', '\r', '\n', '('], 2)[0].Trim('"');
     }
 
     private async Task SettleLocalAsync(Parcel parcel, InnerHeader header, ReadOnlyMemory<byte> message, List<(ForwardPath To, SmtpReply Reply)> failed, HashSet<int> settled, IReadOnlyList<SmtpReply> replies, CancellationToken cancel)
@@ -152,9 +156,22 @@ internal sealed partial class Delivery
             await SettleAsync(parcel, header, settled, replies, [], cancel);
             return;
         }
-        // A notice or a stranger's mail that our own server refuses: no one can be told without telling a stranger.
-        await spool.UpdateAsync(parcel with { State = ParcelState.Held, Attempts = parcel.Attempts + 1, Status = failed[0].Reply.Status });
-        log.Write("held", ("id", parcel.Id), ("alarm", "true"), ("reply", failed[0].Reply), ("do", $"our own mail server refuses it; 'pgptunnel queue show {parcel.Id}', then retry or drop it"));
+        if (parcel.Form == ParcelForm.Kept && header.MailFrom.Mailbox is not null)
+        {
+            // A stranger's mail to the postmaster: strangers are not sent notices, and must not fill the spool.
+            await PersistAsync(() => spool.DeleteAsync(parcel.Id), parcel, cancel);
+            log.Write("discarded", ("id", parcel.Id), ("alarm", "true"), ("reply", failed[0].Reply), ("do", $"our own mail server refuses mail for {settings.Configuration.Postmaster}; let it take that"));
+            return;
+        }
+        // A notice, or mail of a forwarded sender, that our own server refuses: no one can be told, so it is kept for a person to see.
+        var (done, later) = (settled.Where(i => !failed.Exists(f => f.To == header.RcptTo[i])).ToHashSet(), replies.FirstOrDefault(r => r.IsTemporary));
+        if (later is not null)
+        {
+            await LaterAsync(parcel with { Done = done }, later, cancel); // the others first
+            return;
+        }
+        await PersistAsync(() => spool.UpdateAsync(parcel with { State = ParcelState.Held, Attempts = parcel.Attempts + 1, Status = failed[0].Reply.Status, Done = done }), parcel, cancel);
+        log.Write("held", ("id", parcel.Id), ("alarm", "true"), ("reply", failed[0].Reply), ("do", $"our own mail server refuses it; 'pgptunnel queue show {parcel.Id}', then release or drop it"));
     }
 
     private static HashSet<int> Settled(Parcel parcel, InnerHeader header, List<ForwardPath> to, IReadOnlyList<SmtpReply> replies)
@@ -178,10 +195,10 @@ internal sealed partial class Delivery
                 log.Write(reply.IsPositive ? "delivered" : "failed", ("id", parcel.Id), ("to", parcel.Route == ParcelRoute.Local ? "local" : parcel.Domain), ("notice", reply.IsPositive ? null : notices.Count > 0), ("reply", reply));
         if (settled.Count == header.RcptTo.Count)
         {
-            await spool.ReplaceAsync(parcel.Id, notices);
+            await PersistAsync(() => spool.ReplaceAsync(parcel.Id, notices), parcel, cancel);
             return;
         }
-        await spool.UpdateWithAsync(rest, notices);
+        await PersistAsync(() => spool.UpdateWithAsync(rest, notices), parcel, cancel);
         await LaterAsync(rest, replies.First(r => r.IsTemporary), cancel);
     }
 }

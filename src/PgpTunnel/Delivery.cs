@@ -11,10 +11,10 @@ namespace PgpTunnel;
 /// </summary>
 internal sealed partial class Delivery(Settings settings, Decisions decisions, Peers peers, Routes routes, SmtpSender sender, Parcels parcels, Spool spool, EventLog log, TimeProvider time)
 {
-    private const int AtOnce = 20, AtOncePerDestination = 5;
+    private const int AtOnce = 20, AtOnceLocal = 10, AtOncePerDestination = 5;
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1), PurgeEvery = TimeSpan.FromHours(1), TokenLife = TimeSpan.FromDays(14);
 
-    private readonly ConcurrentDictionary<string, Task> _inFlight = new();
+    private readonly ConcurrentDictionary<string, (Parcel Parcel, Task Attempt)> _inFlight = new();
 
     /// <summary>Runs until cancelled; attempts in hand then go on until <paramref name="abort"/>.</summary>
     public async Task RunAsync(CancellationToken stop, CancellationToken abort)
@@ -45,21 +45,28 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
                 break;
             }
         }
-        await Task.WhenAll(_inFlight.Values);
+        await Task.WhenAll(_inFlight.Values.Select(f => f.Attempt));
     }
 
-    /// <summary>Due parcels that are not in flight, within the limits in all and per destination.</summary>
+    /// <summary>
+    /// Due parcels that are not in flight, within the limits in all and per destination. Local delivery has slots of its own: dead
+    /// destinations out in the world never hold up opened mail.
+    /// </summary>
     private List<Parcel> Next()
     {
-        var room = AtOnce - _inFlight.Count;
-        return room <= 0 ? [] : [.. spool.Due(time.GetUtcNow(), 2 * AtOncePerDestination, 4 * AtOnce).Where(p => !_inFlight.ContainsKey(p.Id))
-            .GroupBy(p => (p.Route, p.Domain)).SelectMany(g => g.Take(AtOncePerDestination)).OrderBy(p => p.Next).Take(room)];
+        var flying = _inFlight.Values.Select(f => f.Parcel).ToList();
+        int Room(bool local) => (local ? AtOnceLocal : AtOnce) - flying.Count(p => p.Route == ParcelRoute.Local == local);
+        if (Room(true) <= 0 && Room(false) <= 0)
+            return [];
+        var waiting = spool.Due(time.GetUtcNow(), 2 * AtOncePerDestination, 4 * AtOnce).Where(p => !_inFlight.ContainsKey(p.Id))
+            .GroupBy(p => (p.Route, p.Domain)).SelectMany(g => g.Take(AtOncePerDestination - flying.Count(f => (f.Route, f.Domain) == g.Key))).OrderBy(p => p.Next).ToList();
+        return [.. waiting.Where(p => p.Route == ParcelRoute.Local).Take(Room(true)), .. waiting.Where(p => p.Route != ParcelRoute.Local).Take(Room(false))];
     }
 
     private void Start(Parcel parcel, CancellationToken abort)
     {
         var ready = new TaskCompletionSource();
-        _inFlight[parcel.Id] = Run();
+        _inFlight[parcel.Id] = (parcel, Run());
         ready.SetResult();
 
         async Task Run()
@@ -69,6 +76,10 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
             try
             {
                 await AttemptAsync(parcel, abort);
+            }
+            catch (OperationCanceledException)
+            {
+                // Going down while the spool would not take the outcome.
             }
             finally
             {
@@ -105,6 +116,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         }
         catch (Exception e)
         {
+            log.Write("error", ("id", parcel.Id), ("why", e.ToString()));
             await LaterAsync(parcel, new SmtpReply(451, "4.3.0", $"internal error: {e.Message}"), cancel);
         }
     }
@@ -112,37 +124,58 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
     /// <summary>Tries again with growing pauses, tells of a long delay once, gives up when the time is over.</summary>
     private async Task LaterAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
     {
+        var retry = settings.Configuration.Retry;
+        var age = time.GetUtcNow() - parcel.Created;
+        var pause = TimeSpan.FromTicks(Math.Min(retry.Longest.Ticks, retry.First.Ticks << Math.Min(parcel.Attempts, 20)));
+        var next = parcel with { Attempts = parcel.Attempts + 1, Next = time.GetUtcNow() + pause, Status = reply.Status, Delayed = parcel.Delayed || age >= retry.DelayNotice };
         try
         {
-            var retry = settings.Configuration.Retry;
-            var age = time.GetUtcNow() - parcel.Created;
             if (reply.IsPermanent || age >= retry.GiveUp)
             {
                 await FailAsync(parcel, reply.IsPermanent ? reply : new SmtpReply(550, "5.4.7", $"given up after {retry.GiveUp:c}; last: {reply}"), cancel);
                 return;
             }
-            var pause = TimeSpan.FromTicks(Math.Min(retry.Longest.Ticks, retry.First.Ticks << Math.Min(parcel.Attempts, 20)));
-            var delayed = parcel.Delayed || age >= retry.DelayNotice;
-            var next = parcel with { Attempts = parcel.Attempts + 1, Next = time.GetUtcNow() + pause, Status = reply.Status, Delayed = delayed };
-            if (delayed && !parcel.Delayed)
-                await TellDelayAsync(parcel, reply);
-            await spool.UpdateAsync(next);
-            log.Write("delivery-deferred", ("id", parcel.Id), ("to", parcel.Domain), ("attempts", next.Attempts), ("next", InnerHeader.Time(next.Next)), ("reply", reply));
+            if (next.Delayed && !parcel.Delayed && parcel.Form != ParcelForm.Received)
+                await TellDelayAsync(parcel, reply, cancel);
         }
-        catch (Exception e) when (e is SpoolException or OpenPgpException or NoKeyException)
+        catch (Exception e) when (e is not OperationCanceledException)
         {
-            log.Write("spool-error", ("id", parcel.Id), ("why", e.Message), ("do", "the parcel stays in the spool and is tried again"));
-            await Task.Delay(Poll, cancel).ContinueWith(_ => { }, TaskScheduler.Default);
+            // A notice needs the parcel opened. Where that fails the parcel still waits in the spool, and a person must look.
+            log.Write("stuck", ("id", parcel.Id), ("alarm", "true"), ("why", e.Message), ("do", $"is a key missing from keys.directory? 'pgptunnel queue show {parcel.Id}'"));
+            next = next with { Next = time.GetUtcNow() + retry.Longest, Delayed = parcel.Delayed };
+        }
+        await PersistAsync(() => spool.UpdateAsync(next), parcel, cancel);
+        log.Write("delivery-deferred", ("id", parcel.Id), ("to", parcel.Domain), ("attempts", next.Attempts), ("next", InnerHeader.Time(next.Next)), ("reply", reply));
+    }
+
+    /// <summary>
+    /// Writes an outcome down, however long the spool refuses. Until then the parcel counts as in flight: it is not sent again because
+    /// a disk is full.
+    /// </summary>
+    private async Task PersistAsync(Func<Task> write, Parcel parcel, CancellationToken cancel)
+    {
+        for (var pause = Poll; ; pause = TimeSpan.FromSeconds(Math.Min(60, 2 * pause.TotalSeconds)))
+        {
+            try
+            {
+                await write();
+                return;
+            }
+            catch (SpoolException e)
+            {
+                log.Write("spool-error", ("id", parcel.Id), ("alarm", "true"), ("why", e.Message), ("do", "see that the spool's disk has room and is healthy; what was sent is written down as soon as it can be"));
+                await Task.Delay(pause, cancel);
+            }
         }
     }
 
-    private async Task TellDelayAsync(Parcel parcel, SmtpReply reply)
+    private async Task TellDelayAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
     {
-        if (parcel.Form == ParcelForm.Received || spool.Load(parcel.Id) is not { } content)
+        if (spool.Load(parcel.Id) is not { } content)
             return;
         var (header, message) = parcels.Open(parcel, content);
         if (Notice.Build(settings.Configuration, NoticeAction.Delayed, header.MailFrom, [.. Open(parcel, header).Select(r => (r, reply))], [message], parcel.Created, null) is { } notice)
-            await spool.AddAsync([KeepNotice(header, notice)], null);
+            await PersistAsync(() => spool.AddAsync([KeepNotice(header, notice)], null), parcel, cancel);
     }
 
     private static IEnumerable<ForwardPath> Open(Parcel parcel, InnerHeader header) => header.RcptTo.Where((_, i) => !parcel.Done.Contains(i));
@@ -161,7 +194,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
             return;
         }
         var notice = Notice.Build(settings.Configuration, NoticeAction.Failed, header.MailFrom, failed, [message], parcel.Created, null);
-        await spool.ReplaceAsync(parcel.Id, notice is null ? [] : [KeepNotice(header, notice.Value)]);
+        await PersistAsync(() => spool.ReplaceAsync(parcel.Id, notice is null ? [] : [KeepNotice(header, notice.Value)]), parcel, cancel);
         log.Write("failed", ("id", parcel.Id), ("to", parcel.Domain), ("notice", notice is not null), ("reply", reply));
     }
 
@@ -182,7 +215,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
             {
                 return await sender.SendAsync(target, from, to, message, cancel);
             }
-            catch (SmtpUnavailableException e)
+            catch (SmtpUnavailableException e) when (!e.AfterContent)
             {
                 last = e;
             }

@@ -17,8 +17,15 @@ internal sealed class EventLog(TextWriter output, bool json, TimeProvider time)
         var line = json ? Json(name, fields) : Text(name, fields);
         lock (_lock)
         {
-            output.WriteLine(line);
-            output.Flush();
+            try
+            {
+                output.WriteLine(line);
+                output.Flush();
+            }
+            catch (IOException)
+            {
+                // A log on a full disk must not stop the mail.
+            }
         }
     }
 

@@ -18,7 +18,7 @@ internal sealed class Gateway : IAsyncDisposable
     private readonly SmtpSender _sender;
     private readonly EventLog _log;
     private readonly CancellationTokenSource _stop = new(), _abort = new();
-    private readonly List<X509Certificate2> _certificates = [];
+    private volatile X509Certificate2? _outboundCertificate, _inboundCertificate;
     private Task _delivering = Task.CompletedTask, _arming = Task.CompletedTask;
 
     private Gateway(Settings settings, Spool spool, EventLog log, TimeProvider time)
@@ -26,7 +26,7 @@ internal sealed class Gateway : IAsyncDisposable
         var configuration = settings.Configuration;
         (_settings, _spool, _log) = (settings, spool, log);
         _peers = new Peers(Trust.Validator(configuration, time), new PeerMemory(spool, time), domain => settings.Configuration.Partners.GetValueOrDefault(domain), time);
-        Arming = new Arming(settings, _peers, log);
+        Arming = new Arming(settings, _peers, log, time);
         _sender = new SmtpSender(() => settings.Configuration.Hostname);
         var parcels = new Parcels(settings, time);
         var decisions = new Decisions(settings, _peers, Arming);
@@ -59,7 +59,7 @@ internal sealed class Gateway : IAsyncDisposable
             // Servers answer from now on; until this look-up is done they say 451 to what must be sealed.
             await gateway.Arming.CheckAsync(gateway._stop.Token);
             gateway._delivering = gateway.Delivery.RunAsync(gateway._stop.Token, gateway._abort.Token);
-            gateway._arming = gateway.ArmAsync(time);
+            gateway._arming = gateway.Arming.RunAsync(gateway._stop.Token);
             await gateway.NoteAsync(time);
             return gateway;
         }
@@ -73,59 +73,50 @@ internal sealed class Gateway : IAsyncDisposable
     private async Task ListenAsync()
     {
         var configuration = _settings.Configuration;
-        var memory = new MemoryBudget(configuration.Memory);
-        SmtpServerOptions Options(long size, X509Certificate2? certificate) => new()
+        LoadCertificates(configuration);
+        SmtpServerOptions Options(long size, Func<X509Certificate2?> certificate) => new()
         {
             Hostname = configuration.Hostname,
             MessageSize = size,
             Certificate = certificate,
-            Memory = memory,
             MaxConnections = configuration.Connections,
             MaxConnectionsPerAddress = configuration.ConnectionsPerAddress,
+            // Half of the budget each: what strangers do at one listener must not stop our own mail at the other.
+            Memory = new MemoryBudget(configuration.Memory / 2),
             Log = (what, e) => _log.Write(e is null ? "note" : "error", ("what", what), ("why", e?.ToString())),
         };
         if (configuration.Outbound is { } outbound)
-            OutboundServer = await SmtpServer.ListenAsync(outbound.Address, Options(configuration.MessageSize, outbound.Tls is { } tls ? Certificate(tls) : null) with
+            OutboundServer = await SmtpServer.ListenAsync(outbound.Address, Options(configuration.MessageSize, () => _outboundCertificate) with
             {
                 NormaliseNewlines = outbound.Normalise,
                 Trusted = address => outbound.Networks.Any(n => n.Contains(address)),
             }, OutboundFlow);
         if (configuration.Inbound is { } inbound)
-            InboundServer = await SmtpServer.ListenAsync(inbound.Address, Options(configuration.OuterSize, inbound.Tls is { } tls ? Certificate(tls) : null), InboundFlow);
+            InboundServer = await SmtpServer.ListenAsync(inbound.Address, Options(configuration.OuterSize, () => _inboundCertificate), InboundFlow);
     }
 
+    private void LoadCertificates(GatewayConfiguration configuration) =>
+        (_outboundCertificate, _inboundCertificate) = (Certificate(configuration.Outbound?.Tls, configuration), Certificate(configuration.Inbound?.Tls, configuration));
+
     /// <summary>From PEM files, or made now and signed by itself: STARTTLS here is opportunistic, what crosses is sealed anyway.</summary>
-    private X509Certificate2 Certificate(TlsFiles files)
+    private static X509Certificate2? Certificate(TlsFiles? files, GatewayConfiguration configuration)
     {
+        if (files is null)
+            return null;
         try
         {
             if (files.Certificate is not null)
-            {
-                _certificates.Add(X509Certificate2.CreateFromPemFile(files.Certificate, files.Key));
-                return _certificates[^1];
-            }
+                return X509Certificate2.CreateFromPemFile(files.Certificate, files.Key);
             using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-            var request = new CertificateRequest($"CN={_settings.Configuration.Hostname}", key, HashAlgorithmName.SHA256);
+            var request = new CertificateRequest($"CN={configuration.Hostname}", key, HashAlgorithmName.SHA256);
             var names = new SubjectAlternativeNameBuilder();
-            names.AddDnsName(_settings.Configuration.Hostname);
+            names.AddDnsName(configuration.Hostname);
             request.CertificateExtensions.Add(names.Build());
-            _certificates.Add(request.CreateSelfSigned(TimeProvider.System.GetUtcNow().AddDays(-1), TimeProvider.System.GetUtcNow().AddYears(10)));
-            return _certificates[^1];
+            return request.CreateSelfSigned(TimeProvider.System.GetUtcNow().AddDays(-1), TimeProvider.System.GetUtcNow().AddYears(10));
         }
-        catch (CryptographicException e)
+        catch (Exception e) when (e is CryptographicException or IOException or UnauthorizedAccessException)
         {
             throw new ConfigurationException([$"listen tls: {files.Certificate}: {e.Message}"]);
-        }
-    }
-
-    private async Task ArmAsync(TimeProvider time)
-    {
-        try
-        {
-            await Arming.RunAsync(time, _stop.Token);
-        }
-        catch (OperationCanceledException)
-        {
         }
     }
 
@@ -139,27 +130,46 @@ internal sealed class Gateway : IAsyncDisposable
         ["key"] = _settings.Keys.Active.Fingerprint,
     });
 
-    /// <summary>Takes over a changed configuration and keys; what is bound to a socket or file needs a restart and is said so.</summary>
+    /// <summary>Takes over a changed configuration, keys and TLS certificates; what only a restart can change is named.</summary>
     public async Task ReloadAsync()
     {
         try
         {
             var (old, configuration) = (_settings.Configuration, ConfigurationReader.Read(_settings.Configuration.File));
-            foreach (var (key, changed) in new[] { ("listen", configuration.Outbound?.Address != old.Outbound?.Address && configuration.Outbound?.Address.Equals(old.Outbound?.Address) != true
-                || configuration.Inbound?.Address.Equals(old.Inbound?.Address) == false), ("spool", configuration.SpoolFile != old.SpoolFile),
-                ("dns", !(configuration.Resolvers ?? []).SequenceEqual(old.Resolvers ?? []) || configuration.TrustAnchorsFile != old.TrustAnchorsFile) })
-                if (changed)
-                    _log.Write("restart-needed", ("key", key), ("why", $"{key} has changed; everything else is taken over now"));
-            _settings.Replace(configuration, KeyRing.Load(configuration));
+            foreach (var key in NeedsRestart(old, configuration))
+                _log.Write("restart-needed", ("key", key), ("why", $"{key} has changed, which takes a restart; everything else is taken over now"));
+            var keys = KeyRing.Load(configuration);
+            LoadCertificates(configuration);
+            _settings.Replace(configuration, keys);
             _peers.Clear();
             await Arming.CheckAsync(_stop.Token);
-            _log.Write("reloaded", ("key", _settings.Keys.Active.Fingerprint));
+            _log.Write("reloaded", ("key", keys.Active.Fingerprint));
         }
         catch (ConfigurationException e)
         {
             foreach (var mistake in e.Mistakes)
                 _log.Write("reload-refused", ("why", mistake), ("do", "the former configuration stays in force; mend it and send SIGHUP again"));
         }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            _log.Write("error", ("what", "reloading"), ("why", e.ToString()));
+        }
+    }
+
+    private static IEnumerable<string> NeedsRestart(GatewayConfiguration old, GatewayConfiguration now)
+    {
+        if (!Equals(old.Outbound?.Address, now.Outbound?.Address) || old.Outbound?.Normalise != now.Outbound?.Normalise)
+            yield return "listen.outbound";
+        if (!Equals(old.Inbound?.Address, now.Inbound?.Address))
+            yield return "listen.inbound";
+        if (old.Hostname != now.Hostname)
+            yield return "hostname";
+        if (old.SpoolFile != now.SpoolFile)
+            yield return "spool";
+        if ((old.MessageSize, old.Memory, old.Connections, old.ConnectionsPerAddress) != (now.MessageSize, now.Memory, now.Connections, now.ConnectionsPerAddress))
+            yield return "limits";
+        if (!(old.Resolvers ?? []).SequenceEqual(now.Resolvers ?? []) || old.TrustAnchorsFile != now.TrustAnchorsFile)
+            yield return "dns";
     }
 
     /// <summary>Takes no more mail, finishes what is in hand within 30 s, and closes; what is left stays in the spool.</summary>
@@ -169,13 +179,13 @@ internal sealed class Gateway : IAsyncDisposable
         await _stop.CancelAsync();
         await Task.WhenAny(_delivering, Task.Delay(LastGrace));
         await _abort.CancelAsync();
-        await Task.WhenAll(_delivering, _arming);
+        await Task.WhenAll(_delivering, _arming).ContinueWith(_ => { }, TaskScheduler.Default); // what went wrong there has been logged
         foreach (var server in new[] { OutboundServer, InboundServer }.OfType<SmtpServer>())
             await server.DisposeAsync();
         await _sender.DisposeAsync();
         await _spool.DisposeAsync();
-        foreach (var certificate in _certificates)
-            certificate.Dispose();
+        _outboundCertificate?.Dispose();
+        _inboundCertificate?.Dispose();
         _stop.Dispose();
         _abort.Dispose();
     }

@@ -41,7 +41,17 @@ internal sealed class KeyRing
         return mistakes.Count == 0 ? new KeyRing([.. keys.OrderBy(k => k.Created)]) : throw new ConfigurationException(mistakes);
     }
 
-    private static IEnumerable<string> Files(string directory) => Directory.Exists(directory) ? Directory.EnumerateFiles(directory, "*.key").Order() : [];
+    private static List<string> Files(string directory)
+    {
+        try
+        {
+            return Directory.Exists(directory) ? [.. Directory.EnumerateFiles(directory, "*.key").Order()] : [];
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ConfigurationException([$"keys.directory: {e.Message}"]);
+        }
+    }
 
     public static string? Passphrase(GatewayConfiguration configuration)
     {

@@ -61,21 +61,20 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time)
         var peer = await peers.FindAsync(domain, fresh: false, cancel);
         if (peer.Class == PeerClass.Usable && !peer.Listed.Contains(fingerprint))
             peer = await peers.FindAsync(domain, fresh: true, cancel); // it may have been published since
+        var key = peer.Signers.FirstOrDefault(k => k.Fingerprint == fingerprint);
         if (peer.Distrusted.Contains(fingerprint))
             return new(Uniform, $"{domain} distrusts {fingerprint} (xfp)", Alarm: true);
-        switch (peer.Class)
-        {
-            case PeerClass.Temporary or PeerClass.Unusable:
-            case PeerClass.None or PeerClass.Insecure when peer.Remembered:
-                return new(new SmtpReply(451, "4.7.5", $"the keys of {domain} cannot be established now"), peer.Why, Alarm: peer.Remembered);
-            case PeerClass.None or PeerClass.Insecure:
-                return new(young ? new SmtpReply(451, "4.7.1", $"{domain} publishes no gateway key that can be trusted") : new SmtpReply(550, "5.7.1", $"{domain} publishes no gateway key that can be trusted"), peer.Why);
-        }
-        if (peer is { Trusted: true, TrustedOffered: false })
+        if (peer.Class == PeerClass.Temporary || (peer.Class == PeerClass.Unusable && key is null && !peer.Trusted))
+            return new(new SmtpReply(451, "4.7.5", $"the keys of {domain} cannot be established now"), peer.Why);
+        // Where fingerprints are trusted only those count, in every class (PROTOCOL.md 3).
+        if (peer.Trusted && key is null)
             return new(new SmtpReply(451, "4.7.5", $"{domain} does not offer a key that was verified for it"), peer.Why, Alarm: true);
+        if (peer.Class is PeerClass.None or PeerClass.Insecure)
+            return peer.Remembered ? new(new SmtpReply(451, "4.7.5", $"the keys of {domain} cannot be established now"), peer.Why, Alarm: true)
+                : new(young ? new SmtpReply(451, "4.7.1", $"{domain} publishes no gateway key that can be trusted") : new SmtpReply(550, "5.7.1", $"{domain} publishes no gateway key that can be trusted"), peer.Why);
         if (!peer.Listed.Contains(fingerprint))
             return new(young ? new SmtpReply(451, "4.7.5", $"{domain} does not list the signing key") : Uniform, $"{domain} lists {string.Join(", ", peer.Listed)}, not {fingerprint}");
-        if (peer.Keys.FirstOrDefault(k => k.Fingerprint == fingerprint) is not { } key)
+        if (key is null)
             return new(Uniform, $"the certificate {fingerprint} of {domain} is not usable");
         return decrypted.VerifiedBy(key, time.GetUtcNow(), out var why) is null ? new(Uniform, why) : null;
     }

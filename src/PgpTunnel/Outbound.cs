@@ -20,6 +20,7 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
     private readonly TimeProvider _time = time;
 
     private const int MaxReceived = 100;
+    private const long AssumedSize = 256 * 1024; // of a message whose size was not declared
     private const string RequireField = "PgpTunnel-Require", RequireFieldX = "X-PgpTunnel-Require";
 
     /// <summary>Who may send, and for which of our domains.</summary>
@@ -36,7 +37,11 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
             return Refuse(new SmtpReply(550, "5.7.1", $"this listener does not send for {own} (listen.outbound.senders)"));
         return Task.FromResult<(SmtpReply, IMailTransaction?)>((new SmtpReply(250, "2.1.0", "sender OK"), new Transaction(this, from, listener.Senders)));
 
-        static Task<(SmtpReply, IMailTransaction?)> Refuse(SmtpReply reply) => Task.FromResult<(SmtpReply, IMailTransaction?)>((reply, null));
+        Task<(SmtpReply, IMailTransaction?)> Refuse(SmtpReply reply)
+        {
+            _log.Write("refused", ("client", client.Address), ("from", $"<{from.Mailbox}>"), ("reply", reply));
+            return Task.FromResult<(SmtpReply, IMailTransaction?)>((reply, null));
+        }
     }
 
     /// <summary>The domain of the reverse-path if it is one of ours.</summary>
@@ -44,27 +49,31 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
         from.Mailbox is { } mailbox && Domains.TryNormalise(mailbox.Domain, out var domain) && _settings.Configuration.Domains.Contains(domain) ? domain : null;
 
     /// <summary>Where a recipient's mail goes; one decision a domain and transaction.</summary>
-    private sealed record Destination(string Domain, ParcelRoute Route, Decision Decision, PeerState? Peer, bool OwnParcel)
+    private sealed record Destination(string Key, string Domain, ParcelRoute Route, Decision Decision, PeerState? Peer, bool OwnParcel)
     {
+        public static Destination Own(string key, string domain) => new(key, domain, ParcelRoute.World, new(DecisionKind.Clear, null, false, "a parcel of our own"), null, true);
+
         public bool Seals => Decision.Kind == DecisionKind.Seal;
     }
 
     private sealed class Transaction(Outbound outbound, ReversePath from, IReadOnlyList<string>? senders) : IMailTransaction
     {
-        private readonly Dictionary<string, Destination> _destinations = [];
-        private readonly List<(ForwardPath Path, string Domain)> _recipients = [];
+        private readonly Dictionary<string, Destination> _decided = [], _destinations = [];
+        private readonly List<(ForwardPath Path, string Key)> _recipients = [];
 
         // 1 and 2: policy and peer, at RCPT
 
         public async Task<SmtpReply> AddAsync(ForwardPath recipient, CancellationToken cancel)
         {
             if (recipient.Mailbox.Domain.Length == 0) // RFC 5321 4.5.1
-                return Accept(recipient with { Mailbox = Postmaster() }, new Destination("", ParcelRoute.Local, new(DecisionKind.Clear, null, false, "postmaster"), null, false));
+                return Accept(recipient with { Mailbox = Postmaster() }, new Destination("", "", ParcelRoute.Local, new(DecisionKind.Clear, null, false, "postmaster"), null, false));
             var domain = recipient.Mailbox.Domain;
             if (!recipient.Mailbox.IsLiteral && !Domains.TryNormalise(domain, out domain))
                 return new SmtpReply(550, "5.1.2", "the recipient's domain is not a domain");
-            if (!_destinations.TryGetValue(domain, out var destination))
-                destination = await outbound.DecideAsync(domain, SenderDomain(null), LocalPolicy.Never, recipient.Mailbox, from, cancel);
+            var own = await outbound.IsOwnParcelAsync(from, recipient.Mailbox, cancel);
+            var key = own ? $"{domain} {recipient.Mailbox}" : domain; // an exempt mailbox exempts nobody beside it
+            if (!_decided.TryGetValue(key, out var destination))
+                _decided[key] = destination = own ? Destination.Own(key, domain) : await outbound.DecideAsync(domain, SenderDomain(null), LocalPolicy.Never, cancel);
             if (destination.Decision.Reply is { } refusal)
             {
                 outbound.LogDecision(destination, from, refusal);
@@ -77,8 +86,12 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
 
         private SmtpReply Accept(ForwardPath recipient, Destination destination)
         {
-            _destinations[destination.Domain] = destination;
-            _recipients.Add((recipient, destination.Domain));
+            // Each destination takes its own copy through memory; a client sends the rest in another transaction (RFC 5321 4.5.3.1.10).
+            if (_destinations.Count > 0 && !_destinations.ContainsKey(destination.Key)
+                && (_destinations.Count + 1) * Math.Max(from.Size ?? 0, AssumedSize) > outbound._settings.Configuration.Memory / 4)
+                return new SmtpReply(452, "4.5.3", "too many destinations for a message of this size; send the rest in another transaction");
+            _destinations[destination.Key] = destination;
+            _recipients.Add((recipient, destination.Key));
             return new SmtpReply(250, "2.1.5", destination.Seals ? $"will be sealed for {destination.Domain}" : $"goes in clear: {destination.Decision.Why}");
         }
 
@@ -111,7 +124,10 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
                 return tooLarge;
             var refused = _destinations.Values.Where(d => d.Decision.Reply is not null).ToList();
             if (refused.Count == _destinations.Count)
+            {
+                outbound.LogDecision(refused[0], from, refused[0].Decision.Reply!);
                 return refused[0].Decision.Reply!;
+            }
             var made = _destinations.Values.Except(refused).SelectMany(d => Make(d, senderDomain, content, required)).ToList();
             var items = made.Select(m => (m.Parcel, m.Content)).ToList();
             items.AddRange(NoticesFor(refused, senderDomain, content));
@@ -127,20 +143,24 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
             foreach (var old in _destinations.Values.Where(d => !d.OwnParcel && d.Route != ParcelRoute.Local).ToList())
             {
                 var stale = old.Peer is { } peer && peer.Until <= outbound._time.GetUtcNow();
-                var unarmed = old.Seals ? outbound._arming.Missing(senderDomain) : null;
-                if (!stale && unarmed is null && !(required && !old.Seals))
+                var armed = !old.Seals || outbound._arming.State(senderDomain).IsArmed;
+                if (!stale && armed && !(required && !old.Seals))
                     continue;
-                var anew = await outbound.DecideAsync(old.Domain, senderDomain, required ? LocalPolicy.Require : LocalPolicy.Never, null, from, cancel);
+                var anew = await outbound.DecideAsync(old.Domain, senderDomain, required ? LocalPolicy.Require : LocalPolicy.Never, cancel);
                 if (anew.Decision.Kind > old.Decision.Kind && !(required && anew.Decision.Kind == DecisionKind.Refuse))
-                    return new SmtpReply(451, anew.Decision.Reply?.Status ?? "4.7.5", $"the decision for {old.Domain} has changed since RCPT: {anew.Decision.Why}");
-                _destinations[old.Domain] = anew;
+                {
+                    var reply = new SmtpReply(451, anew.Decision.Reply is { IsTemporary: true } r ? r.Status : "4.7.5", $"the decision for {old.Domain} has changed since RCPT: {anew.Decision.Why}");
+                    outbound.LogDecision(anew, from, reply);
+                    return reply;
+                }
+                _destinations[old.Key] = anew;
             }
             return null;
         }
 
         private IEnumerable<(Parcel Parcel, ParcelContent Content, Destination Destination)> Make(Destination destination, string senderDomain, IReadOnlyList<ReadOnlyMemory<byte>> content, bool required)
         {
-            foreach (var chunk in _recipients.Where(r => r.Domain == destination.Domain).Select(r => r.Path).Distinct().Chunk(InnerHeader.MaxRecipients))
+            foreach (var chunk in _recipients.Where(r => r.Key == destination.Key).Select(r => r.Path).Distinct().Chunk(InnerHeader.MaxRecipients))
             {
                 var mayClear = destination.OwnParcel || (destination.Seals && !required && destination.Peer!.Mode == PolicyMode.Testing
                     && !destination.Peer.Remembered && outbound._settings.Configuration.PolicyFor(destination.Domain) == LocalPolicy.Prefer);
@@ -156,19 +176,18 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
         {
             foreach (var destination in refused)
             {
-                var failed = _recipients.Where(r => r.Domain == destination.Domain).Select(r => (r.Path, destination.Decision.Reply!)).ToList();
+                var failed = _recipients.Where(r => r.Key == destination.Key).Select(r => (r.Path, destination.Decision.Reply!)).ToList();
+                outbound.LogDecision(destination, from, destination.Decision.Reply!);
                 if (Notice.Build(outbound._settings.Configuration, NoticeAction.Failed, from, failed, content, outbound._time.GetUtcNow(), null) is { } notice)
                     yield return outbound._parcels.Keep(ParcelRoute.Local, senderDomain, senderDomain, new ReversePath((Mailbox?)null, SmtpUtf8: from.SmtpUtf8), [new ForwardPath(from.Mailbox!, "NEVER")], [notice], false, false);
             }
         }
     }
 
-    private async Task<Destination> DecideAsync(string domain, string senderDomain, LocalPolicy atLeast, Mailbox? recipient, ReversePath from, CancellationToken cancel)
+    private async Task<Destination> DecideAsync(string domain, string senderDomain, LocalPolicy atLeast, CancellationToken cancel)
     {
-        if (recipient is not null && await IsOwnParcelAsync(from, recipient, cancel))
-            return new Destination(domain, ParcelRoute.World, new(DecisionKind.Clear, null, false, "a parcel of our own"), null, true);
         var (decision, peer) = await _decisions.DecideAsync(domain, senderDomain, atLeast, cancel);
-        return new Destination(domain, ParcelRoute.World, decision, peer, false);
+        return new Destination(domain, domain, ParcelRoute.World, decision, peer, false);
     }
 
     /// <summary>
@@ -177,10 +196,8 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
     /// </summary>
     private async Task<bool> IsOwnParcelAsync(ReversePath from, Mailbox recipient, CancellationToken cancel)
     {
-        if (from.Mailbox is not null && GatewayAddress.TokenOf(_settings.Configuration, from.Mailbox) is null)
-            return false;
-        if (from.Mailbox is not null && GatewayAddress.TokenOf(_settings.Configuration, from.Mailbox) is { } token)
-            return _spool.FindToken(token) is { } parcel && GatewayAddress.Matches((await _peers.FindAsync(parcel.Domain, false, cancel)).Gateway, recipient, out _);
+        if (from.Mailbox is not null)
+            return GatewayAddress.TokenOf(_settings.Configuration, from.Mailbox) is { } token && _spool.FindToken(token) is { } parcel && GatewayAddress.Matches((await _peers.FindAsync(parcel.Domain, false, cancel)).Gateway, recipient, out _);
         var under = recipient.Domain.IndexOf('.');
         return under > 0 && recipient.Domain[..under].Equals(PolicyRecord.DefaultLocalPart, StringComparison.OrdinalIgnoreCase)
             && Domains.TryNormalise(recipient.Domain[(under + 1)..], out var domain)

@@ -6,11 +6,12 @@ namespace PgpTunnel;
 
 /// <summary>What is known of a domain's gateway now.</summary>
 /// <param name="Keys">Usable keys in the domain's order of preference; none unless the class is Usable.</param>
+/// <param name="Signers">What verifies the domain's parcels: its usable keys, and expired ones for what they signed before.</param>
 /// <param name="Listed">Fingerprints the policy lists, usable or not.</param>
 /// <param name="Distrusted">Fingerprints the policy distrusts (<c>xfp</c>).</param>
 /// <param name="Until">Until when this may be used.</param>
 /// <param name="Why">One sentence for people.</param>
-public sealed record PeerState(string Domain, PeerClass Class, DnsSecurity Security, PolicyMode? Mode, IReadOnlyList<PeerKey> Keys, IReadOnlyList<string> Listed,
+public sealed record PeerState(string Domain, PeerClass Class, DnsSecurity Security, PolicyMode? Mode, IReadOnlyList<PeerKey> Keys, IReadOnlyList<SignerKey> Signers, IReadOnlyList<string> Listed,
     IReadOnlyList<string> Distrusted, string Gateway, long? Size, bool Trusted, bool TrustedOffered, bool Remembered, DateTimeOffset Until, string Why)
 {
     public PolicyFacts Facts => new(Class, Mode ?? PolicyMode.Enforce, Remembered, Trusted, TrustedOffered);
@@ -25,7 +26,7 @@ public sealed record PeerState(string Domain, PeerClass Class, DnsSecurity Secur
 /// </summary>
 internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<string, Partner?> partners, TimeProvider time)
 {
-    private const int MaxRecords = 8, MaxFallback = 16 * 1024, MaxCached = 10_000;
+    private const int MaxRecords = 8, MaxFallback = 16 * 1024, MaxCached = 10_000, LongestDomain = 253 - 31; // with _pgptunnel and the default gateway's labels in front
     private static readonly TimeSpan ShortestUse = TimeSpan.FromSeconds(1);
 
     private readonly ConcurrentDictionary<string, PeerState> _cache = new();
@@ -51,8 +52,8 @@ internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<stri
         var lookup = new Lookup(domain, partner, await memory.RemembersEnforceAsync(domain));
         if (partner?.Certificate is { } certificate)
             return FromFile(lookup, certificate, partner.Gateway);
-        if (!DomainName.TryParse(domain, out var name))
-            return State(lookup, PeerClass.None, DnsSecurity.Indeterminate, null, TimeSpan.FromDays(1), "not a domain name");
+        if (!DomainName.TryParse(domain, out var name) || domain.Length > LongestDomain)
+            return State(lookup, PeerClass.None, DnsSecurity.Indeterminate, null, TimeSpan.FromDays(1), "no policy record can stand at a name this long");
         var zone = await validator.SettleAsync(name, cancel);
         if (zone.Security == DnsSecurity.Insecure && partner is null)
             return State(lookup, PeerClass.Insecure, zone.Security, null, zone.Ttl, zone.Why);
@@ -88,7 +89,7 @@ internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<stri
     };
 
     private PeerState State(Lookup lookup, PeerClass @class, DnsSecurity security, PolicyRecord? policy, TimeSpan ttl, string why) =>
-        new(lookup.Domain, @class, security, policy?.Mode, [], policy?.Fingerprints ?? [], policy?.Distrusted ?? [], policy?.Gateway ?? "", policy?.Size, lookup.Trusted, false,
+        new(lookup.Domain, @class, security, policy?.Mode, [], [], policy?.Fingerprints ?? [], policy?.Distrusted ?? [], policy?.Gateway ?? "", policy?.Size, lookup.Trusted, false,
             lookup.Remembered, time.GetUtcNow() + (ttl > ShortestUse ? ttl : ShortestUse), why);
 
     /// <summary>The usable certificates among those the policy lists, in its order.</summary>
@@ -98,7 +99,7 @@ internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<stri
         if (NotSecure(answer) is { } weak)
             return State(lookup, weak, answer.Security, policy, Shorter(policyAnswer.Ttl, answer.Ttl), $"the certificate: {answer.Why}");
         var ttl = Shorter(policyAnswer.Ttl, answer.Ttl);
-        var (keys, reasons) = (new List<PeerKey>(), new List<string>());
+        var (keys, signers, reasons) = (new List<PeerKey>(), new List<SignerKey>(), new List<string>());
         foreach (var fingerprint in policy.Fingerprints)
         {
             if (policy.Distrusted.Contains(fingerprint))
@@ -115,28 +116,30 @@ internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<stri
                 ttl = Shorter(ttl, fallback.Ttl);
                 certificate = ReadFallback(fallback.Data) is { } read && read.Fingerprint == fingerprint ? read : null;
             }
-            var (key, refusal) = certificate is null ? (null, $"no certificate {fingerprint} is published") : certificate.Judge(policy.Gateway, time.GetUtcNow());
-            if (key is null)
-                reasons.Add(refusal!);
+            var judgement = certificate?.Judge(policy.Gateway, time.GetUtcNow()) ?? new Judgement(null, null, $"no certificate {fingerprint} is published");
+            if (judgement.Signer is not null)
+                signers.Add(judgement.Signer);
+            if (judgement.Key is not null)
+                keys.Add(judgement.Key);
             else
-                keys.Add(key);
+                reasons.Add(judgement.Refusal!);
         }
         if (keys.Count == 0)
-            return State(lookup, PeerClass.Unusable, DnsSecurity.Secure, policy, ttl, string.Join("; ", reasons));
+            return State(lookup, PeerClass.Unusable, DnsSecurity.Secure, policy, ttl, string.Join("; ", reasons)) with { Signers = signers };
         var trusted = lookup.Trusted ? keys.Where(k => lookup.Partner!.Fingerprints.Contains(k.Fingerprint)).ToList() : keys;
         if (policy.Mode == PolicyMode.Enforce)
             await memory.RememberAsync(lookup.Domain, policy, time.GetUtcNow());
         var state = State(lookup, PeerClass.Usable, DnsSecurity.Secure, policy, ttl, $"{policyAnswer.Why}; certificate {answer.Why}");
         // Where fingerprints are trusted, only those are candidates; without one of them nothing is (PROTOCOL.md 3).
-        return state with { Keys = trusted.Count > 0 ? trusted : keys, TrustedOffered = lookup.Trusted && trusted.Count > 0, Remembered = lookup.Remembered || policy.Mode == PolicyMode.Enforce };
+        return state with { Keys = trusted.Count > 0 ? trusted : keys, Signers = lookup.Trusted ? [.. signers.Where(s => lookup.Partner!.Fingerprints.Contains(s.Fingerprint))] : signers, TrustedOffered = lookup.Trusted && trusted.Count > 0, Remembered = lookup.Remembered || policy.Mode == PolicyMode.Enforce };
     }
 
     private PeerState FromFile(Lookup lookup, Certificate certificate, string? gateway)
     {
         gateway ??= $"{PolicyRecord.DefaultLocalPart}@{PolicyRecord.DefaultLocalPart}.{lookup.Domain}";
-        var (key, refusal) = certificate.Judge(gateway, time.GetUtcNow());
+        var (key, signer, refusal) = certificate.Judge(gateway, time.GetUtcNow());
         var state = State(lookup, key is null ? PeerClass.Unusable : PeerClass.Usable, DnsSecurity.Indeterminate, null, TimeSpan.FromMinutes(5), refusal ?? "certificate from the configuration, no DNS needed");
-        return state with { Keys = key is null ? [] : [key], Listed = [certificate.Fingerprint], Gateway = gateway, Trusted = true, TrustedOffered = key is not null, Mode = PolicyMode.Enforce };
+        return state with { Keys = key is null ? [] : [key], Signers = signer is null ? [] : [signer], Listed = [certificate.Fingerprint], Gateway = gateway, Trusted = true, TrustedOffered = key is not null, Mode = PolicyMode.Enforce };
     }
 
     private static Certificate? TryRead(byte[] octets)

@@ -44,8 +44,8 @@ public sealed record Decision(DecisionKind Kind, SmtpReply? Reply, bool Alarm, s
 /// <summary>The decision table of PROTOCOL.md 6: a pure function. No row leads from a failure to clear text.</summary>
 public static class Policy
 {
-    /// <param name="unarmed">Null when our own domain looks usable from outside; else what is missing.</param>
-    public static Decision Decide(LocalPolicy local, PolicyFacts facts, string? unarmed, string domain)
+    /// <param name="arms">Whether our own domain looks usable from outside.</param>
+    public static Decision Decide(LocalPolicy local, PolicyFacts facts, ArmState arms, string domain)
     {
         if (local == LocalPolicy.Never)
             return Clear("policy never");
@@ -58,9 +58,10 @@ public static class Policy
         var prefer = local == LocalPolicy.Prefer && !facts.Remembered;
         return facts.Class switch
         {
-            PeerClass.Usable => unarmed is null ? new(DecisionKind.Seal, null, false, $"{domain} publishes a usable key")
-                : prefer ? Clear($"unarmed: {unarmed}")
-                : Defer("4.7.5", $"this gateway is not armed: {unarmed}"),
+            PeerClass.Usable => arms.IsArmed ? new(DecisionKind.Seal, null, false, $"{domain} publishes a usable key")
+                : !arms.Known ? Defer("4.4.3", $"this gateway cannot see its own records: {arms.Missing}")
+                : prefer ? Clear($"unarmed: {arms.Missing}")
+                : Defer("4.7.5", $"this gateway is not armed: {arms.Missing}"),
             PeerClass.None or PeerClass.Insecure when facts.Remembered =>
                 Defer("4.7.5", $"{domain} asked for encryption, and now its DNS {(facts.Class == PeerClass.None ? "says nothing of it" : "is not signed")}", alarm: true),
             PeerClass.None => prefer ? Clear($"{domain} publishes no gateway key") : Refuse($"encryption is required, and {domain} publishes no gateway key"),

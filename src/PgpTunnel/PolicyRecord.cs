@@ -25,6 +25,9 @@ public sealed record PolicyRecord(PolicyMode Mode, IReadOnlyList<string> Fingerp
 {
     public const string Label = "_pgptunnel", DefaultLocalPart = "pgptunnel";
     private const int Longest = 1024, MaxDistrusted = 16, MaxAgeSeconds = 31557600, LongestLocalPart = 31;
+
+    // The certificate's name has 69 octets in front of the gateway domain; the whole name has at most 253.
+    private const int LongestGatewayDomain = 253 - 69;
     private const string Version = "v=PGPT1";
 
     /// <summary>Finds and reads the policy among the TXT records of a secure answer.</summary>
@@ -112,7 +115,7 @@ public sealed record PolicyRecord(PolicyMode Mode, IReadOnlyList<string> Fingerp
     /// <summary>An ASCII dot-string of at most 31 octets, and an A-label domain.</summary>
     private static string Mailbox(string text) =>
         Smtp.Mailbox.TryParse(text, false, out var mailbox) && text[0] != '"' && mailbox.Local.Length <= LongestLocalPart && !mailbox.IsLiteral
-            && Domains.TryNormalise(mailbox.Domain, out var domain) ? $"{mailbox.Local}@{domain}"
+            && Domains.TryNormalise(mailbox.Domain, out var domain) && domain.Length <= LongestGatewayDomain ? $"{mailbox.Local}@{domain}"
             : throw new PolicyRecordException($"gw={Printable(text)} is not a gateway mailbox");
 
     private static long Number(string tag, string text, long largest) =>

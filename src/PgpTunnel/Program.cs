@@ -20,9 +20,9 @@ try
 {
     return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
 }
-catch (Exception e) when (e is CommandException or ConfigurationException or SpoolException or IOException or UnauthorizedAccessException)
+catch (Exception e)
 {
     foreach (var line in e.Message.Split('\n'))
         Console.Error.WriteLine($"pgptunnel: {line}");
-    return e switch { CommandException c => c.Code, ConfigurationException => Exit.Configuration, SpoolException => Exit.CannotCreate, _ => Exit.Unavailable };
+    return e switch { CommandException c => c.Code, ConfigurationException => Exit.Configuration, SpoolException => Exit.CannotCreate, IOException or UnauthorizedAccessException => Exit.Unavailable, OperationCanceledException => Exit.Temporary, _ => Exit.Software };
 }

@@ -24,7 +24,7 @@ internal sealed class Routes(Settings settings, MailExchangers exchangers)
 
     private async Task<IReadOnlyList<SmtpTarget>> OfEndpointAsync(Endpoint endpoint, CancellationToken cancel)
     {
-        var login = endpoint.User is null ? null : new NetworkCredential(endpoint.User, await PasswordAsync(endpoint.PasswordFile!, cancel));
+        var login = endpoint.User is null ? null : new SmtpLogin(endpoint.User, await PasswordAsync(endpoint.PasswordFile!, cancel));
         var addresses = await exchangers.AddressesAsync(endpoint.Host, cancel);
         return addresses.Count == 0 ? throw new SmtpUnavailableException(new SmtpReply(451, "4.4.4", $"{endpoint.Host} has no address"))
             : [.. addresses.Take(MaxTargets).Select(a => new SmtpTarget(endpoint.Host, new IPEndPoint(a, endpoint.Port), endpoint.Tls, login))];

@@ -55,8 +55,9 @@ internal sealed partial class Spool
             Insert(connection, added, content);
     });
 
+    // An administrator's hold that came while the attempt ran stays: Held is above Queued.
     private static void Update(SqliteConnection connection, Parcel p) => Execute(connection,
-        "UPDATE parcel SET state = $state, next = $next, attempts = $attempts, done = $done, status = $status, delayed = $delayed WHERE id = $id",
+        "UPDATE parcel SET state = MAX(state, $state), next = $next, attempts = $attempts, done = $done, status = $status, delayed = $delayed WHERE id = $id",
         ("$id", p.Id), ("$state", (int)p.State), ("$next", p.Next.ToUnixTimeSeconds()), ("$attempts", p.Attempts), ("$done", WriteDone(p.Done)), ("$status", p.Status), ("$delayed", p.Delayed ? 1 : 0));
 
     /// <summary>An administrator's wish: another state, another time.</summary>

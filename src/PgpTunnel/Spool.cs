@@ -19,7 +19,7 @@ public sealed class SpoolException(string message, bool full, Exception? inner =
 /// </remarks>
 internal sealed partial class Spool : IAsyncDisposable
 {
-    private const int SchemaVersion = 1, MaxBatch = 64, SqliteFull = 13;
+    private const int SchemaVersion = 1, MaxBatch = 64, SqliteIoError = 10, SqliteFull = 13;
 
     private const string Schema = """
         CREATE TABLE parcel(id TEXT PRIMARY KEY, route INTEGER NOT NULL, form INTEGER NOT NULL, domain TEXT NOT NULL, token TEXT NOT NULL, state INTEGER NOT NULL,
@@ -154,16 +154,21 @@ internal sealed partial class Spool : IAsyncDisposable
         }
     }
 
-    /// <summary>All of the batch or nothing of it: a failure answers every job, and none is told it was kept.</summary>
+    /// <summary>
+    /// One transaction for the batch. A job that fails by itself is undone alone; when the database fails, every job is told so, and
+    /// none that it was kept.
+    /// </summary>
     private void Commit(List<WriteJob> batch)
     {
+        var failed = new Dictionary<WriteJob, Exception>();
         try
         {
             Execute(_writer, "BEGIN IMMEDIATE");
             try
             {
                 foreach (var job in batch)
-                    job.Work(_writer);
+                    if (RunAlone(job) is { } failure)
+                        failed[job] = failure;
                 Execute(_writer, "COMMIT");
             }
             catch
@@ -174,14 +179,39 @@ internal sealed partial class Spool : IAsyncDisposable
         }
         catch (Exception e)
         {
-            var full = e is SqliteException { SqliteErrorCode: SqliteFull };
             foreach (var job in batch)
-                job.Done.TrySetException(new SpoolException(full ? "the disk of the spool is full" : $"the spool cannot be written: {e.Message}", full, e));
+                job.Done.TrySetException(Failure(e));
             return;
         }
         foreach (var job in batch)
-            job.Done.TrySetResult();
+            if (failed.TryGetValue(job, out var failure))
+                job.Done.TrySetException(Failure(failure));
+            else
+                job.Done.TrySetResult();
         Signal();
+    }
+
+    private static SpoolException Failure(Exception e)
+    {
+        var full = e is SqliteException { SqliteErrorCode: SqliteFull };
+        return new SpoolException(full ? "the disk of the spool is full" : $"the spool cannot be written: {e.Message}", full, e);
+    }
+
+    /// <summary>Runs one job; what it threw if only it must be undone. Rethrows when the transaction itself is lost.</summary>
+    private Exception? RunAlone(WriteJob job)
+    {
+        Execute(_writer, "SAVEPOINT job");
+        try
+        {
+            job.Work(_writer);
+            Execute(_writer, "RELEASE job");
+            return null;
+        }
+        catch (SqliteException e) when (e.SqliteErrorCode is not (SqliteFull or SqliteIoError))
+        {
+            Execute(_writer, "ROLLBACK TO job; RELEASE job");
+            return e;
+        }
     }
 
     private void RollBack()

@@ -8,7 +8,7 @@ namespace PgpTunnel.Commands;
 /// <summary>Exit codes of sysexits.h.</summary>
 internal static class Exit
 {
-    public const int Ok = 0, Usage = 64, Data = 65, Unavailable = 69, CannotCreate = 73, Temporary = 75, Refused = 77, Configuration = 78;
+    public const int Ok = 0, Usage = 64, Data = 65, Unavailable = 69, Software = 70, CannotCreate = 73, Temporary = 75, Refused = 77, Configuration = 78;
 }
 
 /// <summary>Ends a command with a message on stderr and an exit code.</summary>

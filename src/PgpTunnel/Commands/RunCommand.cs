@@ -25,13 +25,15 @@ internal static class RunCommand
         }
         using var term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-        var log = new EventLog(Console.Error, json, TimeProvider.System);
-        await using var gateway = await Gateway.StartAsync(configuration, log, TimeProvider.System);
+        Gateway? started = null; // SIGHUP before then has nothing to reload, and must not end the process
         using var hup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal =>
         {
             signal.Cancel = true;
-            _ = Task.Run(gateway.ReloadAsync);
+            if (started is { } running)
+                _ = Task.Run(running.ReloadAsync);
         });
+        var log = new EventLog(Console.Error, json, TimeProvider.System);
+        await using var gateway = started = await Gateway.StartAsync(configuration, log, TimeProvider.System);
         await Console.Error.WriteLineAsync(gateway.ReadyLine);
         var systemd = new SystemdNotifier();
         systemd.Notify(ServiceState.Ready);

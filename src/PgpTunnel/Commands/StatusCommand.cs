@@ -18,7 +18,7 @@ internal static class StatusCommand
         var parcels = spool?.List() ?? [];
         var (queued, held, handed) = (Count(ParcelState.Queued), Count(ParcelState.Held), Count(ParcelState.Handed));
         var oldest = parcels.Where(p => p.State == ParcelState.Queued).Select(p => (DateTimeOffset?)p.Created).Min();
-        var domains = configuration.Domains.Select(d => new { domain = d, armed = session.Arming.Missing(d) is null, missing = session.Arming.Missing(d) }).ToList();
+        var domains = configuration.Domains.Select(d => new { domain = d, armed = session.Arming.State(d).IsArmed, missing = session.Arming.State(d).Missing }).ToList();
         var key = session.Settings.Keys.Active;
         return parse.Report(new
         {

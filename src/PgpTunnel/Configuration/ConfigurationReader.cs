@@ -103,6 +103,8 @@ internal static class ConfigurationReader
         var limits = root.Section("limits");
         var (size, memory) = (limits.Number("messageSize", 52428800, 65536, 1L << 30), limits.Number("memory", 268435456, 1 << 20, 1L << 40));
         var (connections, perAddress) = (limits.Number("connections", 200, 1, 100_000), limits.Number("connectionsPerAddress", 20, 1, 100_000));
+        if (memory < 3 * size)
+            limits.Mistake("memory", $"must be at least three times messageSize ({3 * size}), or a message of that size could never be taken");
         limits.Close();
         var retry = root.Section("retry");
         var times = new RetryTimes(retry.Time("first", TimeSpan.FromMinutes(1)), retry.Time("longest", TimeSpan.FromHours(1)), retry.Time("giveUp", TimeSpan.FromDays(5)), retry.Time("delayNotice", TimeSpan.FromHours(4)));
@@ -297,7 +299,12 @@ internal static class ConfigurationReader
             foreach (var bad in fingerprints.Where(f => !PolicyRecord.IsFingerprint(f)))
                 node.Mistake("fingerprint", $"'{bad}' is not a fingerprint of 40 or 64 hex digits");
             var gateway = node.Text("gateway", null) is null ? null : Mailbox(node, "gateway", $"{PolicyRecord.DefaultLocalPart}@{PolicyRecord.DefaultLocalPart}.{name}");
-            partners[domain] = new Partner(own, fingerprints, ReadCertificate(node, inDirectory(node.Text("certificate", null))), gateway);
+            var certificate = ReadCertificate(node, inDirectory(node.Text("certificate", null)));
+            if (certificate is not null && fingerprints.Count > 0 && !fingerprints.Contains(certificate.Fingerprint))
+                node.Mistake("certificate", $"is {certificate.Fingerprint}, which is not the fingerprint given");
+            if (certificate is null && gateway is not null)
+                node.Mistake("gateway", "names the mailbox of a certificate file; without certificate the partner's DNS says where its gateway is");
+            partners[domain] = new Partner(own, fingerprints, certificate, gateway);
             node.Close();
         }
         section.Close();

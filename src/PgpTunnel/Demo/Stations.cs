@@ -8,7 +8,7 @@ namespace PgpTunnel.Demo;
 internal sealed record Seen(ReversePath From, IReadOnlyList<ForwardPath> To, byte[] Message);
 
 /// <summary>A mail server that takes everything and keeps it: company B's, and the inside of the hop.</summary>
-internal sealed class CapturingServer(Func<Seen, Task<SmtpReply>>? then = null) : IMailFlow
+internal sealed class CapturingServer(Func<Seen, Task<SmtpReply>>? then = null, Func<ForwardPath, SmtpReply?>? recipient = null) : IMailFlow
 {
     private readonly TaskCompletionSource<Seen> _first = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -17,6 +17,8 @@ internal sealed class CapturingServer(Func<Seen, Task<SmtpReply>>? then = null) 
 
     public Task<(SmtpReply, IMailTransaction?)> BeginAsync(SmtpClientInfo client, ReversePath from, CancellationToken cancel) =>
         Task.FromResult<(SmtpReply, IMailTransaction?)>((new SmtpReply(250, "2.1.0", "OK"), new Transaction(this, from)));
+
+    private SmtpReply? Refusal(ForwardPath path) => recipient?.Invoke(path);
 
     private async Task<SmtpReply> TakeAsync(Seen seen)
     {
@@ -30,6 +32,8 @@ internal sealed class CapturingServer(Func<Seen, Task<SmtpReply>>? then = null) 
 
         public Task<SmtpReply> AddAsync(ForwardPath recipient, CancellationToken cancel)
         {
+            if (server.Refusal(recipient) is { } refusal)
+                return Task.FromResult(refusal);
             _to.Add(recipient);
             return Task.FromResult(new SmtpReply(250, "2.1.5", "OK"));
         }

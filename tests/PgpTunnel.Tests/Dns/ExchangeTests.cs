@@ -80,6 +80,9 @@ public class DomainNameTests
     [InlineData(".example")]
     [InlineData("a b.example")]
     [InlineData("a\\")]
+    [InlineData("mu\u0308ller.example")]
+    [InlineData("\uFF41.example")]
+    [InlineData("a\u200Db.example")]
     public void Refuses(string text) => Assert.Throws<FormatException>(() => DomainName.Parse(text));
 
     [Fact]

@@ -214,6 +214,52 @@ public sealed class ValidatorTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task An_unsigned_zone_above_cannot_make_an_island_insecure()
+    {
+        // example is proved unsigned, b.example has an anchor of its own; junk signed "by example" must not make b.example insecure.
+        await using var world = new TestWorld();
+        world.AddInsecureZone("plain.example");
+        var island = world.AddZone("b.plain.example");
+        island.Add(Name("_pgptunnel.b.plain.example"), RecordType.TXT, TestWorld.Txt("policy"));
+        var insecure = world.Forge!;
+        var validator = new DnsValidator(new DnsExchange([world.Dns.EndPoint]), TrustAnchors.Parse($"{TestAnchor(world)}\n{island.AnchorLine}"), world.Time);
+        world.Forge = (name, type, answer) => name.IsWithin(island.Name) ? answer : insecure(name, type, answer);
+        Assert.Equal(DnsSecurity.Secure, (await validator.LookupAsync(Name("_pgptunnel.b.plain.example"), RecordType.TXT, CancellationToken.None)).Security);
+        var liar = new SignedZone("plain.example", world.Time.GetUtcNow());
+        liar.Add(Name("x.b.plain.example"), RecordType.TXT, TestWorld.Txt("evil"));
+        world.Forge = (name, type, answer) => name == Name("x.b.plain.example") ? liar.Answer(name, type) : name.IsWithin(island.Name) ? answer : insecure(name, type, answer);
+        var forged = await validator.LookupAsync(Name("x.b.plain.example"), RecordType.TXT, CancellationToken.None);
+        Assert.True(forged.Security == DnsSecurity.Bogus, $"{forged.Security}: {forged.Why}");
+    }
+
+    private static string TestAnchor(TestWorld world) => world.Zone(".").AnchorLine;
+
+    [Fact]
+    public async Task Work_that_one_domain_used_up_is_not_held_against_another()
+    {
+        // An alias chain through a deep name spends the queries, and ends at b.example.
+        var deep = Name(string.Join('.', Enumerable.Repeat("d", 52)) + ".a.example");
+        var a = _world.Zone("a.example");
+        a.Add(Name("evil.a.example"), RecordType.CNAME, [.. deep.Wire]);
+        a.Add(deep, RecordType.CNAME, [.. Name("_pgptunnel.b.example").Wire]);
+        var validator = _world.Validator();
+        var spent = await validator.LookupAsync(Name("evil.a.example"), RecordType.TXT, CancellationToken.None);
+        Assert.True(spent.Security is DnsSecurity.Bogus or DnsSecurity.Secure, spent.Why);
+        Assert.Equal(DnsSecurity.Secure, (await validator.LookupAsync(Name("_pgptunnel.b.example"), RecordType.TXT, CancellationToken.None)).Security);
+    }
+
+    [Fact]
+    public async Task A_dname_at_an_apex_leaves_the_names_below_where_they_are()
+    {
+        _world.AddZone("d.example").Add(Name("d.example"), RecordType.DNAME, [.. Name("b.example").Wire]);
+        var dname = _world.Zone("d.example").Answer(Name("d.example"), RecordType.DNAME);
+        _world.Forge = (name, type, answer) => name.IsBelow(Name("d.example")) ? dname : answer;
+        var answer = await _world.LookupAsync("_pgptunnel.d.example", RecordType.TXT);
+        Assert.True(answer.Security == DnsSecurity.Secure && answer.Data.Count == 1, $"{answer.Security}: {answer.Why}");
+        Assert.Equal(DnsSecurity.Secure, (await _world.Validator().SettleAsync(Name("sub.d.example"), CancellationToken.None)).Security);
+    }
+
+    [Fact]
     public async Task Answers_are_cached_to_their_ttl_and_no_longer()
     {
         var (validator, asked) = (_world.Validator(), 0);

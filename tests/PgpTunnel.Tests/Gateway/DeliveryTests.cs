@@ -215,6 +215,42 @@ public class DeliveryTests
     }
 
     [Fact]
+    public async Task A_spool_that_cannot_be_written_sends_nothing_twice()
+    {
+        await using var pair = await Pair.CreateAsync();
+        Microsoft.Data.Sqlite.SqliteConnection? blocker = null;
+        pair.HopAnswer = _ =>
+        {
+            // From now on, until released, no outcome can be written down.
+            blocker = new Microsoft.Data.Sqlite.SqliteConnection($"Data Source={pair.A.Configuration.SpoolFile};Pooling=False");
+            blocker.Open();
+            using var begin = blocker.CreateCommand();
+            begin.CommandText = "BEGIN IMMEDIATE";
+            begin.ExecuteNonQuery();
+            return null;
+        };
+        await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message);
+        await pair.B.WaitAsync(1);
+        await Wait.UntilAsync(() => pair.A.Log.ToString().Contains("event=spool-error"), () => pair.A.Log.ToString(), 30);
+        Assert.Single(pair.HopSaw);
+        blocker!.Dispose();
+        await pair.A.WaitForLogAsync("event=delivered");
+        Assert.Single(pair.HopSaw);
+    }
+
+    [Fact]
+    public async Task Only_those_who_have_not_got_it_yet_are_sealed_for()
+    {
+        await using var pair = await Pair.CreateAsync(publishB: false);
+        pair.HopRecipient = r => r.Mailbox.Local == "carol" ? new SmtpReply(451, "4.2.0", "greylisted") : null;
+        await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>", "<carol@b.example>"], Message);
+        await pair.A.WaitForLogAsync("event=delivery-deferred");
+        pair.B.Publish(null);
+        pair.World.Time.Advance(TimeSpan.FromHours(1));
+        Assert.Equal(["<carol@b.example>"], (await pair.B.WaitAsync(1))[0].To.Select(t => t.ToString()));
+    }
+
+    [Fact]
     public async Task Dead_dns_and_dead_relay_lose_nothing()
     {
         await using var pair = await Pair.CreateAsync(moreA: "\"retry\": { \"first\": \"00:00:10\" }");

@@ -17,6 +17,9 @@ internal sealed class Pair : IAsyncDisposable
     /// <summary>What the hop answers instead of passing on; null = it passes on.</summary>
     public Func<Seen, SmtpReply?> HopAnswer { get; set; } = _ => null;
 
+    /// <summary>What the hop answers to a recipient; null = it takes it.</summary>
+    public Func<ForwardPath, SmtpReply?> HopRecipient { get; set; } = _ => null;
+
     public IReadOnlyList<Seen> HopSaw
     {
         get
@@ -31,7 +34,7 @@ internal sealed class Pair : IAsyncDisposable
     public static async Task<Pair> CreateAsync(string moreA = "", string moreB = "", string? policyB = null, bool publishB = true, bool publishA = true)
     {
         var pair = new Pair();
-        var (hop, _) = await pair.World.ServerAsync(pair.PassAsync);
+        var (hop, _) = await pair.World.ServerAsync(pair.PassAsync, r => pair.HopRecipient(r));
         pair.HopAddress = hop.EndPoint;
         pair.B = await pair.World.AddCompanyAsync("b.example", hop.EndPoint, moreB, publishB, policyB);
         pair.A = await pair.World.AddCompanyAsync("a.example", hop.EndPoint, moreA, publishA);

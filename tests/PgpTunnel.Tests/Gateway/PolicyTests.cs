@@ -12,7 +12,7 @@ public class PolicyTests
         var local = cell[0] switch { "never" => LocalPolicy.Never, "prefer" => LocalPolicy.Prefer, "require" => LocalPolicy.Require, _ => LocalPolicy.RequireVerified };
         var mode = cell[2] switch { "testing" => PolicyMode.Testing, "enforce" => PolicyMode.Enforce, _ => PolicyMode.None };
         var facts = new PolicyFacts(Enum.Parse<PeerClass>(cell[1]), mode, cell[3] == "yes", cell[4] != "none", cell[4] == "offered");
-        var decision = Policy.Decide(local, facts, cell[5] == "yes" ? null : "a.example publishes no record", "b.example");
+        var decision = Policy.Decide(local, facts, cell[5] switch { "yes" => ArmState.Armed, "no" => new ArmState("a.example publishes no record", true), _ => new ArmState("a.example cannot be looked up", false) }, "b.example");
         var reply = decision.Reply is { } r ? $" {r.Code} {r.Status}" : "";
         Assert.Equal(right, $"{decision.Kind.ToString().ToLowerInvariant()}{reply}{(decision.Alarm ? " alarm" : "")}");
     }
@@ -23,7 +23,7 @@ public class PolicyTests
         foreach (var local in Enum.GetValues<LocalPolicy>().Where(l => l != LocalPolicy.Never))
             foreach (var remembered in new[] { false, true })
                 foreach (var trusted in new[] { false, true })
-                    foreach (var armed in new[] { null, "no" })
+                    foreach (var armed in new[] { ArmState.Armed, new ArmState("no", true), new ArmState("?", false) })
                         foreach (var mode in Enum.GetValues<PolicyMode>())
                         {
                             Assert.Equal(DecisionKind.Defer, Policy.Decide(local, new(PeerClass.Temporary, mode, remembered, trusted, false), armed, "d").Kind);

@@ -176,6 +176,27 @@ public class TunnelTests
     }
 
     [Fact]
+    public async Task A_failing_lookup_of_our_own_records_disarms_nobody_and_clears_nothing()
+    {
+        await using var pair = await Pair.CreateAsync(policyB: "v=PGPT1; m=testing; fp=FPR");
+        pair.World.Forge = (name, _, answer) => name.ToString().EndsWith("a.example", StringComparison.Ordinal) ? new(2, [], []) : answer;
+        pair.World.Time.Advance(TimeSpan.FromDays(1.1));
+        await pair.A.Gateway.Arming.CheckAsync(CancellationToken.None);
+        Assert.Contains("armed=true", pair.A.Gateway.ReadyLine); // what was found before stands
+        await pair.A.StopAsync();
+        await pair.A.StartAsync(); // and a gateway that never saw its records defers
+        Assert.StartsWith("451 4.4.3 this gateway cannot see its own records", await RcptAsync(pair.A, "b.example"));
+    }
+
+    [Fact]
+    public async Task An_exempt_mailbox_exempts_nobody_beside_it()
+    {
+        await using var pair = await Pair.CreateAsync(moreA: "\"policy\": { \"default\": \"require\" }");
+        var replies = await pair.A.SendAsync("<>", ["<pgptunnel+00@pgptunnel.b.example>", "<x@pgptunnel.b.example>"], Message);
+        Assert.Equal([250, 550], replies.Select(r => r.Code));
+    }
+
+    [Fact]
     public async Task Own_parcels_pass_and_loops_do_not()
     {
         await using var pair = await Pair.CreateAsync(moreA: "\"policy\": { \"default\": \"require\" }");

@@ -24,14 +24,14 @@ public class CertificateTests
         return packets;
     }
 
-    private static (PeerKey? Key, string? Refusal) Judge(IEnumerable<byte[]> packets, string gateway = Gateway, DateTimeOffset? now = null) =>
+    private static Judgement Judge(IEnumerable<byte[]> packets, string gateway = Gateway, DateTimeOffset? now = null) =>
         Certificate.Read([.. packets.SelectMany(p => p)]).Judge(gateway, now ?? Now);
 
     private static void Refused(string why, IEnumerable<byte[]> packets, string gateway = Gateway, DateTimeOffset? now = null)
     {
-        var (key, refusal) = Judge(packets, gateway, now);
-        Assert.Null(key);
-        Assert.Contains(why, refusal);
+        var judgement = Judge(packets, gateway, now);
+        Assert.Null(judgement.Key);
+        Assert.Contains(why, judgement.Refusal);
     }
 
     [Fact]
@@ -102,7 +102,64 @@ public class CertificateTests
         var own = Packets(Key);
         Refused("revoked", [own[0], revocation, .. own[1..]]);
         Assert.NotNull(Judge([own[0], foreign, .. own[1..]]).Key);
+        // wherever it stands, and behind packets that mean nothing
+        byte[] marker = [0xCA, 3, 0x50, 0x47, 0x50];
+        Refused("revoked", [.. own, revocation]);
+        Refused("revoked", [own[0], marker, revocation, .. own[1..]]);
+        Assert.Null(Judge([.. own, revocation]).Signer);
     }
+
+    [Fact]
+    public void Revocations_by_sha1_or_with_unknown_critical_subpackets_still_revoke()
+    {
+        var (primary, signing, encryption) = Keys(Now.AddDays(-1));
+        var good = Make(primary, signing, encryption);
+        using var sha1 = System.Security.Cryptography.IncrementalHash.CreateHash(System.Security.Cryptography.HashAlgorithmName.SHA1);
+        sha1.AppendData(primary.Public.Hashed);
+        Refused("revoked", [good[0], SignatureMaker.Packet(SignatureType.KeyRevocation, primary, sha1, 2, new SubpacketWriter().Created(Now).Issuer(primary.Public)), .. good[1..]]);
+        var critical = SignatureMaker.OverKeys(SignatureType.KeyRevocation, primary, new SubpacketWriter().Created(Now).Issuer(primary.Public).Add(99, [1], critical: true), primary.Public.Hashed);
+        Refused("revoked", [good[0], new PacketWriter().Packet(Tag.Signature, critical).ToArray(), .. good[1..]]);
+    }
+
+    [Fact]
+    public void Bindings_without_key_flags_grant_nothing()
+    {
+        var (primary, signing, encryption) = Keys(Now.AddDays(-1));
+        Refused("signing key", Make(primary, signing, encryption, signFlags: null));
+        Refused("encryption subkey", Make(primary, signing, encryption, encryptFlags: null));
+    }
+
+    [Fact]
+    public void Points_that_cannot_be_used_make_no_key()
+    {
+        var (primary, signing, encryption) = Keys(Now.AddDays(-1));
+        var zero = new PacketWriter().U8(4).U32((uint)Now.AddDays(-1).ToUnixTimeSeconds()).U8(KeyAlgorithm.Ecdh).Bytes(PublicKey.Oid(PublicKey.Curve.X25519)).Mpi([0x40, .. new byte[32]]).U8(3).U8(1).U8(8).U8(9).ToArray();
+        Refused("encryption subkey", Make(primary, signing, encryption, encryptionKey: PublicKey.Read(zero)));
+        var off = new PacketWriter().U8(4).U32((uint)Now.AddDays(-1).ToUnixTimeSeconds()).U8(KeyAlgorithm.Ecdh).Bytes(PublicKey.Oid(PublicKey.Curve.P256)).Mpi([0x04, .. Enumerable.Repeat((byte)7, 64)]).U8(3).U8(1).U8(8).U8(9).ToArray();
+        Refused("encryption subkey", Make(primary, signing, encryption, encryptionKey: PublicKey.Read(off)));
+    }
+
+    [Fact]
+    public void Keys_from_the_future_are_none()
+    {
+        var (primary, signing, encryption) = Keys(Now.AddDays(2));
+        Refused("future", Make(primary, signing, encryption));
+        var (now, sign, _) = Keys(Now.AddDays(-1));
+        Refused("encryption subkey", Make(now, sign, encryption));
+    }
+
+    [Fact]
+    public void An_expired_certificate_still_verifies_what_it_signed_before()
+    {
+        var (primary, signing, encryption) = Keys(Now.AddDays(-10));
+        var expired = Judge(Make(primary, signing, encryption, lifetime: TimeSpan.FromDays(9)));
+        Assert.Null(expired.Key);
+        Assert.NotNull(expired.Signer);
+        Assert.Equal(Now.AddDays(-1), Assert.Single(expired.Signer.Signing).Until);
+    }
+
+    private static (SecretKey Primary, SecretKey Signing, SecretKey Encryption) Keys(DateTimeOffset created) => (SecretKey.Generate(KeyAlgorithm.EdDsaLegacy, PublicKey.Curve.Ed25519, created),
+        SecretKey.Generate(KeyAlgorithm.EdDsaLegacy, PublicKey.Curve.Ed25519, created), SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.X25519, created));
 
     [Theory]
     [InlineData(2048, "65537", "outside 3072")]
@@ -146,7 +203,7 @@ public class CertificateTests
         }
     }
 
-    private static List<byte[]> Make(SecretKey primary, SecretKey signing, SecretKey encryption, bool backSignature = true, TimeSpan? lifetime = null, int hash = 8)
+    private static List<byte[]> Make(SecretKey primary, SecretKey signing, SecretKey encryption, bool backSignature = true, TimeSpan? lifetime = null, int hash = 8, byte? signFlags = 2, byte? encryptFlags = 0x0C, PublicKey? encryptionKey = null)
     {
         var userId = System.Text.Encoding.ASCII.GetBytes(Gateway);
         var created = primary.Public.Created;
@@ -154,7 +211,13 @@ public class CertificateTests
         var self = new SubpacketWriter().Created(created).Issuer(primary.Public).Add(27, [1]);
         if (lifetime is { } life)
             self.Add(9, [(byte)((int)life.TotalSeconds >> 24), (byte)((int)life.TotalSeconds >> 16), (byte)((int)life.TotalSeconds >> 8), (byte)life.TotalSeconds]);
-        var signBinding = new SubpacketWriter().Created(created).Issuer(primary.Public).Add(27, [2]);
+        var signBinding = new SubpacketWriter().Created(created).Issuer(primary.Public);
+        if (signFlags is { } sign)
+            signBinding.Add(27, [sign]);
+        var encryptBinding = new SubpacketWriter().Created(created).Issuer(primary.Public);
+        if (encryptFlags is { } encrypt)
+            encryptBinding.Add(27, [encrypt]);
+        encryptionKey ??= encryption.Public;
         if (backSignature)
             signBinding.Add(32, SignatureMaker.OverKeys(SignatureType.PrimaryBinding, signing, new SubpacketWriter().Created(created).Issuer(signing.Public), primary.Public.Hashed, signing.Public.Hashed));
         using var digest = System.Security.Cryptography.IncrementalHash.CreateHash(hash == 2 ? System.Security.Cryptography.HashAlgorithmName.SHA1 : System.Security.Cryptography.HashAlgorithmName.SHA256);
@@ -166,8 +229,8 @@ public class CertificateTests
             SignatureMaker.Packet(SignatureType.CertificationPositive, primary, digest, hash, self),
             new PacketWriter().Packet(Tag.PublicSubkey, signing.Public.Body).ToArray(),
             new PacketWriter().Packet(Tag.Signature, SignatureMaker.OverKeys(SignatureType.SubkeyBinding, primary, signBinding, primary.Public.Hashed, signing.Public.Hashed)).ToArray(),
-            new PacketWriter().Packet(Tag.PublicSubkey, encryption.Public.Body).ToArray(),
-            new PacketWriter().Packet(Tag.Signature, SignatureMaker.OverKeys(SignatureType.SubkeyBinding, primary, new SubpacketWriter().Created(created).Issuer(primary.Public).Add(27, [0x0C]), primary.Public.Hashed, encryption.Public.Hashed)).ToArray(),
+            new PacketWriter().Packet(Tag.PublicSubkey, encryptionKey.Body).ToArray(),
+            new PacketWriter().Packet(Tag.Signature, SignatureMaker.OverKeys(SignatureType.SubkeyBinding, primary, encryptBinding, primary.Public.Hashed, encryptionKey.Hashed)).ToArray(),
         ];
     }
 }

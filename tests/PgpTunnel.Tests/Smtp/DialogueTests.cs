@@ -21,7 +21,7 @@ public class DialogueTests
         {
             Hostname = "mx.example",
             MessageSize = 2000,
-            Certificate = certificate,
+            Certificate = () => certificate,
             MaxRecipients = 3,
             NormaliseNewlines = file.StartsWith("normalise", StringComparison.Ordinal),
         }, new EchoFlow());

@@ -106,7 +106,7 @@ public sealed class SenderTests
     {
         using var server = new ScriptedServer("250-old.example\r\n250 AUTH PLAIN LOGIN");
         await using var sender = new SmtpSender(() => "client.example");
-        var e = await Assert.ThrowsAsync<SmtpUnavailableException>(() => sender.SendAsync(new SmtpTarget("old", server.EndPoint, TlsMode.Opportunistic, new NetworkCredential("u", "p")), Alice, [Bob], [Octets("x\r\n")], CancellationToken.None));
+        var e = await Assert.ThrowsAsync<SmtpUnavailableException>(() => sender.SendAsync(new SmtpTarget("old", server.EndPoint, TlsMode.Opportunistic, new SmtpLogin("u", "p")), Alice, [Bob], [Octets("x\r\n")], CancellationToken.None));
         Assert.Contains("login", e.Message);
         Assert.DoesNotContain("AUTH", server.Received);
     }
@@ -121,6 +121,31 @@ public sealed class SenderTests
         using var server = new ScriptedServer { Greeting = greeting };
         await using var sender = new SmtpSender(() => "client.example");
         await Assert.ThrowsAsync<SmtpUnavailableException>(() => sender.SendAsync(new SmtpTarget("x", server.EndPoint, TlsMode.None), Alice, [Bob], [Octets("x\r\n")], CancellationToken.None));
+    }
+
+    [Fact]
+    public async Task Opportunistic_tls_that_fails_is_done_without()
+    {
+        using var server = new ScriptedServer("250-old.example\r\n250 STARTTLS", "454 4.7.0 not now", "250 old.example", "250 ok", "250 ok", "354 go", "250 taken") { Connections = 2 };
+        await using var sender = new SmtpSender(() => "client.example");
+        Assert.Equal(250, (await sender.SendAsync(new SmtpTarget("old", server.EndPoint, TlsMode.Opportunistic), Alice, [Bob], [Octets("x\r\n")], CancellationToken.None))[0].Code);
+    }
+
+    [Fact]
+    public async Task A_verdict_stands_when_the_server_hangs_up_after_it()
+    {
+        using var server = new ScriptedServer("250 old.example", "550 5.7.1 not from you");
+        await using var sender = new SmtpSender(() => "client.example");
+        Assert.Equal("550 5.7.1 not from you", (await sender.SendAsync(new SmtpTarget("old", server.EndPoint, TlsMode.None), Alice, [Bob], [Octets("x\r\n")], CancellationToken.None))[0].ToString());
+    }
+
+    [Fact]
+    public async Task A_break_after_the_content_is_said_to_be_one()
+    {
+        using var server = new ScriptedServer("250 old.example", "250 ok", "250 ok", "354 go");
+        await using var sender = new SmtpSender(() => "client.example");
+        var e = await Assert.ThrowsAsync<SmtpUnavailableException>(() => sender.SendAsync(new SmtpTarget("old", server.EndPoint, TlsMode.None), Alice, [Bob], [Octets("x\r\n")], CancellationToken.None));
+        Assert.True(e.AfterContent);
     }
 
     [Fact]
@@ -152,26 +177,38 @@ public sealed class SenderTests
 
         public string Received => _received.ToString();
 
+        public int Connections { get; init; } = 1;
+
         private async Task ServeAsync(string[] script)
+        {
+            var at = 0;
+            for (var i = 0; i < Connections; i++)
+                at = await ServeOneAsync(script, at);
+        }
+
+        /// <summary>Serves one connection from an answer on; returns the answer at which the client left.</summary>
+        private async Task<int> ServeOneAsync(string[] script, int at)
         {
             using var client = await _listener.AcceptTcpClientAsync();
             var stream = client.GetStream();
             await stream.WriteAsync(Encoding.ASCII.GetBytes(Greeting));
             using var reader = new StreamReader(stream, Encoding.Latin1);
             var data = false;
-            foreach (var answer in script)
+            for (; at < script.Length; at++)
             {
+                var answer = script[at];
                 string? line;
                 do
                 {
                     if ((line = await reader.ReadLineAsync()) is null)
-                        return;
+                        return at;
                     _received.Append(line).Append("\r\n");
                 }
                 while (data && line != ".");
                 data = answer.StartsWith("354", StringComparison.Ordinal);
                 await stream.WriteAsync(Encoding.ASCII.GetBytes(answer + "\r\n"));
             }
+            return at;
         }
 
         public void Dispose() => _listener.Dispose();
