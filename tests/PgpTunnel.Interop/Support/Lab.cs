@@ -1,0 +1,132 @@
+using System.Net;
+using System.Text.Json.Nodes;
+using PgpTunnel.Demo;
+using PgpTunnel.Dns;
+using PgpTunnel.OpenPgp;
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel.Interop;
+
+/// <summary>
+/// Company A's gateway as a process of its own, in a signed world that this test serves; what it hands to its relay is captured, and
+/// opened with B's key:
+/// <code>  test -> gateway A (process) -> relay (this test)        DNS: SignedWorld (this test)  </code>
+/// </summary>
+internal sealed class Lab : IAsyncDisposable
+{
+    private readonly SignedWorld _world = new();
+    private readonly List<IAsyncDisposable> _parts = [];
+    private readonly List<Seen> _relayed = [], _local = [];
+    private readonly Dictionary<string, SignedZone> _zones = [];
+
+    public string Directory { get; } = System.IO.Directory.CreateTempSubdirectory("pgptunnel-lab-").FullName;
+
+    public string Config => Path.Combine(Directory, "a", "pgptunnel.json");
+
+    /// <summary>What an attacker or a fault does to DNS answers.</summary>
+    public Func<DomainName, ushort, WorldAnswer, WorldAnswer>? Forge { get; set; }
+
+    public static async Task<Lab> CreateAsync()
+    {
+        var lab = new Lab();
+        var now = TimeProvider.System.GetUtcNow();
+        foreach (var name in new[] { ".", "example", "a.example", "b.example", "plain.example" })
+            lab._world.Add(lab._zones[name] = new SignedZone(name, now));
+        lab._zones["."].Delegate(lab._zones["example"]);
+        foreach (var name in new[] { "a.example", "b.example", "plain.example" })
+            lab._zones["example"].Delegate(lab._zones[name]);
+        var dns = lab.Keep(new LoopbackDns((name, type) => lab.Forge is { } forge ? forge(name, type, lab._world.Answer(name, type)) : lab._world.Answer(name, type)));
+        await File.WriteAllTextAsync(Path.Combine(lab.Directory, "root.ds"), lab._world.Anchor);
+        var relay = lab.Keep(await ListenAsync(lab._relayed));
+        var local = lab.Keep(await ListenAsync(lab._local));
+        foreach (var company in new[] { "a", "b" })
+        {
+            var directory = Path.Combine(lab.Directory, company);
+            (await Run.PgpTunnelAsync("init", "--domain", $"{company}.example", "--directory", directory)).Expect(0);
+            Change(Path.Combine(directory, "pgptunnel.json"), c =>
+            {
+                c["dns"] = new JsonObject { ["resolvers"] = new JsonArray(dns.EndPoint.ToString()), ["trustAnchors"] = "../root.ds" };
+                c["listen"] = new JsonObject { ["outbound"] = new JsonObject { ["address"] = "127.0.0.1:0" }, ["inbound"] = new JsonObject { ["address"] = "127.0.0.1:0" } };
+                c["deliver"] = new JsonObject { ["local"] = local.EndPoint.ToString(), ["relay"] = relay.EndPoint.ToString() };
+                c["retry"] = new JsonObject { ["first"] = "00:00:01", ["longest"] = "00:00:02" };
+            });
+            var configuration = ConfigurationReader.Read(Path.Combine(directory, "pgptunnel.json"));
+            foreach (var record in PublishedRecords.For(configuration, KeyRing.Load(configuration).Keys, asTxt: false))
+                lab._zones[$"{company}.example"].Add(record.Name, record.Type, record.Rdata);
+        }
+        return lab;
+    }
+
+    private T Keep<T>(T part) where T : IAsyncDisposable
+    {
+        _parts.Add(part);
+        return part;
+    }
+
+    private static Task<SmtpServer> ListenAsync(List<Seen> into) => SmtpServer.ListenAsync(new IPEndPoint(IPAddress.Loopback, 0), new SmtpServerOptions { Hostname = "mail.example", MessageSize = 100_000_000, MaxConnectionsPerAddress = 200 }, new CapturingServer(seen =>
+    {
+        lock (into)
+            into.Add(seen);
+        return Task.FromResult(SmtpReply.Ok);
+    }));
+
+    public void Change(Action<JsonObject> change) => Change(Config, change);
+
+    private static void Change(string file, Action<JsonObject> change)
+    {
+        var root = JsonNode.Parse(File.ReadAllText(file), null, new System.Text.Json.JsonDocumentOptions { CommentHandling = System.Text.Json.JsonCommentHandling.Skip })!.AsObject();
+        change(root);
+        File.WriteAllText(file, root.ToJsonString());
+    }
+
+    public Task<Finished> PgpTunnelAsync(params string[] arguments) => Run.PgpTunnelAsync([.. arguments, "--config", Config]);
+
+    public async Task<Daemon> StartAsync(string config = "")
+    {
+        var gateway = new Daemon(Run.Gateway, ["run", "--config", config.Length > 0 ? config : Config]);
+        await gateway.WaitForAsync("ready outbound=");
+        return gateway;
+    }
+
+    public static IPEndPoint Outbound(Daemon gateway) => IPEndPoint.Parse(System.Text.RegularExpressions.Regex.Match(gateway.Log, "ready outbound=(\\S+)").Groups[1].Value);
+
+    public static IPEndPoint Inbound(Daemon gateway) => IPEndPoint.Parse(System.Text.RegularExpressions.Regex.Match(gateway.Log, "ready outbound=\\S+ inbound=(\\S+)").Groups[1].Value);
+
+    /// <summary>The reply to one message, or null when the connection broke before it.</summary>
+    public static async Task<SmtpReply?> SendAsync(IPEndPoint server, string to, string message)
+    {
+        await using var sender = new SmtpSender(() => "client.example");
+        try
+        {
+            return (await sender.SendAsync(new SmtpTarget("gateway", server, TlsMode.None), ReversePath.Parse("<alice@a.example>").Path!, [ForwardPath.Parse(to, false).Path!], [System.Text.Encoding.ASCII.GetBytes(message)], CancellationToken.None))[0];
+        }
+        catch (SmtpUnavailableException)
+        {
+            return null;
+        }
+    }
+
+    public IReadOnlyList<Seen> Relayed
+    {
+        get
+        {
+            lock (_relayed)
+                return [.. _relayed];
+        }
+    }
+
+    /// <summary>The messages inside the parcels that reached the relay; throws when one does not open.</summary>
+    public IReadOnlyList<string> OpenRelayed()
+    {
+        var keys = KeyRing.Load(ConfigurationReader.Read(Path.Combine(Directory, "b", "pgptunnel.json"))).Keys;
+        return [.. Relayed.Where(s => s.To[0].Mailbox.Domain == "pgptunnel.b.example").Select(s => System.Text.Encoding.ASCII.GetString(
+            ParcelBody.Read(MessageOpener.Decrypt(Armor.Decode(Armor.Message, s.Message), keys).UnverifiedBody, ours: false).Message.Span))];
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var part in Enumerable.Reverse(_parts))
+            await part.DisposeAsync();
+        System.IO.Directory.Delete(Directory, true);
+    }
+}
