@@ -108,7 +108,7 @@ internal sealed partial class Spool : IAsyncDisposable
     }
 
     private static SpoolException Unusable(string file, Exception e) =>
-        new($"spool {file}: {e.Message}. It must be a writable file on a local disk; if it is damaged, move it away and restore it from a backup", false, e);
+        new($"spool {file}: {e.Message.TrimEnd('.')}. It must be a writable file on a local disk; if it is damaged, move it away and restore it from a backup", false, e);
 
     private static void Execute(SqliteConnection connection, string sql, params ReadOnlySpan<(string Name, object Value)> parameters)
     {

@@ -1,0 +1,244 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace PgpTunnel.Interop;
+
+/// <summary>What an operator gets wrong, and what breaks under the gateway: a clear line, the right exit code or reply, nothing lost.</summary>
+public sealed class FaultTests
+{
+    private const string Message = "Subject: x\r\n\r\nbody\r\n";
+
+    private static async Task<Finished> FailingRunAsync(Lab lab, int code)
+    {
+        var finished = (await Run.ProgramAsync(Run.Gateway, ["run", "--config", lab.Config], seconds: 30)).Expect(code);
+        Assert.StartsWith("pgptunnel: ", finished.Error);
+        return finished;
+    }
+
+    [Fact]
+    public async Task Every_mistake_in_the_configuration_is_named()
+    {
+        await using var lab = await Lab.CreateAsync();
+        lab.Change(c =>
+        {
+            c["listn"] = new JsonObject();
+            c["policy"] = new JsonObject { ["default"] = "always", ["partners"] = new JsonObject { ["b.example"] = new JsonObject { ["fingerprint"] = "abc" } } };
+            c["limits"] = new JsonObject { ["memory"] = "lots" };
+        });
+        foreach (var error in new[] { (await FailingRunAsync(lab, 78)).Error, (await lab.PgpTunnelAsync("config", "check")).Expect(78).Error })
+        {
+            Assert.Contains("listn: unknown key; did you mean listen?", error);
+            Assert.Contains("policy.default: 'always' is none of never, prefer, require, require-verified", error);
+            Assert.Contains("policy.partners.b.example.fingerprint: 'abc'", error);
+            Assert.Contains("limits.memory: must be a whole number", error);
+        }
+        var json = JsonDocument.Parse((await lab.PgpTunnelAsync("config", "check", "--json")).Expect(78).Output).RootElement;
+        Assert.False(json.GetProperty("ok").GetBoolean());
+        Assert.Equal(4, json.GetProperty("mistakes").GetArrayLength());
+        await File.WriteAllTextAsync(lab.Config, "{ not json");
+        await FailingRunAsync(lab, 78);
+        File.Delete(lab.Config);
+        Assert.Contains(lab.Config, (await FailingRunAsync(lab, 78)).Error);
+    }
+
+    [Fact]
+    public async Task Keys_that_are_missing_readable_by_others_or_protected_are_named()
+    {
+        await using var lab = await Lab.CreateAsync();
+        var key = Directory.EnumerateFiles(Path.Combine(lab.Directory, "a", "keys"), "*.key").Single();
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(key));
+        File.SetUnixFileMode(key, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead);
+        Assert.Contains("chmod 600", (await FailingRunAsync(lab, 78)).Error);
+        File.SetUnixFileMode(key, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        await File.WriteAllTextAsync(key, "nonsense");
+        Assert.Contains(key, (await FailingRunAsync(lab, 78)).Error);
+        File.Delete(key);
+        Assert.Contains("key generate", (await FailingRunAsync(lab, 78)).Error);
+        // a passphrase protects what generate, import and backup write
+        await File.WriteAllTextAsync(Path.Combine(lab.Directory, "a", "passphrase"), "correct horse\n");
+        lab.Change(c => c["keys"] = new JsonObject { ["passphraseFile"] = "passphrase" });
+        File.Delete(key.Replace(".key", ".revocation"));
+        (await lab.PgpTunnelAsync("key", "generate")).Expect(0);
+        (await lab.PgpTunnelAsync("key", "list")).Expect(0);
+        var backup = Path.Combine(lab.Directory, "backup.asc");
+        (await lab.PgpTunnelAsync("key", "backup", backup)).Expect(0);
+        (await lab.PgpTunnelAsync("key", "backup", backup)).Expect(73);
+        lab.Change(c => c["keys"] = new JsonObject());
+        Assert.Contains("passphrase", (await FailingRunAsync(lab, 78)).Error);
+        lab.Change(c => c["keys"] = new JsonObject { ["passphraseFile"] = "passphrase", ["directory"] = "restored" });
+        (await lab.PgpTunnelAsync("key", "import", backup)).Expect(0);
+        (await lab.PgpTunnelAsync("key", "import", backup)).Expect(73);
+        (await lab.PgpTunnelAsync("key", "list")).Expect(0);
+    }
+
+    [Fact]
+    public async Task Busy_ports_and_spools_are_named()
+    {
+        await using var lab = await Lab.CreateAsync();
+        await using var first = await lab.StartAsync();
+        Assert.Contains("in use by another running gateway", (await FailingRunAsync(lab, 73)).Error);
+        var status = (await lab.PgpTunnelAsync("status")).Expect(0).Text;
+        Assert.Contains($"running, pid {first.Id}", status);
+        lab.Change(c =>
+        {
+            c["spool"] = "sqlite:other.db";
+            c["listen"]!["outbound"]!["address"] = Lab.Outbound(first).ToString();
+        });
+        Assert.Contains($"cannot listen on {Lab.Outbound(first)}", (await FailingRunAsync(lab, 69)).Error);
+        lab.Change(c => c["spool"] = "sqlite:/nonexistent/spool.db");
+        Assert.Contains("/nonexistent/spool.db", (await FailingRunAsync(lab, 73)).Error);
+        await File.WriteAllBytesAsync(Path.Combine(lab.Directory, "a", "bad.db"), new byte[8192]);
+        File.WriteAllText(Path.Combine(lab.Directory, "a", "bad.db"), "this is not a database, whatever it is called; it only has to be long enough to look like a page of one");
+        lab.Change(c => c["spool"] = "sqlite:bad.db");
+        Assert.Contains("bad.db", (await FailingRunAsync(lab, 73)).Error);
+        Assert.Equal(0, await first.StopAsync());
+        lab.Change(c => c["spool"] = "sqlite:spool.db");
+        Assert.Contains("not running", (await lab.PgpTunnelAsync("status")).Expect(69).Text);
+    }
+
+    [Fact]
+    public async Task Dead_dns_is_no_reason_to_exit_and_nothing_goes_out()
+    {
+        await using var lab = await Lab.CreateAsync();
+        lab.Forge = (_, _, _) => new(2, [], []);
+        await using var gateway = await lab.StartAsync();
+        Assert.Contains("armed=false", gateway.Log);
+        foreach (var to in new[] { "<bob@b.example>", "<eve@plain.example>" })
+            Assert.StartsWith("451 4.4.3", (await Lab.SendAsync(Lab.Outbound(gateway), to, Message))!.ToString());
+        Assert.Empty(lab.Relayed);
+        lab.Change(c => c["dns"]!["resolvers"] = new JsonArray("127.0.0.1:1"));
+        await using var deaf = await StartOtherAsync(lab);
+        Assert.StartsWith("451 4.4.3", (await Lab.SendAsync(Lab.Outbound(deaf), "<eve@plain.example>", Message))!.ToString());
+        Assert.Contains("no resolver answers", deaf.Log);
+    }
+
+    private static async Task<Daemon> StartOtherAsync(Lab lab)
+    {
+        lab.Change(c => c["spool"] = "sqlite:other.db");
+        return await lab.StartAsync();
+    }
+
+    [Fact]
+    public async Task A_dead_relay_keeps_mail_and_the_queue_shows_it()
+    {
+        await using var lab = await Lab.CreateAsync();
+        using var closed = new TcpListener(IPAddress.Loopback, 0);
+        closed.Start();
+        var relay = lab.Relayed; // the working one stays in the configuration's history
+        lab.Change(c => c["deliver"]!["relay"] = closed.LocalEndpoint.ToString());
+        closed.Stop();
+        await using var gateway = await lab.StartAsync();
+        Assert.Equal(250, (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", Message))!.Code);
+        await gateway.WaitForAsync("event=delivery-deferred");
+        var parcel = JsonDocument.Parse((await lab.PgpTunnelAsync("queue", "list", "--json")).Expect(0).Output).RootElement.GetProperty("parcels")[0];
+        Assert.Equal(("b.example", "gateway", "4.4.1"), (parcel.GetProperty("domain").GetString(), parcel.GetProperty("route").GetString(), parcel.GetProperty("status").GetString()));
+        var id = parcel.GetProperty("id").GetString()!;
+        Assert.Contains("<alice@a.example>", (await lab.PgpTunnelAsync("queue", "show", id)).Expect(0).Text);
+        (await lab.PgpTunnelAsync("queue", "hold", id)).Expect(0);
+        Assert.Contains("held", (await lab.PgpTunnelAsync("queue", "list")).Expect(0).Text);
+        (await lab.PgpTunnelAsync("queue", "release", id)).Expect(0);
+        (await lab.PgpTunnelAsync("queue", "retry", "--domain", "b.example")).Expect(0);
+        (await lab.PgpTunnelAsync("queue", "drop", id)).Expect(0);
+        Assert.Equal("the queue is empty", (await lab.PgpTunnelAsync("queue", "list")).Expect(0).Text.Trim());
+        (await lab.PgpTunnelAsync("queue", "drop", id)).Expect(65);
+        Assert.Empty(relay);
+    }
+
+    [Fact]
+    public async Task A_full_disk_takes_no_mail_and_recovers()
+    {
+        Need.Root();
+        await using var lab = await Lab.CreateAsync();
+        var disk = Directory.CreateDirectory(Path.Combine(lab.Directory, "disk")).FullName;
+        if ((await Run.ProgramAsync("mount", ["-t", "tmpfs", "-o", "size=2m", "tmpfs", disk])).Code != 0)
+            Assert.Skip("a tmpfs cannot be mounted here");
+        try
+        {
+            lab.Change(c => c["spool"] = $"sqlite:{disk}/spool.db");
+            await using var gateway = await lab.StartAsync();
+            Assert.Equal(250, (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", Message))!.Code);
+            await Wait.UntilAsync(() => lab.OpenRelayed().Count == 1, () => gateway.Log);
+            var large = "Subject: large\r\n\r\n" + string.Concat(Enumerable.Repeat("a line of the large message\r\n", 100_000));
+            Assert.StartsWith("452 4.3.1 the disk of the spool is full", (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", large))!.ToString());
+            await gateway.WaitForAsync("make room");
+            Assert.Equal(250, (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", Message))!.Code);
+            await Wait.UntilAsync(() => lab.OpenRelayed().Count == 2, () => gateway.Log);
+            Assert.All(lab.OpenRelayed(), m => Assert.Equal(Message, m));
+            Assert.Equal(0, await gateway.StopAsync());
+        }
+        finally
+        {
+            await Run.ProgramAsync("umount", ["-l", disk]);
+        }
+    }
+
+    [Fact]
+    public async Task Sighup_takes_over_what_changed_and_keeps_what_was_when_it_is_wrong()
+    {
+        await using var lab = await Lab.CreateAsync();
+        await using var gateway = await lab.StartAsync();
+        Assert.Equal(250, (await Lab.SendAsync(Lab.Outbound(gateway), "<eve@plain.example>", Message))!.Code);
+        lab.Change(c => c["policy"] = new JsonObject { ["default"] = "require" });
+        gateway.Signal("HUP");
+        await gateway.WaitForAsync("event=reloaded");
+        Assert.StartsWith("550 5.7.10", (await Lab.SendAsync(Lab.Outbound(gateway), "<eve@plain.example>", Message))!.ToString());
+        lab.Change(c => c["policy"] = new JsonObject { ["default"] = "nonsense" });
+        gateway.Signal("HUP");
+        await gateway.WaitForAsync("event=reload-refused");
+        Assert.StartsWith("550 5.7.10", (await Lab.SendAsync(Lab.Outbound(gateway), "<eve@plain.example>", Message))!.ToString());
+        Assert.Equal(0, await gateway.StopAsync());
+    }
+
+    [Fact]
+    public async Task Commands_report_in_json_and_by_exit_code()
+    {
+        await using var lab = await Lab.CreateAsync();
+        JsonElement Json(Finished finished) => JsonDocument.Parse(finished.Output).RootElement;
+        var lookup = Json((await lab.PgpTunnelAsync("dns", "lookup", "b.example", "--json")).Expect(0));
+        Assert.Equal(("Usable", "Secure", "enforce"), (lookup.GetProperty("class").GetString(), lookup.GetProperty("dnssec").GetString(), lookup.GetProperty("mode").GetString()));
+        Assert.Equal("None", Json((await lab.PgpTunnelAsync("dns", "lookup", "plain.example", "--json")).Expect(65)).GetProperty("class").GetString());
+        lab.Forge = (name, _, answer) => name.ToString() == "_pgptunnel.plain.example" ? new(2, [], []) : answer;
+        Assert.Equal("Temporary", Json((await lab.PgpTunnelAsync("dns", "lookup", "plain.example", "--json")).Expect(75)).GetProperty("class").GetString());
+        lab.Forge = null;
+        var policy = Json((await lab.PgpTunnelAsync("policy", "alice@a.example", "bob@b.example", "--json")).Expect(0));
+        Assert.Equal(("seal", "Usable", "Secure"), (policy.GetProperty("decision").GetString(), policy.GetProperty("class").GetString(), policy.GetProperty("dnssec").GetString()));
+        Assert.Equal("clear", Json((await lab.PgpTunnelAsync("policy", "alice@a.example", "eve@plain.example", "--json")).Expect(0)).GetProperty("decision").GetString());
+        lab.Change(c => c["policy"] = new JsonObject { ["default"] = "require" });
+        Assert.StartsWith("550 5.7.10", Json((await lab.PgpTunnelAsync("policy", "alice@a.example", "eve@plain.example", "--json")).Expect(77)).GetProperty("reply").GetString());
+        var keys = Json((await lab.PgpTunnelAsync("key", "list", "--json")).Expect(0)).GetProperty("keys");
+        Assert.Equal("Ed25519", keys[0].GetProperty("algorithm").GetString());
+        Assert.True(Json((await lab.PgpTunnelAsync("config", "check", "--json")).Expect(0)).GetProperty("ok").GetBoolean());
+        Assert.Equal(4, Json((await lab.PgpTunnelAsync("dns", "records", "--format", "json")).Expect(0)).GetProperty("records").GetArrayLength());
+        (await Run.PgpTunnelAsync("frobnicate")).Expect(64);
+        (await Run.PgpTunnelAsync("init")).Expect(64);
+        (await Run.PgpTunnelAsync("init", "--domain", "not a domain")).Expect(64);
+        (await Run.PgpTunnelAsync("init", "--domain", "a.example", "--directory", Path.Combine(lab.Directory, "a"))).Expect(73);
+        foreach (var command in new[] { "demo", "init", "run", "config check", "key list", "key generate", "key export", "key import", "key backup", "dns records", "dns lookup", "dns query", "policy", "seal", "open", "queue list", "queue show", "queue retry", "queue hold", "queue release", "queue drop", "status" })
+            Assert.Contains("Example:", (await Run.PgpTunnelAsync([.. command.Split(' '), "--help"])).Expect(0).Text);
+    }
+
+    [Fact]
+    public async Task Filters_refuse_what_will_not_open()
+    {
+        await using var lab = await Lab.CreateAsync();
+        Task<Finished> Filter(string verb, byte[] input, params string[] more) => Run.ProgramAsync(Run.Gateway, [verb, "--config", Path.Combine(lab.Directory, verb == "open" ? "b" : "a", "pgptunnel.json"), .. more], input);
+        var sealedMessage = (await Filter("seal", "Subject: x\r\n\r\nbody\r\n"u8.ToArray(), "--from", "alice@a.example", "--to", "bob@b.example")).Expect(0).Output;
+        Assert.Equal(Message, (await Filter("open", sealedMessage)).Expect(0).Text);
+        var output = Path.Combine(lab.Directory, "opened.eml");
+        var verdict = JsonDocument.Parse((await Filter("open", sealedMessage, "--json", "--output", output)).Expect(0).Output).RootElement;
+        Assert.True(verdict.GetProperty("verified").GetBoolean());
+        Assert.Equal("a.example", verdict.GetProperty("sender").GetString());
+        Assert.Equal(Message, await File.ReadAllTextAsync(output));
+        Assert.Equal(Message, (await Filter("open", sealedMessage)).Expect(0).Text); // no replay store is asked
+        var broken = (byte[])sealedMessage.Clone();
+        broken[broken.Length / 2] = (byte)(broken[broken.Length / 2] == 'A' ? 'B' : 'A');
+        var refused = (await Filter("open", broken)).Expect(65);
+        Assert.Empty(refused.Output);
+        Assert.Contains("550 5.7.5", refused.Error);
+        (await Filter("open", "no message"u8.ToArray())).Expect(65);
+        (await Filter("seal", "Subject: x\n\nbody\n"u8.ToArray(), "--from", "alice@a.example", "--to", "bob@b.example")).Expect(65);
+        (await Filter("seal", "Subject: x\r\n\r\nbody\r\n"u8.ToArray(), "--from", "alice@a.example", "--to", "eve@plain.example")).Expect(77);
+    }
+}

@@ -1,0 +1,107 @@
+using System.Net;
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel.Tests;
+
+public sealed class ConfigurationTests : IDisposable
+{
+    private readonly string _file = Path.Combine(Directory.CreateTempSubdirectory("pgptunnel-config-").FullName, "pgptunnel.json");
+
+    private GatewayConfiguration Read(string json)
+    {
+        File.WriteAllText(_file, json);
+        return ConfigurationReader.Read(_file);
+    }
+
+    public void Dispose() => Directory.Delete(Path.GetDirectoryName(_file)!, true);
+
+    [Fact]
+    public void The_domain_alone_is_enough()
+    {
+        var c = Read("""{ "domains": ["A.Example."] }""");
+        Assert.Equal(["a.example"], c.Domains);
+        Assert.Equal(("pgptunnel@pgptunnel.a.example", "postmaster@a.example"), (c.Gateway, c.Postmaster));
+        Assert.Equal((IPEndPoint.Parse("127.0.0.1:10025"), IPEndPoint.Parse("0.0.0.0:25")), (c.Outbound!.Address, c.Inbound!.Address));
+        Assert.Equal(("127.0.0.1", 10026, null as Endpoint), (c.Local.Host, c.Local.Port, c.Relay));
+        Assert.Equal((LocalPolicy.Prefer, 52428800L, 268435456L), (c.DefaultPolicy, c.MessageSize, c.Memory));
+        Assert.Equal(Path.Combine(Path.GetDirectoryName(_file)!, "spool.db"), c.SpoolFile);
+        Assert.Equal(TimeSpan.FromDays(5), c.Retry.GiveUp);
+        Assert.NotNull(c.Inbound.Tls);
+    }
+
+    [Fact]
+    public void The_whole_of_the_documented_form_is_read()
+    {
+        File.WriteAllText(Path.Combine(Path.GetDirectoryName(_file)!, "pw"), "secret");
+        var c = Read("""
+            {
+              "domains": ["a.example", "a2.example"], // comments are allowed
+              "gateway": "seal@gw.a.example", "hostname": "gw.a.example", "postmaster": "pm@a.example",
+              "listen": { "outbound": { "address": "[::1]:10025", "networks": ["192.0.2.0/24"], "senders": ["a2.example"], "bareNewline": "normalise", "tls": null },
+                          "inbound": null },
+              "deliver": { "local": { "host": "mail.a.example:26", "tls": "verify", "login": { "user": "u", "passwordFile": "pw" }, "mark": { "X-Opened": "yes" } },
+                           "relay": "relay.a.example" },
+              "dns": { "resolvers": ["127.0.0.1", "[::1]:5353"], "trustAnchors": "root.ds" },
+              "keys": { "directory": "k", "passphraseFile": "pw" },
+              "spool": "sqlite:/tmp/x.db",
+              "policy": { "default": "require", "partners": { "B.example": { "policy": "require-verified", "fingerprint": "AAAA AAAA AAAA AAAA AAAA AAAA AAAA AAAA AAAA AAAA", "certificate": null, "gateway": null } } },
+              "limits": { "messageSize": 1000000, "memory": 4000000, "connections": 5, "connectionsPerAddress": 2 },
+              "retry": { "first": "00:00:10", "longest": "00:10:00", "giveUp": "2.00:00:00", "delayNotice": "01:00:00" },
+              "trace": { "token": "t", "authenticationResults": true },
+            }
+            """);
+        Assert.Null(c.Inbound);
+        Assert.True(c.Outbound!.Normalise);
+        Assert.Equal(["a2.example"], c.Outbound.Senders);
+        Assert.Equal(("mail.a.example", 26, TlsMode.Verify, "u"), (c.Local.Host, c.Local.Port, c.Local.Tls, c.Local.User));
+        Assert.Equal("X-Opened", Assert.Single(c.Local.Mark).Key);
+        Assert.Equal(("relay.a.example", 25), (c.Relay!.Host, c.Relay.Port));
+        Assert.Equal([IPEndPoint.Parse("127.0.0.1:53"), IPEndPoint.Parse("[::1]:5353")], c.Resolvers);
+        Assert.Equal(LocalPolicy.RequireVerified, c.PolicyFor("b.example"));
+        Assert.Equal([new string('a', 40)], c.Partners["b.example"].Fingerprints);
+        Assert.Equal((5, "t", true), (c.Connections, c.TraceToken, c.AuthenticationResults));
+    }
+
+    [Theory]
+    [InlineData("""{ }""", "domains")]
+    [InlineData("""{ "domains": ["a b"] }""", "domains: 'a b'")]
+    [InlineData("""{ "domains": ["a.example"], "gatway": "x" }""", "gatway: unknown key; did you mean gateway?")]
+    [InlineData("""{ "domains": ["a.example"], "deliver": { "locl": "x" } }""", "did you mean deliver.local?")]
+    [InlineData("""{ "domains": ["a.example"], "gateway": "nobody" }""", "gateway: 'nobody'")]
+    [InlineData("""{ "domains": ["a.example"], "listen": { "outbound": { "address": "127.0.0.1" } } }""", "listen.outbound.address")]
+    [InlineData("""{ "domains": ["a.example"], "listen": { "outbound": { "networks": ["everyone"] } } }""", "listen.outbound.networks")]
+    [InlineData("""{ "domains": ["a.example"], "listen": { "outbound": { "senders": ["b.example"] } } }""", "listen.outbound.senders")]
+    [InlineData("""{ "domains": ["a.example"], "listen": { "inbound": { "tls": { "certificate": "nope.pem", "key": "nope.key" } } } }""", "nope.pem does not exist")]
+    [InlineData("""{ "domains": ["a.example"], "deliver": { "local": "host:notaport" } }""", "deliver.local")]
+    [InlineData("""{ "domains": ["a.example"], "deliver": { "relay": { "host": "r:25", "tls": "maybe" } } }""", "deliver.relay.tls: 'maybe' is none of none, opportunistic, require, verify")]
+    [InlineData("""{ "domains": ["a.example"], "deliver": { "relay": { "host": "r:25", "login": { "user": "u" } } } }""", "deliver.relay.login.passwordFile")]
+    [InlineData("""{ "domains": ["a.example"], "dns": { "resolvers": ["dns.example"] } }""", "dns.resolvers")]
+    [InlineData("""{ "domains": ["a.example"], "dns": { "resolvers": [] } }""", "dns.resolvers")]
+    [InlineData("""{ "domains": ["a.example"], "spool": "postgres:x" }""", "spool: must be sqlite:")]
+    [InlineData("""{ "domains": ["a.example"], "policy": { "default": "yes" } }""", "policy.default")]
+    [InlineData("""{ "domains": ["a.example"], "policy": { "partners": { "b.example": { "certificate": "nope" } } } }""", "policy.partners.b.example.certificate")]
+    [InlineData("""{ "domains": ["a.example"], "limits": { "messageSize": 1 } }""", "limits.messageSize")]
+    [InlineData("""{ "domains": ["a.example"], "retry": { "first": "soon" } }""", "retry.first: 'soon'")]
+    [InlineData("""{ "domains": ["a.example"], "trace": { "authenticationResults": "yes" } }""", "trace.authenticationResults: must be true or false")]
+    [InlineData("""{ "domains": "a.example" }""", "domains: must be a list of strings")]
+    [InlineData("""[ ]""", "must be one object")]
+    public void Mistakes_are_named_with_their_key(string json, string expected) => Assert.Contains(expected, Assert.Throws<ConfigurationException>(() => Read(json)).Message);
+
+    [Fact]
+    public void The_environment_overrides_the_file()
+    {
+        try
+        {
+            Environment.SetEnvironmentVariable("PGPTUNNEL__DELIVER__LOCAL", "192.0.2.7:26");
+            Environment.SetEnvironmentVariable("PGPTUNNEL__LIMITS__CONNECTIONS", "7");
+            Environment.SetEnvironmentVariable("PGPTUNNEL__POLICY__DEFAULT", "require");
+            var c = Read("""{ "domains": ["a.example"], "deliver": { "local": "127.0.0.1:1" } }""");
+            Assert.Equal(("192.0.2.7", 26, 7, LocalPolicy.Require), (c.Local.Host, c.Local.Port, c.Connections, c.DefaultPolicy));
+        }
+        finally
+        {
+            foreach (var name in new[] { "DELIVER__LOCAL", "LIMITS__CONNECTIONS", "POLICY__DEFAULT" })
+                Environment.SetEnvironmentVariable($"PGPTUNNEL__{name}", null);
+        }
+    }
+}
