@@ -8,10 +8,10 @@ namespace PgpTunnel.Demo;
 /// <summary>Serves answers over UDP and TCP on one loopback port.</summary>
 internal sealed class LoopbackDns : IAsyncDisposable
 {
-    private const int LargestDatagram = 1232;
+    private const int LargestDatagram = 1232, MostAttempts = 50;
 
     private readonly Func<DomainName, ushort, WorldAnswer> _answer;
-    private readonly Socket _udp = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+    private readonly Socket _udp;
     private readonly TcpListener _tcp;
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _serving;
@@ -19,10 +19,29 @@ internal sealed class LoopbackDns : IAsyncDisposable
     public LoopbackDns(Func<DomainName, ushort, WorldAnswer> answer)
     {
         _answer = answer;
-        _udp.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        _tcp = new TcpListener((IPEndPoint)_udp.LocalEndPoint!);
-        _tcp.Start();
+        (_udp, _tcp) = Bind();
         _serving = Task.WhenAll(UdpAsync(), TcpAsync());
+    }
+
+    /// <summary>One port free for both; the system picks it for UDP, and for TCP somebody may have it already.</summary>
+    private static (Socket, TcpListener) Bind()
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            var udp = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+            udp.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+            var tcp = new TcpListener((IPEndPoint)udp.LocalEndPoint!);
+            try
+            {
+                tcp.Start();
+                return (udp, tcp);
+            }
+            catch (SocketException) when (attempt < MostAttempts)
+            {
+                udp.Dispose();
+                tcp.Dispose();
+            }
+        }
     }
 
     public IPEndPoint EndPoint => (IPEndPoint)_udp.LocalEndPoint!;
