@@ -27,8 +27,8 @@ public class TunnelTests
         Assert.Equal("<pgptunnel@pgptunnel.b.example>", Assert.Single(hop.To).ToString());
         var outer = Text(hop.Message);
         Assert.DoesNotContain("CANARY", outer);
-        Assert.DoesNotContain("alice", outer);
-        Assert.DoesNotContain("bob", outer);
+        Assert.DoesNotContain("alice@", outer);
+        Assert.DoesNotContain("bob@", outer);
         Assert.All(outer.Split("\r\n"), l => Assert.True(l.Length <= 76 && l.All(c => c is >= ' ' and <= '~'), l));
         Assert.Contains("\r\nSubject: Encrypted message\r\n", outer);
         Assert.Contains("\r\nAuto-Submitted: auto-generated\r\nPgpTunnel: v=1\r\n", outer);
