@@ -78,10 +78,11 @@ internal sealed class TestWorld : IAsyncDisposable
     /// <summary>A gateway of its own zone, with a key; its records are published unless told otherwise.</summary>
     /// <param name="relay">Where it sends outgoing mail.</param>
     /// <param name="more">More configuration, JSON members.</param>
-    public async Task<Company> AddCompanyAsync(string domain, IPEndPoint? relay = null, string more = "", bool publish = true, string? policy = null, GatewayAlgorithm algorithm = GatewayAlgorithm.Ed25519, bool zone = true)
+    public async Task<Company> AddCompanyAsync(string domain, IPEndPoint? relay = null, string more = "", bool publish = true, string? policy = null, GatewayAlgorithm algorithm = GatewayAlgorithm.Ed25519, bool zone = true, Action? before = null)
     {
         if (zone)
             AddZone(domain);
+        before?.Invoke();
         var company = new Company(this, domain);
         await company.ConfigureAsync(relay, more, algorithm);
         if (publish)

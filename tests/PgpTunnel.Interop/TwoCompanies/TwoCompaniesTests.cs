@@ -53,7 +53,7 @@ public sealed class TwoCompaniesTests : IAsyncDisposable
             Sample("master.cf").Replace("127.0.0.1:10026", $"{own}:10026"),
             new Dictionary<string, string>
             {
-                ["pgptunnel_transport"] = Sample("pgptunnel_transport").Replace("b.example ", $"{partner}.example ").Replace("[127.0.0.1]:10025", $"[{gateway}]:10025") + $"{name}.example smtp:{mailboxes}\n",
+                ["pgptunnel_transport"] = Sample("pgptunnel_transport").Replace("b.example ", $"{partner}.example ").Replace("[127.0.0.1]:10025", $"[{gateway}]:10025") + $"{name}.example smtp:{mailboxes}\nelsewhere.example smtp:{mailboxes}\n",
                 ["pgptunnel_header_checks"] = Sample("pgptunnel_header_checks"),
             }));
         var mailbox = $"[127.0.0.1]:{capture.EndPoint.Port}";
@@ -147,8 +147,17 @@ public sealed class TwoCompaniesTests : IAsyncDisposable
         AssertNoCanary(pcap);
         foreach (var company in new[] { "a", "b" })
             AssertNoCanary(Path.GetDirectoryName(_operators.Config(company))!);
-        // SIGTERM: ended well, nothing left behind
+        // SIGTERM: ended well; a stopped gateway delays partners' mail and no other
         Assert.Equal(0, await _gatewayA!.StopAsync());
+        await SendAsync("<alice@a.example>", ["<bob@b.example>"], "Subject: waits\r\n\r\nx\r\n"u8.ToArray());
+        await SendAsync("<alice@a.example>", ["<eve@elsewhere.example>"], "Subject: does not wait\r\n\r\nx\r\n"u8.ToArray());
+        await WaitAsync(5);
+        Assert.Equal("eve", Received[4].To[0].Mailbox.Local);
+        _gatewayA = Keep(await StartGatewayAsync("a"));
+        await _postfixA.FlushAsync();
+        await WaitAsync(6);
+        Assert.Contains("PgpTunnel-Result: pass", Encoding.ASCII.GetString(Received[5].Message));
+        Assert.Equal(0, await _gatewayA.StopAsync());
         Assert.Equal(0, await _gatewayB!.StopAsync());
     }
 

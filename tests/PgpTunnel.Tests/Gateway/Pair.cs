@@ -17,6 +17,9 @@ internal sealed class Pair : IAsyncDisposable
     /// <summary>What the hop answers instead of passing on; null = it passes on.</summary>
     public Func<Seen, SmtpReply?> HopAnswer { get; set; } = _ => null;
 
+    /// <summary>Further gateways the hop knows, by gateway domain.</summary>
+    public Dictionary<string, Company> Elsewhere { get; } = [];
+
     /// <summary>What the hop answers to a recipient; null = it takes it.</summary>
     public Func<ForwardPath, SmtpReply?> HopRecipient { get; set; } = _ => null;
 
@@ -48,7 +51,7 @@ internal sealed class Pair : IAsyncDisposable
         if (HopAnswer(seen) is { } answer)
             return answer;
         var domain = seen.To[0].Mailbox.Domain;
-        var next = domain == "pgptunnel.b.example" ? B : domain == "pgptunnel.a.example" ? A : null;
+        var next = domain == "pgptunnel.b.example" ? B : domain == "pgptunnel.a.example" ? A : Elsewhere.GetValueOrDefault(domain);
         return next is null ? SmtpReply.Ok : (await _hop.SendAsync(new SmtpTarget("next", next.Gateway.InboundServer!.EndPoint, TlsMode.Opportunistic), seen.From, seen.To, [seen.Message], CancellationToken.None))[0];
     }
 

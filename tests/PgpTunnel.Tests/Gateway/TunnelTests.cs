@@ -1,5 +1,6 @@
 using System.Text;
 using PgpTunnel.Dns;
+using PgpTunnel.OpenPgp;
 using PgpTunnel.Smtp;
 
 namespace PgpTunnel.Tests;
@@ -194,6 +195,26 @@ public class TunnelTests
         await using var pair = await Pair.CreateAsync(moreA: "\"policy\": { \"default\": \"require\" }");
         var replies = await pair.A.SendAsync("<>", ["<pgptunnel+00@pgptunnel.b.example>", "<x@pgptunnel.b.example>"], Message);
         Assert.Equal([250, 550], replies.Select(r => r.Code));
+    }
+
+    [Fact]
+    public async Task A_certificate_file_makes_a_partner_usable_without_dns_in_both_directions()
+    {
+        await using var pair = await Pair.CreateAsync();
+        var world = pair.World;
+        world.AddInsecureZone("c.example");
+        var c = await world.AddCompanyAsync("c.example", pair.HopAddress, publish: false, zone: false,
+            more: "\"policy\": { \"partners\": { \"a.example\": { \"policy\": \"require-verified\", \"certificate\": \"../a.cert\" } } }", before: () => File.WriteAllBytes(Path.Combine(world.Directory, "a.cert"), pair.A.Key.ExportCertificate()));
+        File.WriteAllBytes(Path.Combine(world.Directory, "c.cert"), Armor.Encode(Armor.PublicKeyBlock, c.Key.ExportCertificate()));
+        Assert.StartsWith("250 2.1.5 goes in clear", await RcptAsync(pair.A, "c.example"));
+        await pair.A.StopAsync();
+        File.WriteAllText(pair.A.File, File.ReadAllText(pair.A.File).Replace("\"domains\"", "\"policy\": { \"partners\": { \"c.example\": { \"policy\": \"require-verified\", \"certificate\": \"../c.cert\" } } }, \"domains\""));
+        await pair.A.StartAsync();
+        pair.Elsewhere["pgptunnel.c.example"] = c;
+        Assert.Contains("sealed for c.example", (await pair.A.SendAsync("<alice@a.example>", ["<carol@c.example>"], Message))[0].Text);
+        Assert.Contains("PgpTunnel-Result: pass; d=a.example", Text((await c.WaitAsync(1))[0].Message));
+        // c itself is not armed, since its zone is not signed: what must be sealed waits there, and nothing of it leaves in clear.
+        Assert.StartsWith("451 4.7.5 this gateway is not armed", await RcptAsync(c, "a.example"));
     }
 
     [Fact]
