@@ -74,16 +74,19 @@ internal sealed class MessageBuffer(long limit, bool normalise, MemoryBudget? me
         }
         var size = _length + (long)octets.Length;
         _tooLarge = size - 2 > most;
-        _noMemory = !_tooLarge && size > _octets.Length && !Grow(size);
+        _noMemory = !_tooLarge && size > _octets.Length && !Grow(size, most + 2);
         if (_tooLarge || _noMemory)
+        {
+            Release(); // nothing of it is kept, and others need the room
             return;
+        }
         octets.CopyTo(_octets.AsSpan(_length));
         _length += octets.Length;
     }
 
-    private bool Grow(long size)
+    private bool Grow(long size, long most)
     {
-        size = Math.Min(Math.Max(size, 2L * _octets.Length), Array.MaxLength);
+        size = Math.Min(Math.Min(Math.Max(size, 2L * _octets.Length), most), Array.MaxLength);
         if (memory is not null && !memory.TryTake(size - _taken))
             return false;
         _taken = size;
@@ -155,9 +158,12 @@ internal sealed class MessageBuffer(long limit, bool normalise, MemoryBudget? me
         ArrayPool<byte>.Shared.Return(source, clearArray: true);
     }
 
-    public void Dispose()
+    public void Dispose() => Release();
+
+    private void Release()
     {
-        ArrayPool<byte>.Shared.Return(_octets, clearArray: true);
+        if (_octets.Length > 0)
+            ArrayPool<byte>.Shared.Return(_octets, clearArray: true);
         (_octets, _length) = ([], 0);
         memory?.Return(_taken);
         _taken = 0;

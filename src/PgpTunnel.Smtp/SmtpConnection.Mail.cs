@@ -11,7 +11,6 @@ internal sealed partial class SmtpConnection
     /// <summary>One transaction: MAIL and RCPTs (pipelined where offered), then the content as BDAT where offered, else DATA.</summary>
     public async Task<IReadOnlyList<SmtpReply>> TransactAsync(ReversePath from, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> content, CancellationToken cancel)
     {
-        Uses++;
         _contentSent = false;
         var size = content.Sum(c => (long)c.Length);
         if (CannotCarry(from, to, content, size) is { } reply)
@@ -31,6 +30,7 @@ internal sealed partial class SmtpConnection
             return results;
         }
         var final = Offers("CHUNKING") ? await SendChunkAsync(content, size, cancel) : await SendDataAsync(content, cancel);
+        _lastUse = System.Diagnostics.Stopwatch.GetTimestamp();
         return [.. results.Select(r => r.IsPositive ? final : r)];
     }
 

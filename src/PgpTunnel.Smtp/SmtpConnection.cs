@@ -10,27 +10,37 @@ internal sealed partial class SmtpConnection : IDisposable
 {
     // RFC 5321 4.5.3.2
     private static readonly TimeSpan ConnectWait = TimeSpan.FromSeconds(30), ReplyWait = TimeSpan.FromMinutes(5), BlockWait = TimeSpan.FromMinutes(3), EndWait = TimeSpan.FromMinutes(10);
+    private static readonly TimeSpan ResetWait = TimeSpan.FromSeconds(10); // a connection that does not answer this is dead
     private static readonly string[] Mechanisms = ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "PLAIN", "LOGIN"]; // strong to weak
     private const int LongestReply = 64 * 1024;
 
     private readonly SmtpTarget _target;
     private readonly Socket _socket;
     private readonly byte[] _buffer = new byte[4096];
+    private long _lastUse = System.Diagnostics.Stopwatch.GetTimestamp();
     private Stream _stream;
     private int _start, _end;
     private Dictionary<string, string> _offers = new(StringComparer.OrdinalIgnoreCase);
 
     private SmtpConnection(SmtpTarget target, Socket socket) => (_target, _socket, _stream) = (target, socket, Stream.Null);
 
-    /// <summary>Messages sent; tells an idle connection from one used since.</summary>
-    public int Uses { get; private set; }
+    /// <summary>How long since its last transaction ended.</summary>
+    public TimeSpan IdleFor => System.Diagnostics.Stopwatch.GetElapsedTime(_lastUse);
 
     /// <summary>Not to be used again.</summary>
     public bool Broken { get; private set; }
 
     public static async Task<SmtpConnection> OpenAsync(SmtpTarget target, string hostname, CancellationToken cancel)
     {
-        var socket = new Socket(target.Address.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        Socket socket;
+        try
+        {
+            socket = new Socket(target.Address.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        }
+        catch (SocketException e) // this machine has no IPv6, or no IPv4
+        {
+            throw new SmtpUnavailableException(new SmtpReply(451, "4.4.1", $"{target}: {e.Message}"), e);
+        }
         var connection = new SmtpConnection(target, socket);
         try
         {
@@ -140,7 +150,7 @@ internal sealed partial class SmtpConnection : IDisposable
     public async Task ResetAsync(CancellationToken cancel)
     {
         await SendLineAsync("RSET", cancel);
-        await ExpectAsync(await ReadReplyAsync(ReplyWait, cancel));
+        await ExpectAsync(await ReadReplyAsync(ResetWait, cancel));
     }
 
     /// <summary>Says QUIT without waiting long, and closes.</summary>

@@ -43,13 +43,21 @@ internal sealed class TlsFailedException(SmtpReply reply, Exception? inner = nul
     public SmtpReply Reply => reply;
 }
 
-/// <summary>Hands messages to servers, octet for octet, over connections that are kept for the next message.</summary>
-/// <param name="hostname">Our name in EHLO.</param>
-public sealed class SmtpSender(Func<string> hostname) : IAsyncDisposable
+/// <summary>Hands messages to servers, octet for octet, over connections that are kept a few seconds for the next message.</summary>
+public sealed class SmtpSender : IAsyncDisposable
 {
     private static readonly TimeSpan KeepIdle = TimeSpan.FromSeconds(10);
 
+    private readonly Func<string> _hostname;
     private readonly ConcurrentDictionary<SmtpTarget, ConcurrentStack<SmtpConnection>> _idle = new();
+    private readonly Timer _sweeper;
+
+    /// <param name="hostname">Our name in EHLO.</param>
+    public SmtpSender(Func<string> hostname)
+    {
+        _hostname = hostname;
+        _sweeper = new Timer(_ => Sweep(KeepIdle), null, KeepIdle, KeepIdle);
+    }
 
     /// <summary>Connections opened so far.</summary>
     public int Opened { get; private set; }
@@ -60,55 +68,14 @@ public sealed class SmtpSender(Func<string> hostname) : IAsyncDisposable
     /// <exception cref="SmtpUnavailableException">No connection, or it broke; whether the server has the message is not known in the second case.</exception>
     public async Task<IReadOnlyList<SmtpReply>> SendAsync(SmtpTarget target, ReversePath from, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> content, CancellationToken cancel)
     {
-        var stack = _idle.GetOrAdd(target, _ => new());
-        while (stack.TryPop(out var used))
-        {
-            try
-            {
-                // A server may have closed an idle connection; only an answer to RSET shows that it has not.
-                await used.ResetAsync(cancel);
-            }
-            catch (Exception e) when (e is SmtpUnavailableException)
-            {
-                used.Dispose();
-                continue;
-            }
-            return await SendOverAsync(used, stack, from, to, content, cancel);
-        }
-        return await SendOverAsync(await OpenAsync(target, cancel), stack, from, to, content, cancel);
-    }
-
-    /// <summary>RFC 7435: where TLS is opportunistic, a server that offers it and fails at it gets its mail without.</summary>
-    private async Task<SmtpConnection> OpenAsync(SmtpTarget target, CancellationToken cancel)
-    {
-        Opened++;
-        try
-        {
-            return await SmtpConnection.OpenAsync(target, hostname(), cancel);
-        }
-        catch (TlsFailedException) when (target is { Tls: TlsMode.Opportunistic, Login: null })
-        {
-            return await SmtpConnection.OpenAsync(target with { Tls = TlsMode.None }, hostname(), cancel);
-        }
-        catch (TlsFailedException e)
-        {
-            throw new SmtpUnavailableException(e.Reply, e);
-        }
-    }
-
-    private static async Task<IReadOnlyList<SmtpReply>> SendOverAsync(SmtpConnection connection, ConcurrentStack<SmtpConnection> stack, ReversePath from,
-        IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> content, CancellationToken cancel)
-    {
+        var connection = await TakeIdleAsync(target, cancel) ?? await OpenAsync(target, cancel);
         try
         {
             var replies = await connection.TransactAsync(from, to, content, cancel);
             if (connection.Broken)
-            {
                 connection.Dispose();
-                return replies;
-            }
-            stack.Push(connection);
-            _ = CloseWhenIdleAsync(connection, stack);
+            else
+                Keep(target, connection);
             return replies;
         }
         catch
@@ -118,27 +85,77 @@ public sealed class SmtpSender(Func<string> hostname) : IAsyncDisposable
         }
     }
 
-    private static async Task CloseWhenIdleAsync(SmtpConnection connection, ConcurrentStack<SmtpConnection> stack)
+    private void Keep(SmtpTarget target, SmtpConnection connection)
     {
-        var uses = connection.Uses;
-        await Task.Delay(KeepIdle);
-        if (connection.Uses != uses)
-            return;
-        var all = new SmtpConnection[stack.Count];
-        var count = stack.TryPopRange(all);
-        foreach (var other in all.Take(count))
+        var stack = _idle.GetOrAdd(target, _ => new());
+        stack.Push(connection);
+        // The sweeper may have dropped the stack in between; then nobody would ever find it there.
+        if ((!_idle.TryGetValue(target, out var current) || !ReferenceEquals(stack, current)) && stack.TryPop(out var lost))
+            lost.Dispose();
+    }
+
+    private async Task<SmtpConnection?> TakeIdleAsync(SmtpTarget target, CancellationToken cancel)
+    {
+        while (_idle.TryGetValue(target, out var stack) && stack.TryPop(out var used))
         {
-            if (ReferenceEquals(other, connection))
-                await other.QuitAsync();
-            else
-                stack.Push(other);
+            try
+            {
+                // A server may have closed an idle connection; only an answer to RSET shows that it has not.
+                if (used.IdleFor < KeepIdle)
+                {
+                    await used.ResetAsync(cancel);
+                    return used;
+                }
+            }
+            catch (SmtpUnavailableException)
+            {
+                // the next one, or a new one
+            }
+            used.Dispose();
+        }
+        return null;
+    }
+
+    /// <summary>RFC 7435: where TLS is opportunistic, a server that offers it and fails at it gets its mail without.</summary>
+    private async Task<SmtpConnection> OpenAsync(SmtpTarget target, CancellationToken cancel)
+    {
+        Opened++;
+        try
+        {
+            return await SmtpConnection.OpenAsync(target, _hostname(), cancel);
+        }
+        catch (TlsFailedException) when (target is { Tls: TlsMode.Opportunistic, Login: null })
+        {
+            return await SmtpConnection.OpenAsync(target with { Tls = TlsMode.None }, _hostname(), cancel);
+        }
+        catch (TlsFailedException e)
+        {
+            throw new SmtpUnavailableException(e.Reply, e);
+        }
+    }
+
+    /// <summary>Closes what has been idle for that long, and forgets targets without connections.</summary>
+    private void Sweep(TimeSpan idle)
+    {
+        foreach (var (target, stack) in _idle)
+        {
+            var all = new SmtpConnection[stack.Count];
+            var count = all.Length == 0 ? 0 : stack.TryPopRange(all);
+            foreach (var connection in all.Take(count))
+            {
+                if (connection.IdleFor >= idle)
+                    _ = connection.QuitAsync();
+                else
+                    stack.Push(connection);
+            }
+            if (stack.IsEmpty)
+                _idle.TryRemove(new KeyValuePair<SmtpTarget, ConcurrentStack<SmtpConnection>>(target, stack));
         }
     }
 
     public async ValueTask DisposeAsync()
     {
-        foreach (var stack in _idle.Values)
-            while (stack.TryPop(out var connection))
-                await connection.QuitAsync();
+        await _sweeper.DisposeAsync();
+        Sweep(TimeSpan.Zero);
     }
 }

@@ -34,6 +34,9 @@ public sealed record SmtpServerOptions
     /// <summary>Wait for the next part of a message.</summary>
     public TimeSpan DataTimeout { get; init; } = TimeSpan.FromMinutes(5);
 
+    /// <summary>Wait for a whole message, however busily it drips.</summary>
+    public TimeSpan MessageTimeout { get; init; } = TimeSpan.FromMinutes(60);
+
     /// <summary>Messages in hand share this; null = no limit.</summary>
     public MemoryBudget? Memory { get; init; }
 

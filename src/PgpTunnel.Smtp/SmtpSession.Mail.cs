@@ -40,7 +40,7 @@ internal sealed partial class SmtpSession
             return new SmtpReply(552, "5.3.4", $"the message is larger than {_options.MessageSize} octets");
         var (reply, transaction) = await _flow.BeginAsync(_client, path, _aborted);
         if (reply.IsPositive)
-            (_transaction, _from) = (transaction, path);
+            (_transaction, _from, _messageStarted) = (transaction, path, System.Diagnostics.Stopwatch.GetTimestamp());
         return reply;
     }
 

@@ -18,6 +18,7 @@ internal sealed partial class SmtpSession
     private PipeWriter _output;
     private SslStream? _tls;
     private int _unflushed;
+    private long _messageStarted;
 
     /// <summary>A command line without its CRLF, or why it cannot be one.</summary>
     private readonly record struct CommandLine(string Text, SmtpReply? Refusal);
@@ -124,7 +125,8 @@ internal sealed partial class SmtpSession
             return Live(ready);
         await FlushAsync();
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(_aborted);
-        deadline.CancelAfter(_options.DataTimeout);
+        var left = _options.MessageTimeout - System.Diagnostics.Stopwatch.GetElapsedTime(_messageStarted);
+        deadline.CancelAfter(left < _options.DataTimeout ? (left > TimeSpan.Zero ? left : TimeSpan.Zero) : _options.DataTimeout);
         return Live(await _input.ReadAsync(deadline.Token));
     }
 

@@ -94,8 +94,9 @@ internal sealed partial class SmtpSession : IAsyncDisposable
         catch (Exception e) when (e is not (OperationCanceledException or IOException or AuthenticationException))
         {
             // Nothing we did not foresee may lose mail: the client keeps it and tries again.
-            EndTransaction();
             _options.Log($"command {verb} failed", e);
+            if (verb is not ("RCPT" or "MAIL")) // the other recipients are as good as before
+                EndTransaction();
             // The rest of a message must never be read as commands.
             _quit |= _reading;
             return new SmtpReply(451, "4.3.0", "internal error; the log of this gateway says more");

@@ -20,32 +20,37 @@ internal sealed class Arming(Settings settings, Peers peers, EventLog log, TimeP
 {
     private static readonly TimeSpan Daily = TimeSpan.FromDays(1), Often = TimeSpan.FromMinutes(1);
 
-    private readonly ConcurrentDictionary<string, ArmState> _states = new();
+    private readonly ConcurrentDictionary<string, (ArmState State, string Key)> _states = new();
     private DateTimeOffset _checked;
+    private bool _failed;
 
-    public ArmState State(string domain) => _states.TryGetValue(domain, out var state) ? state : new($"{domain} has not been looked up yet", false);
+    public ArmState State(string domain) => _states.TryGetValue(domain, out var known) && known.Key == settings.Keys.Active.Fingerprint ? known.State : new($"{domain} has not been looked up yet", false);
 
     public bool Armed => settings.Configuration.Domains.All(d => State(d).IsArmed);
 
     public async Task CheckAsync(CancellationToken cancel)
     {
-        _checked = time.GetUtcNow();
+        (_checked, _failed) = (time.GetUtcNow(), false);
         foreach (var domain in settings.Configuration.Domains)
         {
             var state = await LookUpAsync(domain, cancel);
-            var before = _states.TryGetValue(domain, out var b) ? b : (ArmState?)null;
+            var before = _states.TryGetValue(domain, out var known) ? known.State : (ArmState?)null;
             if (before != state)
                 log.Write(state.IsArmed ? "armed" : "unarmed", ("domain", domain), ("key", settings.Keys.Active.Fingerprint), ("why", state.Missing),
                     ("do", state.IsArmed ? null : state.Known ? "publish the records that 'pgptunnel dns records' prints; mail that must be sealed waits until then" : "see that dns.resolvers answer; mail waits until then"));
-            _states[domain] = state;
+            _states[domain] = (state, settings.Keys.Active.Fingerprint);
         }
     }
 
     private async Task<ArmState> LookUpAsync(string domain, CancellationToken cancel)
     {
         var peer = await peers.FindAsync(domain, fresh: true, cancel);
-        if (peer.Class == PeerClass.Temporary) // what was found before stands until an answer says otherwise
-            return _states.TryGetValue(domain, out var before) && before.Known ? before : new($"{domain} cannot be looked up: {peer.Why}", false);
+        if (peer.Class == PeerClass.Temporary)
+        {
+            // What was found before, of this key, stands until an answer says otherwise.
+            _failed = true;
+            return State(domain) is { Known: true } before ? before : new($"{domain} cannot be looked up: {peer.Why}", false);
+        }
         return peer.Class != PeerClass.Usable ? new($"{domain} is {peer.Class} from outside: {peer.Why}", true)
             : peer.Keys.Any(k => k.Fingerprint == settings.Keys.Active.Fingerprint) ? ArmState.Armed
             : new($"{domain} publishes {string.Join(", ", peer.Listed)}, not our key {settings.Keys.Active.Fingerprint}", true);
@@ -59,7 +64,7 @@ internal sealed class Arming(Settings settings, Peers peers, EventLog log, TimeP
             while (true)
             {
                 await Task.Delay(Often, time, cancel);
-                if (Armed && time.GetUtcNow() - _checked < Daily)
+                if (Armed && !_failed && time.GetUtcNow() - _checked < Daily)
                     continue;
                 try
                 {

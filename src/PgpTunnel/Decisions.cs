@@ -1,7 +1,7 @@
 namespace PgpTunnel;
 
 /// <summary>Looks a destination up and applies the table of <see cref="Policy"/>: the one way in which it is decided what happens to mail.</summary>
-internal sealed class Decisions(Settings settings, Peers peers, Arming arming)
+internal sealed class Decisions(Settings settings, Peers peers, PeerMemory memory, Arming arming, TimeProvider time)
 {
     /// <param name="domain">Destination domain (A-label form) or address literal.</param>
     /// <param name="senderDomain">Which of our domains the mail is from; it must be armed for sealing.</param>
@@ -9,6 +9,11 @@ internal sealed class Decisions(Settings settings, Peers peers, Arming arming)
     /// <returns>The decision, and the peer where one was looked up.</returns>
     public async Task<(Decision Decision, PeerState? Peer)> DecideAsync(string domain, string senderDomain, LocalPolicy atLeast, CancellationToken cancel)
     {
+        // An administrator's override comes first, and ends by itself; what a message itself asks for stands above it.
+        if (memory.Recall(domain).Override is { } wish && wish.Until > time.GetUtcNow() && (wish.Action == "hold" || atLeast < LocalPolicy.Require))
+            return (wish.Action == "hold"
+                ? new Decision(DecisionKind.Defer, new Smtp.SmtpReply(451, "4.7.5", $"held by an administrator until {InnerHeader.Time(wish.Until)}: {wish.Reason}"), false, "override hold")
+                : new Decision(DecisionKind.Clear, null, false, $"in clear by an administrator's override until {InnerHeader.Time(wish.Until)}: {wish.Reason}"), null);
         var local = settings.Configuration.PolicyFor(domain);
         local = local > atLeast ? local : atLeast;
         if (domain.StartsWith('[')) // an address literal has no records

@@ -29,7 +29,15 @@ internal sealed partial class Delivery
         var outer = OuterMessage.Build(gateway, peer.Gateway, parcel.Token, parcel.Created, content.Body);
         var to = Mailbox.TryParse(peer.Gateway, false, out var mailbox) ? mailbox : throw new InvalidOperationException("a gateway mailbox was checked");
         var relay = settings.Configuration.Relay;
-        var reply = (await SendAsync(relay, to.Domain, new ReversePath(GatewayAddress.WithToken(gateway, parcel.Token)), [new ForwardPath(to)], [Mark(relay), outer], cancel))[0];
+        SmtpReply reply;
+        try
+        {
+            reply = (await SendAsync(relay, to.Domain, new ReversePath(GatewayAddress.WithToken(gateway, parcel.Token)), [new ForwardPath(to)], [Mark(relay), outer], cancel))[0];
+        }
+        catch (SmtpUnavailableException e) when (e.Reply.IsPermanent)
+        {
+            reply = e.Reply; // its gateway's domain does not exist, or takes no mail: a final refusal like any other
+        }
         if (reply.IsPositive)
         {
             await PersistAsync(() => spool.HandedAsync(parcel.Id, parcel.Expires + TokenLife), parcel, cancel);
@@ -68,10 +76,11 @@ internal sealed partial class Delivery
     private async Task ToWorldAsync(Parcel parcel, ParcelContent content, CancellationToken cancel)
     {
         var (header, message) = parcels.Open(parcel, content);
-        if (!parcel.MayClear)
+        if (!parcel.Exempt)
         {
             var (decision, peer) = await decisions.DecideAsync(parcel.Domain, header.Sender.Domain, parcel.MustSeal ? LocalPolicy.Require : LocalPolicy.Never, cancel);
-            if (decision.Kind == DecisionKind.Seal)
+            var refusedTest = parcel.MayClear && peer is { Mode: PolicyMode.Testing, Remembered: false } && settings.Configuration.PolicyFor(parcel.Domain) == LocalPolicy.Prefer;
+            if (decision.Kind == DecisionKind.Seal && !refusedTest)
             {
                 await ResealAsync(parcel, content, peer!, cancel);
                 return;

@@ -10,7 +10,7 @@ namespace PgpTunnel;
 /// <summary>One running gateway: everything wired once, in the order in which mail meets it.</summary>
 internal sealed class Gateway : IAsyncDisposable
 {
-    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(25), LastGrace = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(25); // of the 30 s that SIGTERM grants
 
     private readonly Settings _settings;
     private readonly Spool _spool;
@@ -25,11 +25,12 @@ internal sealed class Gateway : IAsyncDisposable
     {
         var configuration = settings.Configuration;
         (_settings, _spool, _log) = (settings, spool, log);
-        _peers = new Peers(Trust.Validator(configuration, time), new PeerMemory(spool, time), domain => settings.Configuration.Partners.GetValueOrDefault(domain), time);
+        var memory = new PeerMemory(spool, log, time);
+        _peers = new Peers(Trust.Validator(configuration, time), memory, domain => settings.Configuration.Partners.GetValueOrDefault(domain), time);
         Arming = new Arming(settings, _peers, log, time);
         _sender = new SmtpSender(() => settings.Configuration.Hostname);
         var parcels = new Parcels(settings, time);
-        var decisions = new Decisions(settings, _peers, Arming);
+        var decisions = new Decisions(settings, _peers, memory, Arming, time);
         OutboundFlow = new Outbound(settings, decisions, _peers, Arming, parcels, spool, log, time);
         InboundFlow = new Inbound(settings, new Opening(settings, _peers, time), parcels, spool, log, time);
         Delivery = new Delivery(settings, decisions, _peers, new Routes(settings, new MailExchangers(Trust.Resolvers(configuration))), _sender, parcels, spool, log, time);
@@ -175,10 +176,12 @@ internal sealed class Gateway : IAsyncDisposable
     /// <summary>Takes no more mail, finishes what is in hand within 30 s, and closes; what is left stays in the spool.</summary>
     public async ValueTask DisposeAsync()
     {
-        await Task.WhenAll(new[] { OutboundServer, InboundServer }.OfType<SmtpServer>().Select(s => s.StopAsync(Grace)));
+        // No new attempts from here on; sessions and attempts in hand have the same time to end.
         await _stop.CancelAsync();
-        await Task.WhenAny(_delivering, Task.Delay(LastGrace));
+        var sessions = Task.WhenAll(new[] { OutboundServer, InboundServer }.OfType<SmtpServer>().Select(s => s.StopAsync(Grace)));
+        await Task.WhenAny(Task.WhenAll(sessions, _delivering), Task.Delay(Grace));
         await _abort.CancelAsync();
+        await sessions;
         await Task.WhenAll(_delivering, _arming).ContinueWith(_ => { }, TaskScheduler.Default); // what went wrong there has been logged
         foreach (var server in new[] { OutboundServer, InboundServer }.OfType<SmtpServer>())
             await server.DisposeAsync();

@@ -115,7 +115,7 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
     {
         var now = _time.GetUtcNow();
         var parcel = new Parcel($"{header.Id}-{header.Sender.Fingerprint[..8]}", ParcelRoute.Local, ParcelForm.Received, header.Sender.Domain, "", ParcelState.Queued, now, header.Expires, now, 0,
-            new HashSet<int>(), "", false, false, false, header.Sender.Fingerprint);
+            new HashSet<int>(), "", false, false, false, false, header.Sender.Fingerprint);
         var replay = new ReplayEntry(header.Sender.Fingerprint, header.Id, decrypted.BodySha256, header.Expires + Parcels.LongestLifetime);
         if (!await _spool.AddAsync([(parcel, new ParcelContent(octets, [], [], []))], replay))
             return Replayed(header, decrypted, client) ?? throw new InvalidOperationException("a replay entry vanished");

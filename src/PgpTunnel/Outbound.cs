@@ -20,7 +20,7 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
     private readonly TimeProvider _time = time;
 
     private const int MaxReceived = 100;
-    private const long AssumedSize = 256 * 1024; // of a message whose size was not declared
+    private const long AssumedSize = 8 * 1024 * 1024; // of a message whose size was not declared
     private const string RequireField = "PgpTunnel-Require", RequireFieldX = "X-PgpTunnel-Require";
 
     /// <summary>Who may send, and for which of our domains.</summary>
@@ -122,6 +122,8 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
             var size = content.Sum(c => (long)c.Length);
             if (_destinations.Values.Select(d => TooLarge(d, size)).FirstOrDefault(r => r is not null) is { } tooLarge)
                 return tooLarge;
+            if (_destinations.Count > 1 && _destinations.Count * size > outbound._settings.Configuration.Memory / 2)
+                return new SmtpReply(452, "4.3.1", "too many destinations for a message of this size; declare SIZE, or send to fewer at once");
             var refused = _destinations.Values.Where(d => d.Decision.Reply is not null).ToList();
             if (refused.Count == _destinations.Count)
             {
@@ -162,11 +164,11 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
         {
             foreach (var chunk in _recipients.Where(r => r.Key == destination.Key).Select(r => r.Path).Distinct().Chunk(InnerHeader.MaxRecipients))
             {
-                var mayClear = destination.OwnParcel || (destination.Seals && !required && destination.Peer!.Mode == PolicyMode.Testing
-                    && !destination.Peer.Remembered && outbound._settings.Configuration.PolicyFor(destination.Domain) == LocalPolicy.Prefer);
+                var mayClear = destination.Seals && !required && destination.Peer!.Mode == PolicyMode.Testing
+                    && !destination.Peer.Remembered && outbound._settings.Configuration.PolicyFor(destination.Domain) == LocalPolicy.Prefer;
                 var (parcel, body) = destination.Seals
                     ? outbound._parcels.Seal(destination.Peer!, senderDomain, from, chunk, content, required, mayClear)
-                    : outbound._parcels.Keep(destination.Route, destination.Domain, senderDomain, from, chunk, content, required, mayClear);
+                    : outbound._parcels.Keep(destination.Route, destination.Domain, senderDomain, from, chunk, content, required, false, destination.OwnParcel);
                 yield return (parcel, body, destination);
             }
         }

@@ -43,10 +43,12 @@ public enum ParcelState
 /// <param name="Done">Indexes of recipients that are settled already.</param>
 /// <param name="Status">Enhanced status code of the last attempt, digits only.</param>
 /// <param name="MustSeal">Never to leave in clear, whatever the policy says later.</param>
-/// <param name="MayClear">Sealed while the peer only tests: a final refusal lets it go in clear.</param>
-/// <param name="KeyFingerprint">Primary fingerprint of the key it is sealed for.</param>
+/// <param name="MayClear">Sealed while the peer only tests: a final refusal lets it go in clear, for as long as that is so.</param>
+/// <param name="Exempt">A parcel of a gateway's that our own mail server sends on: never sealed, never decided about.</param>
+/// <param name="KeyFingerprint">The key it is sealed for, primary and subkey; of a received parcel, the sender's primary.</param>
+/// <param name="Octets">Size of its sealed body as read from the spool.</param>
 public sealed record Parcel(string Id, ParcelRoute Route, ParcelForm Form, string Domain, string Token, ParcelState State, DateTimeOffset Created, DateTimeOffset Expires,
-    DateTimeOffset Next, int Attempts, IReadOnlySet<int> Done, string Status, bool MustSeal, bool MayClear, bool Delayed, string KeyFingerprint);
+    DateTimeOffset Next, int Attempts, IReadOnlySet<int> Done, string Status, bool MustSeal, bool MayClear, bool Exempt, bool Delayed, string KeyFingerprint, long Octets = 0);
 
 /// <summary>A parcel's ciphertexts.</summary>
 /// <param name="Body">The sealed message, binary.</param>

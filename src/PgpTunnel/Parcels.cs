@@ -20,19 +20,19 @@ internal sealed class Parcels(Settings settings, TimeProvider time)
         var sealedMessage = MessageSealer.Seal(ParcelBody.Write(header, message), own, key, now);
         var envelope = SealEnvelope(header, message, own, now);
         var parcel = new Parcel(header.Id, ParcelRoute.Gateway, ParcelForm.Sealed, peer.Domain, NewId(), ParcelState.Queued, now, header.Expires, now, 0,
-            new HashSet<int>(), "", mustSeal, mayClear, false, key.Id);
+            new HashSet<int>(), "", mustSeal, mayClear, false, false, key.Id);
         return (parcel, new ParcelContent(sealedMessage.Octets, sealedMessage.SpoolKey, envelope.Octets, envelope.SpoolKey));
     }
 
     /// <summary>Keeps a message that is not sealed for a peer: to our own spool subkey, since nothing lies on disk in clear.</summary>
     /// <param name="domain">Destination domain, or address literal.</param>
-    public (Parcel Parcel, ParcelContent Content) Keep(ParcelRoute route, string domain, string senderDomain, ReversePath sender, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> message, bool mustSeal, bool mayClear)
+    public (Parcel Parcel, ParcelContent Content) Keep(ParcelRoute route, string domain, string senderDomain, ReversePath sender, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> message, bool mustSeal, bool mayClear, bool exempt = false)
     {
         var (own, now) = (settings.Keys.Active, time.GetUtcNow());
         var header = Header(NewId(), senderDomain, (senderDomain, own.Fingerprint), sender, to, message, now);
         var kept = MessageSealer.SealForSpool(ParcelBody.Write(header, message), own, now);
         var parcel = new Parcel(header.Id, route, ParcelForm.Kept, domain, "", ParcelState.Queued, now, header.Expires, now, 0,
-            new HashSet<int>(), "", mustSeal, mayClear, false, "");
+            new HashSet<int>(), "", mustSeal, mayClear, exempt, false, "");
         return (parcel, new ParcelContent(kept.Octets, kept.SpoolKey, [], []));
     }
 

@@ -1,15 +1,115 @@
 namespace PgpTunnel;
 
-/// <summary>Remembers that a domain asked for encryption, so that stripping its records later does not bring back clear text (PROTOCOL.md 3).</summary>
-internal sealed class PeerMemory(Spool? spool, TimeProvider time)
-{
-    public Task<bool> RemembersEnforceAsync(string domain) => Task.FromResult(spool?.FindPeer(domain) > time.GetUtcNow());
+/// <summary>A temporary wish of an administrator for one domain; it ends by itself.</summary>
+/// <param name="Action"><c>clear</c> or <c>hold</c>.</param>
+public sealed record PartnerOverride(string Action, DateTimeOffset Until, string Reason);
 
-    /// <summary>Only a usable answer with <c>enforce</c> comes here; it is written at most when it lengthens what is known by an hour.</summary>
-    public Task RememberAsync(string domain, PolicyRecord policy, DateTimeOffset now)
+/// <summary>What is remembered of a domain across restarts (PROTOCOL.md 3).</summary>
+public sealed record PeerRecord(string Domain)
+{
+    /// <summary>Fingerprints of the last usable policy.</summary>
+    public IReadOnlyList<string> Fingerprints { get; init; } = [];
+
+    /// <summary>Until when an <c>enforce</c> is in force; never shortened by an answer.</summary>
+    public DateTimeOffset EnforceUntil { get; init; } = DateTimeOffset.UnixEpoch;
+
+    /// <summary>Fingerprints an administrator has verified.</summary>
+    public IReadOnlyList<string> Verified { get; init; } = [];
+
+    /// <summary>Distrusted fingerprints (<c>xfp</c>), each until it is forgotten.</summary>
+    public IReadOnlyDictionary<string, DateTimeOffset> Distrusted { get; init; } = new Dictionary<string, DateTimeOffset>();
+
+    /// <summary>Since when secure answers say that there is no policy, against what is remembered.</summary>
+    public DateTimeOffset? ContrarySince { get; init; }
+
+    public DateTimeOffset? ContraryLast { get; init; }
+
+    /// <summary>Two such answers lay a day apart.</summary>
+    public bool ContraryApart { get; init; }
+
+    public PartnerOverride? Override { get; init; }
+
+    /// <summary>When the postmaster was last told of an alarm.</summary>
+    public DateTimeOffset? Alarmed { get; init; }
+}
+
+/// <summary>
+/// Remembers that a domain asked for encryption, so that stripping its records later does not bring back clear text. Only usable
+/// answers write; only time, an administrator, or 48 hours of agreeing secure denials forget.
+/// </summary>
+internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time)
+{
+    private static readonly TimeSpan Agreement = TimeSpan.FromHours(48), Apart = TimeSpan.FromHours(24), Grain = TimeSpan.FromHours(1);
+    private const string VersionFact = "partners";
+
+    public PeerRecord Recall(string domain) => spool?.FindPeer(domain) ?? new PeerRecord(domain);
+
+    public bool RemembersEnforce(PeerRecord record) => record.EnforceUntil > time.GetUtcNow();
+
+    /// <summary>Changes with every command that changes what is remembered, so that a running gateway looks again.</summary>
+    public string Version => spool?.Fact(VersionFact) ?? "";
+
+    /// <summary>An administrator's change.</summary>
+    public static async Task<PeerRecord> ChangeAsync(Spool spool, string domain, Func<PeerRecord, PeerRecord> change)
     {
-        var expires = now + policy.MaxAge;
-        return spool is null || spool.FindPeer(domain) > expires - TimeSpan.FromHours(1) ? Task.CompletedTask
-            : spool.RememberPeerAsync(domain, string.Join(',', policy.Fingerprints), expires);
+        var after = await spool.ChangePeerAsync(domain, change);
+        await spool.SetAsync(new Dictionary<string, string> { [VersionFact] = Guid.NewGuid().ToString("N") });
+        return after;
+    }
+
+    public static async Task ForgetAsync(Spool spool, string domain)
+    {
+        await spool.ForgetPeerAsync(domain);
+        await spool.SetAsync(new Dictionary<string, string> { [VersionFact] = Guid.NewGuid().ToString("N") });
+    }
+
+    /// <summary>A usable answer: lengthens what is remembered and never shortens it.</summary>
+    public async Task UsableAsync(PeerRecord before, PolicyRecord policy)
+    {
+        var (now, expires) = (time.GetUtcNow(), time.GetUtcNow() + policy.MaxAge);
+        PeerRecord After(PeerRecord r) => r with
+        {
+            Fingerprints = policy.Fingerprints,
+            ContrarySince = null,
+            ContraryLast = null,
+            ContraryApart = false,
+            EnforceUntil = policy.Mode == PolicyMode.Enforce && expires > r.EnforceUntil ? expires : r.EnforceUntil,
+            Distrusted = policy.Distrusted.ToDictionary(d => d, d => expires).Concat(r.Distrusted.Where(d => !policy.Distrusted.Contains(d.Key) && d.Value > now)).ToDictionary(),
+        };
+        var after = After(before);
+        // Written when it says something new, or lengthens what is known by an hour: not for each message.
+        if (spool is null || (after.EnforceUntil - before.EnforceUntil < Grain && before.ContrarySince is null && after.Fingerprints.SequenceEqual(before.Fingerprints) && after.Distrusted.Keys.Order().SequenceEqual(before.Distrusted.Keys.Order())))
+            return;
+        await TryAsync(spool, before, After);
+    }
+
+    /// <summary>A secure denial while <c>enforce</c> is remembered. When all have agreed for 48 h, two of them a day apart, it is forgotten.</summary>
+    /// <returns>What is remembered afterwards.</returns>
+    public async Task<PeerRecord> DeniedAsync(PeerRecord before)
+    {
+        var now = time.GetUtcNow();
+        if (spool is null || before.EnforceUntil <= now || before.Verified.Count > 0 || (before.ContraryLast is { } last && now - last < Grain))
+            return before;
+        return await TryAsync(spool, before, r =>
+        {
+            var apart = r.ContraryApart || (r.ContrarySince is { } first && now - first >= Apart);
+            return r.ContrarySince is { } since && now - since >= Agreement && apart
+                ? r with { EnforceUntil = now, ContrarySince = null, ContraryLast = null, ContraryApart = false }
+                : r with { ContrarySince = r.ContrarySince ?? now, ContraryLast = now, ContraryApart = apart };
+        });
+    }
+
+    /// <summary>A look-up must not fail because a disk is full; what could not be written now comes with the next answer.</summary>
+    private async Task<PeerRecord> TryAsync(Spool spool, PeerRecord before, Func<PeerRecord, PeerRecord> change)
+    {
+        try
+        {
+            return await spool.ChangePeerAsync(before.Domain, change);
+        }
+        catch (SpoolException e)
+        {
+            log?.Write("spool-error", ("what", $"remembering {before.Domain}"), ("why", e.Message), ("do", "see that the spool's disk has room and is healthy"));
+            return before;
+        }
     }
 }

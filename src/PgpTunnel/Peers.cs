@@ -30,32 +30,47 @@ internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<stri
     private static readonly TimeSpan ShortestUse = TimeSpan.FromSeconds(1);
 
     private readonly ConcurrentDictionary<string, PeerState> _cache = new();
+    private volatile string _version = "";
+    private int _generation;
 
     /// <summary>The state of a domain (A-label form), from memory while its TTL runs.</summary>
     /// <param name="fresh">Ask the resolvers again.</param>
     public async Task<PeerState> FindAsync(string domain, bool fresh, CancellationToken cancel)
     {
+        if (memory.Version is var version && version != _version)
+        {
+            _version = version; // an administrator has changed what is remembered
+            Clear();
+        }
         if (!fresh && _cache.TryGetValue(domain, out var cached) && cached.Until > time.GetUtcNow())
             return cached;
+        var generation = _generation;
         var state = await LookUpAsync(domain, fresh, cancel);
         if (_cache.Count >= MaxCached)
             _cache.Clear();
-        return _cache[domain] = state;
+        if (generation == _generation) // not what was looked up under a configuration that is gone
+            _cache[domain] = state;
+        return state;
     }
 
     /// <summary>Forgets what was looked up, when the configuration has changed.</summary>
-    public void Clear() => _cache.Clear();
+    public void Clear()
+    {
+        Interlocked.Increment(ref _generation);
+        _cache.Clear();
+    }
 
     private async Task<PeerState> LookUpAsync(string domain, bool fresh, CancellationToken cancel)
     {
         var partner = partners(domain);
-        var lookup = new Lookup(domain, partner, await memory.RemembersEnforceAsync(domain));
+        var record = memory.Recall(domain);
+        var lookup = new Lookup(domain, record, memory.RemembersEnforce(record), [.. partner?.Fingerprints ?? [], .. record.Verified]);
         if (partner?.Certificate is { } certificate)
             return FromFile(lookup, certificate, partner.Gateway);
         if (!DomainName.TryParse(domain, out var name) || domain.Length > LongestDomain)
             return State(lookup, PeerClass.None, DnsSecurity.Indeterminate, null, TimeSpan.FromDays(1), "no policy record can stand at a name this long");
         var zone = await validator.SettleAsync(name, cancel);
-        if (zone.Security == DnsSecurity.Insecure && partner is null)
+        if (zone.Security == DnsSecurity.Insecure && partner is null && !lookup.Trusted)
             return State(lookup, PeerClass.Insecure, zone.Security, null, zone.Ttl, zone.Why);
         if (zone.Security is DnsSecurity.Bogus or DnsSecurity.Indeterminate)
             return State(lookup, PeerClass.Temporary, zone.Security, null, zone.Ttl, zone.Why);
@@ -72,14 +87,21 @@ internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<stri
             return State(lookup, PeerClass.Unusable, answer.Security, null, answer.Ttl, e.Message);
         }
         if (policy is null or { Mode: PolicyMode.None })
+        {
+            record = await memory.DeniedAsync(record);
+            lookup = lookup with { Remembered = memory.RemembersEnforce(record) };
             return State(lookup, PeerClass.None, answer.Security, policy, answer.Ttl, policy is null ? $"no policy: {answer.Why}" : "the policy says m=none");
+        }
         return await FindKeysAsync(lookup, policy, answer, fresh, cancel);
     }
 
-    private sealed record Lookup(string Domain, Partner? Partner, bool Remembered)
+    /// <param name="TrustedFingerprints">Configured and verified ones; where there are any, only they are candidates.</param>
+    private sealed record Lookup(string Domain, PeerRecord Record, bool Remembered, IReadOnlyList<string> TrustedFingerprints)
     {
-        public bool Trusted => Partner?.Fingerprints.Count > 0;
+        public bool Trusted => TrustedFingerprints.Count > 0;
     }
+
+    private IEnumerable<string> Distrusted(PeerRecord record) => record.Distrusted.Where(d => d.Value > time.GetUtcNow()).Select(d => d.Key);
 
     private static PeerClass? NotSecure(DnsAnswer answer) => answer.Security switch
     {
@@ -89,7 +111,7 @@ internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<stri
     };
 
     private PeerState State(Lookup lookup, PeerClass @class, DnsSecurity security, PolicyRecord? policy, TimeSpan ttl, string why) =>
-        new(lookup.Domain, @class, security, policy?.Mode, [], [], policy?.Fingerprints ?? [], policy?.Distrusted ?? [], policy?.Gateway ?? "", policy?.Size, lookup.Trusted, false,
+        new(lookup.Domain, @class, security, policy?.Mode, [], [], policy?.Fingerprints ?? [], [.. policy?.Distrusted ?? [], .. Distrusted(lookup.Record)], policy?.Gateway ?? "", policy?.Size, lookup.Trusted, false,
             lookup.Remembered, time.GetUtcNow() + (ttl > ShortestUse ? ttl : ShortestUse), why);
 
     /// <summary>The usable certificates among those the policy lists, in its order.</summary>
@@ -102,7 +124,7 @@ internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<stri
         var (keys, signers, reasons) = (new List<PeerKey>(), new List<SignerKey>(), new List<string>());
         foreach (var fingerprint in policy.Fingerprints)
         {
-            if (policy.Distrusted.Contains(fingerprint))
+            if (policy.Distrusted.Contains(fingerprint) || Distrusted(lookup.Record).Contains(fingerprint))
             {
                 reasons.Add($"{fingerprint} is distrusted (xfp)");
                 continue;
@@ -124,14 +146,15 @@ internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<stri
             else
                 reasons.Add(judgement.Refusal!);
         }
+        if (lookup.Trusted) // only these count, for whatever purpose
+            signers.RemoveAll(s => !lookup.TrustedFingerprints.Contains(s.Fingerprint));
         if (keys.Count == 0)
             return State(lookup, PeerClass.Unusable, DnsSecurity.Secure, policy, ttl, string.Join("; ", reasons)) with { Signers = signers };
-        var trusted = lookup.Trusted ? keys.Where(k => lookup.Partner!.Fingerprints.Contains(k.Fingerprint)).ToList() : keys;
-        if (policy.Mode == PolicyMode.Enforce)
-            await memory.RememberAsync(lookup.Domain, policy, time.GetUtcNow());
+        var trusted = lookup.Trusted ? keys.Where(k => lookup.TrustedFingerprints.Contains(k.Fingerprint)).ToList() : keys;
+        await memory.UsableAsync(lookup.Record, policy);
         var state = State(lookup, PeerClass.Usable, DnsSecurity.Secure, policy, ttl, $"{policyAnswer.Why}; certificate {answer.Why}");
         // Where fingerprints are trusted, only those are candidates; without one of them nothing is (PROTOCOL.md 3).
-        return state with { Keys = trusted.Count > 0 ? trusted : keys, Signers = lookup.Trusted ? [.. signers.Where(s => lookup.Partner!.Fingerprints.Contains(s.Fingerprint))] : signers, TrustedOffered = lookup.Trusted && trusted.Count > 0, Remembered = lookup.Remembered || policy.Mode == PolicyMode.Enforce };
+        return state with { Keys = trusted.Count > 0 ? trusted : keys, Signers = signers, TrustedOffered = lookup.Trusted && trusted.Count > 0, Remembered = lookup.Remembered || policy.Mode == PolicyMode.Enforce };
     }
 
     private PeerState FromFile(Lookup lookup, Certificate certificate, string? gateway)

@@ -5,7 +5,7 @@ namespace PgpTunnel;
 
 internal sealed partial class Spool
 {
-    private const string Columns = "id, route, form, domain, token, state, created, expires, next, attempts, done, status, must_seal, may_clear, delayed, key_fingerprint";
+    private const string Columns = "id, route, form, domain, token, state, created, expires, next, attempts, done, status, must_seal, may_clear, exempt, delayed, key_fingerprint";
 
     /// <summary>Takes parcels, and with them a replay id; all or nothing. Returned means durable.</summary>
     /// <returns>False when the replay id is there already; nothing was kept then.</returns>
@@ -38,10 +38,10 @@ internal sealed partial class Spool
     }
 
     private static void Insert(SqliteConnection connection, Parcel p, ParcelContent c) => Execute(connection,
-        $"INSERT INTO parcel({Columns}, body, key, envelope, envelope_key) VALUES($id, $route, $form, $domain, $token, $state, $created, $expires, $next, $attempts, $done, $status, $must, $may, $delayed, $fpr, $body, $key, $envelope, $envelopeKey)",
+        $"INSERT INTO parcel({Columns}, body, key, envelope, envelope_key) VALUES($id, $route, $form, $domain, $token, $state, $created, $expires, $next, $attempts, $done, $status, $must, $may, $exempt, $delayed, $fpr, $body, $key, $envelope, $envelopeKey)",
         ("$id", p.Id), ("$route", (int)p.Route), ("$form", (int)p.Form), ("$domain", p.Domain), ("$token", p.Token), ("$state", (int)p.State),
         ("$created", p.Created.ToUnixTimeSeconds()), ("$expires", p.Expires.ToUnixTimeSeconds()), ("$next", p.Next.ToUnixTimeSeconds()), ("$attempts", p.Attempts),
-        ("$done", WriteDone(p.Done)), ("$status", p.Status), ("$must", p.MustSeal ? 1 : 0), ("$may", p.MayClear ? 1 : 0), ("$delayed", p.Delayed ? 1 : 0), ("$fpr", p.KeyFingerprint),
+        ("$done", WriteDone(p.Done)), ("$status", p.Status), ("$must", p.MustSeal ? 1 : 0), ("$may", p.MayClear ? 1 : 0), ("$exempt", p.Exempt ? 1 : 0), ("$delayed", p.Delayed ? 1 : 0), ("$fpr", p.KeyFingerprint),
         ("$body", c.Body), ("$key", c.Key), ("$envelope", c.Envelope), ("$envelopeKey", c.EnvelopeKey));
 
     /// <summary>Records the outcome of an attempt.</summary>
@@ -60,51 +60,51 @@ internal sealed partial class Spool
         "UPDATE parcel SET state = MAX(state, $state), next = $next, attempts = $attempts, done = $done, status = $status, delayed = $delayed WHERE id = $id",
         ("$id", p.Id), ("$state", (int)p.State), ("$next", p.Next.ToUnixTimeSeconds()), ("$attempts", p.Attempts), ("$done", WriteDone(p.Done)), ("$status", p.Status), ("$delayed", p.Delayed ? 1 : 0));
 
-    /// <summary>An administrator's wish: another state, another time.</summary>
+    /// <summary>An administrator's wish: another state, another time. A parcel that was handed over meanwhile stays so.</summary>
     public Task RescheduleAsync(string id, ParcelState state, DateTimeOffset next) => WriteAsync(connection => Execute(connection,
-        "UPDATE parcel SET state = $state, next = $next WHERE id = $id", ("$id", id), ("$state", (int)state), ("$next", next.ToUnixTimeSeconds())));
+        "UPDATE parcel SET state = $state, next = $next WHERE id = $id AND state <> $handed", ("$id", id), ("$handed", (int)ParcelState.Handed), ("$state", (int)state), ("$next", next.ToUnixTimeSeconds())));
 
     /// <summary>The next server has the parcel: its body goes, its envelope stays for a bounce.</summary>
     public Task HandedAsync(string id, DateTimeOffset until) => WriteAsync(connection => Execute(connection,
         "UPDATE parcel SET state = $state, body = x'', key = x'', next = $until WHERE id = $id", ("$id", id), ("$state", (int)ParcelState.Handed), ("$until", until.ToUnixTimeSeconds())));
 
-    public Task DeleteAsync(string id) => WriteAsync(connection => Execute(connection, "DELETE FROM parcel WHERE id = $id", ("$id", id)));
+    public Task DeleteAsync(string id) => WriteAsync(connection => Execute(connection, "DELETE FROM parcel WHERE id = $id AND state <> $handed", ("$id", id), ("$handed", (int)ParcelState.Handed)));
 
-    /// <summary>Forgets what has outlived its use: handed-over parcels, replay ids, remembered policies.</summary>
+    /// <summary>Forgets what has outlived its use: handed-over parcels and replay ids.</summary>
     public Task PurgeAsync(DateTimeOffset now) => WriteAsync(connection =>
     {
         Execute(connection, "DELETE FROM parcel WHERE state = $handed AND next < $now", ("$handed", (int)ParcelState.Handed), ("$now", now.ToUnixTimeSeconds()));
         Execute(connection, "DELETE FROM replay WHERE expires < $now", ("$now", now.ToUnixTimeSeconds()));
-        Execute(connection, "DELETE FROM peer WHERE expires < $now", ("$now", now.ToUnixTimeSeconds()));
     });
 
     /// <summary>Parcels whose time has come, at most a few a destination, so that a dead one does not crowd out the rest.</summary>
-    public IReadOnlyList<Parcel> Due(DateTimeOffset now, int perDestination, int most)
+    /// <param name="local">Those for our own mail server, or all others.</param>
+    public IReadOnlyList<Parcel> Due(DateTimeOffset now, bool local, int perDestination, int most)
     {
         using var connection = Reader();
         return Parcels(connection, $"""
-            SELECT {Columns} FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY route, domain ORDER BY next) AS place FROM
-                (SELECT {Columns} FROM parcel WHERE state = 0 AND next <= $now)) WHERE place <= $per ORDER BY next LIMIT $most
-            """, ("$now", now.ToUnixTimeSeconds()), ("$per", perDestination), ("$most", most));
+            SELECT {Columns}, octets FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY route, domain ORDER BY next) AS place FROM
+                (SELECT {Columns}, length(body) AS octets FROM parcel WHERE state = 0 AND next <= $now AND (route = $local) = $is)) WHERE place <= $per ORDER BY next LIMIT $most
+            """, ("$now", now.ToUnixTimeSeconds()), ("$local", (int)ParcelRoute.Local), ("$is", local ? 1 : 0), ("$per", perDestination), ("$most", most));
     }
 
     public IReadOnlyList<Parcel> List()
     {
         using var connection = Reader();
-        return Parcels(connection, $"SELECT {Columns} FROM parcel ORDER BY created, id");
+        return Parcels(connection, $"SELECT {Columns}, length(body) FROM parcel ORDER BY created, id");
     }
 
     public Parcel? Find(string id)
     {
         using var connection = Reader();
-        return Parcels(connection, $"SELECT {Columns} FROM parcel WHERE id = $id", ("$id", id)).FirstOrDefault();
+        return Parcels(connection, $"SELECT {Columns}, length(body) FROM parcel WHERE id = $id", ("$id", id)).FirstOrDefault();
     }
 
     /// <summary>The sealed parcel that carries this token, on its way or handed over.</summary>
     public Parcel? FindToken(string token)
     {
         using var connection = Reader();
-        return token.Length == 0 ? null : Parcels(connection, $"SELECT {Columns} FROM parcel WHERE token = $token", ("$token", token)).FirstOrDefault();
+        return token.Length == 0 ? null : Parcels(connection, $"SELECT {Columns}, length(body) FROM parcel WHERE token = $token", ("$token", token)).FirstOrDefault();
     }
 
     public ParcelContent? Load(string id)
@@ -123,24 +123,18 @@ internal sealed partial class Spool
         return row.Read() ? new(sender, id, (byte[])row[0], DateTimeOffset.FromUnixTimeSeconds(row.GetInt64(1))) : null;
     }
 
-    /// <summary>How long an <c>enforce</c> of this domain is remembered, or null.</summary>
-    public DateTimeOffset? FindPeer(string domain)
-    {
-        using var connection = Reader();
-        return Scalar(connection, "SELECT expires FROM peer WHERE domain = $domain", ("$domain", domain)) is long expires ? DateTimeOffset.FromUnixTimeSeconds(expires) : null;
-    }
-
-    /// <summary>Never shortens what is remembered.</summary>
-    public Task RememberPeerAsync(string domain, string fingerprints, DateTimeOffset expires) => WriteAsync(connection => Execute(connection,
-        "INSERT INTO peer(domain, fingerprints, expires) VALUES($domain, $fpr, $expires) ON CONFLICT(domain) DO UPDATE SET fingerprints = $fpr, expires = MAX(expires, $expires)",
-        ("$domain", domain), ("$fpr", fingerprints), ("$expires", expires.ToUnixTimeSeconds())));
-
     /// <summary>Facts of the running gateway, for <c>status</c>.</summary>
     public Task SetAsync(IReadOnlyDictionary<string, string> facts) => WriteAsync(connection =>
     {
         foreach (var (name, value) in facts)
             Execute(connection, "INSERT INTO gateway(name, value) VALUES($name, $value) ON CONFLICT(name) DO UPDATE SET value = $value", ("$name", name), ("$value", value));
     });
+
+    public string? Fact(string name)
+    {
+        using var connection = Reader();
+        return Scalar(connection, "SELECT value FROM gateway WHERE name = $name", ("$name", name)) as string;
+    }
 
     public Dictionary<string, string> Facts()
     {
@@ -161,7 +155,7 @@ internal sealed partial class Spool
         while (row.Read())
             list.Add(new(row.GetString(0), (ParcelRoute)row.GetInt32(1), (ParcelForm)row.GetInt32(2), row.GetString(3), row.GetString(4), (ParcelState)row.GetInt32(5),
                 Time(row.GetInt64(6)), Time(row.GetInt64(7)), Time(row.GetInt64(8)), row.GetInt32(9), ReadDone(row.GetString(10)), row.GetString(11),
-                row.GetInt64(12) != 0, row.GetInt64(13) != 0, row.GetInt64(14) != 0, row.GetString(15)));
+                row.GetInt64(12) != 0, row.GetInt64(13) != 0, row.GetInt64(14) != 0, row.GetInt64(15) != 0, row.GetString(16), row.GetInt64(17)));
         return list;
     }
 

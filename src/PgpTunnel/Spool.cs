@@ -24,13 +24,14 @@ internal sealed partial class Spool : IAsyncDisposable
     private const string Schema = """
         CREATE TABLE parcel(id TEXT PRIMARY KEY, route INTEGER NOT NULL, form INTEGER NOT NULL, domain TEXT NOT NULL, token TEXT NOT NULL, state INTEGER NOT NULL,
             created INTEGER NOT NULL, expires INTEGER NOT NULL, next INTEGER NOT NULL, attempts INTEGER NOT NULL, done TEXT NOT NULL, status TEXT NOT NULL,
-            must_seal INTEGER NOT NULL, may_clear INTEGER NOT NULL, delayed INTEGER NOT NULL, key_fingerprint TEXT NOT NULL,
+            must_seal INTEGER NOT NULL, may_clear INTEGER NOT NULL, exempt INTEGER NOT NULL, delayed INTEGER NOT NULL, key_fingerprint TEXT NOT NULL,
             body BLOB NOT NULL, key BLOB NOT NULL, envelope BLOB NOT NULL, envelope_key BLOB NOT NULL) STRICT;
         CREATE INDEX parcel_due ON parcel(state, next);
         CREATE INDEX parcel_token ON parcel(token) WHERE token <> '';
         CREATE TABLE replay(sender TEXT NOT NULL, id TEXT NOT NULL, hash BLOB NOT NULL, expires INTEGER NOT NULL, PRIMARY KEY(sender, id)) STRICT, WITHOUT ROWID;
         CREATE INDEX replay_expires ON replay(expires);
-        CREATE TABLE peer(domain TEXT PRIMARY KEY, fingerprints TEXT NOT NULL, expires INTEGER NOT NULL) STRICT;
+        CREATE TABLE peer(domain TEXT PRIMARY KEY, fingerprints TEXT NOT NULL, enforce_until INTEGER NOT NULL, verified TEXT NOT NULL, distrusted TEXT NOT NULL,
+            contrary_since INTEGER, contrary_last INTEGER, contrary_apart INTEGER NOT NULL, override_action TEXT, override_until INTEGER, override_reason TEXT, alarmed INTEGER) STRICT;
         CREATE TABLE gateway(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
         """;
 

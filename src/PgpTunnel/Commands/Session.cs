@@ -9,9 +9,10 @@ internal sealed class Session : IAsyncDisposable
     {
         Settings = new Settings(configuration, KeyRing.Load(configuration));
         _spool = ExistingSpool(configuration);
-        var peers = new Peers(Trust.Validator(configuration, time), new PeerMemory(_spool, time), domain => configuration.Partners.GetValueOrDefault(domain), time);
+        var memory = new PeerMemory(_spool, null, time);
+        var peers = new Peers(Trust.Validator(configuration, time), memory, domain => configuration.Partners.GetValueOrDefault(domain), time);
         Arming = new Arming(Settings, peers, new EventLog(TextWriter.Null, false, time), time);
-        Decisions = new Decisions(Settings, peers, Arming);
+        Decisions = new Decisions(Settings, peers, memory, Arming, time);
         Opening = new Opening(Settings, peers, time);
     }
 

@@ -103,8 +103,10 @@ internal static partial class ConfigurationReader
         var limits = root.Section("limits");
         var (size, memory) = (limits.Number("messageSize", 52428800, 65536, 1L << 30), limits.Number("memory", 268435456, 1 << 20, 1L << 40));
         var (connections, perAddress) = (limits.Number("connections", 200, 1, 100_000), limits.Number("connectionsPerAddress", 20, 1, 100_000));
-        if (memory < 3 * size)
-            limits.Mistake("memory", $"must be at least three times messageSize ({3 * size}), or a message of that size could never be taken");
+        // Each listener has half, and the inbound one must take a sealed message of the largest size (and what was stuffed into it).
+        var needed = 3 * size + 256 * 1024;
+        if (memory < needed)
+            limits.Mistake("memory", $"must be at least {needed} (three times messageSize and 256 KiB), or a message of that size could never be taken");
         limits.Close();
         var retry = root.Section("retry");
         var times = new RetryTimes(retry.Time("first", TimeSpan.FromMinutes(1)), retry.Time("longest", TimeSpan.FromHours(1)), retry.Time("giveUp", TimeSpan.FromDays(5)), retry.Time("delayNotice", TimeSpan.FromHours(4)));

@@ -121,6 +121,42 @@ public class DeliveryTests
     }
 
     [Fact]
+    public async Task Clear_after_a_test_is_decided_again_each_time()
+    {
+        await using var pair = await Pair.CreateAsync(policyB: "v=PGPT1; m=testing; fp=FPR");
+        pair.HopAnswer = s => s.To[0].Mailbox.Domain == "pgptunnel.b.example" ? new SmtpReply(550, "5.7.5", "no") : new SmtpReply(451, "4.2.0", "greylisted");
+        await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message);
+        await pair.A.WaitForLogAsync("event=delivery-deferred");
+        // Meanwhile B has mended its gateway and means it.
+        var (zone, name) = (pair.World.Zone("b.example"), DomainName.Parse("_pgptunnel.b.example"));
+        zone.Remove(name, RecordType.TXT);
+        zone.Add(name, RecordType.TXT, TestWorld.Txt($"v=PGPT1; m=enforce; fp={pair.B.Key.Fingerprint}"));
+        pair.HopAnswer = _ => null;
+        pair.World.Time.Advance(TimeSpan.FromHours(1));
+        Assert.EndsWith(Message, Text((await pair.B.WaitAsync(1))[0].Message));
+        Assert.Contains("PgpTunnel-Result: pass", Text(pair.B.Received[0].Message));
+    }
+
+    [Fact]
+    public async Task A_slow_server_gets_its_message_once_though_the_gateway_stops()
+    {
+        await using var pair = await Pair.CreateAsync();
+        pair.B.LocalAnswer = _ =>
+        {
+            Thread.Sleep(4000);
+            return null;
+        };
+        await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message);
+        await pair.B.WaitForLogAsync("event=opened");
+        await Task.Delay(500);
+        await pair.B.StopAsync();
+        await pair.B.StartAsync();
+        await pair.B.WaitAsync(1);
+        await Task.Delay(1500);
+        Assert.Single(pair.B.Received);
+    }
+
+    [Fact]
     public async Task Sealed_anew_when_the_peers_key_has_changed_while_it_waited()
     {
         await using var pair = await Pair.CreateAsync();

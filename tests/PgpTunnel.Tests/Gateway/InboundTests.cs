@@ -124,6 +124,27 @@ public sealed class InboundTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Where_a_fingerprint_is_trusted_no_other_key_signs_in_any_class()
+    {
+        await _pair.B.StopAsync();
+        File.WriteAllText(_pair.B.File, File.ReadAllText(_pair.B.File).Replace("\"domains\"", $"\"policy\": {{ \"partners\": {{ \"a.example\": {{ \"fingerprint\": \"{_pair.A.Key.Fingerprint}\" }} }} }}, \"domains\""));
+        await _pair.B.StartAsync();
+        Assert.StartsWith("250", await DeliverAsync(Header()));
+        // Whoever took over the DNS lists a key of his own: usable, or expired so that only its signatures count.
+        var thief = GatewayKey.Generate(GatewayAlgorithm.Ed25519, "pgptunnel@pgptunnel.a.example", Now);
+        Republish($"v=PGPT1; m=enforce; fp={thief.Fingerprint}");
+        _pair.World.Zone("a.example").Add(PolicyRecord.CertificateName("pgptunnel@pgptunnel.a.example"), RecordType.OPENPGPKEY, thief.ExportCertificate());
+        _pair.World.Time.Advance(TimeSpan.FromHours(1));
+        Assert.StartsWith("451 4.7.5", await DeliverAsync(Outer(Seal(Header() with { Sender = ("a.example", thief.Fingerprint) }, thief))));
+        Republish(null);
+        _pair.World.Time.Advance(TimeSpan.FromHours(1));
+        Assert.StartsWith("451 4.7.5", await DeliverAsync(Header()));
+        _pair.World.Time.Advance(TimeSpan.FromHours(50));
+        Assert.StartsWith("451 4.7.5", await DeliverAsync(Header() with { Date = Now.AddHours(-49), Expires = Now.AddDays(1) }));
+        Assert.Contains("alarm=true", _pair.B.Log.ToString());
+    }
+
+    [Fact]
     public async Task A_distrusted_signer_is_refused()
     {
         Republish($"v=PGPT1; m=enforce; fp={_pair.A.Key.Fingerprint}; xfp={_pair.A.Key.Fingerprint}");

@@ -108,7 +108,7 @@ public class DialogueTests
             Task.FromResult<(SmtpReply, IMailTransaction?)>((new SmtpReply(250, "2.1.0", "OK"), this));
 
         public Task<SmtpReply> AddAsync(ForwardPath recipient, CancellationToken cancel) =>
-            Task.FromResult(recipient.Mailbox.Local == "nobody" ? new SmtpReply(550, "5.1.1", "no such user") : new SmtpReply(250, "2.1.5", "OK"));
+            recipient.Mailbox.Local == "fault" ? throw new InvalidOperationException("a fault of ours") : Task.FromResult(recipient.Mailbox.Local == "nobody" ? new SmtpReply(550, "5.1.1", "no such user") : new SmtpReply(250, "2.1.5", "OK"));
 
         public Task<SmtpReply> CommitAsync(ReadOnlyMemory<byte> message, CancellationToken cancel) =>
             Task.FromResult(new SmtpReply(250, "2.0.0", Encoding.UTF8.GetString(message.Span).Replace("\\", "\\\\").Replace("\r", "\\r").Replace("\n", "\\n").Replace("\0", "\\0")));
