@@ -220,6 +220,33 @@ public sealed class FaultTests
     }
 
     [Fact]
+    public async Task Partners_are_verified_overridden_and_forgotten_while_the_gateway_runs()
+    {
+        await using var lab = await Lab.CreateAsync();
+        await using var gateway = await lab.StartAsync();
+        var server = Lab.Outbound(gateway);
+        Assert.Equal(250, (await Lab.SendAsync(server, "<bob@b.example>", Message))!.Code);
+        var show = JsonDocument.Parse((await lab.PgpTunnelAsync("partner", "show", "b.example", "--json")).Expect(0).Output).RootElement;
+        Assert.True(show.GetProperty("partner").GetProperty("enforceRemembered").GetBoolean());
+        var fingerprint = show.GetProperty("offered")[0].GetString()!;
+        (await lab.PgpTunnelAsync("partner", "verify", "b.example", new string('0', 40))).Expect(0);
+        Assert.StartsWith("451 4.7.5", (await Lab.SendAsync(server, "<bob@b.example>", Message))!.ToString());
+        (await lab.PgpTunnelAsync("partner", "verify", "b.example", fingerprint)).Expect(0);
+        Assert.Equal(250, (await Lab.SendAsync(server, "<bob@b.example>", Message))!.Code);
+        Assert.Contains("verified", (await lab.PgpTunnelAsync("partner", "list")).Expect(0).Text);
+        var until = TimeProvider.System.GetUtcNow().AddHours(1).ToString("O", System.Globalization.CultureInfo.InvariantCulture);
+        (await lab.PgpTunnelAsync("partner", "override", "plain.example", "--hold", "--until", until, "--reason", "moving")).Expect(0);
+        Assert.StartsWith("451 4.7.5 held by an administrator", (await Lab.SendAsync(server, "<eve@plain.example>", Message))!.ToString());
+        (await lab.PgpTunnelAsync("partner", "override", "b.example", "--clear", "--until", until, "--reason", "their gateway burnt down")).Expect(0);
+        Assert.Contains("in clear for b.example", (await Lab.SendAsync(server, "<bob@b.example>", Message))!.Text);
+        (await lab.PgpTunnelAsync("partner", "override", "b.example", "--clear", "--until", "2099-01-01T00:00:00Z", "--reason", "x")).Expect(64);
+        (await lab.PgpTunnelAsync("partner", "override", "b.example", "--until", until, "--reason", "x")).Expect(64);
+        (await lab.PgpTunnelAsync("partner", "forget", "b.example")).Expect(0);
+        (await lab.PgpTunnelAsync("partner", "forget", "b.example")).Expect(65);
+        Assert.Contains("sealed for b.example", (await Lab.SendAsync(server, "<bob@b.example>", Message))!.Text);
+    }
+
+    [Fact]
     public async Task Filters_refuse_what_will_not_open()
     {
         await using var lab = await Lab.CreateAsync();
