@@ -78,9 +78,20 @@ public sealed partial class Certificate
 
     private static DateTimeOffset Earlier(DateTimeOffset a, DateTimeOffset b) => a < b ? a : b;
 
+    /// <summary>
+    /// True when the key of <paramref name="former"/> certifies this certificate's gateway User ID (0x13, SHA-256 or better): a successor
+    /// inherits its trust. A revoked key certifies nothing.
+    /// </summary>
+    public bool IsSuccessorOf(Certificate former, string gateway) =>
+        !former._direct.Exists(s => s.Type == SignatureType.KeyRevocation && s.IsBy(former._primary, former._primary.Hashed)) && former._primary.Weakness() is null
+        && _userIds.Where(u => Names(u.Id, gateway)).Any(u => u.Signatures.Exists(s => s.Type == SignatureType.CertificationPositive
+            && s.IssuerFingerprint is { } issuer && issuer.AsSpan().SequenceEqual(former._primary.Fingerprint) && s.IsBy(former._primary, _primary.Hashed, HashedUserId(u.Id))));
+
+    private static byte[] HashedUserId(byte[] id) => [0xB4, (byte)(id.Length >> 24), (byte)(id.Length >> 16), (byte)(id.Length >> 8), (byte)id.Length, .. id];
+
     private Signature? SelfCertification(byte[] id, List<Signature> signatures, DateTimeOffset now)
     {
-        byte[] hashed = [0xB4, (byte)(id.Length >> 24), (byte)(id.Length >> 16), (byte)(id.Length >> 8), (byte)id.Length, .. id];
+        var hashed = HashedUserId(id);
         var certification = Newest(signatures.Where(s => s.Type is >= SignatureType.CertificationGeneric and <= SignatureType.CertificationPositive), now,
             s => s.IsBy(_primary, _primary.Hashed, hashed));
         var revoked = certification is not null && signatures.Exists(s =>

@@ -11,6 +11,8 @@ public sealed partial class GatewayKey
     public byte[] ExportSecret(string? passphrase)
     {
         var writer = new PacketWriter().Packet(Tag.SecretKey, Protect(_primary, passphrase)).Packet(Tag.UserId, _userId).Packet(Tag.Signature, _selfSignature);
+        foreach (var certification in _certifications)
+            writer.Packet(Tag.Signature, certification);
         foreach (var (key, binding, _) in _subkeys)
             writer.Packet(Tag.SecretSubkey, Protect(key, passphrase)).Packet(Tag.Signature, binding);
         return Armor.Encode(Armor.PrivateKeyBlock, writer.ToArray());
@@ -40,6 +42,7 @@ public sealed partial class GatewayKey
         SecretKey? primary = null, current = null;
         byte[]? userId = null, self = null;
         var selfCreated = DateTimeOffset.MinValue;
+        var certifications = new List<byte[]>();
         var subkeys = new List<(SecretKey, byte[], int)>();
         while (!reader.AtEnd)
         {
@@ -56,6 +59,8 @@ public sealed partial class GatewayKey
                     if (userId is not null && certification.Type is >= SignatureType.CertificationGeneric and <= SignatureType.CertificationPositive
                         && certification.Created > selfCreated && certification.IsBy(primary!.Public, primary.Public.Hashed, HashedUserId(userId)))
                         (self, selfCreated) = (body.ToArray(), certification.Created.Value);
+                    else if (userId is not null && certification.Type == SignatureType.CertificationPositive && !certification.IsBy(primary!.Public, primary.Public.Hashed, HashedUserId(userId)))
+                        certifications.Add(body.ToArray());
                     break;
                 case Tag.Signature when current is not null:
                     var binding = Signature.Read(body);
@@ -74,7 +79,7 @@ public sealed partial class GatewayKey
             var spool = SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.X25519, DateTimeOffset.FromUnixTimeSeconds(now.ToUnixTimeSeconds()));
             subkeys.Add((spool, Bind(primary, spool, FlagSpool, spool.Public.Created), FlagSpool));
         }
-        return primary is not null && userId is not null && self is not null ? new(primary, userId, self, subkeys)
+        return primary is not null && userId is not null && self is not null ? new(primary, userId, self, certifications, subkeys)
             : throw new OpenPgpException("the file holds no whole secret key with a self-certified User ID");
     }
 

@@ -22,11 +22,14 @@ public sealed partial class GatewayKey
     private readonly SecretKey _primary;
     private readonly byte[] _userId;
     private readonly byte[] _selfSignature;
+
+    /// <summary>Certifications of the User ID by other keys: by the one this key succeeded.</summary>
+    private readonly List<byte[]> _certifications;
     private readonly List<(SecretKey Key, byte[] Binding, int Flags)> _subkeys;
 
-    private GatewayKey(SecretKey primary, byte[] userId, byte[] selfSignature, List<(SecretKey, byte[], int)> subkeys)
+    private GatewayKey(SecretKey primary, byte[] userId, byte[] selfSignature, List<byte[]> certifications, List<(SecretKey, byte[], int)> subkeys)
     {
-        (_primary, _userId, _selfSignature, _subkeys) = (primary, userId, selfSignature, subkeys);
+        (_primary, _userId, _selfSignature, _certifications, _subkeys) = (primary, userId, selfSignature, certifications, subkeys);
         Signing = Newest(f => (f & FlagSign) != 0, "signing");
         Spool = Newest(f => f == FlagSpool, "spool");
         Newest(f => (f & 0x04) != 0, "encryption");
@@ -76,7 +79,7 @@ public sealed partial class GatewayKey
         var self = SignatureMaker.OverKeys(SignatureType.CertificationPositive, primary,
             new SubpacketWriter().Created(created).Issuer(primary.Public).Add(27, [FlagCertify]).Add(11, [9, 7]).Add(21, [10, 9, 8]).Add(22, [0]).Add(30, [0x01]).Add(25, [1]),
             primary.Public.Hashed, HashedUserId(userId));
-        return new(primary, userId, self,
+        return new(primary, userId, self, [],
         [
             (signing, Bind(primary, signing, FlagSign, created), FlagSign),
             (encryption, Bind(primary, encryption, FlagEncrypt, created), FlagEncrypt),
@@ -95,10 +98,20 @@ public sealed partial class GatewayKey
 
     private static byte[] HashedUserId(byte[] id) => [0xB4, (byte)(id.Length >> 24), (byte)(id.Length >> 16), (byte)(id.Length >> 8), (byte)id.Length, .. id];
 
+    /// <summary>This key, certified as the successor of <paramref name="former"/> (0x13 on the User ID, PROTOCOL.md 3).</summary>
+    public GatewayKey CertifiedBy(GatewayKey former, DateTimeOffset now) => new(_primary, _userId, _selfSignature,
+        [.. _certifications, SignatureMaker.OverKeys(SignatureType.CertificationPositive, former._primary, new SubpacketWriter().Created(now).Issuer(former._primary.Public), _primary.Public.Hashed, HashedUserId(_userId))], _subkeys);
+
     /// <summary>The certificate to publish, binary, without the spool subkey.</summary>
-    public byte[] ExportCertificate()
+    /// <param name="revoked">When set, with a revocation of that time: key compromised (RFC 9580 5.2.3.31, reason 2).</param>
+    public byte[] ExportCertificate(DateTimeOffset? revoked = null)
     {
-        var writer = new PacketWriter().Packet(Tag.PublicKey, _primary.Public.Body).Packet(Tag.UserId, _userId).Packet(Tag.Signature, _selfSignature);
+        var writer = new PacketWriter().Packet(Tag.PublicKey, _primary.Public.Body);
+        if (revoked is { } when)
+            writer.Packet(Tag.Signature, Revocation(when, 2));
+        writer.Packet(Tag.UserId, _userId).Packet(Tag.Signature, _selfSignature);
+        foreach (var certification in _certifications)
+            writer.Packet(Tag.Signature, certification);
         foreach (var (key, binding, _) in _subkeys.Where(s => s.Flags != FlagSpool))
             writer.Packet(Tag.PublicSubkey, key.Public.Body).Packet(Tag.Signature, binding);
         return writer.ToArray();
@@ -107,8 +120,9 @@ public sealed partial class GatewayKey
     /// <summary>A ready-made revocation (0x20, no reason given), armored, to be kept apart from the key.</summary>
     public byte[] RevocationCertificate(DateTimeOffset now)
     {
-        var signature = SignatureMaker.OverKeys(SignatureType.KeyRevocation, _primary,
-            new SubpacketWriter().Created(now).Issuer(_primary.Public).Add(29, [0]), _primary.Public.Hashed);
-        return Armor.Encode(Armor.PublicKeyBlock, new PacketWriter().Packet(Tag.Signature, signature).ToArray());
+        return Armor.Encode(Armor.PublicKeyBlock, new PacketWriter().Packet(Tag.Signature, Revocation(now, 0)).ToArray());
     }
+
+    private byte[] Revocation(DateTimeOffset now, byte reason) => SignatureMaker.OverKeys(SignatureType.KeyRevocation, _primary,
+        new SubpacketWriter().Created(now).Issuer(_primary.Public).Add(29, [reason]), _primary.Public.Hashed);
 }

@@ -8,13 +8,25 @@ internal sealed class KeyRing
 {
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
-    private KeyRing(IReadOnlyList<GatewayKey> keys) => Keys = keys;
+    private KeyRing(IReadOnlyList<GatewayKey> keys, KeyPlan plan)
+    {
+        (Keys, Plan) = (keys, plan);
+        var named = plan.Published.Select(f => keys.FirstOrDefault(k => k.Fingerprint == f)).OfType<GatewayKey>().ToList();
+        Published = named.Count > 0 ? named : [.. keys.Where(k => !plan.Revoked.ContainsKey(k.Fingerprint))];
+        if (Published.Count == 0)
+            throw new ConfigurationException(["keys.directory: every key in it is revoked; 'pgptunnel key generate' makes a new one"]);
+    }
 
-    /// <summary>All keys, the oldest first: the order in which they are published.</summary>
+    /// <summary>All keys, the oldest first. Each opens what was sealed for it.</summary>
     public IReadOnlyList<GatewayKey> Keys { get; }
 
-    /// <summary>The key that signs: the one that has been published longest. The others open what is sealed for them.</summary>
-    public GatewayKey Active => Keys[0];
+    /// <summary>Those that are published, in that order.</summary>
+    public IReadOnlyList<GatewayKey> Published { get; }
+
+    public KeyPlan Plan { get; }
+
+    /// <summary>The key that signs: the one published first.</summary>
+    public GatewayKey Active => Published[0];
 
     /// <exception cref="ConfigurationException">No key, one that cannot be read, one that others can read, or a wrong passphrase.</exception>
     public static KeyRing Load(GatewayConfiguration configuration)
@@ -38,7 +50,7 @@ internal sealed class KeyRing
         }
         if (keys.Count == 0 && mistakes.Count == 0)
             mistakes.Add($"keys.directory: no *.key file in {configuration.KeysDirectory}; 'pgptunnel key generate' makes one");
-        return mistakes.Count == 0 ? new KeyRing([.. keys.OrderBy(k => k.Created)]) : throw new ConfigurationException(mistakes);
+        return mistakes.Count == 0 ? new KeyRing([.. keys.OrderBy(k => k.Created)], KeyPlan.Load(configuration.KeysDirectory)) : throw new ConfigurationException(mistakes);
     }
 
     private static List<string> Files(string directory)

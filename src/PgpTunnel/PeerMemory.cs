@@ -83,6 +83,14 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time)
         await TryAsync(spool, before, After);
     }
 
+    /// <summary>A trusted key has certified its successor, which is trusted from now on.</summary>
+    public async Task SucceededAsync(PeerRecord before, string fingerprint)
+    {
+        log?.Write("key-succeeded", ("domain", before.Domain), ("key", fingerprint), ("why", "certified by a key that was trusted"));
+        if (spool is not null)
+            await TryAsync(spool, before, r => r with { Verified = [.. r.Verified.Append(fingerprint).Distinct()] });
+    }
+
     /// <summary>A secure denial while <c>enforce</c> is remembered. When all have agreed for 48 h, two of them a day apart, it is forgotten.</summary>
     /// <returns>What is remembered afterwards.</returns>
     public async Task<PeerRecord> DeniedAsync(PeerRecord before)

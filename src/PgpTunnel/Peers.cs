@@ -121,7 +121,7 @@ internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<stri
         if (NotSecure(answer) is { } weak)
             return State(lookup, weak, answer.Security, policy, Shorter(policyAnswer.Ttl, answer.Ttl), $"the certificate: {answer.Why}");
         var ttl = Shorter(policyAnswer.Ttl, answer.Ttl);
-        var (keys, signers, reasons) = (new List<PeerKey>(), new List<SignerKey>(), new List<string>());
+        var (keys, signers, reasons, certificates) = (new List<PeerKey>(), new List<SignerKey>(), new List<string>(), new List<Certificate>());
         foreach (var fingerprint in policy.Fingerprints)
         {
             if (policy.Distrusted.Contains(fingerprint) || Distrusted(lookup.Record).Contains(fingerprint))
@@ -139,6 +139,8 @@ internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<stri
                 certificate = ReadFallback(fallback.Data) is { } read && read.Fingerprint == fingerprint ? read : null;
             }
             var judgement = certificate?.Judge(policy.Gateway, time.GetUtcNow()) ?? new Judgement(null, null, $"no certificate {fingerprint} is published");
+            if (certificate is not null)
+                certificates.Add(certificate);
             if (judgement.Signer is not null)
                 signers.Add(judgement.Signer);
             if (judgement.Key is not null)
@@ -146,15 +148,36 @@ internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<stri
             else
                 reasons.Add(judgement.Refusal!);
         }
+        var trustedNow = await SuccessorsAsync(lookup, policy, certificates);
         if (lookup.Trusted) // only these count, for whatever purpose
-            signers.RemoveAll(s => !lookup.TrustedFingerprints.Contains(s.Fingerprint));
+            signers.RemoveAll(s => !trustedNow.Contains(s.Fingerprint));
         if (keys.Count == 0)
             return State(lookup, PeerClass.Unusable, DnsSecurity.Secure, policy, ttl, string.Join("; ", reasons)) with { Signers = signers };
-        var trusted = lookup.Trusted ? keys.Where(k => lookup.TrustedFingerprints.Contains(k.Fingerprint)).ToList() : keys;
+        var trusted = lookup.Trusted ? keys.Where(k => trustedNow.Contains(k.Fingerprint)).ToList() : keys;
         await memory.UsableAsync(lookup.Record, policy);
         var state = State(lookup, PeerClass.Usable, DnsSecurity.Secure, policy, ttl, $"{policyAnswer.Why}; certificate {answer.Why}");
         // Where fingerprints are trusted, only those are candidates; without one of them nothing is (PROTOCOL.md 3).
         return state with { Keys = trusted.Count > 0 ? trusted : keys, Signers = signers, TrustedOffered = lookup.Trusted && trusted.Count > 0, Remembered = lookup.Remembered || policy.Mode == PolicyMode.Enforce };
+    }
+
+    /// <summary>
+    /// Trusted fingerprints with those that a trusted key certifies as its successor, step by step; what is new is remembered as
+    /// verified, since the former key will be gone one day.
+    /// </summary>
+    private async Task<HashSet<string>> SuccessorsAsync(Lookup lookup, PolicyRecord policy, List<Certificate> certificates)
+    {
+        var trusted = lookup.TrustedFingerprints.ToHashSet();
+        if (!lookup.Trusted)
+            return trusted;
+        for (var found = true; found;)
+        {
+            var next = certificates.Find(c => !trusted.Contains(c.Fingerprint) && !policy.Distrusted.Contains(c.Fingerprint)
+                && certificates.Exists(f => trusted.Contains(f.Fingerprint) && !policy.Distrusted.Contains(f.Fingerprint) && c.IsSuccessorOf(f, policy.Gateway)));
+            found = next is not null && trusted.Add(next.Fingerprint);
+            if (found)
+                await memory.SucceededAsync(lookup.Record, next!.Fingerprint);
+        }
+        return trusted;
     }
 
     private PeerState FromFile(Lookup lookup, Certificate certificate, string? gateway)

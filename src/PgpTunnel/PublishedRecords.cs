@@ -20,15 +20,18 @@ internal static class PublishedRecords
     private const int LongestString = 255;
 
     /// <param name="asTxt">Certificates as <c>_key</c> TXT, for DNS hosts without type OPENPGPKEY.</param>
-    public static List<PublishedRecord> For(GatewayConfiguration configuration, IReadOnlyList<GatewayKey> keys, bool asTxt)
+    public static List<PublishedRecord> For(GatewayConfiguration configuration, KeyRing ring, bool asTxt) =>
+        For(configuration, ring.Published, ring.Keys.Where(k => ring.Plan.Revoked.ContainsKey(k.Fingerprint)).Select(k => (k, ring.Plan.Revoked[k.Fingerprint])).ToList(), asTxt);
+
+    public static List<PublishedRecord> For(GatewayConfiguration configuration, IReadOnlyList<GatewayKey> keys, IReadOnlyList<(GatewayKey Key, DateTimeOffset When)> revoked, bool asTxt)
     {
         var records = new List<PublishedRecord>();
         var fingerprints = string.Join(',', keys.Select(k => k.Fingerprint));
+        var distrusted = revoked.Count == 0 ? "" : $"; xfp={string.Join(',', revoked.Select(r => r.Key.Fingerprint))}";
         foreach (var domain in configuration.Domains)
-            records.Add(Txt(DomainName.Parse(domain).Prepend(PolicyRecord.Label), $"v=PGPT1; m=enforce; fp={fingerprints}; gw={configuration.Gateway}; a=604800; sz={configuration.MessageSize}"));
-        foreach (var key in keys)
+            records.Add(Txt(DomainName.Parse(domain).Prepend(PolicyRecord.Label), $"v=PGPT1; m=enforce; fp={fingerprints}{distrusted}; gw={configuration.Gateway}; a=604800; sz={configuration.MessageSize}"));
+        foreach (var (key, certificate) in keys.Select(k => (k, k.ExportCertificate())).Concat(revoked.Select(r => (r.Key, r.Key.ExportCertificate(r.When)))))
         {
-            var certificate = key.ExportCertificate();
             records.Add(asTxt
                 ? Txt(PolicyRecord.FallbackName(key.Fingerprint, configuration.Gateway), $"v=PGPK1; p={Convert.ToBase64String(certificate)}")
                 : new(PolicyRecord.CertificateName(configuration.Gateway), RecordType.OPENPGPKEY, Convert.ToBase64String(certificate), certificate));

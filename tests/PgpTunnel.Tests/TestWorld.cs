@@ -158,7 +158,7 @@ internal sealed class Company(TestWorld world, string domain) : IAsyncDisposable
 
     public void Publish(string? policy)
     {
-        foreach (var record in PublishedRecords.For(Configuration, [Key], asTxt: false))
+        foreach (var record in PublishedRecords.For(Configuration, [Key], [], asTxt: false))
             world.Zone(domain).Add(record.Name, record.Type, policy is not null && record.Name.ToString().StartsWith("_pgptunnel.", StringComparison.Ordinal)
                 ? TestWorld.Txt(policy.Replace("FPR", Key.Fingerprint)) : record.Rdata);
     }

@@ -34,7 +34,7 @@ internal static class DnsCommand
     {
         var configuration = parse.Configuration();
         var format = parse.GetValue(FormatOption);
-        var records = PublishedRecords.For(configuration, KeyRing.Load(configuration).Keys, asTxt: format == "txt");
+        var records = PublishedRecords.For(configuration, KeyRing.Load(configuration), asTxt: format == "txt");
         if (format == "json" || parse.GetValue(Cli.Json))
         {
             Console.Out.WriteLine(System.Text.Json.JsonSerializer.Serialize(new { records = records.Select(AsJson) }));

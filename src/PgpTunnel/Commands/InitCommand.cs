@@ -39,7 +39,7 @@ internal static class InitCommand
             throw new CommandException(Exit.CannotCreate, $"cannot write to {directory}: {e.Message}");
         }
         var configuration = ConfigurationReader.Read(file);
-        var records = PublishedRecords.For(configuration, [key], asTxt: false);
+        var records = PublishedRecords.For(configuration, [key], [], asTxt: false);
         return parse.Report(new { config = file, fingerprint = key.Fingerprint, records = records.Select(DnsCommand.AsJson) }, $"""
             Wrote {file}
             Wrote {keys}/{key.Fingerprint}.key (the gateway key; back it up) and .revocation (keep it elsewhere)

@@ -4,7 +4,7 @@ using PgpTunnel.OpenPgp;
 namespace PgpTunnel.Commands;
 
 /// <summary><c>key</c>: our own keys.</summary>
-internal static class KeyCommand
+internal static partial class KeyCommand
 {
     public static readonly Option<GatewayAlgorithm> AlgorithmOption = new("--algorithm")
     {
@@ -15,11 +15,15 @@ internal static class KeyCommand
 
     private static readonly Option<bool> ArmorOption = new("--armor") { Description = "ASCII armor instead of binary." };
     private static readonly Argument<string> FileArgument = new("FILE");
+    private static readonly Argument<string> RequiredFingerprint = new("FPR");
     private static readonly Argument<string?> FingerprintArgument = new("FPR") { DefaultValueFactory = _ => null, Description = "Which key (default: the active one)." };
 
     public static Command Create() => Cli.Group("key", "Our own keys.",
         Cli.Command("list", "Lists the keys, which one signs, and what comes next.", "pgptunnel key list --json", (parse, _) => Task.FromResult(List(parse))),
-        Cli.Command("generate", "Makes a key in keys.directory. Next to another key it opens mail, and signs once the older one is gone.", "pgptunnel key generate --algorithm p256", (parse, _) => Task.FromResult(Generate(parse)), AlgorithmOption),
+        Cli.Command("rotate", "Changes to a new key, step by step over a month, without a mail delayed: each call takes the next step when it is due, and says what to publish and when to call again.", "pgptunnel key rotate", RotateAsync, AlgorithmOption),
+        Cli.Command("retire", "Takes a key out of the records; it still opens what was sealed for it.", "pgptunnel key retire 1c45e9c7", (parse, _) => Task.FromResult(Retire(parse)), RequiredFingerprint),
+        Cli.Command("revoke", "Ends a key that is lost or stolen: revoked, distrusted (xfp), out of the records. There is no way back.", "pgptunnel key revoke 1c45e9c7", (parse, _) => Task.FromResult(Revoke(parse)), RequiredFingerprint),
+        Cli.Command("generate", "Makes a key in keys.directory, published after those that are there.", "pgptunnel key generate --algorithm p256", (parse, _) => Task.FromResult(Generate(parse)), AlgorithmOption),
         Cli.Command("export", "Writes the certificate (public) to stdout.", "pgptunnel key export --armor > gateway.asc", (parse, _) => Task.FromResult(Export(parse)), FingerprintArgument, ArmorOption),
         Cli.Command("import", "Takes a secret key (armored, as 'backup' writes or gpg exports without passphrase).", "pgptunnel key import backup.asc", (parse, _) => Task.FromResult(Import(parse)), FileArgument),
         Cli.Command("backup", "Writes all secret keys to a new file, mode 0600, protected by keys.passphraseFile if that is set.", "pgptunnel key backup /mnt/safe/pgptunnel-keys.asc", (parse, _) => Task.FromResult(Backup(parse)), FileArgument));
@@ -35,19 +39,31 @@ internal static class KeyCommand
             created = InnerHeader.Time(k.Created),
             userId = k.UserId,
             active = ReferenceEquals(k, ring.Active),
-            next = ReferenceEquals(k, ring.Active) ? "in use; it does not expire, nothing is due" : "opens mail sealed for it; signs when the older key files are gone",
-            nextDate = (string?)null,
+            published = ring.Published.Contains(k),
+            revoked = ring.Plan.Revoked.ContainsKey(k.Fingerprint),
+            next = Next(ring, k),
+            nextDate = Concerns(ring, k) && ring.Plan.Due is { } due ? InnerHeader.Time(due) : null,
         }).ToList();
+        string State(bool active, bool published, bool revoked) => active ? "active" : revoked ? "revoked" : published ? "published" : "opens only";
         return parse.Report(new { keys = rows }, Cli.Table([["FINGERPRINT", "ALGORITHM", "CREATED", "USER ID", "STATE"],
-            .. rows.Select(r => new[] { r.fingerprint, r.algorithm, r.created, r.userId, r.active ? $"active: {r.next}" : r.next })]));
+            .. rows.Select(r => new[] { r.fingerprint, r.algorithm, r.created, r.userId, $"{State(r.active, r.published, r.revoked)}: {r.next}{(r.nextDate is null ? "" : $", from {r.nextDate}")}" })]));
     }
+
+    private static bool Concerns(KeyRing ring, GatewayKey key) => ring.Plan.Rollover is { } r && (r.Old == key.Fingerprint || r.New == key.Fingerprint);
+
+    private static string Next(KeyRing ring, GatewayKey key) => Concerns(ring, key) ? $"{ring.Plan.NextStep} ('key rotate')" : "nothing is due, it does not expire";
 
     private static int Generate(ParseResult parse)
     {
         var configuration = parse.Configuration();
         var now = TimeProvider.System.GetUtcNow();
         var key = GatewayKey.Generate(parse.GetValue(AlgorithmOption), configuration.Gateway, now);
+        var plan = KeyPlan.Load(configuration.KeysDirectory);
+        if (plan.Rollover is not null)
+            throw new CommandException(Exit.CannotCreate, "a rollover is under way ('key list'); finish it first");
         Write(configuration, key, now);
+        if (plan.Published.Count > 0)
+            (plan with { Published = [.. plan.Published, key.Fingerprint] }).Save(configuration.KeysDirectory);
         return parse.Report(new { fingerprint = key.Fingerprint, algorithm = key.Algorithm }, $"generated {key.Fingerprint} ({key.Algorithm}); publish what 'pgptunnel dns records' prints now, then send SIGHUP to the gateway");
     }
 

@@ -94,7 +94,7 @@ internal sealed class Theatre : IAsyncDisposable
     {
         var key = GatewayKey.Generate(GatewayAlgorithm.Ed25519, configuration.Gateway, now);
         KeyRing.Write(configuration.KeysDirectory, key, null, now);
-        foreach (var record in PublishedRecords.For(configuration, [key], asTxt: false))
+        foreach (var record in PublishedRecords.For(configuration, [key], [], asTxt: false))
             zone.Add(record.Name, record.Type, record.Rdata);
         return key;
     }

@@ -51,7 +51,7 @@ internal sealed class Lab : IAsyncDisposable
                 c["retry"] = new JsonObject { ["first"] = "00:00:01", ["longest"] = "00:00:02" };
             });
             var configuration = ConfigurationReader.Read(Path.Combine(directory, "pgptunnel.json"));
-            foreach (var record in PublishedRecords.For(configuration, KeyRing.Load(configuration).Keys, asTxt: false))
+            foreach (var record in PublishedRecords.For(configuration, KeyRing.Load(configuration), asTxt: false))
                 lab._zones[$"{company}.example"].Add(record.Name, record.Type, record.Rdata);
         }
         return lab;

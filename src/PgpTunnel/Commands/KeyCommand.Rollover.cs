@@ -1,0 +1,72 @@
+using System.CommandLine;
+using PgpTunnel.OpenPgp;
+
+namespace PgpTunnel.Commands;
+
+/// <summary>Our keys through time: rotate, retire, revoke.</summary>
+internal static partial class KeyCommand
+{
+    private static async Task<int> RotateAsync(ParseResult parse, CancellationToken cancel)
+    {
+        var configuration = parse.Configuration();
+        var (ring, now) = (KeyRing.Load(configuration), TimeProvider.System.GetUtcNow());
+        await using var spool = Session.ExistingSpool(configuration);
+        var (after, notYet) = KeyRollover.TakeStep(configuration, ring, parse.GetValue(AlgorithmOption), spool, now);
+        if (after is null)
+            throw new CommandException(Exit.Temporary, notYet!);
+        var (step, next) = (after.Rollover?.Step ?? 0, after.Due);
+        return parse.Report(new { step, @new = after.Rollover?.New, old = after.Rollover?.Old, published = after.Published, next = after.NextStep, nextDate = next is null ? null : InnerHeader.Time(next.Value) }, $"""
+            {Done(step)}
+            Send SIGHUP to the gateway{(step > 0 ? " once the records that 'pgptunnel dns records' prints now are published" : "")}.
+            Next: {after.NextStep}{(next is null ? "" : $"; call 'pgptunnel key rotate' again from {InnerHeader.Time(next.Value)}")}.
+            """);
+    }
+
+    private static string Done(int step) => step switch
+    {
+        1 => "Made a new key, certified by the old one. Publish it second.",
+        2 => "The new key comes first, and signs.",
+        3 => "The old key is out of the records; it still opens what is on its way.",
+        _ => "The old secret is destroyed. The rollover is complete.",
+    };
+
+    private static GatewayKey Find(ParseResult parse, KeyRing ring)
+    {
+        var wanted = parse.GetRequiredValue(RequiredFingerprint).Replace(" ", "").ToLowerInvariant();
+        var found = ring.Keys.Where(k => k.Fingerprint.StartsWith(wanted, StringComparison.Ordinal)).ToList();
+        return found.Count == 1 ? found[0] : throw new CommandException(Exit.Data, found.Count == 0 ? $"no key {wanted}" : $"more than one key begins with {wanted}");
+    }
+
+    private static int Retire(ParseResult parse)
+    {
+        var configuration = parse.Configuration();
+        var ring = KeyRing.Load(configuration);
+        var key = Find(parse, ring);
+        if (ring.Plan.Rollover is not null)
+            throw new CommandException(Exit.Refused, "a rollover is under way, which retires the old key in its time ('key list')");
+        Withdraw(ring, key).Save(configuration.KeysDirectory);
+        return parse.Report(new { retired = key.Fingerprint }, $"{key.Fingerprint} is out of the records that 'pgptunnel dns records' prints; it still opens what was sealed for it. Publish them, then send SIGHUP to the gateway.");
+    }
+
+    private static int Revoke(ParseResult parse)
+    {
+        var configuration = parse.Configuration();
+        var ring = KeyRing.Load(configuration);
+        var key = Find(parse, ring);
+        var left = Withdraw(ring, key);
+        var plan = left with
+        {
+            Revoked = new Dictionary<string, DateTimeOffset>(left.Revoked) { [key.Fingerprint] = TimeProvider.System.GetUtcNow() },
+            Rollover = Concerns(ring, key) ? null : left.Rollover,
+        };
+        plan.Save(configuration.KeysDirectory);
+        return parse.Report(new { revoked = key.Fingerprint }, $"{key.Fingerprint} is revoked and distrusted. Publish what 'pgptunnel dns records' prints now, at once, then send SIGHUP to the gateway. Tell partners who had verified it to verify {plan.Published[0]}.");
+    }
+
+    private static KeyPlan Withdraw(KeyRing ring, GatewayKey key)
+    {
+        var left = ring.Published.Select(k => k.Fingerprint).Where(f => f != key.Fingerprint).ToList();
+        return left.Count > 0 ? ring.Plan with { Published = left }
+            : throw new CommandException(Exit.Refused, $"{key.Fingerprint} is the only key published; 'pgptunnel key generate' makes another first");
+    }
+}

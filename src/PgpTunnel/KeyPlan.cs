@@ -1,0 +1,59 @@
+using System.Text.Json;
+
+namespace PgpTunnel;
+
+/// <summary>Where a change of keys stands.</summary>
+/// <param name="Step">1 the new key is published second; 2 it is published first and signs; 3 the old one is published no more.</param>
+internal sealed record Rollover(string Old, string New, int Step, DateTimeOffset Since);
+
+/// <summary>
+/// Which of our keys are published, in which order, and what comes next (PROTOCOL.md 3, rollover): <c>plan.json</c> beside the keys.
+/// Without that file every key is published, the oldest first.
+/// </summary>
+internal sealed record KeyPlan
+{
+    /// <summary>Two TTLs of the records we print: when every cached answer holds the new key.</summary>
+    public static readonly TimeSpan TwoTtls = TimeSpan.FromSeconds(2 * PublishedRecord.Ttl);
+
+    public IReadOnlyList<string> Published { get; init; } = [];
+
+    /// <summary>Distrusted for ever, and when.</summary>
+    public IReadOnlyDictionary<string, DateTimeOffset> Revoked { get; init; } = new Dictionary<string, DateTimeOffset>();
+    public Rollover? Rollover { get; init; }
+
+    /// <summary>When the rollover may take its next step, or null.</summary>
+    public DateTimeOffset? Due => Rollover is not { } r ? null : r.Step switch
+    {
+        1 => r.Since + TwoTtls,
+        2 => r.Since + Parcels.LongestLifetime + TwoTtls,
+        _ => r.Since + Parcels.LongestLifetime,
+    };
+
+    public string NextStep => Rollover?.Step switch
+    {
+        1 => "the new key moves first and signs", 2 => "the old key is dropped from the records", 3 => "the old secret is destroyed", _ => "nothing is due",
+    };
+
+    private static string FileIn(string directory) => Path.Combine(directory, "plan.json");
+
+    /// <exception cref="ConfigurationException">The file cannot be read.</exception>
+    public static KeyPlan Load(string directory)
+    {
+        try
+        {
+            return File.Exists(FileIn(directory)) ? JsonSerializer.Deserialize<KeyPlan>(File.ReadAllText(FileIn(directory))) ?? new KeyPlan() : new KeyPlan();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
+        {
+            throw new ConfigurationException([$"{FileIn(directory)}: {e.Message}"]);
+        }
+    }
+
+    /// <summary>Replaces the file in one step.</summary>
+    public void Save(string directory)
+    {
+        var temporary = $"{FileIn(directory)}.{Guid.NewGuid():N}";
+        KeyRing.WriteOwnerOnly(temporary, JsonSerializer.SerializeToUtf8Bytes(this));
+        File.Move(temporary, FileIn(directory), overwrite: true);
+    }
+}
