@@ -9,6 +9,8 @@ internal sealed class Decisions(Settings settings, Peers peers, PeerMemory memor
     /// <returns>The decision, and the peer where one was looked up.</returns>
     public async Task<(Decision Decision, PeerState? Peer)> DecideAsync(string domain, string senderDomain, LocalPolicy atLeast, CancellationToken cancel)
     {
+        if (settings.Configuration.Domains.Contains(domain)) // it goes to our own mail server and nowhere else
+            return (new Decision(DecisionKind.Clear, null, false, $"{domain} is our own, it goes to our mail server"), null);
         // An administrator's override comes first, and ends by itself; what a message itself asks for stands above it.
         if (memory.Recall(domain).Override is { } wish && wish.Until > time.GetUtcNow() && (wish.Action == "hold" || atLeast < LocalPolicy.Require))
             return (wish.Action == "hold"

@@ -169,7 +169,7 @@ internal sealed partial class Delivery
         {
             // A stranger's mail to the postmaster: strangers are not sent notices, and must not fill the spool.
             await PersistAsync(() => spool.DeleteAsync(parcel.Id), parcel, cancel);
-            log.Write("discarded", ("id", parcel.Id), ("alarm", "true"), ("reply", failed[0].Reply), ("do", $"our own mail server refuses mail for {settings.Configuration.Postmaster}; let it take that"));
+            log.Write("discarded", ("id", parcel.Id), ("alarm", true), ("reply", failed[0].Reply), ("do", $"our own mail server refuses mail for {settings.Configuration.Postmaster}; let it take that"));
             return;
         }
         // A notice, or mail of a forwarded sender, that our own server refuses: no one can be told, so it is kept for a person to see.
@@ -180,7 +180,7 @@ internal sealed partial class Delivery
             return;
         }
         await PersistAsync(() => spool.UpdateAsync(parcel with { State = ParcelState.Held, Attempts = parcel.Attempts + 1, Status = failed[0].Reply.Status, Done = done }), parcel, cancel);
-        log.Write("held", ("id", parcel.Id), ("alarm", "true"), ("reply", failed[0].Reply), ("do", $"our own mail server refuses it; 'pgptunnel queue show {parcel.Id}', then release or drop it"));
+        log.Write("held", ("id", parcel.Id), ("alarm", true), ("reply", failed[0].Reply), ("do", $"our own mail server refuses it; 'pgptunnel queue show {parcel.Id}', then release or drop it"));
     }
 
     private static HashSet<int> Settled(Parcel parcel, InnerHeader header, List<ForwardPath> to, IReadOnlyList<SmtpReply> replies)
@@ -201,7 +201,7 @@ internal sealed partial class Delivery
         var rest = parcel with { Done = settled };
         foreach (var reply in replies.Distinct())
             if (!reply.IsTemporary)
-                log.Write(reply.IsPositive ? "delivered" : "failed", ("id", parcel.Id), ("to", parcel.Route == ParcelRoute.Local ? "local" : parcel.Domain), ("notice", reply.IsPositive ? null : notices.Count > 0), ("reply", reply));
+                log.Write(reply.IsPositive ? "delivered" : "failed", ("id", parcel.Id), ("to", Towards(parcel)), ("notice", reply.IsPositive ? null : notices.Count > 0), ("reply", reply));
         if (settled.Count == header.RcptTo.Count)
         {
             await PersistAsync(() => spool.ReplaceAsync(parcel.Id, notices), parcel, cancel);

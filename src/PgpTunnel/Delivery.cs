@@ -142,11 +142,11 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         catch (Exception e) when (e is not OperationCanceledException)
         {
             // A notice needs the parcel opened. Where that fails the parcel still waits in the spool, and a person must look.
-            log.Write("stuck", ("id", parcel.Id), ("alarm", "true"), ("why", e.Message), ("do", $"is a key missing from keys.directory? 'pgptunnel queue show {parcel.Id}'"));
+            log.Write("stuck", ("id", parcel.Id), ("alarm", true), ("why", e.Message), ("do", $"is a key missing from keys.directory? 'pgptunnel queue show {parcel.Id}'"));
             next = next with { Next = time.GetUtcNow() + retry.Longest, Delayed = parcel.Delayed };
         }
         await PersistAsync(() => spool.UpdateAsync(next), parcel, cancel);
-        log.Write("delivery-deferred", ("id", parcel.Id), ("to", parcel.Domain), ("attempts", next.Attempts), ("next", InnerHeader.Time(next.Next)), ("reply", reply));
+        log.Write("delivery-deferred", ("id", parcel.Id), ("to", Towards(parcel)), ("attempts", next.Attempts), ("next", InnerHeader.Time(next.Next)), ("reply", reply));
     }
 
     /// <summary>
@@ -164,7 +164,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
             }
             catch (SpoolException e)
             {
-                log.Write("spool-error", ("id", parcel.Id), ("alarm", "true"), ("why", e.Message), ("do", "see that the spool's disk has room and is healthy; what was sent is written down as soon as it can be"));
+                log.Write("spool-error", ("id", parcel.Id), ("alarm", true), ("why", e.Message), ("do", "see that the spool's disk has room and is healthy; what was sent is written down as soon as it can be"));
                 await Task.Delay(pause, cancel);
             }
         }
@@ -178,6 +178,8 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         if (Notice.Build(settings.Configuration, NoticeAction.Delayed, header.MailFrom, [.. Open(parcel, header).Select(r => (r, reply))], [message], parcel.Created, null) is { } notice)
             await PersistAsync(() => spool.AddAsync([KeepNotice(header, notice)], null), parcel, cancel);
     }
+
+    private static string Towards(Parcel parcel) => parcel.Route == ParcelRoute.Local ? "local" : parcel.Domain;
 
     private static IEnumerable<ForwardPath> Open(Parcel parcel, InnerHeader header) => header.RcptTo.Where((_, i) => !parcel.Done.Contains(i));
 

@@ -12,6 +12,6 @@ internal static class Domains
         if (domain.Length == 0 || domain.StartsWith('[') || !DomainName.TryParse(domain, out var name) || name.IsRoot)
             return false;
         normal = name.ToString();
-        return !normal.Contains('\\');
+        return normal.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '.' or '_');
     }
 }

@@ -34,9 +34,13 @@ internal sealed class EventLog(TextWriter output, bool json, TimeProvider time)
         var line = new StringBuilder($"event={name}");
         foreach (var (key, value) in fields)
             if (value is not null)
-                line.Append(' ').Append(key).Append('=').Append(Quote(Convert.ToString(value, CultureInfo.InvariantCulture) ?? ""));
+                line.Append(' ').Append(key).Append('=').Append(Quote(Plain(value)));
         return line.ToString();
     }
+
+    private static readonly JsonSerializerOptions Format = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    private static string Plain(object value) => value is bool flag ? flag ? "true" : "false" : Convert.ToString(value, CultureInfo.InvariantCulture) ?? "";
 
     private static string Quote(string text)
     {
@@ -60,7 +64,7 @@ internal sealed class EventLog(TextWriter output, bool json, TimeProvider time)
         var values = new Dictionary<string, object> { ["time"] = time.GetUtcNow().ToString("O", CultureInfo.InvariantCulture), ["event"] = name };
         foreach (var (key, value) in fields)
             if (value is not null)
-                values[key] = value is int or long or bool ? value : Convert.ToString(value, CultureInfo.InvariantCulture) ?? "";
-        return JsonSerializer.Serialize(values);
+                values[key] = value is int or long or bool ? value : Plain(value);
+        return JsonSerializer.Serialize(values, Format);
     }
 }

@@ -53,6 +53,8 @@ internal sealed class Gateway : IAsyncDisposable
     public static async Task<Gateway> StartAsync(GatewayConfiguration configuration, EventLog log, TimeProvider time)
     {
         var settings = new Settings(configuration, KeyRing.Load(configuration));
+        if (!OperatingSystem.IsWindows() && configuration.PassphraseFile is { } file && (File.GetUnixFileMode(file) & UnixFileMode.OtherRead) != 0)
+            log.Write("warning", ("what", $"everyone can read keys.passphraseFile {file}"), ("do", "chmod 600 it"));
         var gateway = new Gateway(settings, Spool.Open(configuration.SpoolFile, running: true), log, time);
         try
         {

@@ -80,7 +80,7 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
 
     private SmtpReply Refuse(SmtpReply reply, SmtpClientInfo client, string detail, InnerHeader? header = null, bool alarm = false)
     {
-        _log.Write(reply.IsTemporary ? "inbound-deferred" : "inbound-refused", ("id", header?.Id), ("from", header?.Sender.Domain), ("client", client.Address), ("alarm", alarm ? "true" : null), ("why", detail), ("reply", reply));
+        _log.Write(reply.IsTemporary ? "inbound-deferred" : "inbound-refused", ("id", header?.Id), ("from", header?.Sender.Domain), ("client", client.Address), ("alarm", alarm ? true : null), ("why", detail), ("reply", reply));
         return reply;
     }
 
@@ -168,7 +168,9 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
         if (automatic)
             return Refuse(new SmtpReply(550, "5.7.1", "this mailbox takes sealed mail only"), client, "no parcel in it, and not written by a person");
         var to = Mailbox.TryParse(_settings.Configuration.Postmaster, false, out var postmaster) ? postmaster : throw new InvalidOperationException("postmaster was checked");
-        var (parcel, content) = _parcels.Keep(ParcelRoute.Local, _settings.Configuration.Domains[0], _settings.Configuration.Domains[0], from, [new ForwardPath(to, "NEVER")], [message], false, false);
+        byte[] received = System.Text.Encoding.ASCII.GetBytes(string.Create(System.Globalization.CultureInfo.InvariantCulture,
+            $"Received: from {client.Helo} ([{client.Address}]) by {_settings.Configuration.Hostname} (PgpTunnel)\r\n\twith {(client.Esmtp ? client.Tls ? "ESMTPS" : "ESMTP" : "SMTP")}; {_time.GetUtcNow().UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000\r\n"));
+        var (parcel, content) = _parcels.Keep(ParcelRoute.Local, _settings.Configuration.Domains[0], _settings.Configuration.Domains[0], from, [new ForwardPath(to, "NEVER")], [received, message], false, false);
         await _spool.AddAsync([(parcel, content)], null);
         _log.Write("to-postmaster", ("id", parcel.Id), ("client", client.Address));
         return new SmtpReply(250, "2.0.0", "passed on to the postmaster");

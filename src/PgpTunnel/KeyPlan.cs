@@ -31,7 +31,10 @@ internal sealed record KeyPlan
 
     public string NextStep => Rollover?.Step switch
     {
-        1 => "the new key moves first and signs", 2 => "the old key is dropped from the records", 3 => "the old secret is destroyed", _ => "nothing is due",
+        1 => "the new key moves first and signs",
+        2 => "the old key is dropped from the records",
+        3 => "the old secret is destroyed",
+        _ => "nothing is due",
     };
 
     private static string FileIn(string directory) => Path.Combine(directory, "plan.json");

@@ -33,8 +33,8 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
             return Refuse(new SmtpReply(550, "5.1.7", "a sender with an address literal cannot be answered through the tunnel"));
         if (from.Mailbox is { } mailbox && !Domains.TryNormalise(mailbox.Domain, out _))
             return Refuse(new SmtpReply(550, "5.1.7", "the sender's domain is not a domain"));
-        if (OwnDomain(from) is { } own && listener.Senders is { } senders && !senders.Contains(own))
-            return Refuse(new SmtpReply(550, "5.7.1", $"this listener does not send for {own} (listen.outbound.senders)"));
+        if (from.Mailbox is { } writer && listener.Senders is { } senders && !senders.Contains(OwnDomain(from) ?? ""))
+            return Refuse(new SmtpReply(550, "5.7.1", $"this listener does not send for {writer.Domain} (listen.outbound.senders)"));
         return Task.FromResult<(SmtpReply, IMailTransaction?)>((new SmtpReply(250, "2.1.0", "sender OK"), new Transaction(this, from, listener.Senders)));
 
         Task<(SmtpReply, IMailTransaction?)> Refuse(SmtpReply reply)
@@ -92,7 +92,7 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
                 return new SmtpReply(452, "4.5.3", "too many destinations for a message of this size; send the rest in another transaction");
             _destinations[destination.Key] = destination;
             _recipients.Add((recipient, destination.Key));
-            return new SmtpReply(250, "2.1.5", destination.Seals ? $"will be sealed for {destination.Domain}" : $"goes in clear: {destination.Decision.Why}");
+            return destination.Decision.RecipientReply(destination.Domain);
         }
 
         private static SmtpReply? TooLarge(Destination destination, long size) => destination.Seals && destination.Peer!.Size is { } largest && size > largest
@@ -189,7 +189,7 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
     private async Task<Destination> DecideAsync(string domain, string senderDomain, LocalPolicy atLeast, CancellationToken cancel)
     {
         var (decision, peer) = await _decisions.DecideAsync(domain, senderDomain, atLeast, cancel);
-        return new Destination(domain, domain, ParcelRoute.World, decision, peer, false);
+        return new Destination(domain, domain, _settings.Configuration.Domains.Contains(domain) ? ParcelRoute.Local : ParcelRoute.World, decision, peer, false);
     }
 
     /// <summary>
@@ -227,9 +227,10 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
 
     private static string Describe(Parcel parcel, Destination destination) => destination.Seals
         ? $"{parcel.Id} sealed for {destination.Domain} key {destination.Peer!.Preferred.Fingerprint} dnssec={destination.Peer.Security.ToString().ToLowerInvariant()}"
-        : $"{parcel.Id} in clear for {(destination.Domain.Length == 0 ? "postmaster" : destination.Domain)}";
+        : destination.Route == ParcelRoute.Local ? $"{parcel.Id} for our own mail server" : $"{parcel.Id} in clear for {destination.Domain}";
 
     private void LogDecision(Destination destination, ReversePath from, SmtpReply reply) => _log.Write(destination.Decision.Kind == DecisionKind.Defer ? "deferred" : "refused",
         ("from", $"<{from.Mailbox}>"), ("to", destination.Domain), ("class", destination.Peer?.Class.ToString().ToLowerInvariant()), ("dnssec", destination.Peer?.Security.ToString().ToLowerInvariant()),
-        ("alarm", destination.Decision.Alarm ? "true" : null), ("why", destination.Peer?.Why), ("reply", reply));
+        ("alarm", destination.Decision.Alarm ? true : null), ("why", destination.Peer?.Why ?? destination.Decision.Why), ("reply", reply),
+        ("do", destination.Decision.Alarm ? $"ask {destination.Domain} whether it changed its records or key, by another way than mail; then 'pgptunnel partner show {destination.Domain}', and verify, forget or override" : null));
 }

@@ -39,7 +39,11 @@ public readonly record struct PolicyFacts(PeerClass Class, PolicyMode Mode, bool
 /// <summary>What happens to mail for one domain.</summary>
 /// <param name="Reply">The reply that says so when it is not taken.</param>
 /// <param name="Alarm">Somebody should look: this is how a downgrade attack would look too.</param>
-public sealed record Decision(DecisionKind Kind, SmtpReply? Reply, bool Alarm, string Why);
+public sealed record Decision(DecisionKind Kind, SmtpReply? Reply, bool Alarm, string Why)
+{
+    /// <summary>The answer to RCPT TO.</summary>
+    public SmtpReply RecipientReply(string domain) => Reply ?? new SmtpReply(250, "2.1.5", Kind == DecisionKind.Seal ? $"will be sealed for {domain}" : $"goes in clear: {Why}");
+}
 
 /// <summary>The decision table of PROTOCOL.md 6: a pure function. No row leads from a failure to clear text.</summary>
 public static class Policy
@@ -58,7 +62,7 @@ public static class Policy
         var prefer = local == LocalPolicy.Prefer && !facts.Remembered;
         return facts.Class switch
         {
-            PeerClass.Usable => arms.IsArmed ? new(DecisionKind.Seal, null, false, $"{domain} publishes a usable key")
+            PeerClass.Usable => arms.IsArmed ? new(DecisionKind.Seal, null, false, $"{domain} has a usable key")
                 : !arms.Known ? Defer("4.4.3", $"this gateway cannot see its own records: {arms.Missing}")
                 : prefer ? Clear($"unarmed: {arms.Missing}")
                 : Defer("4.7.5", $"this gateway is not armed: {arms.Missing}"),

@@ -40,6 +40,13 @@ internal static class Cli
         return code;
     }
 
+    /// <summary>A failure as the one JSON document on stdout, where JSON was asked for.</summary>
+    public static void ReportError(bool json, string message, int code)
+    {
+        if (json)
+            Console.Out.WriteLine(JsonSerializer.Serialize(new { error = message, exitCode = code }, Format));
+    }
+
     /// <summary>A command whose help ends with an example.</summary>
     public static Command Command(string name, string description, string example, Func<ParseResult, CancellationToken, Task<int>> action, params ReadOnlySpan<Symbol> symbols)
     {

@@ -22,6 +22,9 @@ internal static class ConfigCommand
             });
             if (configuration.TrustAnchorsFile is { } anchors)
                 Collect(() => Trust.Anchors(anchors));
+            Collect(() => KeyRing.Passphrase(configuration));
+            if (Path.GetDirectoryName(configuration.SpoolFile) is { } folder && !Directory.Exists(folder))
+                mistakes.Add($"spool: the folder {folder} does not exist");
             if (Trust.Resolvers(configuration).Count == 0)
                 mistakes.Add("dns.resolvers: none given and the system names none; give one such as [\"127.0.0.1:53\"]");
         }

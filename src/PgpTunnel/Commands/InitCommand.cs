@@ -20,10 +20,14 @@ internal static class InitCommand
         var mailbox = parse.GetValue(GatewayOption) ?? $"{PolicyRecord.DefaultLocalPart}@{PolicyRecord.DefaultLocalPart}.{domains[0]}";
         if (!Smtp.Mailbox.TryParse(mailbox, false, out var parsed) || !Domains.TryNormalise(parsed.Domain, out var gatewayDomain) || parsed.Local.Length > 31)
             throw new CommandException(Exit.Usage, $"--gateway: '{mailbox}' is not a mailbox such as pgptunnel@pgptunnel.{domains[0]} (local part at most 31 octets)");
+        if (domains.Contains(gatewayDomain))
+            throw new CommandException(Exit.Usage, $"--gateway: {gatewayDomain} is a company's own mail domain; the gateway needs one of its own, such as pgptunnel.{gatewayDomain}, since its MX points to the gateway");
         mailbox = $"{parsed.Local}@{gatewayDomain}";
         var directory = Path.GetFullPath(parse.GetValue(DirectoryOption)!);
         var file = Path.Combine(directory, "pgptunnel.json");
-        var keys = Path.Combine(directory, "keys");
+        // As packages do: configuration in /etc, what is secret or changes in /var/lib, which belongs to the gateway's own user.
+        var state = directory == "/etc/pgptunnel" ? "/var/lib/pgptunnel" : null;
+        var keys = Path.Combine(state ?? directory, "keys");
         if (File.Exists(file) || (Directory.Exists(keys) && Directory.EnumerateFiles(keys, "*.key").Any()))
             throw new CommandException(Exit.CannotCreate, $"{(File.Exists(file) ? file : keys)} exists already; nothing was written");
         var now = TimeProvider.System.GetUtcNow();
@@ -32,7 +36,7 @@ internal static class InitCommand
         {
             Directory.CreateDirectory(directory);
             KeyRing.Write(keys, key, null, now);
-            File.WriteAllText(file, Template(domains, mailbox));
+            File.WriteAllText(file, Template(domains, mailbox, state));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -54,7 +58,7 @@ internal static class InitCommand
             """);
     }
 
-    private static string Template(List<string> domains, string mailbox)
+    private static string Template(List<string> domains, string mailbox, string? state)
     {
         var text = new StringBuilder();
         text.Append($$"""
@@ -73,7 +77,8 @@ internal static class InitCommand
                 "relay": null                                     // smarthost for outgoing mail; null = MX of the destination
               },
               "policy": { "default": "prefer", "partners": {} },  // never | prefer | require | require-verified
-              "spool": "sqlite:spool.db"
+              "keys": { "directory": "{{(state is null ? "keys" : $"{state}/keys")}}", "passphraseFile": null },
+              "spool": "sqlite:{{(state is null ? "spool.db" : $"{state}/spool.db")}}"
             }
 
             """);

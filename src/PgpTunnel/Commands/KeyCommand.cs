@@ -8,7 +8,14 @@ internal static partial class KeyCommand
 {
     public static readonly Option<GatewayAlgorithm> AlgorithmOption = new("--algorithm")
     {
-        Description = "ed25519 (default), p256 or rsa3072.",
+        Description = "ed25519, p256 or rsa3072.",
+        CustomParser = result =>
+        {
+            if (Enum.TryParse<GatewayAlgorithm>(result.Tokens[0].Value, ignoreCase: true, out var algorithm) && !int.TryParse(result.Tokens[0].Value, out _))
+                return algorithm;
+            result.AddError($"--algorithm: '{result.Tokens[0].Value}' is none of ed25519, p256, rsa3072");
+            return default;
+        },
         HelpName = "ALGORITHM",
         DefaultValueFactory = _ => GatewayAlgorithm.Ed25519,
     };

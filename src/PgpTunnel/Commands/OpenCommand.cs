@@ -64,7 +64,12 @@ internal static class OpenCommand
     {
         if (file is not null)
         {
-            await File.WriteAllBytesAsync(file, message, cancel);
+            // Plaintext: for its owner only.
+            var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write };
+            if (!OperatingSystem.IsWindows())
+                options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+            await using var stream = new FileStream(file, options);
+            await stream.WriteAsync(message, cancel);
             return;
         }
         await using var output = Console.OpenStandardOutput();

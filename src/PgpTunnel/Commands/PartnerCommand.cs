@@ -29,8 +29,13 @@ internal static class PartnerCommand
 
     private static object AsJson(string domain, PeerRecord record, GatewayConfiguration configuration) => new
     {
-        domain, policy = PolicyName(configuration.PolicyFor(domain)), enforceRemembered = record.EnforceUntil > Now, rememberedUntil = record.EnforceUntil > Now ? InnerHeader.Time(record.EnforceUntil) : null,
-        fingerprints = record.Fingerprints, trusted = Trusted(domain, record, configuration), distrusted = record.Distrusted.Where(d => d.Value > Now).Select(d => d.Key),
+        domain,
+        policy = PolicyName(configuration.PolicyFor(domain)),
+        enforceRemembered = record.EnforceUntil > Now,
+        rememberedUntil = record.EnforceUntil > Now ? InnerHeader.Time(record.EnforceUntil) : null,
+        fingerprints = record.Fingerprints,
+        trusted = Trusted(domain, record, configuration),
+        distrusted = record.Distrusted.Where(d => d.Value > Now).Select(d => d.Key),
         @override = Active(record) is { } o ? new { action = o.Action, until = InnerHeader.Time(o.Until), reason = o.Reason } : null,
         deniedSince = record.ContrarySince is { } since ? InnerHeader.Time(since) : null,
     };

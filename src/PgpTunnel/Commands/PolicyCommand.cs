@@ -15,16 +15,19 @@ internal static class PolicyCommand
     public static Mailbox Address(string text) => Mailbox.TryParse(text.Trim('<', '>'), true, out var mailbox) ? mailbox
         : throw new CommandException(Exit.Usage, $"'{text}' is not a mail address");
 
+    /// <summary>An address, or null for the null sender.</summary>
+    public static Mailbox? AddressOrNull(string text) => text is "" or "<>" ? null : Address(text);
+
     private static async Task<int> RunAsync(ParseResult parse, CancellationToken cancel)
     {
-        var from = parse.GetRequiredValue(FromArgument) is "" or "<>" ? null : Address(parse.GetRequiredValue(FromArgument));
+        var from = AddressOrNull(parse.GetRequiredValue(FromArgument));
         var to = Address(parse.GetRequiredValue(ToArgument));
         if (!to.IsLiteral && !Domains.TryNormalise(to.Domain, out _))
             throw new CommandException(Exit.Usage, $"'{to.Domain}' is not a domain");
         await using var session = Session.Open(parse.Configuration());
         await session.Arming.CheckAsync(cancel);
         var (decision, peer) = await session.Decisions.DecideAsync(to.IsLiteral ? to.Domain : Normal(to.Domain), session.SenderDomain(from), LocalPolicy.Never, cancel);
-        var reply = decision.Reply?.ToString() ?? "250 2.1.5 " + decision.Why;
+        var reply = decision.RecipientReply(to.IsLiteral ? to.Domain : Normal(to.Domain)).ToString();
         return parse.Report(new
         {
             decision = decision.Kind.ToString().ToLowerInvariant(),

@@ -22,7 +22,7 @@ internal static class QueueCommand
     {
         var configuration = parse.Configuration();
         await using var spool = Session.ExistingSpool(configuration)
-            ?? throw new CommandException(Exit.Unavailable, $"there is no spool {configuration.SpoolFile} yet; the gateway makes it when it first runs");
+            ?? Spool.Open(configuration.SpoolFile, running: false); // empty, as it will be when the gateway first runs
         return await work(spool);
     }
 
@@ -49,7 +49,7 @@ internal static class QueueCommand
     {
         var waiting = spool.List().Where(p => p.State != ParcelState.Handed).ToList();
         return parse.Report(new { parcels = waiting.Select(AsJson) }, waiting.Count == 0 ? "the queue is empty" : Cli.Table([["ID", "ROUTE", "DOMAIN", "STATE", "CREATED", "NEXT", "ATTEMPTS", "STATUS"],
-            .. waiting.Select(p => new[] { p.Id, p.Route.ToString().ToLowerInvariant(), p.Domain, p.State.ToString().ToLowerInvariant(), InnerHeader.Time(p.Created), InnerHeader.Time(p.Next), $"{p.Attempts}", p.Status })]));
+            .. waiting.Select(p => new[] { p.Id, p.Route.ToString().ToLowerInvariant(), p.Route == ParcelRoute.Local ? $"from {p.Domain}" : p.Domain, p.State.ToString().ToLowerInvariant(), InnerHeader.Time(p.Created), InnerHeader.Time(p.Next), $"{p.Attempts}", p.Status })]));
     }
 
     private static int Show(ParseResult parse, Spool spool)
@@ -70,7 +70,7 @@ internal static class QueueCommand
         }
         return parse.Report(new { parcel = AsJson(parcel), mailFrom = from, rcptTo = to, size, unreadable }, $"""
             id        {parcel.Id}
-            route     {parcel.Route.ToString().ToLowerInvariant()} for {parcel.Domain}, {parcel.Form.ToString().ToLowerInvariant()}
+            route     {parcel.Route.ToString().ToLowerInvariant()}, {(parcel.Route == ParcelRoute.Local ? "from" : "for")} {parcel.Domain}, {parcel.Form.ToString().ToLowerInvariant()}
             state     {parcel.State.ToString().ToLowerInvariant()}, {parcel.Attempts} attempts, last status {(parcel.Status.Length > 0 ? parcel.Status : "-")}
             created   {InnerHeader.Time(parcel.Created)}, next attempt {InnerHeader.Time(parcel.Next)}
             from      {from ?? $"(not readable: {unreadable})"}

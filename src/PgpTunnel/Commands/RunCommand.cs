@@ -12,7 +12,7 @@ internal static class RunCommand
         var format = new Option<string>("--log") { Description = "text (default) or json.", DefaultValueFactory = _ => "text" };
         format.AcceptOnlyFromAmong("text", "json");
         return Cli.Command("run", "Runs the gateway in the foreground. SIGTERM finishes what is in hand; SIGHUP re-reads configuration and keys.",
-            "pgptunnel run --config /etc/pgptunnel/pgptunnel.json", (parse, _) => RunAsync(parse.Configuration(), parse.GetValue(format) == "json"), format);
+            "pgptunnel run --config /etc/pgptunnel/pgptunnel.json", (parse, _) => parse.GetValue(Cli.Json) ? throw new CommandException(Exit.Usage, "'run --log json' is what you want") : RunAsync(parse.Configuration(), parse.GetValue(format) == "json"), format);
     }
 
     private static async Task<int> RunAsync(GatewayConfiguration configuration, bool json)

@@ -14,8 +14,10 @@ internal static class SealCommand
 
     private static async Task<int> RunAsync(ParseResult parse, CancellationToken cancel)
     {
-        var (from, to) = (PolicyCommand.Address(parse.GetRequiredValue(FromOption)), PolicyCommand.Address(parse.GetRequiredValue(ToOption)));
-        if (from.IsLiteral || to.IsLiteral || to.Domain.Length == 0)
+        if (parse.GetValue(Cli.Json))
+            throw new CommandException(Exit.Usage, "seal writes the outer message to stdout; there is nothing to report as JSON");
+        var (from, to) = (PolicyCommand.AddressOrNull(parse.GetRequiredValue(FromOption)), PolicyCommand.Address(parse.GetRequiredValue(ToOption)));
+        if (from is { IsLiteral: true } || to.IsLiteral || to.Domain.Length == 0)
             throw new CommandException(Exit.Usage, "addresses with a domain are needed, not literals");
         var configuration = parse.Configuration();
         var message = await ReadStdinAsync(configuration.MessageSize, cancel);
@@ -28,7 +30,7 @@ internal static class SealCommand
             throw new CommandException(decision.Kind == DecisionKind.Defer ? Exit.Temporary : Exit.Refused, decision.Reply?.ToString() ?? $"not sealed: {decision.Why}");
         if (peer!.Size is { } largest && message.Length > largest)
             throw new CommandException(Exit.Refused, $"552 5.3.4 {peer.Domain} takes messages of at most {largest} octets");
-        var international = from.IsInternational || to.IsInternational;
+        var international = (from?.IsInternational ?? false) || to.IsInternational;
         var path = new ReversePath(from, Body: message.AsSpan().ContainsAnyInRange((byte)0x80, (byte)0xFF) ? "8BITMIME" : null, SmtpUtf8: international);
         var (parcel, content) = new Parcels(session.Settings, TimeProvider.System).Seal(peer, session.SenderDomain(from), path, [new ForwardPath(to)], [message], true, false);
         await using var output = Console.OpenStandardOutput();

@@ -23,7 +23,7 @@ internal static class StatusCommand
         return parse.Report(new
         {
             running,
-            pid = running ? facts.GetValueOrDefault("pid") : null,
+            pid = running && int.TryParse(facts.GetValueOrDefault("pid"), out var pid) ? pid : (int?)null,
             started = running ? facts.GetValueOrDefault("started") : null,
             outbound = running ? facts.GetValueOrDefault("outbound") : null,
             inbound = running ? facts.GetValueOrDefault("inbound") : null,

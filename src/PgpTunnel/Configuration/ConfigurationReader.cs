@@ -110,6 +110,8 @@ internal static partial class ConfigurationReader
         limits.Close();
         var retry = root.Section("retry");
         var times = new RetryTimes(retry.Time("first", TimeSpan.FromMinutes(1)), retry.Time("longest", TimeSpan.FromHours(1)), retry.Time("giveUp", TimeSpan.FromDays(5)), retry.Time("delayNotice", TimeSpan.FromHours(4)));
+        if (times.First > times.Longest)
+            retry.Mistake("first", "is longer than retry.longest");
         retry.Close();
         var trace = root.Section("trace");
         var (token, results) = (trace.Text("token", null), trace.Flag("authenticationResults", false));
@@ -142,6 +144,12 @@ internal static partial class ConfigurationReader
             TraceToken = token,
             AuthenticationResults = results,
         };
+        if (domains.Contains(configuration.GatewayDomain))
+            root.Mistake("gateway", $"{configuration.GatewayDomain} is one of domains; the gateway's mailbox needs a mail domain of its own, such as pgptunnel.{first}");
+        if (outbound is null && inbound is null)
+            root.Mistake("listen", "outbound and inbound are both null, so there is nothing to do");
+        if (outbound is not null && outbound.Address.Port != 0 && outbound.Address.Equals(inbound?.Address))
+            root.Mistake("listen", "outbound and inbound have the same address");
         root.Close();
         return configuration;
     }
@@ -189,7 +197,9 @@ internal static partial class ConfigurationReader
         foreach (var name in section.OwnKeys().ToList())
         {
             if (!Domains.TryNormalise(name, out var domain))
-                section.Mistake(name, "is not a domain");
+                section.Mistake(name, "is not a domain (there are no wildcards; policy.default is for all others)");
+            else if (partners.ContainsKey(domain))
+                section.Mistake(name, "stands twice");
             if (section.OptionalSection(name) is not { } node)
                 continue;
             LocalPolicy? own = node.Text("policy", null) is null ? null : node.Choice("policy", LocalPolicy.Prefer, Policies);
@@ -203,6 +213,8 @@ internal static partial class ConfigurationReader
                 node.Mistake("certificate", $"is {certificate.Fingerprint}, which is not the fingerprint given");
             if (certificate is null && gateway is not null)
                 node.Mistake("gateway", "names the mailbox of a certificate file; without certificate the partner's DNS says where its gateway is");
+            if (certificate?.Judge(gateway ?? $"{PolicyRecord.DefaultLocalPart}@{PolicyRecord.DefaultLocalPart}.{domain}", TimeProvider.System.GetUtcNow()) is { Key: null } judgement)
+                node.Mistake("certificate", judgement.Refusal!);
             partners[domain] = new Partner(own, fingerprints, certificate, gateway);
             node.Close();
         }

@@ -214,8 +214,11 @@ public sealed class FaultTests
         (await Run.PgpTunnelAsync("frobnicate")).Expect(64);
         (await Run.PgpTunnelAsync("init")).Expect(64);
         (await Run.PgpTunnelAsync("init", "--domain", "not a domain")).Expect(64);
+        (await Run.PgpTunnelAsync("init", "--domain", "a.example", "--gateway", "gate@a.example")).Expect(64);
+        Assert.Contains("none of ed25519, p256, rsa3072", (await Run.PgpTunnelAsync("init", "--domain", "a.example", "--algorithm", "dsa")).Expect(64).Error);
+        Assert.Equal(64, Json((await lab.PgpTunnelAsync("dns", "lookup", "not a domain", "--json")).Expect(64)).GetProperty("exitCode").GetInt32());
         (await Run.PgpTunnelAsync("init", "--domain", "a.example", "--directory", Path.Combine(lab.Directory, "a"))).Expect(73);
-        foreach (var command in new[] { "demo", "init", "run", "config check", "key list", "key generate", "key export", "key import", "key backup", "dns records", "dns lookup", "dns query", "policy", "seal", "open", "queue list", "queue show", "queue retry", "queue hold", "queue release", "queue drop", "status" })
+        foreach (var command in new[] { "demo", "init", "run", "config check", "key list", "key generate", "key export", "key import", "key backup", "key rotate", "key retire", "key revoke", "partner list", "partner show", "partner verify", "partner forget", "partner override", "dns records", "dns lookup", "dns query", "policy", "seal", "open", "queue list", "queue show", "queue retry", "queue hold", "queue release", "queue drop", "status" })
             Assert.Contains("Example:", (await Run.PgpTunnelAsync([.. command.Split(' '), "--help"])).Expect(0).Text);
     }
 
@@ -244,6 +247,28 @@ public sealed class FaultTests
         (await lab.PgpTunnelAsync("partner", "forget", "b.example")).Expect(0);
         (await lab.PgpTunnelAsync("partner", "forget", "b.example")).Expect(65);
         Assert.Contains("sealed for b.example", (await Lab.SendAsync(server, "<bob@b.example>", Message))!.Text);
+    }
+
+    [Fact]
+    public async Task Keys_are_rotated_retired_and_revoked()
+    {
+        await using var lab = await Lab.CreateAsync();
+        JsonElement Json(Finished finished) => JsonDocument.Parse(finished.Output).RootElement.Clone();
+        string Policy(Finished records) => Json(records).GetProperty("records")[0].GetProperty("value").GetString()!;
+        var old = Path.GetFileNameWithoutExtension(Directory.EnumerateFiles(Path.Combine(lab.Directory, "a", "keys"), "*.key").Single());
+        (await lab.PgpTunnelAsync("key", "retire", old)).Expect(77);
+        (await lab.PgpTunnelAsync("key", "revoke", old)).Expect(77);
+        var rotate = Json((await lab.PgpTunnelAsync("key", "rotate", "--json")).Expect(0));
+        var key = rotate.GetProperty("new").GetString()!;
+        Assert.Equal((1, old), (rotate.GetProperty("step").GetInt32(), rotate.GetProperty("old").GetString()));
+        Assert.Contains($"fp={old},{key};", Policy((await lab.PgpTunnelAsync("dns", "records", "--format", "json")).Expect(0)));
+        Assert.Contains("due from", (await lab.PgpTunnelAsync("key", "rotate")).Expect(75).Error);
+        Assert.NotNull(Json((await lab.PgpTunnelAsync("key", "list", "--json")).Expect(0)).GetProperty("keys")[0].GetProperty("nextDate").GetString());
+        (await lab.PgpTunnelAsync("key", "retire", old)).Expect(77);
+        (await lab.PgpTunnelAsync("key", "revoke", old[..12])).Expect(0);
+        Assert.Contains($"fp={key}; xfp={old};", Policy((await lab.PgpTunnelAsync("dns", "records", "--format", "json")).Expect(0)));
+        Assert.Contains("revoked", (await lab.PgpTunnelAsync("key", "list")).Expect(0).Text);
+        (await lab.PgpTunnelAsync("key", "revoke", "ffff")).Expect(65);
     }
 
     [Fact]

@@ -85,6 +85,12 @@ public sealed class ConfigurationTests : IDisposable
     [InlineData("""{ "domains": ["a.example"], "trace": { "authenticationResults": "yes" } }""", "trace.authenticationResults: must be true or false")]
     [InlineData("""{ "domains": "a.example" }""", "domains: must be a list of strings")]
     [InlineData("""[ ]""", "must be one object")]
+    [InlineData("""{ "domains": ["a.example"], "policy": { "partners": { "*.example": { "policy": "require" } } } }""", "policy.partners.*.example: is not a domain (there are no wildcards")]
+    [InlineData("""{ "domains": ["a.example"], "policy": { "partners": { "b.example": {}, "B.Example.": {} } } }""", "stands twice")]
+    [InlineData("""{ "domains": ["a.example"], "gateway": "gate@a.example" }""", "gateway: a.example is one of domains")]
+    [InlineData("""{ "domains": ["a.example"], "listen": { "outbound": null, "inbound": null } }""", "nothing to do")]
+    [InlineData("""{ "domains": ["a.example"], "listen": { "outbound": { "address": "127.0.0.1:25" }, "inbound": { "address": "127.0.0.1:25" } } }""", "the same address")]
+    [InlineData("""{ "domains": ["a.example"], "retry": { "first": "02:00:00" } }""", "retry.first: is longer")]
     public void Mistakes_are_named_with_their_key(string json, string expected) => Assert.Contains(expected, Assert.Throws<ConfigurationException>(() => Read(json)).Message);
 
     [Fact]

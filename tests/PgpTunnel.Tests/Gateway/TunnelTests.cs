@@ -247,6 +247,17 @@ public class TunnelTests
         flow = pair.A.Gateway.OutboundFlow;
         Assert.StartsWith("550 5.7.1", await Begin("127.0.0.1", "<alice@a.example>"));
         Assert.StartsWith("250", await Begin("127.0.0.1", "<alice@a2.example>"));
+        Assert.StartsWith("550 5.7.1", await Begin("127.0.0.1", "<forwarded@elsewhere.example>"));
+        Assert.StartsWith("250", await Begin("127.0.0.1", "<>"));
+    }
+
+    [Fact]
+    public async Task Mail_for_our_own_domain_goes_to_our_own_server_and_nowhere_else()
+    {
+        await using var pair = await Pair.CreateAsync();
+        Assert.Contains("for our own mail server", (await pair.A.SendAsync("<alice@a.example>", ["<ann@a.example>"], Message))[0].Text);
+        Assert.Equal(Message, Text((await pair.A.WaitAsync(1))[0].Message));
+        Assert.Empty(pair.HopSaw);
     }
 
     [Fact]
