@@ -90,12 +90,16 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
     }
 
     /// <summary>One attempt; whatever happens, the parcel is settled or tried again.</summary>
-    public async Task AttemptAsync(Parcel parcel, CancellationToken cancel)
+    /// <param name="listed">The parcel as the list of due ones had it: an attempt that ended since may have changed it.</param>
+    private async Task AttemptAsync(Parcel listed, CancellationToken cancel)
     {
+        var parcel = listed;
         try
         {
-            if (spool.Load(parcel.Id) is not { } content)
-                return; // dropped by an administrator in between
+            // Read anew while it counts as in flight: only now nobody else settles it. It may be handed over, held or dropped by now.
+            if (spool.Find(listed.Id) is not { State: ParcelState.Queued } current || current.Next > time.GetUtcNow() || spool.Load(listed.Id) is not { Body.Length: > 0 } content)
+                return;
+            parcel = current;
             await (parcel.Route switch
             {
                 ParcelRoute.Gateway => ToGatewayAsync(parcel, content, cancel),

@@ -287,6 +287,24 @@ public class DeliveryTests
     }
 
     [Fact]
+    public async Task Many_at_once_arrive_each_once()
+    {
+        await using var pair = await Pair.CreateAsync();
+        var sending = Enumerable.Range(0, 8).Select(c => Task.Run(async () =>
+        {
+            for (var i = 0; i < 40; i++)
+                Assert.Equal(250, (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], $"Subject: {c}-{i}\r\n\r\nbody\r\n"))[0].Code);
+        }));
+        await Task.WhenAll(sending);
+        await Wait.UntilAsync(() => pair.B.Received.Count >= 320, () => $"{pair.B.Received.Count} of 320", 60);
+        await Task.Delay(500);
+        Assert.Equal(320, pair.B.Received.Select(r => HeaderFields.Values(r.Message, "Subject")[0]).Distinct().Count());
+        Assert.Equal((320, 320), (pair.B.Received.Count, pair.HopSaw.Count));
+        Assert.DoesNotContain("refused", pair.B.Log.ToString());
+        Assert.DoesNotContain("duplicate", pair.B.Log.ToString());
+    }
+
+    [Fact]
     public async Task Dead_dns_and_dead_relay_lose_nothing()
     {
         await using var pair = await Pair.CreateAsync(moreA: "\"retry\": { \"first\": \"00:00:10\" }");
