@@ -88,7 +88,7 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
         {
             // Each destination takes its own copy through memory; a client sends the rest in another transaction (RFC 5321 4.5.3.1.10).
             if (_destinations.Count > 0 && !_destinations.ContainsKey(destination.Key)
-                && (_destinations.Count + 1) * Math.Max(from.Size ?? 0, AssumedSize) > outbound._settings.Configuration.Memory / 4)
+                && (_destinations.Count + 1) * (from.Size ?? AssumedSize) > outbound._settings.Configuration.Memory / 4)
                 return new SmtpReply(452, "4.5.3", "too many destinations for a message of this size; send the rest in another transaction");
             _destinations[destination.Key] = destination;
             _recipients.Add((recipient, destination.Key));

@@ -57,8 +57,9 @@ internal sealed class LoopbackDns : IAsyncDisposable
                 if (Respond(buffer.AsSpan(0, received.ReceivedBytes), LargestDatagram) is { } response)
                     await _udp.SendToAsync(response, received.RemoteEndPoint, _stop.Token);
             }
-            catch (Exception e) when (e is SocketException or OperationCanceledException)
+            catch (Exception e) when (e is SocketException or OperationCanceledException or ObjectDisposedException)
             {
+                // stopped, or a client that went away
             }
         }
     }
@@ -70,8 +71,9 @@ internal sealed class LoopbackDns : IAsyncDisposable
             while (true)
                 _ = ServeAsync(await _tcp.AcceptTcpClientAsync(_stop.Token));
         }
-        catch (Exception e) when (e is SocketException or OperationCanceledException)
+        catch (Exception e) when (e is SocketException or OperationCanceledException or InvalidOperationException)
         {
+            // stopped, perhaps between two connections
         }
     }
 

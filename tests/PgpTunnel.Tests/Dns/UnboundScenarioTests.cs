@@ -1,0 +1,183 @@
+using Microsoft.Extensions.Time.Testing;
+using PgpTunnel.Demo;
+using PgpTunnel.Dns;
+
+namespace PgpTunnel.Tests;
+
+/// <summary>
+/// unbound's own validator scenarios, replayed by a small recursor over their recorded answers. No verdict may be laxer than unbound's.
+/// Most of them are signed with DSA or SHA-1, which are not verified here: there the verdict is merely stricter.
+/// </summary>
+public class UnboundScenarioTests
+{
+    /// <summary>Scenarios about something a stub validator does not do.</summary>
+    private static readonly Dictionary<string, string> Skipped = new()
+    {
+        ["val_any.rpl"] = "queries of type ANY",
+        ["val_any_cap.rpl"] = "queries of type ANY",
+        ["val_any_cname.rpl"] = "queries of type ANY",
+        ["val_any_dname.rpl"] = "queries of type ANY",
+        ["val_any_negcache.rpl"] = "queries of type ANY",
+        ["val_nsec3_wcany.rpl"] = "queries of type ANY",
+        ["val_nsec3_wcany_nodeny.rpl"] = "queries of type ANY",
+        ["val_rrsig.rpl"] = "queries of type RRSIG",
+        ["val_negcache_nta.rpl"] = "negative trust anchors",
+    };
+
+    private sealed record Entry(IReadOnlyList<string> Match, int Rcode, DomainName Name, ushort Type, List<DnsRecord> Answer, List<DnsRecord> Authority, List<DnsRecord> Additional, bool Ad);
+
+    private sealed class Scenario
+    {
+        public List<string> Anchors { get; } = [];
+        public DateTimeOffset Now { get; set; } = new(2007, 9, 16, 13, 42, 26, TimeSpan.Zero);
+        public List<(int From, int To, HashSet<string> Addresses, List<Entry> Entries)> Ranges { get; } = [];
+        public List<(int Step, Entry Query, Entry Expected)> Checks { get; } = [];
+        public string Root { get; set; } = "";
+    }
+
+    [Fact]
+    public async Task No_verdict_is_laxer_than_unbounds()
+    {
+        var (laxer, exact, stricter) = (new List<string>(), 0, 0);
+        foreach (var file in Directory.EnumerateFiles(Corpora.Find("dnssec-unbound"), "*.rpl").Order())
+        {
+            if (Skipped.ContainsKey(Path.GetFileName(file)) || Read(file) is not { Anchors.Count: > 0, Root.Length: > 0, Checks.Count: > 0 } scenario)
+                continue;
+            TrustAnchors anchors;
+            try
+            {
+                anchors = TrustAnchors.Parse(string.Join('\n', scenario.Anchors));
+            }
+            catch (FormatException)
+            {
+                continue;
+            }
+            var step = 0;
+            await using var dns = new LoopbackDns((name, type) => Resolve(scenario, step, name, type));
+            var validator = new DnsValidator(new DnsExchange([dns.EndPoint]), anchors, new FakeTimeProvider(scenario.Now));
+            foreach (var (at, query, expected) in scenario.Checks)
+            {
+                step = at;
+                var answer = await validator.LookupAsync(query.Name, query.Type, CancellationToken.None);
+                var (ours, theirs) = (Rank(answer.Security), expected.Rcode == 2 ? 0 : expected.Ad ? 2 : 1);
+                if (ours > theirs)
+                    laxer.Add($"{Path.GetFileName(file)}: {query.Name} {RecordType.Name(query.Type)}: {answer.Security} ({answer.Why}), unbound: {(theirs == 0 ? "bogus" : "insecure")}");
+                exact += ours == theirs ? 1 : 0;
+                stricter += ours < theirs ? 1 : 0;
+            }
+        }
+        Assert.True(laxer.Count == 0, string.Join('\n', laxer));
+        Assert.True(exact >= 40 && exact + stricter >= 120, $"{exact} exact, {stricter} stricter");
+        TestContext.Current.SendDiagnosticMessage($"{exact} verdicts as unbound's, {stricter} stricter");
+    }
+
+    private static int Rank(DnsSecurity security) => security switch { DnsSecurity.Secure => 2, DnsSecurity.Insecure => 1, _ => 0 };
+
+    /// <summary>Follows referrals from the root's address over the recorded answers.</summary>
+    private static WorldAnswer Resolve(Scenario scenario, int step, DomainName name, ushort type)
+    {
+        var address = scenario.Root;
+        for (var hop = 0; hop < 12; hop++)
+        {
+            var entry = scenario.Ranges.Where(r => r.From <= step && step <= r.To && r.Addresses.Contains(address)).SelectMany(r => r.Entries).FirstOrDefault(e => Matches(e, name, type));
+            if (entry is null)
+                return new(2, [], []);
+            var referral = entry.Authority.FirstOrDefault(r => r.Type == RecordType.NS && name.IsWithin(r.Name));
+            if (entry.Rcode != 0 || entry.Answer.Count > 0 || referral is null || entry.Authority.Exists(r => r.Type == RecordType.SOA) || (type == RecordType.DS && referral.Name == name))
+                return new(entry.Rcode, entry.Answer, entry.Authority);
+            var servers = entry.Authority.Where(r => r.Type == RecordType.NS).Select(r => new WireReader(r.Rdata).Name()).ToHashSet();
+            var glue = entry.Additional.FirstOrDefault(r => r.Type == RecordType.A && servers.Contains(r.Name));
+            if (glue is null)
+                return new(2, [], []);
+            address = new System.Net.IPAddress(glue.Rdata).ToString();
+        }
+        return new(2, [], []);
+    }
+
+    private static bool Matches(Entry entry, DomainName name, ushort type) =>
+        (!entry.Match.Contains("qtype") || entry.Type == type) && (!entry.Match.Contains("qname") || entry.Name == name) && (!entry.Match.Contains("subdomain") || name.IsWithin(entry.Name));
+
+    private static Scenario Read(string file)
+    {
+        var scenario = new Scenario();
+        var (range, step, entry) = ((From: 0, To: 0, Addresses: new HashSet<string>(), Entries: new List<Entry>()), 0, default(EntryBuilder));
+        var (inRange, stepKind, stubRoot) = (false, "", false);
+        Entry? query = null;
+        foreach (var raw in File.ReadAllLines(file))
+        {
+            var line = raw.Split(raw.Contains('"') ? "\u0001" : ";")[0].Trim();
+            var words = line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
+            if (words.Length == 0 || line.StartsWith(';') || line.StartsWith('#'))
+                continue;
+            switch (words[0])
+            {
+                case "trust-anchor:": scenario.Anchors.Add(line[13..].Trim().Trim('"')); break;
+                case "val-override-date:": scenario.Now = PresentationFormat.ParseMoment(words[1].Trim('"')); break;
+                case "name:": stubRoot = words[1] == "\".\""; break;
+                case "stub-addr:" when stubRoot || scenario.Root.Length == 0: scenario.Root = words[1]; break;
+                case "RANGE_BEGIN": (inRange, range) = (true, (int.Parse(words[1]), int.Parse(words[2]), [], [])); break;
+                case "ADDRESS": range.Addresses.Add(words[1]); break;
+                case "RANGE_END":
+                    scenario.Ranges.Add(range);
+                    inRange = false;
+                    break;
+                case "STEP": (step, stepKind) = (int.Parse(words[1]), words[2]); break;
+                case "ENTRY_BEGIN": entry = new EntryBuilder(); break;
+                case "MATCH": entry?.Match.AddRange(words[1..]); break;
+                case "REPLY": entry?.Reply.AddRange(words[1..]); break;
+                case "SECTION" when entry is not null: entry.Section = words[1]; break;
+                case "ENTRY_END" when entry?.Build() is { } built:
+                    if (inRange)
+                        range.Entries.Add(built);
+                    else if (stepKind == "QUERY")
+                        query = built;
+                    else if (stepKind == "CHECK_ANSWER" && query is not null)
+                        scenario.Checks.Add((step, query, built));
+                    entry = null;
+                    break;
+                default: entry?.Add(line); break;
+            }
+        }
+        return scenario;
+    }
+
+    private sealed class EntryBuilder
+    {
+        private readonly Dictionary<string, List<DnsRecord>> _sections = new() { ["ANSWER"] = [], ["AUTHORITY"] = [], ["ADDITIONAL"] = [] };
+        private (DomainName Name, ushort Type)? _question;
+
+        public List<string> Match { get; } = [];
+        public List<string> Reply { get; } = [];
+        public string Section { get; set; } = "";
+
+        public void Add(string line)
+        {
+            if (Section == "QUESTION")
+            {
+                var words = line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
+                if (words.Length >= 2 && RecordType.TryParse(words[^1], out var type) && DomainName.TryParse(words[0], out var name))
+                    _question = (name, type);
+            }
+            else if (_sections.TryGetValue(Section, out var records) && PresentationFormat.Parse(line) is { } record)
+            {
+                records.Add(record);
+            }
+        }
+
+        public Entry? Build() => _question is not { } q ? null : new Entry(Match, Reply.Contains("SERVFAIL") ? 2 : Reply.Contains("NXDOMAIN") ? 3 : Reply.Contains("REFUSED") ? 5 : 0,
+            q.Name, q.Type, _sections["ANSWER"], _sections["AUTHORITY"], _sections["ADDITIONAL"], Reply.Contains("AD"));
+    }
+}
+
+/// <summary>Test data of other people, beside the checkout and not part of it; a test that reads it is skipped where it is absent.</summary>
+internal static class Corpora
+{
+    public static string Find(string name)
+    {
+        for (var directory = new DirectoryInfo(AppContext.BaseDirectory); directory is not null; directory = directory.Parent)
+            if (Directory.Exists(Path.Combine(directory.FullName, "shared", "corpora", name)))
+                return Path.Combine(directory.FullName, "shared", "corpora", name);
+        Assert.Skip($"the corpus {name} is not there");
+        return "";
+    }
+}
