@@ -85,6 +85,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
             finally
             {
                 _inFlight.TryRemove(parcel.Id, out _);
+                spool.Signal(); // its place is free
             }
         }
     }

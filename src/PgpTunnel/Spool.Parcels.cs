@@ -77,15 +77,34 @@ internal sealed partial class Spool
         Execute(connection, "DELETE FROM replay WHERE expires < $now", ("$now", now.ToUnixTimeSeconds()));
     });
 
-    /// <summary>Parcels whose time has come, at most a few a destination, so that a dead one does not crowd out the rest.</summary>
+    /// <summary>
+    /// Parcels whose time has come, at most a few a destination, so that a dead one does not crowd out the rest. Steps from destination
+    /// to destination by the index: the cost is that of the destinations, not of the parcels that wait.
+    /// </summary>
     /// <param name="local">Those for our own mail server, or all others.</param>
     public IReadOnlyList<Parcel> Due(DateTimeOffset now, bool local, int perDestination, int most)
     {
         using var connection = Reader();
-        return Parcels(connection, $"""
-            SELECT {Columns}, octets FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY route, domain ORDER BY next) AS place FROM
-                (SELECT {Columns}, length(body) AS octets FROM parcel WHERE state = 0 AND next <= $now AND (route = $local) = $is)) WHERE place <= $per ORDER BY next LIMIT $most
-            """, ("$now", now.ToUnixTimeSeconds()), ("$local", (int)ParcelRoute.Local), ("$is", local ? 1 : 0), ("$per", perDestination), ("$most", most));
+        var due = new List<Parcel>();
+        foreach (var route in local ? [ParcelRoute.Local] : new[] { ParcelRoute.Gateway, ParcelRoute.World })
+            foreach (var domain in Destinations(connection, route))
+                due.AddRange(Parcels(connection, $"SELECT {Columns}, length(body) FROM parcel WHERE state = 0 AND route = $route AND domain = $domain AND next <= $now ORDER BY next LIMIT $per",
+                    ("$route", (int)route), ("$domain", domain), ("$now", now.ToUnixTimeSeconds()), ("$per", perDestination)));
+        return [.. due.OrderBy(p => p.Next).Take(most)];
+    }
+
+    private static List<string> Destinations(SqliteConnection connection, ParcelRoute route)
+    {
+        using var command = Command(connection, """
+            WITH RECURSIVE d(domain) AS (SELECT min(domain) FROM parcel WHERE state = 0 AND route = $route
+                UNION ALL SELECT (SELECT min(domain) FROM parcel WHERE state = 0 AND route = $route AND domain > d.domain) FROM d WHERE d.domain IS NOT NULL)
+            SELECT domain FROM d WHERE domain IS NOT NULL
+            """, [("$route", (int)route)]);
+        using var row = command.ExecuteReader();
+        var domains = new List<string>();
+        while (row.Read())
+            domains.Add(row.GetString(0));
+        return domains;
     }
 
     public IReadOnlyList<Parcel> List()

@@ -26,7 +26,7 @@ internal sealed partial class Spool : IAsyncDisposable
             created INTEGER NOT NULL, expires INTEGER NOT NULL, next INTEGER NOT NULL, attempts INTEGER NOT NULL, done TEXT NOT NULL, status TEXT NOT NULL,
             must_seal INTEGER NOT NULL, may_clear INTEGER NOT NULL, exempt INTEGER NOT NULL, delayed INTEGER NOT NULL, key_fingerprint TEXT NOT NULL,
             body BLOB NOT NULL, key BLOB NOT NULL, envelope BLOB NOT NULL, envelope_key BLOB NOT NULL) STRICT;
-        CREATE INDEX parcel_due ON parcel(state, next);
+        CREATE INDEX parcel_due ON parcel(state, route, domain, next);
         CREATE INDEX parcel_token ON parcel(token) WHERE token <> '';
         CREATE TABLE replay(sender TEXT NOT NULL, id TEXT NOT NULL, hash BLOB NOT NULL, expires INTEGER NOT NULL, PRIMARY KEY(sender, id)) STRICT, WITHOUT ROWID;
         CREATE INDEX replay_expires ON replay(expires);
@@ -227,7 +227,8 @@ internal sealed partial class Spool : IAsyncDisposable
         }
     }
 
-    private void Signal()
+    /// <summary>Wakes whoever waits for work: something was written, or a place to do it has become free.</summary>
+    public void Signal()
     {
         try
         {
