@@ -30,12 +30,6 @@ internal sealed class AnswerCache<TValue>(TimeProvider time, int entries, long o
             Interlocked.Add(ref _octets, sizeOf(value));
     }
 
-    public void Clear()
-    {
-        foreach (var key in _entries.Keys)
-            Remove(key);
-    }
-
     private void Remove((DomainName, ushort) key)
     {
         if (_entries.TryRemove(key, out var old))

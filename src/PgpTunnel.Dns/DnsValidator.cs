@@ -79,13 +79,6 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
         }
     }
 
-    /// <summary>Forgets everything learnt.</summary>
-    public void ClearCache()
-    {
-        _links.Clear();
-        _zones.Clear();
-    }
-
     /// <summary>One answer without following aliases.</summary>
     /// <param name="Signer">The zone whose keys proved it; null when nothing was proved securely.</param>
     /// <param name="Delegation">A proved absence of DS at a name that is delegated.</param>

@@ -1,5 +1,3 @@
-using System.Text;
-
 namespace PgpTunnel.OpenPgp;
 
 /// <summary>
@@ -99,7 +97,4 @@ public sealed partial class Certificate
             return null;
         }
     }
-
-    /// <summary>User IDs as text, for people.</summary>
-    public IEnumerable<string> UserIds => _userIds.Select(u => Encoding.UTF8.GetString(u.Id));
 }

@@ -28,7 +28,6 @@ internal sealed class Signature
     public byte[]? PreferredCiphers { get; private set; }
     public byte[]? IssuerFingerprint { get; private set; }
     public ulong? IssuerKeyId { get; private set; }
-    public int? RevocationReason { get; private set; }
     public List<byte[]> IntendedRecipients { get; } = [];
     public List<byte[]> Embedded { get; } = [];
 
@@ -98,10 +97,9 @@ internal sealed class Signature
             case 9 when hashed: KeyLifetime = reader.U32(); break;
             case 11 when hashed: PreferredCiphers = data.ToArray(); break;
             case 27 when hashed: KeyFlags = data.IsEmpty ? 0 : data[0]; break;
-            case 29 when hashed: RevocationReason = data.IsEmpty ? 0 : data[0]; break;
             case 35 when hashed: IntendedRecipients.Add(data.Length > 1 ? data[1..].ToArray() : []); break;
             case 20 when hashed && critical: HasUnknownCritical = true; break; // notations: we know none
-            case 4 or 5 or 7 or 12 or 20 or 21 or 22 or 23 or 24 or 25 or 26 or 28 or 30 or 31 or 34 or 39: break;
+            case 4 or 5 or 7 or 12 or 20 or 21 or 22 or 23 or 24 or 25 or 26 or 28 or 29 or 30 or 31 or 34 or 39: break;
             default: HasUnknownCritical |= critical && hashed; break;
         }
     }

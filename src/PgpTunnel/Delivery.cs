@@ -56,12 +56,18 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
     {
         var flying = _inFlight.Values.Select(f => f.Parcel).ToList();
         int Room(bool local) => (local ? AtOnceLocal : AtOnce) - flying.Count(p => p.Route == ParcelRoute.Local == local);
-        // Each attempt holds its parcel several times over; one is always let through, however large.
-        var (octets, most) = (flying.Sum(p => p.Octets), settings.Configuration.Memory / 8);
-        bool Fits(Parcel p) => octets == 0 || octets + p.Octets <= most ? (octets += p.Octets) >= 0 : false;
         IEnumerable<Parcel> Waiting(bool local) => Room(local) <= 0 ? [] : spool.Due(time.GetUtcNow(), local, 2 * AtOncePerDestination, 4 * AtOnce).Where(p => !_inFlight.ContainsKey(p.Id))
             .GroupBy(p => (p.Route, p.Domain)).SelectMany(g => g.Take(AtOncePerDestination - flying.Count(f => (f.Route, f.Domain) == g.Key))).OrderBy(p => p.Next).Take(Room(local));
-        return [.. Waiting(true).Where(Fits), .. Waiting(false).Where(Fits)];
+        // Each attempt holds its parcel several times over; one is always let through, however large.
+        var (chosen, octets) = (new List<Parcel>(), flying.Sum(p => p.Octets));
+        foreach (var parcel in Waiting(true).Concat(Waiting(false)))
+        {
+            if (octets > 0 && octets + parcel.Octets > settings.Configuration.Memory / 8)
+                continue;
+            chosen.Add(parcel);
+            octets += parcel.Octets;
+        }
+        return chosen;
     }
 
     private void Start(Parcel parcel, CancellationToken abort)

@@ -98,7 +98,7 @@ public sealed class TwoCompaniesTests : IAsyncDisposable
         await SetUpAsync();
         var scratch = _operators.Directory;
         var pcap = Path.Combine(scratch, "hop.pcap");
-        var capture = new Daemon(Need.Program("tcpdump"), ["-i", "lo", "-U", "-w", pcap, "host", "127.0.61.3"]);
+        await using var capture = new Daemon(Need.Program("tcpdump"), ["-i", "lo", "-U", "-B", "65536", "-w", pcap, "host", "127.0.61.3"]);
         await capture.WaitForAsync("listening on");
 
         // 1 plain, DKIM-signed before the tunnel; gateway B is still down, so it stays in the hop's queue
@@ -141,9 +141,8 @@ public sealed class TwoCompaniesTests : IAsyncDisposable
         (await Run.ProgramAsync(Need.Program("swaks"), ["--server", "127.0.61.1:2525", "--from", "alice@a.example", "--to", "bob@b.example", "--h-Subject", "CANARY swaks"])).Expect(0);
         await WaitAsync(4);
 
+        await Wait.UntilAsync(() => new FileInfo(pcap).Length > 10_000_000, () => $"the packet capture has only {new FileInfo(pcap).Length} octets: {capture.Log}");
         await capture.StopAsync("INT");
-        await capture.DisposeAsync();
-        Assert.True(new FileInfo(pcap).Length > 10_000_000, "the packet capture is empty");
         AssertNoCanary(pcap);
         foreach (var company in new[] { "a", "b" })
             AssertNoCanary(Path.GetDirectoryName(_operators.Config(company))!);
