@@ -116,7 +116,7 @@ public sealed partial class Certificate
         signature.KeyLifetime == 0 ? DateTimeOffset.MaxValue : key.Created.AddSeconds(signature.KeyLifetime);
 
     /// <summary>The User ID is the mailbox, or ends in exactly one <c>&lt;mailbox&gt;</c>.</summary>
-    private static bool Names(byte[] userId, string gateway)
+    internal static bool Names(byte[] userId, string gateway)
     {
         var text = Encoding.UTF8.GetString(userId);
         if (text.EndsWith('>'))

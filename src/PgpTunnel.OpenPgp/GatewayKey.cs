@@ -45,6 +45,9 @@ public sealed partial class GatewayKey
     /// <summary>The User ID: the gateway's mailbox.</summary>
     public string UserId => Encoding.UTF8.GetString(_userId);
 
+    /// <summary>True when peers will find this key's User ID right for the gateway mailbox.</summary>
+    public bool IsFor(string gateway) => Certificate.Names(_userId, gateway);
+
     /// <summary>What the key is made of, for people: <c>Ed25519</c>, <c>P-256</c>, <c>RSA-3072</c>.</summary>
     public string Algorithm => _primary.Public.Algorithm == KeyAlgorithm.Rsa ? $"RSA-{_primary.Public.Point.Length * 8}"
         : _primary.Public.KeyCurve switch { PublicKey.Curve.P256 => "P-256", PublicKey.Curve.P384 => "P-384", _ => "Ed25519" };

@@ -11,11 +11,9 @@ internal sealed class Decisions(Settings settings, Peers peers, PeerMemory memor
     {
         if (settings.Configuration.Domains.Contains(domain)) // it goes to our own mail server and nowhere else
             return (new Decision(DecisionKind.Clear, null, false, $"{domain} is our own, it goes to our mail server"), null);
-        // An administrator's override comes first, and ends by itself; what a message itself asks for stands above it.
-        if (memory.Recall(domain).Override is { } wish && wish.Until > time.GetUtcNow() && (wish.Action == "hold" || atLeast < LocalPolicy.Require))
-            return (wish.Action == "hold"
-                ? new Decision(DecisionKind.Defer, new Smtp.SmtpReply(451, "4.7.5", $"held by an administrator until {InnerHeader.Time(wish.Until)}: {wish.Reason}"), false, "override hold")
-                : new Decision(DecisionKind.Clear, null, false, $"in clear by an administrator's override until {InnerHeader.Time(wish.Until)}: {wish.Reason}"), null);
+        // What a message itself asks for stands above an override to clear.
+        if (OverrideFor(domain) is { } wish && (wish.Kind == DecisionKind.Defer || atLeast < LocalPolicy.Require))
+            return (wish, null);
         var local = settings.Configuration.PolicyFor(domain);
         local = local > atLeast ? local : atLeast;
         if (domain.StartsWith('[')) // an address literal has no records
@@ -24,5 +22,16 @@ internal sealed class Decisions(Settings settings, Peers peers, PeerMemory memor
             return (Policy.Decide(local, default, ArmState.Armed, domain), null);
         var peer = await peers.FindAsync(domain, fresh: false, cancel);
         return (Policy.Decide(local, peer.Facts, arming.State(senderDomain), domain), peer);
+    }
+
+    /// <summary>An administrator's override while it lasts: clear, or held. It comes before the table.</summary>
+    public Decision? OverrideFor(string domain)
+    {
+        if (memory.Recall(domain).Override is not { } wish || wish.Until <= time.GetUtcNow())
+            return null;
+        var until = $"until {InnerHeader.Time(wish.Until)}: {wish.Reason}";
+        return wish.Action == "hold"
+            ? new Decision(DecisionKind.Defer, new Smtp.SmtpReply(451, "4.7.5", $"held by an administrator {until}"), false, "override hold")
+            : new Decision(DecisionKind.Clear, null, false, $"in clear by an administrator's override {until}");
     }
 }

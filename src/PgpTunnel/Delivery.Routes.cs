@@ -10,6 +10,11 @@ internal sealed partial class Delivery
 
     private async Task ToGatewayAsync(Parcel parcel, ParcelContent content, CancellationToken cancel)
     {
+        if (decisions.OverrideFor(parcel.Domain) is { Reply: { } held })
+        {
+            await LaterAsync(parcel, held, cancel);
+            return;
+        }
         var peer = await peers.FindAsync(parcel.Domain, fresh: false, cancel);
         var local = settings.Configuration.PolicyFor(parcel.Domain);
         // It is sealed already, so being armed is not asked; and "never" is no reason to unseal.
@@ -43,7 +48,7 @@ internal sealed partial class Delivery
             await PersistAsync(() => spool.HandedAsync(parcel.Id, parcel.Expires + TokenLife), parcel, cancel);
             log.Write("delivered", ("id", parcel.Id), ("to", parcel.Domain), ("token", parcel.Token), ("reply", reply));
         }
-        else if (reply.IsPermanent && parcel.MayClear && peer is { Mode: PolicyMode.Testing, Remembered: false } && local == LocalPolicy.Prefer)
+        else if (reply.IsPermanent && parcel.MayClear && Policy.OnlyTests(local, peer))
         {
             await ClearAfterTestAsync(parcel, content, reply, cancel);
         }
@@ -79,7 +84,7 @@ internal sealed partial class Delivery
         if (!parcel.Exempt)
         {
             var (decision, peer) = await decisions.DecideAsync(parcel.Domain, header.Sender.Domain, parcel.MustSeal ? LocalPolicy.Require : LocalPolicy.Never, cancel);
-            var refusedTest = parcel.MayClear && peer is { Mode: PolicyMode.Testing, Remembered: false } && settings.Configuration.PolicyFor(parcel.Domain) == LocalPolicy.Prefer;
+            var refusedTest = parcel.MayClear && Policy.OnlyTests(settings.Configuration.PolicyFor(parcel.Domain), peer);
             if (decision.Kind == DecisionKind.Seal && !refusedTest)
             {
                 await ResealAsync(parcel, content, peer!, cancel);
@@ -107,7 +112,9 @@ internal sealed partial class Delivery
         var (header, message) = parcels.Open(parcel, content);
         var local = settings.Configuration.Local;
         var to = Open(parcel, header).ToList();
-        IReadOnlyList<ReadOnlyMemory<byte>> octets = parcel.Form == ParcelForm.Received ? [Mark(local), Trace(parcel, header, message), .. WithoutForgeries(message)] : header.MailFrom.Mailbox is null ? [Mark(local), message] : [Mark(local), .. WithoutForgeries(message)]; // a stranger's mail to the postmaster
+        IReadOnlyList<ReadOnlyMemory<byte>> octets = header.MailFrom.Mailbox is null && parcel.Form == ParcelForm.Kept ? [Mark(local), message] // a notice of ours
+            : parcel.Form == ParcelForm.Kept ? [Mark(local), .. WithoutForgeries(message)]
+            : [Mark(local), Trace(parcel, header, message), .. WithoutForgeries(message)];
         var replies = await SendAsync(local, header.Recipient.Domain, header.MailFrom, to, octets, cancel);
         var settled = Settled(parcel, header, to, replies);
         var failed = to.Zip(replies).Where(r => r.Second.IsPermanent).Select(r => (r.First, r.Second)).ToList();
@@ -167,9 +174,12 @@ internal sealed partial class Delivery
         }
         if (parcel.Form == ParcelForm.Kept && header.MailFrom.Mailbox is not null)
         {
-            // A stranger's mail to the postmaster: strangers are not sent notices, and must not fill the spool.
-            await PersistAsync(() => spool.DeleteAsync(parcel.Id), parcel, cancel);
-            log.Write("discarded", ("id", parcel.Id), ("alarm", true), ("reply", failed[0].Reply), ("do", $"our own mail server refuses mail for {settings.Configuration.Postmaster}; let it take that"));
+            // Of our own users' mail they are told. A stranger's mail to the postmaster was kept with NOTIFY=NEVER: strangers get no
+            // notices (backscatter), and must not fill the spool.
+            var notice = Notice.Build(settings.Configuration, NoticeAction.Failed, header.MailFrom, failed, [message], parcel.Created, null);
+            if (notice is null)
+                log.Write("discarded", ("id", parcel.Id), ("alarm", true), ("reply", failed[0].Reply), ("do", $"our own mail server refuses mail whose sender is not told; does it take mail for {settings.Configuration.Postmaster}?"));
+            await SettleAsync(parcel, header, settled, replies, notice is null ? [] : [KeepNotice(header, notice.Value)], cancel);
             return;
         }
         // A notice, or mail of a forwarded sender, that our own server refuses: no one can be told, so it is kept for a person to see.

@@ -1,5 +1,6 @@
 using System.Text;
 using MimeKit;
+using PgpTunnel.Smtp;
 
 namespace PgpTunnel;
 
@@ -9,6 +10,8 @@ namespace PgpTunnel;
 /// </summary>
 internal static class HeaderFields
 {
+    private const int MaxReceived = 100;
+
     /// <summary>Length of the header section with the empty line that ends it; the whole message when none does.</summary>
     public static int SectionLength(ReadOnlySpan<byte> message)
     {
@@ -51,6 +54,10 @@ internal static class HeaderFields
             }
         return values;
     }
+
+    /// <summary>RFC 5321 6.3: a message with this many trace fields goes round in circles.</summary>
+    public static SmtpReply? LoopRefusal(ReadOnlySpan<byte> message) =>
+        Values(message, "Received").Count >= MaxReceived ? new SmtpReply(554, "5.4.6", $"{MaxReceived} Received fields: a mail loop") : null;
 
     /// <summary>The message without the fields that <paramref name="drop"/> names, as slices of it in order.</summary>
     public static List<ReadOnlyMemory<byte>> Without(ReadOnlyMemory<byte> message, Func<string, ReadOnlyMemory<byte>, bool> drop)

@@ -18,8 +18,6 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
     private readonly EventLog _log = log;
     private readonly TimeProvider _time = time;
 
-    private const int MaxReceived = 100;
-
     public Task<(SmtpReply, IMailTransaction?)> BeginAsync(SmtpClientInfo client, ReversePath from, CancellationToken cancel) =>
         Task.FromResult<(SmtpReply, IMailTransaction?)>((new SmtpReply(250, "2.1.0", "sender OK"), new Transaction(this, client, from)));
 
@@ -57,8 +55,8 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
 
         public async Task<SmtpReply> CommitAsync(ReadOnlyMemory<byte> message, CancellationToken cancel)
         {
-            if (HeaderFields.Values(message.Span, "Received").Count >= MaxReceived)
-                return new SmtpReply(554, "5.4.6", $"{MaxReceived} Received fields: a mail loop");
+            if (HeaderFields.LoopRefusal(message.Span) is { } loop)
+                return loop;
             try
             {
                 // 1 recognise
@@ -71,7 +69,7 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
             catch (SpoolException e)
             {
                 inbound._log.Write("not-taken", ("client", client.Address), ("why", e.Message), ("do", e.Full ? "make room on the spool's disk" : "see that the spool can be written"));
-                return new SmtpReply(e.Full ? 452 : 451, e.Full ? "4.3.1" : "4.3.0", e.Message);
+                return e.Reply;
             }
         }
     }

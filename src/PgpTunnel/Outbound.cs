@@ -19,7 +19,6 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
     private readonly EventLog _log = log;
     private readonly TimeProvider _time = time;
 
-    private const int MaxReceived = 100;
     private const long AssumedSize = 8 * 1024 * 1024; // of a message whose size was not declared
     private const string RequireField = "PgpTunnel-Require", RequireFieldX = "X-PgpTunnel-Require";
 
@@ -109,8 +108,8 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
 
         public async Task<SmtpReply> CommitAsync(ReadOnlyMemory<byte> message, CancellationToken cancel)
         {
-            if (HeaderFields.Values(message.Span, "Received").Count >= MaxReceived)
-                return new SmtpReply(554, "5.4.6", $"{MaxReceived} Received fields: a mail loop"); // RFC 5321 6.3
+            if (HeaderFields.LoopRefusal(message.Span) is { } loop)
+                return loop;
             var wishes = HeaderFields.Values(message.Span, RequireField).Concat(HeaderFields.Values(message.Span, RequireFieldX)).ToList();
             if (wishes.Any(w => !w.Equals("yes", StringComparison.OrdinalIgnoreCase)))
                 return new SmtpReply(554, "5.6.0", $"{RequireField} has another value than yes");
@@ -164,8 +163,7 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
         {
             foreach (var chunk in _recipients.Where(r => r.Key == destination.Key).Select(r => r.Path).Distinct().Chunk(InnerHeader.MaxRecipients))
             {
-                var mayClear = destination.Seals && !required && destination.Peer!.Mode == PolicyMode.Testing
-                    && !destination.Peer.Remembered && outbound._settings.Configuration.PolicyFor(destination.Domain) == LocalPolicy.Prefer;
+                var mayClear = destination.Seals && !required && Policy.OnlyTests(outbound._settings.Configuration.PolicyFor(destination.Domain), destination.Peer);
                 var (parcel, body) = destination.Seals
                     ? outbound._parcels.Seal(destination.Peer!, senderDomain, from, chunk, content, required, mayClear)
                     : outbound._parcels.Keep(destination.Route, destination.Domain, senderDomain, from, chunk, content, required, false, destination.OwnParcel);
@@ -215,7 +213,7 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
         catch (SpoolException e)
         {
             _log.Write("not-taken", ("from", from.Mailbox), ("why", e.Message), ("do", e.Full ? "make room on the spool's disk" : "see that the spool can be written"));
-            return new SmtpReply(e.Full ? 452 : 451, e.Full ? "4.3.1" : "4.3.0", e.Message);
+            return e.Reply;
         }
         var reply = new SmtpReply(250, "2.0.0", string.Join("\n", made.Select(m => Describe(m.Parcel, m.Destination))));
         foreach (var (parcel, destination) in made)

@@ -166,6 +166,7 @@ internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<stri
     /// Trusted fingerprints with those that a trusted key certifies as its successor, step by step; what is new is remembered as
     /// verified, since the former key will be gone one day.
     /// </summary>
+    /// <param name="certificates">Those that are listed and not distrusted.</param>
     private async Task<HashSet<string>> SuccessorsAsync(Lookup lookup, PolicyRecord policy, List<Certificate> certificates)
     {
         var trusted = lookup.TrustedFingerprints.ToHashSet();
@@ -173,8 +174,7 @@ internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<stri
             return trusted;
         for (var found = true; found;)
         {
-            var next = certificates.Find(c => !trusted.Contains(c.Fingerprint) && !policy.Distrusted.Contains(c.Fingerprint)
-                && certificates.Exists(f => trusted.Contains(f.Fingerprint) && !policy.Distrusted.Contains(f.Fingerprint) && c.IsSuccessorOf(f, policy.Gateway)));
+            var next = certificates.Find(c => !trusted.Contains(c.Fingerprint) && certificates.Exists(f => trusted.Contains(f.Fingerprint) && c.IsSuccessorOf(f, policy.Gateway)));
             found = next is not null && trusted.Add(next.Fingerprint);
             if (found)
                 await memory.SucceededAsync(lookup.Record, next!.Fingerprint);

@@ -75,6 +75,9 @@ public static class Policy
         };
     }
 
+    /// <summary>While a domain only tests and we only prefer, a final refusal may let mail go in clear: the one way from sealed to clear.</summary>
+    public static bool OnlyTests(LocalPolicy local, PeerState? peer) => local == LocalPolicy.Prefer && peer is { Mode: PolicyMode.Testing, Remembered: false };
+
     private static Decision Clear(string why) => new(DecisionKind.Clear, null, false, why);
 
     private static Decision Defer(string status, string why, bool alarm = false) => new(DecisionKind.Defer, new SmtpReply(451, status, why), alarm, why);

@@ -1,5 +1,6 @@
 using System.Threading.Channels;
 using Microsoft.Data.Sqlite;
+using PgpTunnel.Smtp;
 
 namespace PgpTunnel;
 
@@ -8,6 +9,9 @@ public sealed class SpoolException(string message, bool full, Exception? inner =
 {
     /// <summary>For want of space.</summary>
     public bool Full => full;
+
+    /// <summary>What the client is told: it keeps the message.</summary>
+    public SmtpReply Reply => full ? new(452, "4.3.1", Message) : new(451, "4.3.0", Message);
 }
 
 /// <summary>

@@ -17,7 +17,7 @@ internal static class ConfigCommand
             var configuration = ConfigurationReader.Read(file);
             Collect(() =>
             {
-                foreach (var key in KeyRing.Load(configuration).Keys.Where(k => !k.UserId.EndsWith(configuration.Gateway, StringComparison.Ordinal) && !k.UserId.EndsWith($"<{configuration.Gateway}>", StringComparison.Ordinal)))
+                foreach (var key in KeyRing.Load(configuration).Keys.Where(k => !k.IsFor(configuration.Gateway)))
                     mistakes.Add($"gateway: the key {key.Fingerprint} is for {key.UserId}, so peers would refuse it for {configuration.Gateway}");
             });
             if (configuration.TrustAnchorsFile is { } anchors)

@@ -99,7 +99,7 @@ internal static partial class KeyCommand
             var passphrase = KeyRing.Passphrase(configuration);
             foreach (var key in GatewayKey.ReadBackup(File.ReadAllBytes(file), passphrase, now))
             {
-                if (!key.UserId.EndsWith(configuration.Gateway, StringComparison.Ordinal) && !key.UserId.EndsWith($"<{configuration.Gateway}>", StringComparison.Ordinal))
+                if (!key.IsFor(configuration.Gateway))
                     throw new CommandException(Exit.Data, $"{file}: the key {key.Fingerprint} is for {key.UserId}, not for {configuration.Gateway}");
                 Write(configuration, key, now);
                 imported.Add(key.Fingerprint);

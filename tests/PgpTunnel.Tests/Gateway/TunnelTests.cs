@@ -257,7 +257,41 @@ public class TunnelTests
         await using var pair = await Pair.CreateAsync();
         Assert.Contains("for our own mail server", (await pair.A.SendAsync("<alice@a.example>", ["<ann@a.example>"], Message))[0].Text);
         Assert.Equal(Message, Text((await pair.A.WaitAsync(1))[0].Message));
+        // What that server refuses comes back to the sender; what it takes later is tried again.
+        pair.A.LocalAnswer = s => s.To.Any(t => t.Mailbox.Local == "nobody") ? new SmtpReply(550, "5.1.1", "no such user") : null;
+        await pair.A.SendAsync("<alice@a.example>", ["<nobody@a.example>"], Message);
+        var notice = (await pair.A.WaitAsync(2))[1];
+        Assert.Equal("alice@a.example", notice.To[0].Mailbox.ToString());
+        Assert.Contains("Final-Recipient: rfc822; nobody@a.example\r\nAction: failed\r\nStatus: 5.1.1", Text(notice.Message));
         Assert.Empty(pair.HopSaw);
+    }
+
+    [Fact]
+    public async Task A_strangers_mail_that_our_server_refuses_makes_no_notice()
+    {
+        await using var pair = await Pair.CreateAsync();
+        pair.A.LocalAnswer = _ => new SmtpReply(550, "5.1.1", "no such user");
+        await Company.SendAsync(pair.A.Gateway.InboundServer!.EndPoint, "<ann@c.example>", ["<pgptunnel@pgptunnel.a.example>"], "From: ann@c.example\r\n\r\nhello\r\n"u8.ToArray());
+        await pair.A.WaitForLogAsync("event=discarded");
+        await pair.A.WaitForLogAsync("notice=false");
+        Assert.Empty(pair.HopSaw);
+    }
+
+    [Fact]
+    public async Task A_hold_stops_what_is_sealed_already()
+    {
+        await using var pair = await Pair.CreateAsync();
+        pair.HopAnswer = _ => new SmtpReply(451, "4.2.0", "later");
+        await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message);
+        await pair.A.WaitForLogAsync("event=delivery-deferred");
+        await using (var spool = Spool.Open(pair.A.Configuration.SpoolFile, running: false))
+            await PeerMemory.ChangeAsync(spool, "b.example", r => r with { Override = new PartnerOverride("hold", pair.World.Time.GetUtcNow().AddHours(2), "moving") });
+        pair.HopAnswer = _ => null;
+        pair.World.Time.Advance(TimeSpan.FromHours(1));
+        await pair.A.WaitForLogAsync("held by an administrator");
+        Assert.Empty(pair.B.Received);
+        pair.World.Time.Advance(TimeSpan.FromHours(2)); // it ends by itself
+        await pair.B.WaitAsync(1);
     }
 
     [Fact]
