@@ -25,10 +25,29 @@ public enum DnsOutcome
 /// <param name="Data">RDATA of the answer, one item a record, uncompressed.</param>
 /// <param name="Ttl">How long this may be used: min(TTL, original TTL, signature expiry), at most a day; a failure at most 30 s.</param>
 /// <param name="Why">One sentence for people: what proved it, or what went wrong and where.</param>
-public sealed record DnsAnswer(DomainName Name, ushort Type, DnsSecurity Security, DnsOutcome Outcome, IReadOnlyList<byte[]> Data, TimeSpan Ttl, int Rcode, string Why);
+public sealed record DnsAnswer(DomainName Name, ushort Type, DnsSecurity Security, DnsOutcome Outcome, IReadOnlyList<byte[]> Data, TimeSpan Ttl, int Rcode, string Why)
+{
+    /// <summary>Of the signatures over the answer and its aliases, the one that expires first; null when nothing was proved.</summary>
+    public SignaturePeriod? Signed { get; init; }
+
+    /// <summary>The TTL as the zone publishes it (RRSIG original TTL), the shortest of all links.</summary>
+    public TimeSpan? PublishedTtl { get; init; }
+}
 
 /// <summary>The security of the zone that holds (or would hold) a name.</summary>
 public sealed record ZoneSecurity(DomainName Zone, DnsSecurity Security, TimeSpan Ttl, string Why);
+
+/// <summary>One zone on the way from the anchor to a name, as it was proved.</summary>
+/// <param name="Algorithms">Of the keys that may sign for it (RFC 8624 numbers).</param>
+/// <param name="Signed">Of the signatures over its DS and DNSKEY records, the one that expires first.</param>
+public sealed record ZoneLink(DomainName Zone, DnsSecurity Security, IReadOnlyList<byte> Algorithms, SignaturePeriod? Signed, string Why);
+
+/// <summary>From when until when a signature is valid (RFC 4034 3.1.5).</summary>
+public sealed record SignaturePeriod(DateTimeOffset From, DateTimeOffset Until)
+{
+    /// <summary>Less than an eighth is left: signers that work renew before then.</summary>
+    public bool RunsOut(DateTimeOffset now) => Until - now < (Until - From) / 8;
+}
 
 /// <summary>Nothing usable came from any resolver; the message names them and what happened.</summary>
 public sealed class DnsUnavailableException(string message) : Exception(message);

@@ -36,18 +36,18 @@ public sealed partial class DnsValidator
             return new(DnsSecurity.Insecure, DnsOutcome.Answer, rdata, alias, null, false, Shorter(MinTtl(set), zone.Ttl), message.Rcode, zone.Why);
         if (zone.Security != DnsSecurity.Secure)
             return Failed(zone.Security, zone.Why, message.Rcode);
-        var (signature, ttl) = Verify(set, signatures, zone, budget);
+        var (signature, ttl, proof) = Verify(set, signatures, zone, budget);
         if (signature.Labels < LabelsOf(owner))
         {
             if (covered == RecordType.DNAME)
                 throw new BogusException("a DNAME made from a wildcard"); // RFC 6672 3.3
-            var (nsecs, nsec3s, denialTtl) = VerifiedDenial(message.Authority, zone, budget);
+            var (nsecs, nsec3s, denialTtl, _) = VerifiedDenial(message.Authority, zone, budget);
             if (!Denial.ProveNoCloser(owner, owner.Suffix(signature.Labels), zone.Name, nsecs, nsec3s, budget, out var optOut))
                 throw new BogusException($"the answer is made from a wildcard without proof that {owner} itself does not exist");
             var security = optOut ? DnsSecurity.Insecure : DnsSecurity.Secure;
-            return new(security, DnsOutcome.Answer, rdata, alias, zone.Name, false, Shorter(ttl, denialTtl), message.Rcode, $"signed by {zone.Name}, from a wildcard");
+            return new(security, DnsOutcome.Answer, rdata, alias, zone.Name, false, Shorter(ttl, denialTtl), message.Rcode, $"signed by {zone.Name}, from a wildcard") { Proof = proof };
         }
-        return new(DnsSecurity.Secure, DnsOutcome.Answer, rdata, alias, zone.Name, false, ttl, message.Rcode, $"signed by {zone.Name}");
+        return new(DnsSecurity.Secure, DnsOutcome.Answer, rdata, alias, zone.Name, false, ttl, message.Rcode, $"signed by {zone.Name}") { Proof = proof };
     }
 
     private async Task<Link> JudgeNegativeAsync(DnsMessage message, DomainName name, ushort type, WorkBudget budget, CancellationToken cancel)
@@ -60,12 +60,12 @@ public sealed partial class DnsValidator
             return new(DnsSecurity.Insecure, claimed, [], null, null, false, Shorter(NegativeTtl(message.Authority), zone.Ttl), message.Rcode, zone.Why);
         if (zone.Security != DnsSecurity.Secure)
             return Failed(zone.Security, zone.Why, message.Rcode);
-        var (nsecs, nsec3s, ttl) = VerifiedDenial(message.Authority, zone, budget);
+        var (nsecs, nsec3s, ttl, signed) = VerifiedDenial(message.Authority, zone, budget);
         var proof = Denial.Prove(name, type, zone.Name, nsecs, nsec3s, budget);
         var what = proof.Outcome == DnsOutcome.NxDomain ? "the name does not exist" : "the name has no such record";
         return new(proof.OptOut ? DnsSecurity.Insecure : DnsSecurity.Secure, proof.Outcome, [], null, zone.Name, proof.Delegation,
             Shorter(ttl, NegativeTtl(message.Authority)), message.Rcode,
-            proof.OptOut ? $"{zone.Name} uses opt-out there, an unsigned delegation may exist" : $"{zone.Name} proves that {what}");
+            proof.OptOut ? $"{zone.Name} uses opt-out there, an unsigned delegation may exist" : $"{zone.Name} proves that {what}") { Proof = signed };
     }
 
     /// <summary>
@@ -92,7 +92,7 @@ public sealed partial class DnsValidator
         return own.Security == DnsSecurity.Secure ? throw new BogusException($"{own.Name} is signed, but the signature is by {signer}, which is not") : own;
     }
 
-    private (RrSignature Signature, TimeSpan Ttl) Verify(List<DnsRecord> set, List<RrSignature> signatures, Zone zone, WorkBudget budget)
+    private (RrSignature Signature, TimeSpan Ttl, Proof Proof) Verify(List<DnsRecord> set, List<RrSignature> signatures, Zone zone, WorkBudget budget)
     {
         var why = $"no signature by a key of {zone.Name}";
         var now = (uint)time.GetUtcNow().ToUnixTimeSeconds();
@@ -113,7 +113,7 @@ public sealed partial class DnsValidator
             {
                 budget.Signature();
                 if (SignatureCheck.Verify(key, data, signature.Signature))
-                    return (signature, Shorter(Shorter(MinTtl(set), Seconds(signature.OriginalTtl)), Seconds(signature.Expiration - now)));
+                    return (signature, Shorter(Shorter(MinTtl(set), Seconds(signature.OriginalTtl)), Seconds(signature.Expiration - now)), new Proof(PeriodOf(signature, now), Seconds(signature.OriginalTtl)));
                 budget.Failure();
                 why = $"the signature by {zone.Name} key {signature.KeyTag} is wrong";
             }
@@ -147,9 +147,10 @@ public sealed partial class DnsValidator
     }
 
     /// <summary>The NSEC and NSEC3 records of the section that the zone's keys verify.</summary>
-    private (List<Nsec>, List<Nsec3>, TimeSpan) VerifiedDenial(IReadOnlyList<DnsRecord> section, Zone zone, WorkBudget budget)
+    private (List<Nsec>, List<Nsec3>, TimeSpan, Proof?) VerifiedDenial(IReadOnlyList<DnsRecord> section, Zone zone, WorkBudget budget)
     {
         var (nsecs, nsec3s, ttl) = (new List<Nsec>(), new List<Nsec3>(), LongestTtl);
+        Proof? proof = null;
         foreach (var set in section.Where(r => r.Type is RecordType.NSEC or RecordType.NSEC3 && r.Class == DnsMessage.ClassIn && r.Name.IsWithin(zone.Name))
             .GroupBy(r => (r.Name, r.Type)).Take(MaxDenialRecords))
         {
@@ -157,17 +158,17 @@ public sealed partial class DnsValidator
             var signatures = Signatures(section, set.Key.Name, set.Key.Type);
             if (signatures.Count > 0 && !signatures.Exists(s => s.Signer == zone.Name))
                 continue; // another zone's, put there for the next link of an alias chain
-            var (signature, left) = Verify(records, signatures, zone, budget);
+            var (signature, left, one) = Verify(records, signatures, zone, budget);
             // RFC 4035 5.4: a denial record made from a wildcard would deny at names of the attacker's choice.
             if (signature.Labels != LabelsOf(set.Key.Name) || records.Count != 1)
                 continue;
-            ttl = Shorter(ttl, left);
+            (ttl, proof) = (Shorter(ttl, left), Proof.Weaker(proof, one));
             if (set.Key.Type == RecordType.NSEC && Nsec.Read(records[0]) is { } nsec && nsec.Next.IsWithin(zone.Name))
                 nsecs.Add(nsec);
             else if (set.Key.Type == RecordType.NSEC3 && Nsec3.Read(records[0], zone.Name) is { } nsec3)
                 nsec3s.Add(nsec3);
         }
-        return (nsecs, nsec3s, ttl);
+        return (nsecs, nsec3s, ttl, proof);
     }
 
     private static List<DnsRecord> RrSet(IReadOnlyList<DnsRecord> section, DomainName? owner, ushort type) =>
@@ -192,6 +193,10 @@ public sealed partial class DnsValidator
         var minimum = System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(soa.Rdata.AsSpan(soa.Rdata.Length - 4));
         return Shorter(LongestTtl, Seconds(Math.Min(soa.Ttl, minimum)));
     }
+
+    /// <summary>RFC 1982: the two times are serial numbers around now.</summary>
+    private SignaturePeriod PeriodOf(RrSignature signature, uint now) =>
+        new(time.GetUtcNow().AddSeconds((int)(signature.Inception - now)), time.GetUtcNow().AddSeconds((int)(signature.Expiration - now)));
 
     private static TimeSpan Seconds(uint seconds) => TimeSpan.FromSeconds(seconds);
 

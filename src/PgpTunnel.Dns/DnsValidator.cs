@@ -46,27 +46,30 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
     {
         var budget = new WorkBudget();
         var (security, ttl, at) = (DnsSecurity.Secure, LongestTtl, name);
+        Proof? proof = null;
         for (var hop = 0; hop <= MaxAliases; hop++)
         {
             var (link, left) = await LinkAsync(at, type, budget, cancel, fresh);
             security = Weakest(security, link.Security);
             ttl = left < ttl ? left : ttl;
+            proof = Proof.Weaker(proof, link.Proof);
             if (link.Alias is null || security > DnsSecurity.Insecure)
                 return new(name, type, security, security > DnsSecurity.Insecure ? DnsOutcome.Failure : link.Outcome,
-                    security > DnsSecurity.Insecure ? [] : link.Data, ttl, link.Rcode, link.Why);
+                    security > DnsSecurity.Insecure ? [] : link.Data, ttl, link.Rcode, link.Why) { Signed = proof?.Period, PublishedTtl = proof?.OriginalTtl };
             at = link.Alias;
         }
         return new(name, type, DnsSecurity.Bogus, DnsOutcome.Failure, [], FailureTtl, 0, $"more than {MaxAliases} aliases lead away from {name}");
     }
 
     /// <summary>The security of the zone that <paramref name="name"/> belongs to: DS records from the anchor down, nothing of the name itself.</summary>
-    public async Task<ZoneSecurity> SettleAsync(DomainName name, CancellationToken cancel)
+    /// <param name="fresh">Ask the resolvers again for the whole chain.</param>
+    public async Task<ZoneSecurity> SettleAsync(DomainName name, CancellationToken cancel, bool fresh = false)
     {
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         deadline.CancelAfter(LongestLookup);
         try
         {
-            var (zone, left) = await ZoneAsync(name, new WorkBudget(), deadline.Token);
+            var (zone, left) = await ZoneAsync(name, new WorkBudget(), deadline.Token, fresh);
             return new(zone.Name, zone.Security, left, zone.Why);
         }
         catch (BudgetException e)
@@ -79,11 +82,46 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
         }
     }
 
+    /// <summary>The zones from the anchor down to the one that holds <paramref name="name"/>, or to the first that cannot be proved.</summary>
+    public async Task<IReadOnlyList<ZoneLink>> ChainAsync(DomainName name, CancellationToken cancel)
+    {
+        var chain = new List<ZoneLink>();
+        var budget = new WorkBudget();
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        deadline.CancelAfter(LongestLookup);
+        try
+        {
+            for (var labels = 0; labels <= name.LabelCount; labels++)
+            {
+                var (zone, _) = await ZoneAsync(name.Suffix(labels), budget, deadline.Token);
+                if (chain.Count == 0 || chain[^1].Zone != zone.Name)
+                    chain.Add(new(zone.Name, zone.Security, [.. zone.Keys.Select(k => k.Algorithm).Distinct()], zone.Proof?.Period, zone.Why));
+                if (zone.Security != DnsSecurity.Secure)
+                    break;
+            }
+        }
+        catch (Exception e) when (e is BudgetException or OperationCanceledException && !cancel.IsCancellationRequested)
+        {
+            chain.Add(new(name, DnsSecurity.Indeterminate, [], null, $"{name}: {e.Message}"));
+        }
+        return chain;
+    }
+
+    /// <summary>What a verified signature says besides that the data is right.</summary>
+    private sealed record Proof(SignaturePeriod Period, TimeSpan OriginalTtl)
+    {
+        public static Proof? Weaker(Proof? a, Proof? b) => a is null || b is null ? a ?? b
+            : new(a.Period.Until < b.Period.Until ? a.Period : b.Period, Shorter(a.OriginalTtl, b.OriginalTtl));
+    }
+
     /// <summary>One answer without following aliases.</summary>
     /// <param name="Signer">The zone whose keys proved it; null when nothing was proved securely.</param>
     /// <param name="Delegation">A proved absence of DS at a name that is delegated.</param>
     private sealed record Link(DnsSecurity Security, DnsOutcome Outcome, IReadOnlyList<byte[]> Data, DomainName? Alias, DomainName? Signer,
-        bool Delegation, TimeSpan Ttl, int Rcode, string Why);
+        bool Delegation, TimeSpan Ttl, int Rcode, string Why)
+    {
+        public Proof? Proof { get; init; }
+    }
 
     private static Link Failed(DnsSecurity security, string why, int rcode = 2) => new(security, DnsOutcome.Failure, [], null, null, false, FailureTtl, rcode, why);
 

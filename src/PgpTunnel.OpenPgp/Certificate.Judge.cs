@@ -19,10 +19,15 @@ public class SignerKey
 /// <summary>A peer's usable certificate: it verifies, and can be sealed for. Only <see cref="Certificate.Judge"/> makes one, so nothing unjudged can be sealed for.</summary>
 public sealed class PeerKey : SignerKey
 {
-    internal PeerKey(string fingerprint, PublicKey encryption, bool aes256, List<SigningKey> signing) : base(fingerprint, signing) => (Encryption, Aes256) = (encryption, aes256);
+    internal PeerKey(string fingerprint, PublicKey encryption, bool aes256, List<SigningKey> signing, DateTimeOffset end) : base(fingerprint, signing) => (Encryption, Aes256, Expires) = (encryption, aes256, end == DateTimeOffset.MaxValue ? null : end);
 
     /// <summary>Names exactly what a message was encrypted for: primary and subkey.</summary>
-    public string Id => $"{Fingerprint}/{Encryption.FingerprintHex}";
+    public string Id => $"{Fingerprint}/{EncryptionFingerprint}";
+
+    public string EncryptionFingerprint => Encryption.FingerprintHex;
+
+    /// <summary>When it can be sealed for no longer; null = it does not expire.</summary>
+    public DateTimeOffset? Expires { get; }
 
     internal PublicKey Encryption { get; }
     internal bool Aes256 { get; }
@@ -46,7 +51,7 @@ public sealed partial class Certificate
             return Refused(weakness);
         if (_primary.Created > now + ClockSkew)
             return Refused("it was made in the future (is this machine's clock right?)");
-        if (_direct.Exists(s => s.Type == SignatureType.KeyRevocation && s.IsBy(_primary, _primary.Hashed)))
+        if (Revocations.Any())
             return Refused("it is revoked");
         var direct = Newest(_direct.Where(s => s.Type == SignatureType.DirectKey), now, s => s.IsBy(_primary, _primary.Hashed));
         Signature? self = null;
@@ -67,9 +72,9 @@ public sealed partial class Certificate
         if (end <= now)
             return Refused("it has expired", signer);
         var encryption = bound.Where(k => k.Key.CanEncrypt && ((k.Binding.KeyFlags ?? 0) & 0x04) != 0 && End(k.Key, k.Binding) > now && SessionKey.CanWrap(k.Key))
-            .OrderByDescending(k => k.Key.Created).Select(k => k.Key).FirstOrDefault();
-        return encryption is null ? Refused("it has no valid encryption subkey", signer)
-            : new(new PeerKey(Fingerprint, encryption, (self.PreferredCiphers ?? direct?.PreferredCiphers ?? []).Contains((byte)9), signing), signer, null);
+            .OrderByDescending(k => k.Key.Created).FirstOrDefault();
+        return encryption.Key is null ? Refused("it has no valid encryption subkey", signer)
+            : new(new PeerKey(Fingerprint, encryption.Key, (self.PreferredCiphers ?? direct?.PreferredCiphers ?? []).Contains((byte)9), signing, Earlier(end, End(encryption.Key, encryption.Binding))), signer, null);
     }
 
     private static readonly TimeSpan ClockSkew = TimeSpan.FromHours(1);
@@ -80,12 +85,17 @@ public sealed partial class Certificate
 
     /// <summary>
     /// True when the key of <paramref name="former"/> certifies this certificate's gateway User ID (0x13, SHA-256 or better): a successor
-    /// inherits its trust. A revoked key certifies nothing.
+    /// inherits its trust. A hard-revoked key certifies nothing; one that was only superseded or retired, what it certified before.
     /// </summary>
     public bool IsSuccessorOf(Certificate former, string gateway) =>
-        !former._direct.Exists(s => s.Type == SignatureType.KeyRevocation && s.IsBy(former._primary, former._primary.Hashed)) && former._primary.Weakness() is null
+        !former.IsHardRevoked && former._primary.Weakness() is null
         && _userIds.Where(u => Names(u.Id, gateway)).Any(u => u.Signatures.Exists(s => s.Type == SignatureType.CertificationPositive
-            && s.IssuerFingerprint is { } issuer && issuer.AsSpan().SequenceEqual(former._primary.Fingerprint) && s.IsBy(former._primary, _primary.Hashed, HashedUserId(u.Id))));
+            && !former.Revocations.Any(r => r.Created <= s.Created) && s.IssuerFingerprint is { } issuer && issuer.AsSpan().SequenceEqual(former._primary.Fingerprint) && s.IsBy(former._primary, _primary.Hashed, HashedUserId(u.Id))));
+
+    private IEnumerable<Signature> Revocations => _direct.Where(s => s.Type == SignatureType.KeyRevocation && s.IsBy(_primary, _primary.Hashed));
+
+    /// <summary>The key itself says that it is compromised, or gives no reason (RFC 9580 5.2.3.31, reasons 2 and 0): for ever, back in time too.</summary>
+    public bool IsHardRevoked => Revocations.Any(r => r.RevocationReason is null or 0 or 2);
 
     private static byte[] HashedUserId(byte[] id) => [0xB4, (byte)(id.Length >> 24), (byte)(id.Length >> 16), (byte)(id.Length >> 8), (byte)id.Length, .. id];
 

@@ -26,13 +26,14 @@ public sealed partial class GatewayKey
     /// <summary>Certifications of the User ID by other keys: by the one this key succeeded.</summary>
     private readonly List<byte[]> _certifications;
     private readonly List<(SecretKey Key, byte[] Binding, int Flags)> _subkeys;
+    private readonly SecretKey _encryption;
 
     private GatewayKey(SecretKey primary, byte[] userId, byte[] selfSignature, List<byte[]> certifications, List<(SecretKey, byte[], int)> subkeys)
     {
         (_primary, _userId, _selfSignature, _certifications, _subkeys) = (primary, userId, selfSignature, certifications, subkeys);
         Signing = Newest(f => (f & FlagSign) != 0, "signing");
         Spool = Newest(f => f == FlagSpool, "spool");
-        Newest(f => (f & 0x04) != 0, "encryption");
+        _encryption = Newest(IsEncryption, "encryption");
         // Every subkey that can decrypt: old ones open parcels that are still on their way.
         Decrypting = [.. _subkeys.Where(s => (s.Flags & FlagEncrypt) != 0).Select(s => s.Key)];
     }
@@ -52,9 +53,19 @@ public sealed partial class GatewayKey
     public string Algorithm => _primary.Public.Algorithm == KeyAlgorithm.Rsa ? $"RSA-{_primary.Public.Point.Length * 8}"
         : _primary.Public.KeyCurve switch { PublicKey.Curve.P256 => "P-256", PublicKey.Curve.P384 => "P-384", _ => "Ed25519" };
 
+    /// <summary>The subkey that peers seal for, the newest one.</summary>
+    public string EncryptionFingerprint => _encryption.Public.FingerprintHex;
+
+    public DateTimeOffset EncryptionCreated => _encryption.Public.Created;
+
+    /// <summary>Older encryption subkeys are held, for parcels still on their way.</summary>
+    public bool HasOldEncryption => _subkeys.Count(s => IsEncryption(s.Flags)) > 1;
+
     internal SecretKey Signing { get; }
     internal SecretKey Spool { get; }
     internal IReadOnlyList<SecretKey> Decrypting { get; }
+
+    private static bool IsEncryption(int flags) => (flags & 0x04) != 0;
 
     private SecretKey Newest(Func<int, bool> flags, string what) =>
         _subkeys.Where(s => flags(s.Flags)).OrderByDescending(s => s.Key.Public.Created).Select(s => s.Key).FirstOrDefault()
@@ -71,12 +82,7 @@ public sealed partial class GatewayKey
             _ => SecretKey.Generate(KeyAlgorithm.EdDsaLegacy, PublicKey.Curve.Ed25519, created),
         };
         var (primary, signing) = (Signer(), Signer());
-        var encryption = algorithm switch
-        {
-            GatewayAlgorithm.Rsa3072 => SecretKey.Generate(KeyAlgorithm.Rsa, PublicKey.Curve.None, created),
-            GatewayAlgorithm.P256 => SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.P256, created),
-            _ => SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.X25519, created),
-        };
+        var encryption = GenerateEncryption(algorithm, created);
         var spool = SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.X25519, created);
         var userId = Encoding.UTF8.GetBytes(mailbox);
         var self = SignatureMaker.OverKeys(SignatureType.CertificationPositive, primary,
@@ -89,6 +95,26 @@ public sealed partial class GatewayKey
             (spool, Bind(primary, spool, FlagSpool, created), FlagSpool),
         ]);
     }
+
+    private static SecretKey GenerateEncryption(GatewayAlgorithm algorithm, DateTimeOffset created) => algorithm switch
+    {
+        GatewayAlgorithm.Rsa3072 => SecretKey.Generate(KeyAlgorithm.Rsa, PublicKey.Curve.None, created),
+        GatewayAlgorithm.P256 => SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.P256, created),
+        _ => SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.X25519, created),
+    };
+
+    /// <summary>This key with a new encryption subkey, which peers seal for once it is published; the old ones still open.</summary>
+    public GatewayKey WithNewEncryption(DateTimeOffset now)
+    {
+        var created = DateTimeOffset.FromUnixTimeSeconds(Math.Max(now.ToUnixTimeSeconds(), EncryptionCreated.ToUnixTimeSeconds() + 1)); // the newest is the one that counts
+        var algorithm = _primary.Public.Algorithm == KeyAlgorithm.Rsa ? GatewayAlgorithm.Rsa3072 : _primary.Public.KeyCurve is PublicKey.Curve.P256 or PublicKey.Curve.P384 ? GatewayAlgorithm.P256 : GatewayAlgorithm.Ed25519;
+        var encryption = GenerateEncryption(algorithm, created);
+        return new(_primary, _userId, _selfSignature, _certifications, [.. _subkeys, (encryption, Bind(_primary, encryption, FlagEncrypt, created), FlagEncrypt)]);
+    }
+
+    /// <summary>This key without its older encryption subkeys: what was sealed for them opens no more.</summary>
+    public GatewayKey WithoutOldEncryption() =>
+        new(_primary, _userId, _selfSignature, _certifications, [.. _subkeys.Where(s => !IsEncryption(s.Flags) || ReferenceEquals(s.Key, _encryption))]);
 
     private static byte[] Bind(SecretKey primary, SecretKey subkey, int flags, DateTimeOffset created)
     {
@@ -105,7 +131,7 @@ public sealed partial class GatewayKey
     public GatewayKey CertifiedBy(GatewayKey former, DateTimeOffset now) => new(_primary, _userId, _selfSignature,
         [.. _certifications, SignatureMaker.OverKeys(SignatureType.CertificationPositive, former._primary, new SubpacketWriter().Created(now).Issuer(former._primary.Public), _primary.Public.Hashed, HashedUserId(_userId))], _subkeys);
 
-    /// <summary>The certificate to publish, binary, without the spool subkey.</summary>
+    /// <summary>The certificate to publish, binary: without the spool subkey, and of the encryption subkeys only the newest.</summary>
     /// <param name="revoked">When set, with a revocation of that time: key compromised (RFC 9580 5.2.3.31, reason 2).</param>
     public byte[] ExportCertificate(DateTimeOffset? revoked = null)
     {
@@ -115,7 +141,7 @@ public sealed partial class GatewayKey
         writer.Packet(Tag.UserId, _userId).Packet(Tag.Signature, _selfSignature);
         foreach (var certification in _certifications)
             writer.Packet(Tag.Signature, certification);
-        foreach (var (key, binding, _) in _subkeys.Where(s => s.Flags != FlagSpool))
+        foreach (var (key, binding, _) in _subkeys.Where(s => s.Flags != FlagSpool && (!IsEncryption(s.Flags) || ReferenceEquals(s.Key, _encryption))))
             writer.Packet(Tag.PublicSubkey, key.Public.Body).Packet(Tag.Signature, binding);
         return writer.ToArray();
     }

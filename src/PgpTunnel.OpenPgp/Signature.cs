@@ -25,6 +25,9 @@ internal sealed class Signature
     public uint SignatureLifetime { get; private set; }
     public uint KeyLifetime { get; private set; }
     public int? KeyFlags { get; private set; }
+
+    /// <summary>Of a revocation (RFC 9580 5.2.3.31); null = none given.</summary>
+    public int? RevocationReason { get; private set; }
     public byte[]? PreferredCiphers { get; private set; }
     public byte[]? IssuerFingerprint { get; private set; }
     public ulong? IssuerKeyId { get; private set; }
@@ -97,6 +100,7 @@ internal sealed class Signature
             case 9 when hashed: KeyLifetime = reader.U32(); break;
             case 11 when hashed: PreferredCiphers = data.ToArray(); break;
             case 27 when hashed: KeyFlags = data.IsEmpty ? 0 : data[0]; break;
+            case 29 when hashed: RevocationReason = data.IsEmpty ? null : data[0]; break;
             case 35 when hashed: IntendedRecipients.Add(data.Length > 1 ? data[1..].ToArray() : []); break;
             case 20 when hashed && critical: HasUnknownCritical = true; break; // notations: we know none
             case 4 or 5 or 7 or 12 or 20 or 21 or 22 or 23 or 24 or 25 or 26 or 28 or 29 or 30 or 31 or 34 or 39: break;

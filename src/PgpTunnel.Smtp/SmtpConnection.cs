@@ -24,6 +24,11 @@ internal sealed partial class SmtpConnection : IDisposable
 
     private SmtpConnection(SmtpTarget target, Socket socket) => (_target, _socket, _stream) = (target, socket, Stream.Null);
 
+    /// <summary>What the server said first.</summary>
+    public string Greeting { get; private set; } = "";
+
+    public bool OffersStartTls => _offers.ContainsKey("STARTTLS");
+
     /// <summary>How long since its last transaction ended.</summary>
     public TimeSpan IdleFor => System.Diagnostics.Stopwatch.GetElapsedTime(_lastUse);
 
@@ -46,7 +51,9 @@ internal sealed partial class SmtpConnection : IDisposable
         {
             await connection.GuardAsync(ConnectWait, async deadline => await socket.ConnectAsync(target.Address, deadline), cancel);
             connection._stream = new NetworkStream(socket);
-            await connection.ExpectAsync(await connection.ReadReplyAsync(ReplyWait, cancel));
+            var greeting = await connection.ReadReplyAsync(ReplyWait, cancel);
+            await connection.ExpectAsync(greeting);
+            connection.Greeting = greeting.Text;
             await connection.HelloAsync(hostname, cancel);
             await connection.StartTlsAsync(hostname, cancel);
             await connection.LoginAsync(cancel);

@@ -37,6 +37,11 @@ public sealed class SmtpUnavailableException(SmtpReply reply, Exception? inner =
     public bool AfterContent { get; init; }
 }
 
+/// <summary>How a server receives a client.</summary>
+/// <param name="Text">Its first line, the host name in front.</param>
+/// <param name="TlsFailure">What goes wrong when STARTTLS is used; null = nothing.</param>
+public sealed record SmtpGreeting(string Text, bool OffersStartTls, string? TlsFailure);
+
 /// <summary>STARTTLS did not work out.</summary>
 internal sealed class TlsFailedException(SmtpReply reply, Exception? inner = null) : Exception(reply.ToString(), inner)
 {
@@ -82,6 +87,26 @@ public sealed class SmtpSender : IAsyncDisposable
         {
             connection.Dispose();
             throw;
+        }
+    }
+
+    /// <summary>Greets a server, tries its STARTTLS, and leaves.</summary>
+    /// <exception cref="SmtpUnavailableException">It cannot be reached, or wants nothing of us.</exception>
+    public static async Task<SmtpGreeting> GreetAsync(SmtpTarget target, string hostname, CancellationToken cancel)
+    {
+        var plain = await SmtpConnection.OpenAsync(target with { Tls = TlsMode.None, Login = null }, hostname, cancel);
+        var (text, offers) = (plain.Greeting.Split('\n')[0], plain.OffersStartTls);
+        await plain.QuitAsync();
+        if (!offers)
+            return new(text, false, null);
+        try
+        {
+            await (await SmtpConnection.OpenAsync(target with { Tls = TlsMode.Require, Login = null }, hostname, cancel)).QuitAsync();
+            return new(text, true, null);
+        }
+        catch (TlsFailedException e)
+        {
+            return new(text, true, e.Reply.Text);
         }
     }
 

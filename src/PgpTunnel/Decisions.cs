@@ -21,6 +21,11 @@ internal sealed class Decisions(Settings settings, Peers peers, PeerMemory memor
         if (local == LocalPolicy.Never)
             return (Policy.Decide(local, default, ArmState.Armed, domain), null);
         var peer = await peers.FindAsync(domain, fresh: false, cancel);
+        var decision = Policy.Decide(local, peer.Facts, arming.State(senderDomain), domain);
+        if (decision.Kind != DecisionKind.Refuse)
+            return (decision, peer);
+        // Nothing is refused for good on an old answer.
+        peer = await peers.FindAsync(domain, fresh: true, cancel);
         return (Policy.Decide(local, peer.Facts, arming.State(senderDomain), domain), peer);
     }
 

@@ -15,12 +15,15 @@ internal sealed partial class Delivery
             await LaterAsync(parcel, held, cancel);
             return;
         }
-        var peer = await peers.FindAsync(parcel.Domain, fresh: false, cancel);
+        // A last attempt is not given up on an old answer.
+        var peer = await peers.FindAsync(parcel.Domain, fresh: time.GetUtcNow() - parcel.Created >= settings.Configuration.Retry.GiveUp, cancel);
         var local = settings.Configuration.PolicyFor(parcel.Domain);
         // It is sealed already, so being armed is not asked; and "never" is no reason to unseal.
         var decision = Policy.Decide(local == LocalPolicy.Never ? LocalPolicy.Prefer : local, peer.Facts, ArmState.Armed, parcel.Domain);
         if (decision.Kind != DecisionKind.Seal)
         {
+            if (decision.Alarm)
+                await alarms.RaiseAsync(parcel.Domain, $"{decision.Why} ({peer.Why})");
             // From sealed there is no way to clear: the peer has become unusable, so the parcel waits for it.
             await LaterAsync(parcel, new SmtpReply(451, decision.Reply is { IsTemporary: true } r ? r.Status : "4.7.5", $"{decision.Why}: {peer.Why}"), cancel);
             return;
@@ -62,6 +65,11 @@ internal sealed partial class Delivery
     private async Task ResealAsync(Parcel parcel, ParcelContent content, PeerState peer, CancellationToken cancel)
     {
         var (header, message) = parcels.Open(parcel, content);
+        if (header.Kind == ParcelKind.Echo) // it asked about the key that is gone
+        {
+            await FailAsync(parcel, new SmtpReply(550, "5.7.5", $"the key of {parcel.Domain} has changed meanwhile"), cancel);
+            return;
+        }
         var (anew, sealedAnew) = parcels.Seal(peer, header.Sender.Domain, header.MailFrom, [.. Open(parcel, header)], [message], parcel.MustSeal, parcel.MayClear);
         await PersistAsync(() => spool.ReplaceAsync(parcel.Id, [(anew with { Created = parcel.Created, Delayed = parcel.Delayed }, sealedAnew)]), parcel, cancel);
         log.Write("resealed", ("id", anew.Id), ("was", parcel.Id), ("to", parcel.Domain), ("key", peer.Preferred.Fingerprint));
@@ -92,6 +100,8 @@ internal sealed partial class Delivery
             }
             if (decision.Reply is { } refusal)
             {
+                if (decision.Alarm)
+                    await alarms.RaiseAsync(parcel.Domain, $"{decision.Why} ({peer?.Why})");
                 await LaterAsync(parcel, refusal, cancel);
                 return;
             }

@@ -9,7 +9,7 @@ namespace PgpTunnel;
 /// Takes parcels from the spool when their time has come: decides again, sends, and acts on the reply: done, later, or a notice. The
 /// three routes are in <c>Delivery.Routes.cs</c>. What a crash interrupts is tried again after restart.
 /// </summary>
-internal sealed partial class Delivery(Settings settings, Decisions decisions, Peers peers, Routes routes, SmtpSender sender, Parcels parcels, Spool spool, EventLog log, TimeProvider time)
+internal sealed partial class Delivery(Settings settings, Decisions decisions, Peers peers, Routes routes, SmtpSender sender, Parcels parcels, Echoes echoes, Alarms alarms, Spool spool, EventLog log, TimeProvider time)
 {
     private const int AtOnce = 20, AtOnceLocal = 10, AtOncePerDestination = 5;
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1), PurgeEvery = TimeSpan.FromHours(1), TokenLife = TimeSpan.FromDays(14);
@@ -207,6 +207,8 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
             await SettleLocalAsync(parcel, header, message, failed, new HashSet<int>(Enumerable.Range(0, header.RcptTo.Count)), [reply], cancel);
             return;
         }
+        if (header.Kind == ParcelKind.Echo)
+            await PersistAsync(() => echoes.OutcomeAsync(parcel.Id, $"failed: {reply}"), parcel, cancel);
         var notice = Notice.Build(settings.Configuration, NoticeAction.Failed, header.MailFrom, failed, [message], parcel.Created, null);
         await PersistAsync(() => spool.ReplaceAsync(parcel.Id, notice is null ? [] : [KeepNotice(header, notice.Value)]), parcel, cancel);
         log.Write("failed", ("id", parcel.Id), ("to", parcel.Domain), ("notice", notice is not null), ("reply", reply));

@@ -14,6 +14,7 @@ internal sealed class EventLog(TextWriter output, bool json, TimeProvider time)
 
     public void Write(string name, params ReadOnlySpan<(string Key, object? Value)> fields)
     {
+        Metrics.Count(name, IsAlarm(fields));
         var line = json ? Json(name, fields) : Text(name, fields);
         lock (_lock)
         {
@@ -27,6 +28,14 @@ internal sealed class EventLog(TextWriter output, bool json, TimeProvider time)
                 // A log on a full disk must not stop the mail.
             }
         }
+    }
+
+    private static bool IsAlarm(ReadOnlySpan<(string Key, object? Value)> fields)
+    {
+        foreach (var (key, value) in fields)
+            if (key == "alarm" && value is true)
+                return true;
+        return false;
     }
 
     private static string Text(string name, ReadOnlySpan<(string Key, object? Value)> fields)

@@ -19,21 +19,27 @@ internal sealed class Gateway : IAsyncDisposable
     private readonly EventLog _log;
     private readonly CancellationTokenSource _stop = new(), _abort = new();
     private volatile X509Certificate2? _outboundCertificate, _inboundCertificate;
-    private Task _delivering = Task.CompletedTask, _arming = Task.CompletedTask;
+    private readonly Trust _trust;
+    private readonly Upkeep _upkeep;
+    private Task _delivering = Task.CompletedTask, _arming = Task.CompletedTask, _keeping = Task.CompletedTask;
 
     private Gateway(Settings settings, Spool spool, EventLog log, TimeProvider time)
     {
         var configuration = settings.Configuration;
         (_settings, _spool, _log) = (settings, spool, log);
         var memory = new PeerMemory(spool, log, time);
-        _peers = new Peers(Trust.Validator(configuration, time), memory, domain => settings.Configuration.Partners.GetValueOrDefault(domain), time);
+        _trust = new Trust(configuration, time);
+        _peers = new Peers(() => _trust.Validator, memory, domain => settings.Configuration.Partners.GetValueOrDefault(domain), time);
         Arming = new Arming(settings, _peers, log, time);
         _sender = new SmtpSender(() => settings.Configuration.Hostname);
         var parcels = new Parcels(settings, time);
         var decisions = new Decisions(settings, _peers, memory, Arming, time);
-        OutboundFlow = new Outbound(settings, decisions, _peers, Arming, parcels, spool, log, time);
-        InboundFlow = new Inbound(settings, new Opening(settings, _peers, time), parcels, spool, log, time);
-        Delivery = new Delivery(settings, decisions, _peers, new Routes(settings, new MailExchangers(Trust.Resolvers(configuration))), _sender, parcels, spool, log, time);
+        var alarms = new Alarms(settings, parcels, spool, log, time);
+        var echoes = new Echoes(settings, _peers, parcels, spool, log, time);
+        OutboundFlow = new Outbound(settings, decisions, _peers, Arming, parcels, alarms, spool, log, time);
+        InboundFlow = new Inbound(settings, new Opening(settings, _peers, time), parcels, echoes, alarms, spool, log, time);
+        Delivery = new Delivery(settings, decisions, _peers, new Routes(settings, () => _trust.Exchangers), _sender, parcels, echoes, alarms, spool, log, time);
+        _upkeep = new Upkeep(settings, _peers, new Doctor(settings, _peers, _trust, time), spool, log, time, ReloadAsync);
     }
 
     public Arming Arming { get; }
@@ -63,6 +69,7 @@ internal sealed class Gateway : IAsyncDisposable
             await gateway.Arming.CheckAsync(gateway._stop.Token);
             gateway._delivering = gateway.Delivery.RunAsync(gateway._stop.Token, gateway._abort.Token);
             gateway._arming = gateway.Arming.RunAsync(gateway._stop.Token);
+            gateway._keeping = gateway._upkeep.RunAsync(gateway._stop.Token);
             await gateway.NoteAsync(time);
             return gateway;
         }
@@ -143,6 +150,7 @@ internal sealed class Gateway : IAsyncDisposable
                 _log.Write("restart-needed", ("key", key), ("why", $"{key} has changed, which takes a restart; everything else is taken over now"));
             var keys = KeyRing.Load(configuration);
             LoadCertificates(configuration);
+            _trust.Replace(configuration);
             _settings.Replace(configuration, keys);
             _peers.Clear();
             await Arming.CheckAsync(_stop.Token);
@@ -171,8 +179,6 @@ internal sealed class Gateway : IAsyncDisposable
             yield return "spool";
         if ((old.MessageSize, old.Memory, old.Connections, old.ConnectionsPerAddress) != (now.MessageSize, now.Memory, now.Connections, now.ConnectionsPerAddress))
             yield return "limits";
-        if (!(old.Resolvers ?? []).SequenceEqual(now.Resolvers ?? []) || old.TrustAnchorsFile != now.TrustAnchorsFile)
-            yield return "dns";
     }
 
     /// <summary>Takes no more mail, finishes what is in hand within 30 s, and closes; what is left stays in the spool.</summary>
@@ -184,7 +190,7 @@ internal sealed class Gateway : IAsyncDisposable
         await Task.WhenAny(Task.WhenAll(sessions, _delivering), Task.Delay(Grace));
         await _abort.CancelAsync();
         await sessions;
-        await Task.WhenAll(_delivering, _arming).ContinueWith(_ => { }, TaskScheduler.Default); // what went wrong there has been logged
+        await Task.WhenAll(_delivering, _arming, _keeping).ContinueWith(_ => { }, TaskScheduler.Default); // what went wrong there has been logged
         foreach (var server in new[] { OutboundServer, InboundServer }.OfType<SmtpServer>())
             await server.DisposeAsync();
         await _sender.DisposeAsync();

@@ -9,11 +9,13 @@ namespace PgpTunnel;
 /// Mail from the world to our gateway mailbox, top to bottom: 1 recognise, 2 open and check before the answer to the message, 3 commit,
 /// then 250. Nothing of a parcel goes on before its integrity, signature and envelope have all passed. Mirrors <see cref="Outbound"/>.
 /// </summary>
-internal sealed class Inbound(Settings settings, Opening opening, Parcels parcels, Spool spool, EventLog log, TimeProvider time) : IMailFlow
+internal sealed class Inbound(Settings settings, Opening opening, Parcels parcels, Echoes echoes, Alarms alarms, Spool spool, EventLog log, TimeProvider time) : IMailFlow
 {
     private readonly Settings _settings = settings;
     private readonly Opening _opening = opening;
     private readonly Parcels _parcels = parcels;
+    private readonly Echoes _echoes = echoes;
+    private readonly Alarms _alarms = alarms;
     private readonly Spool _spool = spool;
     private readonly EventLog _log = log;
     private readonly TimeProvider _time = time;
@@ -85,14 +87,20 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
     private async Task<SmtpReply> TakeParcelAsync(byte[] armored, DateTimeOffset outerDate, SmtpClientInfo client, CancellationToken cancel)
     {
         var opened = await _opening.OpenAsync(armored, outerDate, cancel);
+        if (opened is { Refusal.IsTemporary: true, Alarm: true, Header.Sender.Domain: var domain })
+            await _alarms.RaiseAsync(domain, opened.Why);
         if (opened.Refusal is { } refusal)
             return Refuse(refusal, client, opened.Why, opened.Header, opened.Alarm);
         var (header, decrypted) = (opened.Header!, opened.Decrypted!);
-        if (Replayed(header, decrypted, client) is { } answer)
-            return answer;
+        if (Replayed(header, decrypted, client) is { } replayed)
+            return replayed;
         if (_opening.CheckFreshness(header) is var (stale, why))
             return Refuse(stale, client, why, header);
-        return await CommitAsync(opened.Octets, decrypted, header, client);
+        var replay = new ReplayEntry(header.Sender.Fingerprint, header.Id, decrypted.BodySha256, header.Expires + Parcels.LongestLifetime);
+        if (header.Kind == ParcelKind.Message)
+            return await CommitAsync(opened.Octets, decrypted, header, replay, client);
+        var answer = await _echoes.TakeAsync(header, replay, cancel);
+        return answer.IsPositive ? answer : Refuse(answer, client, "an echo", header);
     }
 
     /// <summary>The same parcel again is an honest retransmission; another under the same id is not.</summary>
@@ -109,12 +117,11 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
 
     // 3 commit, then 250
 
-    private async Task<SmtpReply> CommitAsync(byte[] octets, DecryptedMessage decrypted, InnerHeader header, SmtpClientInfo client)
+    private async Task<SmtpReply> CommitAsync(byte[] octets, DecryptedMessage decrypted, InnerHeader header, ReplayEntry replay, SmtpClientInfo client)
     {
         var now = _time.GetUtcNow();
         var parcel = new Parcel($"{header.Id}-{header.Sender.Fingerprint[..8]}", ParcelRoute.Local, ParcelForm.Received, header.Sender.Domain, "", ParcelState.Queued, now, header.Expires, now, 0,
             new HashSet<int>(), "", false, false, false, false, header.Sender.Fingerprint);
-        var replay = new ReplayEntry(header.Sender.Fingerprint, header.Id, decrypted.BodySha256, header.Expires + Parcels.LongestLifetime);
         if (!await _spool.AddAsync([(parcel, new ParcelContent(octets, [], [], []))], replay))
             return Replayed(header, decrypted, client) ?? throw new InvalidOperationException("a replay entry vanished");
         var reply = new SmtpReply(250, "2.0.0", $"{header.Id} opened and verified for {header.Recipient.Domain}");
@@ -153,6 +160,8 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
             "The report about the sealed message came back unauthenticated, as bounces do; the status digits are all that was taken from it.");
         var items = notice is null ? new List<(Parcel, ParcelContent)>()
             : [_parcels.Keep(ParcelRoute.Local, header.Sender.Domain, header.Sender.Domain, new ReversePath((Mailbox?)null, SmtpUtf8: header.MailFrom.SmtpUtf8), [new ForwardPath(header.MailFrom.Mailbox!, "NEVER")], [notice.Value], false, false)];
+        if (header.Kind == ParcelKind.Echo)
+            await _echoes.OutcomeAsync(header.Id, $"failed: {outcome}");
         await _spool.ReplaceAsync(parcel.Id, items);
         _log.Write("bounced", ("id", parcel.Id), ("to", parcel.Domain), ("status", status), ("notice", notice is not null));
         return new SmtpReply(250, "2.0.0", "passed on to the sender");

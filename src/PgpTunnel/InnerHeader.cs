@@ -7,6 +7,15 @@ namespace PgpTunnel;
 /// <summary>A parcel's inside does not follow PROTOCOL.md 5; the message says where, for the log only.</summary>
 internal sealed class MalformedParcelException(string message) : Exception(message);
 
+/// <summary>What a parcel carries.</summary>
+internal enum ParcelKind
+{
+    Message,
+
+    /// <summary>A question from gateway to gateway whether all works, or its answer; no mail server sees it.</summary>
+    Echo,
+}
+
 /// <summary>
 /// The header block inside a parcel (PROTOCOL.md 5): identity, lifetime, the two gateways, and the SMTP envelope, in front of the
 /// message itself.
@@ -17,6 +26,7 @@ internal sealed record InnerHeader
     private const int LongestLine = 1000, LongestBlock = 256 * 1024;
     private const string TimeFormat = "yyyy-MM-dd'T'HH:mm:ss'Z'";
 
+    public ParcelKind Kind { get; init; } = ParcelKind.Message;
     public required string Id { get; init; }
     public required DateTimeOffset Date { get; init; }
     public required DateTimeOffset Expires { get; init; }
@@ -29,6 +39,9 @@ internal sealed record InnerHeader
     public required ReversePath MailFrom { get; init; }
     public required IReadOnlyList<ForwardPath> RcptTo { get; init; }
 
+    /// <summary>Of an answer: the id of the echo it answers.</summary>
+    public string? EchoOf { get; init; }
+
     /// <summary>Octets of the message behind the block.</summary>
     public required int Size { get; init; }
 
@@ -39,12 +52,14 @@ internal sealed record InnerHeader
     {
         var text = new StringBuilder()
             .Append($"Content-Type: {(MailFrom.SmtpUtf8 ? "message/global" : "message/rfc822")}\r\nContent-Transfer-Encoding: binary\r\n")
-            .Append($"PgpTunnel-Version: 1\r\nPgpTunnel-Kind: message\r\nPgpTunnel-Id: {Id}\r\n")
+            .Append($"PgpTunnel-Version: 1\r\nPgpTunnel-Kind: {(Kind == ParcelKind.Echo ? "echo" : "message")}\r\nPgpTunnel-Id: {Id}\r\n")
             .Append($"PgpTunnel-Date: {Time(Date)}\r\nPgpTunnel-Expires: {Time(Expires)}\r\n")
             .Append($"PgpTunnel-Sender: {Sender.Domain}; {Sender.Fingerprint}\r\nPgpTunnel-Recipient: {Recipient.Domain}; {Recipient.Fingerprint}\r\n")
             .Append($"PgpTunnel-Mail-From: {MailFrom}\r\n");
         foreach (var recipient in RcptTo)
             text.Append($"PgpTunnel-Rcpt-To: {recipient}\r\n");
+        if (EchoOf is not null)
+            text.Append($"PgpTunnel-Echo-Of: {EchoOf}\r\n");
         text.Append(CultureInfo.InvariantCulture, $"PgpTunnel-Size: {Size}\r\n\r\n");
         return Encoding.UTF8.GetBytes(text.ToString());
     }
@@ -68,9 +83,7 @@ internal sealed record InnerHeader
         if (!Same(fields.Next("Content-Transfer-Encoding"), "binary"))
             throw new MalformedParcelException("Content-Transfer-Encoding is not binary");
         var (version, kind) = (fields.Next("PgpTunnel-Version"), fields.Next("PgpTunnel-Kind"));
-        var id = fields.Next("PgpTunnel-Id");
-        if (id.Length != 32 || !id.All(char.IsAsciiHexDigitLower))
-            throw new MalformedParcelException("PgpTunnel-Id is not 32 lower-case hex digits");
+        var id = ReadId(fields.Next("PgpTunnel-Id"));
         var (date, expires) = (ReadTime(fields.Next("PgpTunnel-Date")), ReadTime(fields.Next("PgpTunnel-Expires")));
         var (sender, recipient) = (ReadParty(fields.Next("PgpTunnel-Sender")), ReadParty(fields.Next("PgpTunnel-Recipient")));
         var from = ReadMailFrom(fields.Next("PgpTunnel-Mail-From"), ours);
@@ -78,12 +91,14 @@ internal sealed record InnerHeader
         while (fields.TryNext("PgpTunnel-Rcpt-To") is { } next)
             to.Add(to.Count < MaxRecipients ? ReadRcptTo(next, from.SmtpUtf8, ours) : throw new MalformedParcelException($"more than {MaxRecipients} recipients"));
         fields.TryNext("PgpTunnel-Receipt");
+        var echoOf = fields.TryNext("PgpTunnel-Echo-Of") is { } answered ? ReadId(answered) : null;
         var size = fields.Next("PgpTunnel-Size");
         if (size.Length is 0 or > 10 || (size[0] == '0' && size.Length > 1) || !int.TryParse(size, NumberStyles.None, CultureInfo.InvariantCulture, out var octets) || octets > body.Length - length)
             throw new MalformedParcelException("PgpTunnel-Size is not a size that fits");
         fields.ExpectEnd();
         return new InnerHeader
         {
+            Kind = kind == "echo" ? ParcelKind.Echo : ParcelKind.Message,
             Id = id,
             Date = date,
             Expires = expires,
@@ -91,10 +106,14 @@ internal sealed record InnerHeader
             Recipient = recipient,
             MailFrom = from,
             RcptTo = to,
+            EchoOf = echoOf,
             Size = octets,
-            NotUnderstood = fields.Critical ?? (version != "1" ? $"version {version}" : kind != "message" ? $"kind {kind}" : null),
+            NotUnderstood = fields.Critical ?? (version != "1" ? $"version {version}" : kind is not ("message" or "echo") ? $"kind {kind}" : null),
         };
     }
+
+    private static string ReadId(string text) =>
+        text.Length == 32 && text.All(char.IsAsciiHexDigitLower) ? text : throw new MalformedParcelException("an id is not 32 lower-case hex digits");
 
     private static bool Same(string a, string b) => a.Equals(b, StringComparison.OrdinalIgnoreCase);
 
@@ -158,7 +177,7 @@ internal sealed record InnerHeader
         private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase)
         {
             "Content-Type", "Content-Transfer-Encoding", "PgpTunnel-Version", "PgpTunnel-Kind", "PgpTunnel-Id", "PgpTunnel-Date", "PgpTunnel-Expires",
-            "PgpTunnel-Sender", "PgpTunnel-Recipient", "PgpTunnel-Mail-From", "PgpTunnel-Rcpt-To", "PgpTunnel-Receipt", "PgpTunnel-Size",
+            "PgpTunnel-Sender", "PgpTunnel-Recipient", "PgpTunnel-Mail-From", "PgpTunnel-Rcpt-To", "PgpTunnel-Receipt", "PgpTunnel-Echo-Of", "PgpTunnel-Size",
         };
 
         private int _at;

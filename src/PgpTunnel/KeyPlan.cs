@@ -6,6 +6,9 @@ namespace PgpTunnel;
 /// <param name="Step">1 the new key is published second; 2 it is published first and signs; 3 the old one is published no more.</param>
 internal sealed record Rollover(string Old, string New, int Step, DateTimeOffset Since);
 
+/// <summary>An encryption subkey of ours, and when it was first seen published.</summary>
+internal sealed record PublishedSubkey(string Fingerprint, DateTimeOffset Since);
+
 /// <summary>
 /// Which of our keys are published, in which order, and what comes next (PROTOCOL.md 3, rollover): <c>plan.json</c> beside the keys.
 /// Without that file every key is published, the oldest first.
@@ -20,6 +23,9 @@ internal sealed record KeyPlan
     /// <summary>Distrusted for ever, and when.</summary>
     public IReadOnlyDictionary<string, DateTimeOffset> Revoked { get; init; } = new Dictionary<string, DateTimeOffset>();
     public Rollover? Rollover { get; init; }
+
+    /// <summary>While a new encryption subkey takes over from an old one.</summary>
+    public PublishedSubkey? Subkey { get; init; }
 
     /// <summary>When the rollover may take its next step, or null.</summary>
     public DateTimeOffset? Due => Rollover is not { } r ? null : r.Step switch

@@ -90,6 +90,15 @@ internal sealed class KeyRing
             $"Revocation certificate of gateway key {key.Fingerprint}.\r\nKeep it apart from the key. Publishing it ends the key for good.\r\n\r\n"), .. key.RevocationCertificate(now)]);
     }
 
+    /// <summary>Puts a changed key in the place of its file in one step.</summary>
+    public static void Replace(GatewayConfiguration configuration, GatewayKey key)
+    {
+        var file = Path.Combine(configuration.KeysDirectory, $"{key.Fingerprint}.key");
+        var temporary = $"{file}.{Guid.NewGuid():N}";
+        WriteOwnerOnly(temporary, key.ExportSecret(Passphrase(configuration)));
+        File.Move(temporary, file, overwrite: true);
+    }
+
     /// <summary>A new file, mode 0600 from its first moment.</summary>
     public static void WriteOwnerOnly(string path, ReadOnlySpan<byte> content)
     {

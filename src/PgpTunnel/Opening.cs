@@ -59,8 +59,9 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time)
         var (domain, fingerprint) = header.Sender;
         var young = time.GetUtcNow() - header.Date < Patience;
         var peer = await peers.FindAsync(domain, fresh: false, cancel);
-        if (peer.Class == PeerClass.Usable && !peer.Listed.Contains(fingerprint))
-            peer = await peers.FindAsync(domain, fresh: true, cancel); // it may have been published since
+        // It may have been published since; and nothing is refused for good on an old answer.
+        if (peer.Class == PeerClass.Usable ? !peer.Listed.Contains(fingerprint) : peer.Class is PeerClass.None or PeerClass.Insecure && !young)
+            peer = await peers.FindAsync(domain, fresh: true, cancel);
         var key = peer.Signers.FirstOrDefault(k => k.Fingerprint == fingerprint);
         if (peer.Distrusted.Contains(fingerprint))
             return new(Uniform, $"{domain} distrusts {fingerprint} (xfp)", Alarm: true);

@@ -8,13 +8,14 @@ namespace PgpTunnel;
 /// 1 policy and 2 peer lookup at RCPT, each recipient answered; 3 seal and 4 commit at the end of the message, then 250. The message is
 /// taken whole or not at all. Mirrors <see cref="Inbound"/>.
 /// </summary>
-internal sealed class Outbound(Settings settings, Decisions decisions, Peers peers, Arming arming, Parcels parcels, Spool spool, EventLog log, TimeProvider time) : IMailFlow
+internal sealed class Outbound(Settings settings, Decisions decisions, Peers peers, Arming arming, Parcels parcels, Alarms alarms, Spool spool, EventLog log, TimeProvider time) : IMailFlow
 {
     private readonly Settings _settings = settings;
     private readonly Decisions _decisions = decisions;
     private readonly Peers _peers = peers;
     private readonly Arming _arming = arming;
     private readonly Parcels _parcels = parcels;
+    private readonly Alarms _alarms = alarms;
     private readonly Spool _spool = spool;
     private readonly EventLog _log = log;
     private readonly TimeProvider _time = time;
@@ -75,7 +76,7 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
                 _decided[key] = destination = own ? Destination.Own(key, domain) : await outbound.DecideAsync(domain, SenderDomain(null), LocalPolicy.Never, cancel);
             if (destination.Decision.Reply is { } refusal)
             {
-                outbound.LogDecision(destination, from, refusal);
+                await outbound.ReportAsync(destination, from, refusal);
                 return refusal;
             }
             return TooLarge(destination, from.Size ?? 0) ?? Accept(recipient, destination);
@@ -126,11 +127,13 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
             var refused = _destinations.Values.Where(d => d.Decision.Reply is not null).ToList();
             if (refused.Count == _destinations.Count)
             {
-                outbound.LogDecision(refused[0], from, refused[0].Decision.Reply!);
+                await outbound.ReportAsync(refused[0], from, refused[0].Decision.Reply!);
                 return refused[0].Decision.Reply!;
             }
             var made = _destinations.Values.Except(refused).SelectMany(d => Make(d, senderDomain, content, required)).ToList();
             var items = made.Select(m => (m.Parcel, m.Content)).ToList();
+            foreach (var destination in refused)
+                await outbound.ReportAsync(destination, from, destination.Decision.Reply!);
             items.AddRange(NoticesFor(refused, senderDomain, content));
             return await outbound.StoreAsync(items, made.Select(m => (m.Parcel, m.Destination)).ToList(), from, HeaderFields.Values(message.Span, "Message-ID").FirstOrDefault(), size);
         }
@@ -151,7 +154,7 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
                 if (anew.Decision.Kind > old.Decision.Kind && !(required && anew.Decision.Kind == DecisionKind.Refuse))
                 {
                     var reply = new SmtpReply(451, anew.Decision.Reply is { IsTemporary: true } r ? r.Status : "4.7.5", $"the decision for {old.Domain} has changed since RCPT: {anew.Decision.Why}");
-                    outbound.LogDecision(anew, from, reply);
+                    await outbound.ReportAsync(anew, from, reply);
                     return reply;
                 }
                 _destinations[old.Key] = anew;
@@ -177,7 +180,6 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
             foreach (var destination in refused)
             {
                 var failed = _recipients.Where(r => r.Key == destination.Key).Select(r => (r.Path, destination.Decision.Reply!)).ToList();
-                outbound.LogDecision(destination, from, destination.Decision.Reply!);
                 if (Notice.Build(outbound._settings.Configuration, NoticeAction.Failed, from, failed, content, outbound._time.GetUtcNow(), null) is { } notice)
                     yield return outbound._parcels.Keep(ParcelRoute.Local, senderDomain, senderDomain, new ReversePath((Mailbox?)null, SmtpUtf8: from.SmtpUtf8), [new ForwardPath(from.Mailbox!, "NEVER")], [notice], false, false);
             }
@@ -227,8 +229,15 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
         ? $"{parcel.Id} sealed for {destination.Domain} key {destination.Peer!.Preferred.Fingerprint} dnssec={destination.Peer.Security.ToString().ToLowerInvariant()}"
         : destination.Route == ParcelRoute.Local ? $"{parcel.Id} for our own mail server" : $"{parcel.Id} in clear for {destination.Domain}";
 
-    private void LogDecision(Destination destination, ReversePath from, SmtpReply reply) => _log.Write(destination.Decision.Kind == DecisionKind.Defer ? "deferred" : "refused",
+    /// <summary>Says in the log, and where it is an alarm to the postmaster, why mail is not taken.</summary>
+    private async Task ReportAsync(Destination destination, ReversePath from, SmtpReply reply)
+    {
+        var why = destination.Peer?.Why ?? destination.Decision.Why;
+        _log.Write(destination.Decision.Kind == DecisionKind.Defer ? "deferred" : "refused",
         ("from", $"<{from.Mailbox}>"), ("to", destination.Domain), ("class", destination.Peer?.Class.ToString().ToLowerInvariant()), ("dnssec", destination.Peer?.Security.ToString().ToLowerInvariant()),
-        ("alarm", destination.Decision.Alarm ? true : null), ("why", destination.Peer?.Why ?? destination.Decision.Why), ("reply", reply),
-        ("do", destination.Decision.Alarm ? $"ask {destination.Domain} whether it changed its records or key, by another way than mail; then 'pgptunnel partner show {destination.Domain}', and verify, forget or override" : null));
+        ("alarm", destination.Decision.Alarm ? true : null), ("why", why), ("reply", reply),
+            ("do", destination.Decision.Alarm ? Alarms.Advice(destination.Domain) : null));
+        if (destination.Decision.Alarm)
+            await _alarms.RaiseAsync(destination.Domain, $"{destination.Decision.Why} ({why})");
+    }
 }

@@ -9,6 +9,7 @@ internal sealed class Parcels(Settings settings, TimeProvider time)
 {
     /// <summary>How long a parcel may travel (PROTOCOL.md 5).</summary>
     public static readonly TimeSpan Lifetime = TimeSpan.FromDays(7), LongestLifetime = TimeSpan.FromDays(14);
+    private static readonly byte[] EchoText = "Subject: Echo\r\n\r\nIs there anybody out there?\r\n"u8.ToArray();
     private const int EnvelopeHeader = 64 * 1024;
 
     /// <summary>Seals a message for a peer.</summary>
@@ -16,7 +17,21 @@ internal sealed class Parcels(Settings settings, TimeProvider time)
     public (Parcel Parcel, ParcelContent Content) Seal(PeerState peer, string senderDomain, ReversePath sender, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> message, bool mustSeal, bool mayClear)
     {
         var (key, own, now) = (peer.Preferred, settings.Keys.Active, time.GetUtcNow());
-        var header = Header(NewId(), senderDomain, (peer.Domain, key.Fingerprint), sender, to, message, now);
+        return Seal(Header(NewId(), senderDomain, (peer.Domain, key.Fingerprint), sender, to, message, now), peer, own, message, mustSeal, mayClear, now);
+    }
+
+    /// <summary>An echo for a peer's gateway, or the answer to one.</summary>
+    /// <param name="echoOf">The id of the echo that it answers; null = it asks.</param>
+    public (Parcel Parcel, ParcelContent Content) Echo(PeerState peer, string senderDomain, string? echoOf)
+    {
+        var (own, now) = (settings.Keys.Active, time.GetUtcNow());
+        var header = Header(NewId(), senderDomain, (peer.Domain, peer.Preferred.Fingerprint), new ReversePath((Mailbox?)null), [new ForwardPath(new Mailbox("postmaster", peer.Domain), "NEVER")], [EchoText], now);
+        return Seal(header with { Kind = ParcelKind.Echo, EchoOf = echoOf }, peer, own, [EchoText], mustSeal: true, mayClear: false, now);
+    }
+
+    private static (Parcel, ParcelContent) Seal(InnerHeader header, PeerState peer, GatewayKey own, IReadOnlyList<ReadOnlyMemory<byte>> message, bool mustSeal, bool mayClear, DateTimeOffset now)
+    {
+        var key = peer.Preferred;
         var sealedMessage = MessageSealer.Seal(ParcelBody.Write(header, message), own, key, now);
         var envelope = SealEnvelope(header, message, own, now);
         var parcel = new Parcel(header.Id, ParcelRoute.Gateway, ParcelForm.Sealed, peer.Domain, NewId(), ParcelState.Queued, now, header.Expires, now, 0,

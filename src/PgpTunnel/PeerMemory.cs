@@ -29,6 +29,9 @@ public sealed record PeerRecord(string Domain)
 
     public PartnerOverride? Override { get; init; }
 
+    /// <summary>Why mail of this domain waits and somebody should look; null once a good answer came.</summary>
+    public string? Alarm { get; init; }
+
     /// <summary>When the postmaster was last told of an alarm.</summary>
     public DateTimeOffset? Alarmed { get; init; }
 }
@@ -40,6 +43,7 @@ public sealed record PeerRecord(string Domain)
 internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time)
 {
     private static readonly TimeSpan Agreement = TimeSpan.FromHours(48), Apart = TimeSpan.FromHours(24), Grain = TimeSpan.FromHours(1);
+    private static readonly DateTimeOffset ForEver = DateTimeOffset.FromUnixTimeSeconds(DateTimeOffset.MaxValue.ToUnixTimeSeconds());
     private const string VersionFact = "partners";
 
     public PeerRecord Recall(string domain) => spool?.FindPeer(domain) ?? new PeerRecord(domain);
@@ -74,11 +78,13 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time)
             ContraryLast = null,
             ContraryApart = false,
             EnforceUntil = policy.Mode == PolicyMode.Enforce && expires > r.EnforceUntil ? expires : r.EnforceUntil,
-            Distrusted = policy.Distrusted.ToDictionary(d => d, d => expires).Concat(r.Distrusted.Where(d => !policy.Distrusted.Contains(d.Key) && d.Value > now)).ToDictionary(),
+            Alarm = null,
+            // What is published is distrusted until the remembered time is over, what its own key has revoked for ever.
+            Distrusted = policy.Distrusted.Select(d => KeyValuePair.Create(d, expires)).Concat(r.Distrusted.Where(d => d.Value > now)).GroupBy(d => d.Key).ToDictionary(g => g.Key, g => g.Max(d => d.Value)),
         };
         var after = After(before);
         // Written when it says something new, or lengthens what is known by an hour: not for each message.
-        if (spool is null || (after.EnforceUntil - before.EnforceUntil < Grain && before.ContrarySince is null && after.Fingerprints.SequenceEqual(before.Fingerprints) && after.Distrusted.Keys.Order().SequenceEqual(before.Distrusted.Keys.Order())))
+        if (spool is null || (after.EnforceUntil - before.EnforceUntil < Grain && before.ContrarySince is null && before.Alarm is null && after.Fingerprints.SequenceEqual(before.Fingerprints) && after.Distrusted.Keys.Order().SequenceEqual(before.Distrusted.Keys.Order())))
             return;
         await TryAsync(spool, before, After);
     }
@@ -89,6 +95,37 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time)
         log?.Write("key-succeeded", ("domain", before.Domain), ("key", fingerprint), ("why", "certified by a key that was trusted"));
         if (spool is not null)
             await TryAsync(spool, before, r => r with { Verified = [.. r.Verified.Append(fingerprint).Distinct()] });
+    }
+
+    /// <summary>Keys that have revoked themselves (0x20, compromised or without a reason): distrusted for this domain for ever.</summary>
+    /// <returns>What is remembered afterwards.</returns>
+    public async Task<PeerRecord> RevokedAsync(PeerRecord before, IReadOnlyList<string> fingerprints)
+    {
+        var fresh = fingerprints.Where(f => before.Distrusted.GetValueOrDefault(f) < ForEver).ToList();
+        if (spool is null || fresh.Count == 0)
+            return before with { Distrusted = WithForEver(before.Distrusted, fresh) };
+        foreach (var fingerprint in fresh)
+            log?.Write("key-revoked", ("domain", before.Domain), ("key", fingerprint), ("why", "its owner has revoked it; it is distrusted for ever"));
+        return await TryAsync(spool, before with { Distrusted = WithForEver(before.Distrusted, fresh) }, r => r with { Distrusted = WithForEver(r.Distrusted, fresh) });
+    }
+
+    private static Dictionary<string, DateTimeOffset> WithForEver(IReadOnlyDictionary<string, DateTimeOffset> distrusted, IReadOnlyList<string> fingerprints) =>
+        distrusted.Where(d => !fingerprints.Contains(d.Key)).Concat(fingerprints.Select(f => KeyValuePair.Create(f, ForEver))).ToDictionary();
+
+    /// <summary>Certificates of a trusted partner, kept beyond their publication: what they certify is trusted even when they are gone.</summary>
+    public IReadOnlyList<byte[]> Certificates(string domain) => spool?.Certificates(domain) ?? [];
+
+    public async Task KeepCertificateAsync(string domain, string fingerprint, byte[] octets)
+    {
+        try
+        {
+            if (spool is not null)
+                await spool.KeepCertificateAsync(domain, fingerprint, octets);
+        }
+        catch (SpoolException e)
+        {
+            log?.Write("spool-error", ("what", $"keeping a certificate of {domain}"), ("why", e.Message), ("do", "see that the spool's disk has room and is healthy"));
+        }
     }
 
     /// <summary>A secure denial while <c>enforce</c> is remembered. When all have agreed for 48 h, two of them a day apart, it is forgotten.</summary>

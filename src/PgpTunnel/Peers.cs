@@ -24,7 +24,7 @@ public sealed record PeerState(string Domain, PeerClass Class, DnsSecurity Secur
 /// Finds the gateway of a domain: zone security first, then the policy, then the certificates (PROTOCOL.md 2, 3). Every answer
 /// carries its DNSSEC state, judged before anything in it is read.
 /// </summary>
-internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<string, Partner?> partners, TimeProvider time)
+internal sealed class Peers(Func<DnsValidator> validators, PeerMemory memory, Func<string, Partner?> partners, TimeProvider time)
 {
     private const int MaxRecords = 8, MaxFallback = 16 * 1024, MaxCached = 10_000, LongestDomain = 253 - 31; // with _pgptunnel and the default gateway's labels in front
     private static readonly TimeSpan ShortestUse = TimeSpan.FromSeconds(1);
@@ -69,7 +69,8 @@ internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<stri
             return FromFile(lookup, certificate, partner.Gateway);
         if (!DomainName.TryParse(domain, out var name) || domain.Length > LongestDomain)
             return State(lookup, PeerClass.None, DnsSecurity.Indeterminate, null, TimeSpan.FromDays(1), "no policy record can stand at a name this long");
-        var zone = await validator.SettleAsync(name, cancel);
+        var validator = validators();
+        var zone = await validator.SettleAsync(name, cancel, fresh);
         if (zone.Security == DnsSecurity.Insecure && partner is null && !lookup.Trusted)
             return State(lookup, PeerClass.Insecure, zone.Security, null, zone.Ttl, zone.Why);
         if (zone.Security is DnsSecurity.Bogus or DnsSecurity.Indeterminate)
@@ -92,7 +93,7 @@ internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<stri
             lookup = lookup with { Remembered = memory.RemembersEnforce(record) };
             return State(lookup, PeerClass.None, answer.Security, policy, answer.Ttl, policy is null ? $"no policy: {answer.Why}" : "the policy says m=none");
         }
-        return await FindKeysAsync(lookup, policy, answer, fresh, cancel);
+        return await FindKeysAsync(validator, lookup, policy, answer, fresh, cancel);
     }
 
     /// <param name="TrustedFingerprints">Configured and verified ones; where there are any, only they are candidates.</param>
@@ -115,12 +116,14 @@ internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<stri
             lookup.Remembered, time.GetUtcNow() + (ttl > ShortestUse ? ttl : ShortestUse), why);
 
     /// <summary>The usable certificates among those the policy lists, in its order.</summary>
-    private async Task<PeerState> FindKeysAsync(Lookup lookup, PolicyRecord policy, DnsAnswer policyAnswer, bool fresh, CancellationToken cancel)
+    private async Task<PeerState> FindKeysAsync(DnsValidator validator, Lookup lookup, PolicyRecord policy, DnsAnswer policyAnswer, bool fresh, CancellationToken cancel)
     {
         var answer = await validator.LookupAsync(PolicyRecord.CertificateName(policy.Gateway), RecordType.OPENPGPKEY, cancel, fresh);
         if (NotSecure(answer) is { } weak)
             return State(lookup, weak, answer.Security, policy, Shorter(policyAnswer.Ttl, answer.Ttl), $"the certificate: {answer.Why}");
         var ttl = Shorter(policyAnswer.Ttl, answer.Ttl);
+        var published = answer.Data.Take(MaxRecords).Select(TryRead).OfType<Certificate>().ToList();
+        lookup = lookup with { Record = await memory.RevokedAsync(lookup.Record, await RevokedAsync(validator, lookup, policy, published, fresh, cancel)) };
         var (keys, signers, reasons, certificates) = (new List<PeerKey>(), new List<SignerKey>(), new List<string>(), new List<Certificate>());
         foreach (var fingerprint in policy.Fingerprints)
         {
@@ -129,7 +132,7 @@ internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<stri
                 reasons.Add($"{fingerprint} is distrusted (xfp)");
                 continue;
             }
-            var certificate = answer.Data.Take(MaxRecords).Select(TryRead).FirstOrDefault(c => c?.Fingerprint == fingerprint);
+            var certificate = published.Find(c => c.Fingerprint == fingerprint);
             if (certificate is null)
             {
                 var fallback = await validator.LookupAsync(PolicyRecord.FallbackName(fingerprint, policy.Gateway), RecordType.TXT, cancel, fresh);
@@ -154,7 +157,8 @@ internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<stri
         if (keys.Count == 0)
             return State(lookup, PeerClass.Unusable, DnsSecurity.Secure, policy, ttl, string.Join("; ", reasons)) with { Signers = signers };
         var trusted = lookup.Trusted ? keys.Where(k => trustedNow.Contains(k.Fingerprint)).ToList() : keys;
-        await memory.UsableAsync(lookup.Record, policy);
+        if (!lookup.Trusted || trusted.Count > 0)
+            await memory.UsableAsync(lookup.Record, policy);
         var state = State(lookup, PeerClass.Usable, DnsSecurity.Secure, policy, ttl, $"{policyAnswer.Why}; certificate {answer.Why}");
         // Where fingerprints are trusted, only those are candidates; without one of them nothing is (PROTOCOL.md 3).
         if (lookup.Trusted && trusted.Count == 0)
@@ -163,8 +167,22 @@ internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<stri
     }
 
     /// <summary>
+    /// Listed or distrusted keys that have revoked themselves for good. A distrusted one that was known here is asked for in the
+    /// fallback too, since its revocation outlasts the record.
+    /// </summary>
+    private static async Task<IReadOnlyList<string>> RevokedAsync(DnsValidator validator, Lookup lookup, PolicyRecord policy, List<Certificate> published, bool fresh, CancellationToken cancel)
+    {
+        var found = published.ToList();
+        foreach (var fingerprint in policy.Distrusted.Where(d => !published.Exists(c => c.Fingerprint == d) && (lookup.Record.Fingerprints.Contains(d) || lookup.TrustedFingerprints.Contains(d))))
+            if (await validator.LookupAsync(PolicyRecord.FallbackName(fingerprint, policy.Gateway), RecordType.TXT, cancel, fresh) is { Security: DnsSecurity.Secure } fallback && ReadFallback(fallback.Data) is { } certificate)
+                found.Add(certificate);
+        return [.. found.Where(c => c.IsHardRevoked && (policy.Fingerprints.Contains(c.Fingerprint) || policy.Distrusted.Contains(c.Fingerprint))).Select(c => c.Fingerprint).Distinct()];
+    }
+
+    /// <summary>
     /// Trusted fingerprints with those that a trusted key certifies as its successor, step by step; what is new is remembered as
-    /// verified, since the former key will be gone one day.
+    /// verified, since the former key will be gone one day. Certificates of trusted keys are kept, and count when they are no longer
+    /// published: a rollover may have been missed.
     /// </summary>
     /// <param name="certificates">Those that are listed and not distrusted.</param>
     private async Task<HashSet<string>> SuccessorsAsync(Lookup lookup, PolicyRecord policy, List<Certificate> certificates)
@@ -172,13 +190,18 @@ internal sealed class Peers(DnsValidator validator, PeerMemory memory, Func<stri
         var trusted = lookup.TrustedFingerprints.ToHashSet();
         if (!lookup.Trusted)
             return trusted;
+        var kept = memory.Certificates(lookup.Domain).Select(TryRead).OfType<Certificate>().ToList();
+        var distrusted = Distrusted(lookup.Record).Concat(policy.Distrusted).ToHashSet();
+        var former = certificates.Concat(kept.Where(k => !certificates.Exists(c => c.Fingerprint == k.Fingerprint) && !distrusted.Contains(k.Fingerprint))).ToList();
         for (var found = true; found;)
         {
-            var next = certificates.Find(c => !trusted.Contains(c.Fingerprint) && certificates.Exists(f => trusted.Contains(f.Fingerprint) && c.IsSuccessorOf(f, policy.Gateway)));
+            var next = certificates.Find(c => !trusted.Contains(c.Fingerprint) && former.Exists(f => trusted.Contains(f.Fingerprint) && c.IsSuccessorOf(f, policy.Gateway)));
             found = next is not null && trusted.Add(next.Fingerprint);
             if (found)
                 await memory.SucceededAsync(lookup.Record, next!.Fingerprint);
         }
+        foreach (var certificate in certificates.Where(c => trusted.Contains(c.Fingerprint) && !kept.Exists(k => k.Octets.AsSpan().SequenceEqual(c.Octets))))
+            await memory.KeepCertificateAsync(lookup.Domain, certificate.Fingerprint, certificate.Octets);
         return trusted;
     }
 

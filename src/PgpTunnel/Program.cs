@@ -6,7 +6,7 @@ var root = new RootCommand("PgpTunnel: OpenPGP between mail gateways, keys found
 {
     Cli.Config, Cli.Json,
     DemoCommand.Create(), InitCommand.Create(), RunCommand.Create(), ConfigCommand.Create(), KeyCommand.Create(), DnsCommand.Create(),
-    PolicyCommand.Create(), SealCommand.Create(), OpenCommand.Create(), QueueCommand.Create(), PartnerCommand.Create(), StatusCommand.Create(),
+    PolicyCommand.Create(), SealCommand.Create(), OpenCommand.Create(), QueueCommand.Create(), PartnerCommand.Create(), DoctorCommand.Create(), StatusCommand.Create(),
 };
 var parsed = root.Parse(args);
 if (parsed.Errors.Count > 0)

@@ -5,7 +5,7 @@ using PgpTunnel.Smtp;
 namespace PgpTunnel;
 
 /// <summary>Which servers to try for a destination, in order: a configured endpoint, or MX with address fallback (RFC 5321 5.1).</summary>
-internal sealed class Routes(Settings settings, MailExchangers exchangers)
+internal sealed class Routes(Settings settings, Func<MailExchangers> exchangers)
 {
     private const int MaxTargets = 10;
 
@@ -25,7 +25,7 @@ internal sealed class Routes(Settings settings, MailExchangers exchangers)
     private async Task<IReadOnlyList<SmtpTarget>> OfEndpointAsync(Endpoint endpoint, CancellationToken cancel)
     {
         var login = endpoint.User is null ? null : new SmtpLogin(endpoint.User, await PasswordAsync(endpoint.PasswordFile!, cancel));
-        var addresses = await exchangers.AddressesAsync(endpoint.Host, cancel);
+        var addresses = await exchangers().AddressesAsync(endpoint.Host, cancel);
         return addresses.Count == 0 ? throw new SmtpUnavailableException(new SmtpReply(451, "4.4.4", $"{endpoint.Host} has no address"))
             : [.. addresses.Take(MaxTargets).Select(a => new SmtpTarget(endpoint.Host, new IPEndPoint(a, endpoint.Port), endpoint.Tls, login))];
     }
@@ -50,7 +50,7 @@ internal sealed class Routes(Settings settings, MailExchangers exchangers)
             var address = IPAddress.Parse(inner.StartsWith("IPv6:", StringComparison.OrdinalIgnoreCase) ? inner[5..] : inner);
             return [new SmtpTarget(address.ToString(), new IPEndPoint(address, 25), TlsMode.Opportunistic)];
         }
-        var route = await exchangers.FindAsync(domain, cancel);
+        var route = await exchangers().FindAsync(domain, cancel);
         if (route.NullMx)
             throw new SmtpUnavailableException(new SmtpReply(556, "5.1.10", $"{domain} accepts no mail (null MX)")); // RFC 7505 3, 4.1
         if (route.NoSuchDomain)

@@ -75,6 +75,7 @@ internal sealed partial class Spool
     {
         Execute(connection, "DELETE FROM parcel WHERE state = $handed AND next < $now", ("$handed", (int)ParcelState.Handed), ("$now", now.ToUnixTimeSeconds()));
         Execute(connection, "DELETE FROM replay WHERE expires < $now", ("$now", now.ToUnixTimeSeconds()));
+        Execute(connection, "DELETE FROM gateway WHERE name LIKE 'echo:%' AND value < $time", ("$time", InnerHeader.Time(now.AddDays(-1))));
     });
 
     /// <summary>

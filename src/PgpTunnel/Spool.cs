@@ -23,9 +23,12 @@ public sealed class SpoolException(string message, bool full, Exception? inner =
 /// </remarks>
 internal sealed partial class Spool : IAsyncDisposable
 {
-    private const int SchemaVersion = 1, MaxBatch = 64, SqliteIoError = 10, SqliteFull = 13;
+    private const int MaxBatch = 64, SqliteIoError = 10, SqliteFull = 13;
 
-    private const string Schema = """
+    /// <summary>What each version of the schema adds; a spool is brought up from the one it was written with.</summary>
+    private static readonly string[] Schema =
+    [
+        """
         CREATE TABLE parcel(id TEXT PRIMARY KEY, route INTEGER NOT NULL, form INTEGER NOT NULL, domain TEXT NOT NULL, token TEXT NOT NULL, state INTEGER NOT NULL,
             created INTEGER NOT NULL, expires INTEGER NOT NULL, next INTEGER NOT NULL, attempts INTEGER NOT NULL, done TEXT NOT NULL, status TEXT NOT NULL,
             must_seal INTEGER NOT NULL, may_clear INTEGER NOT NULL, exempt INTEGER NOT NULL, delayed INTEGER NOT NULL, key_fingerprint TEXT NOT NULL,
@@ -37,7 +40,12 @@ internal sealed partial class Spool : IAsyncDisposable
         CREATE TABLE peer(domain TEXT PRIMARY KEY, fingerprints TEXT NOT NULL, enforce_until INTEGER NOT NULL, verified TEXT NOT NULL, distrusted TEXT NOT NULL,
             contrary_since INTEGER, contrary_last INTEGER, contrary_apart INTEGER NOT NULL, override_action TEXT, override_until INTEGER, override_reason TEXT, alarmed INTEGER) STRICT;
         CREATE TABLE gateway(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-        """;
+        """,
+        """
+        ALTER TABLE peer ADD COLUMN alarm TEXT;
+        CREATE TABLE certificate(domain TEXT NOT NULL, fingerprint TEXT NOT NULL, octets BLOB NOT NULL, PRIMARY KEY(domain, fingerprint)) STRICT, WITHOUT ROWID;
+        """,
+    ];
 
     private readonly string _connectionString;
     private readonly SqliteConnection _writer;
@@ -83,10 +91,10 @@ internal sealed partial class Spool : IAsyncDisposable
             writer.Open();
             Execute(writer, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000;");
             var version = Convert.ToInt32(Scalar(writer, "PRAGMA user_version"), System.Globalization.CultureInfo.InvariantCulture);
-            if (version > SchemaVersion)
+            if (version > Schema.Length)
                 throw new SpoolException($"spool {file} was written by a newer PgpTunnel (schema {version}); upgrade this program", false);
-            if (version == 0)
-                Execute(writer, $"BEGIN IMMEDIATE; {Schema} PRAGMA user_version={SchemaVersion}; COMMIT;");
+            if (version < Schema.Length)
+                Execute(writer, $"BEGIN IMMEDIATE; {string.Concat(Schema[version..])} PRAGMA user_version={Schema.Length}; COMMIT;");
             return new Spool(connectionString, writer, only);
         }
         catch (Exception e) when (e is SqliteException or IOException or UnauthorizedAccessException)

@@ -51,7 +51,8 @@ internal static class DnsCommand
         var time = TimeProvider.System;
         var configuration = ConfiguredOrNone(parse);
         await using var spool = Session.ExistingSpool(configuration);
-        var peers = new Peers(ValidatorFor(parse, configuration, time), new PeerMemory(spool, null, time), d => configuration?.Partners.GetValueOrDefault(d), time);
+        var validator = ValidatorFor(parse, configuration, time);
+        var peers = new Peers(() => validator, new PeerMemory(spool, null, time), d => configuration?.Partners.GetValueOrDefault(d), time);
         var peer = await peers.FindAsync(domain, fresh: true, cancel);
         var fingerprints = peer.Class == PeerClass.Usable ? peer.Keys.Select(k => k.Fingerprint).ToList() : [.. peer.Listed];
         return parse.Report(new

@@ -11,6 +11,8 @@ internal static partial class KeyCommand
         var configuration = parse.Configuration();
         var (ring, now) = (KeyRing.Load(configuration), TimeProvider.System.GetUtcNow());
         await using var spool = Session.ExistingSpool(configuration);
+        if (parse.GetValue(SubkeyOption))
+            return await RotateSubkeyAsync(parse, configuration, ring, spool, now, cancel);
         var (after, notYet) = KeyRollover.TakeStep(configuration, ring, parse.GetValue(AlgorithmOption), spool, now);
         if (after is null)
             throw new CommandException(Exit.Temporary, notYet!);
@@ -19,6 +21,21 @@ internal static partial class KeyCommand
             {Done(step)}
             Send SIGHUP to the gateway{(step > 0 ? " once the records that 'pgptunnel dns records' prints now are published" : "")}.
             Next: {after.NextStep}{(next is null ? "" : $"; call 'pgptunnel key rotate' again from {InnerHeader.Time(next.Value)}")}.
+            """);
+    }
+
+    private static async Task<int> RotateSubkeyAsync(ParseResult parse, GatewayConfiguration configuration, KeyRing ring, Spool? spool, DateTimeOffset now, CancellationToken cancel)
+    {
+        await using var session = Session.Open(configuration);
+        var peer = await session.Peers.FindAsync(configuration.Domains[0], fresh: true, cancel);
+        var published = peer.Keys.FirstOrDefault(k => k.Fingerprint == ring.Active.Fingerprint)?.EncryptionFingerprint;
+        var done = SubkeyRotation.TakeStep(configuration, ring, spool, published, now, byHand: true);
+        var next = SubkeyRotation.Next(KeyRing.Load(configuration), configuration.EncryptionLifetime);
+        if (done is null)
+            throw new CommandException(Exit.Temporary, $"not yet: {next?.Step}{(next?.Due is { } due ? $", from {InnerHeader.Time(due)}" : "")}");
+        return parse.Report(new { done, next = next?.Step, nextDate = next?.Due is { } date ? InnerHeader.Time(date) : null }, $"""
+            {done}.
+            A running gateway takes the change over by itself. Next: {next?.Step ?? "nothing is due"}{(next?.Due is { } when ? $", from {InnerHeader.Time(when)}" : "")}.
             """);
     }
 

@@ -21,13 +21,14 @@ internal static partial class KeyCommand
     };
 
     private static readonly Option<bool> ArmorOption = new("--armor") { Description = "ASCII armor instead of binary." };
+    private static readonly Option<bool> SubkeyOption = new("--subkey") { Description = "Only the encryption subkey: a new one now, or the next step of that." };
     private static readonly Argument<string> FileArgument = new("FILE");
     private static readonly Argument<string> RequiredFingerprint = new("FPR");
     private static readonly Argument<string?> FingerprintArgument = new("FPR") { DefaultValueFactory = _ => null, Description = "Which key (default: the active one)." };
 
     public static Command Create() => Cli.Group("key", "Our own keys.",
         Cli.Command("list", "Lists the keys, which one signs, and what comes next.", "pgptunnel key list --json", (parse, _) => Task.FromResult(List(parse))),
-        Cli.Command("rotate", "Changes to a new key, step by step over a month, without a mail delayed: each call takes the next step when it is due, and says what to publish and when to call again.", "pgptunnel key rotate", RotateAsync, AlgorithmOption),
+        Cli.Command("rotate", "Changes to a new key, step by step over a month, without a mail delayed: each call takes the next step when it is due, and says what to publish and when to call again.", "pgptunnel key rotate", RotateAsync, AlgorithmOption, SubkeyOption),
         Cli.Command("retire", "Takes a key out of the records; it still opens what was sealed for it.", "pgptunnel key retire 1c45e9c7", (parse, _) => Task.FromResult(Retire(parse)), RequiredFingerprint),
         Cli.Command("revoke", "Ends a key that is lost or stolen: revoked, distrusted (xfp), out of the records. There is no way back.", "pgptunnel key revoke 1c45e9c7", (parse, _) => Task.FromResult(Revoke(parse)), RequiredFingerprint),
         Cli.Command("generate", "Makes a key in keys.directory, published after those that are there.", "pgptunnel key generate --algorithm p256", (parse, _) => Task.FromResult(Generate(parse)), AlgorithmOption),
@@ -48,8 +49,8 @@ internal static partial class KeyCommand
             active = ReferenceEquals(k, ring.Active),
             published = ring.Published.Contains(k),
             revoked = ring.Plan.Revoked.ContainsKey(k.Fingerprint),
-            next = Next(ring, k),
-            nextDate = Concerns(ring, k) && ring.Plan.Due is { } due ? InnerHeader.Time(due) : null,
+            next = Next(ring, k, configuration).Step,
+            nextDate = Next(ring, k, configuration).Due is { } due ? InnerHeader.Time(due) : null,
         }).ToList();
         string State(bool active, bool published, bool revoked) => active ? "active" : revoked ? "revoked" : published ? "published" : "opens only";
         return parse.Report(new { keys = rows }, Cli.Table([["FINGERPRINT", "ALGORITHM", "CREATED", "USER ID", "STATE"],
@@ -58,7 +59,14 @@ internal static partial class KeyCommand
 
     private static bool Concerns(KeyRing ring, GatewayKey key) => ring.Plan.Rollover is { } r && (r.Old == key.Fingerprint || r.New == key.Fingerprint);
 
-    private static string Next(KeyRing ring, GatewayKey key) => Concerns(ring, key) ? $"{ring.Plan.NextStep} ('key rotate')" : "nothing is due, it does not expire";
+    private static (string Step, DateTimeOffset? Due) Next(KeyRing ring, GatewayKey key, GatewayConfiguration configuration)
+    {
+        if (Concerns(ring, key))
+            return ($"{ring.Plan.NextStep} ('key rotate')", ring.Plan.Due);
+        if (ReferenceEquals(key, ring.Active) && SubkeyRotation.Next(ring, configuration.EncryptionLifetime) is { } next)
+            return next;
+        return Certificate.Read(key.ExportCertificate()).Judge(configuration.Gateway, TimeProvider.System.GetUtcNow()).Key is { Expires: null } ? ("nothing is due, it does not expire", null) : ("it expires, or has; 'key rotate'", null);
+    }
 
     private static int Generate(ParseResult parse)
     {

@@ -37,6 +37,7 @@ internal static class PartnerCommand
         trusted = Trusted(domain, record, configuration),
         distrusted = record.Distrusted.Where(d => d.Value > Now).Select(d => d.Key),
         @override = Active(record) is { } o ? new { action = o.Action, until = InnerHeader.Time(o.Until), reason = o.Reason } : null,
+        alarm = record.Alarm,
         deniedSince = record.ContrarySince is { } since ? InnerHeader.Time(since) : null,
     };
 
@@ -52,8 +53,10 @@ internal static class PartnerCommand
         var words = new List<string>();
         if (Active(record) is { } o)
             words.Add($"override {o.Action} until {InnerHeader.Time(o.Until)}");
+        if (record.Alarm is not null)
+            words.Add($"ALARM, mail waits: {record.Alarm}");
         if (record.ContrarySince is { } since)
-            words.Add($"ALARM: its records have been gone since {InnerHeader.Time(since)}; mail waits");
+            words.Add($"its records have been gone since {InnerHeader.Time(since)}");
         if (record.EnforceUntil > Now)
             words.Add($"enforce until {InnerHeader.Time(record.EnforceUntil)}");
         if (Trusted(domain, record, configuration).Count > 0)
@@ -77,7 +80,7 @@ internal static class PartnerCommand
         var (configuration, domain) = (parse.Configuration(), Domain(parse));
         await using var spool = Session.ExistingSpool(configuration);
         var memory = new PeerMemory(spool, null, TimeProvider.System);
-        var peer = await new Peers(Trust.Validator(configuration, TimeProvider.System), memory, d => configuration.Partners.GetValueOrDefault(d), TimeProvider.System).FindAsync(domain, fresh: true, cancel);
+        var peer = await new Peers(() => new Trust(configuration, TimeProvider.System).Validator, memory, d => configuration.Partners.GetValueOrDefault(d), TimeProvider.System).FindAsync(domain, fresh: true, cancel);
         var record = memory.Recall(domain);
         return parse.Report(new { partner = AsJson(domain, record, configuration), @class = peer.Class, dnssec = peer.Security, offered = peer.Listed, gateway = peer.Gateway, why = peer.Why }, $"""
             domain      {domain}
@@ -100,7 +103,7 @@ internal static class PartnerCommand
             throw new CommandException(Exit.Usage, $"'{fingerprint}' is not a fingerprint of 40 or 64 hex digits");
         await using var spool = OpenSpool(configuration);
         var record = await PeerMemory.ChangeAsync(spool, domain, r => r with { Verified = [.. r.Verified.Append(fingerprint).Distinct()] });
-        var peer = await new Peers(Trust.Validator(configuration, TimeProvider.System), new PeerMemory(spool, null, TimeProvider.System), d => configuration.Partners.GetValueOrDefault(d), TimeProvider.System).FindAsync(domain, fresh: true, cancel);
+        var peer = await new Peers(() => new Trust(configuration, TimeProvider.System).Validator, new PeerMemory(spool, null, TimeProvider.System), d => configuration.Partners.GetValueOrDefault(d), TimeProvider.System).FindAsync(domain, fresh: true, cancel);
         return parse.Report(new { domain, verified = record.Verified, offered = peer.TrustedOffered },
             $"{domain}: only {string.Join(", ", record.Verified)} counts from now on{(peer.TrustedOffered ? "" : $"; it is not offered now ({peer.Why}), so mail to {domain} waits")}");
     }

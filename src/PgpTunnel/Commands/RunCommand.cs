@@ -32,6 +32,7 @@ internal static class RunCommand
             if (started is { } running)
                 _ = Task.Run(running.ReloadAsync);
         });
+        using var metrics = Metrics.Export();
         var log = new EventLog(Console.Error, json, TimeProvider.System);
         await using var gateway = started = await Gateway.StartAsync(configuration, log, TimeProvider.System);
         await Console.Error.WriteLineAsync(gateway.ReadyLine);

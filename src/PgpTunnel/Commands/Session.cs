@@ -3,20 +3,25 @@ namespace PgpTunnel.Commands;
 /// <summary>The gateway's inside without a running gateway, for commands that look up, decide, seal or open.</summary>
 internal sealed class Session : IAsyncDisposable
 {
-    private readonly Spool? _spool;
-
     private Session(GatewayConfiguration configuration, TimeProvider time)
     {
         Settings = new Settings(configuration, KeyRing.Load(configuration));
-        _spool = ExistingSpool(configuration);
-        var memory = new PeerMemory(_spool, null, time);
-        var peers = new Peers(Trust.Validator(configuration, time), memory, domain => configuration.Partners.GetValueOrDefault(domain), time);
-        Arming = new Arming(Settings, peers, new EventLog(TextWriter.Null, false, time), time);
-        Decisions = new Decisions(Settings, peers, memory, Arming, time);
-        Opening = new Opening(Settings, peers, time);
+        Spool = ExistingSpool(configuration);
+        Trust = new Trust(configuration, time);
+        Memory = new PeerMemory(Spool, null, time);
+        Peers = new Peers(() => Trust.Validator, Memory, domain => configuration.Partners.GetValueOrDefault(domain), time);
+        Arming = new Arming(Settings, Peers, new EventLog(TextWriter.Null, false, time), time);
+        Decisions = new Decisions(Settings, Peers, Memory, Arming, time);
+        Opening = new Opening(Settings, Peers, time);
     }
 
     public Settings Settings { get; }
+
+    /// <summary>Null when no gateway has run yet.</summary>
+    public Spool? Spool { get; }
+    public Trust Trust { get; }
+    public PeerMemory Memory { get; }
+    public Peers Peers { get; }
     public Arming Arming { get; }
     public Decisions Decisions { get; }
     public Opening Opening { get; }
@@ -33,7 +38,7 @@ internal sealed class Session : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        if (_spool is not null)
-            await _spool.DisposeAsync();
+        if (Spool is not null)
+            await Spool.DisposeAsync();
     }
 }

@@ -95,6 +95,9 @@ internal static partial class ConfigurationReader
         dns.Close();
         var keys = root.Section("keys");
         var (keysDirectory, passphrase) = (InDirectory(keys.Text("directory", "keys"))!, InDirectory(keys.Text("passphraseFile", null)));
+        TimeSpan? encryptionLifetime = keys.Text("encryptionLifetime", null) is null ? null : keys.Time("encryptionLifetime", TimeSpan.FromDays(365));
+        if (encryptionLifetime < Parcels.LongestLifetime * 2)
+            keys.Mistake("encryptionLifetime", $"must be at least {Parcels.LongestLifetime * 2:c}: the old subkey must open what is on its way");
         keys.Close();
         var spool = root.Text("spool", "sqlite:spool.db")!;
         if (!spool.StartsWith("sqlite:", StringComparison.Ordinal) || spool.Length == 7)
@@ -133,6 +136,7 @@ internal static partial class ConfigurationReader
             TrustAnchorsFile = anchors,
             KeysDirectory = keysDirectory,
             PassphraseFile = passphrase,
+            EncryptionLifetime = encryptionLifetime,
             SpoolFile = spool.Length > 7 ? InDirectory(spool[7..])! : "",
             DefaultPolicy = defaultPolicy,
             Partners = partners,
@@ -208,14 +212,15 @@ internal static partial class ConfigurationReader
             foreach (var bad in fingerprints.Where(f => !PolicyRecord.IsFingerprint(f)))
                 node.Mistake("fingerprint", $"'{bad}' is not a fingerprint of 40 or 64 hex digits");
             var gateway = node.Text("gateway", null) is null ? null : Mailbox(node, "gateway", $"{PolicyRecord.DefaultLocalPart}@{PolicyRecord.DefaultLocalPart}.{name}");
-            var certificate = ReadCertificate(node, inDirectory(node.Text("certificate", null)));
+            var (certificateFile, echo) = (inDirectory(node.Text("certificate", null)), node.Flag("echo", false));
+            var certificate = ReadCertificate(node, certificateFile);
             if (certificate is not null && fingerprints.Count > 0 && !fingerprints.Contains(certificate.Fingerprint))
                 node.Mistake("certificate", $"is {certificate.Fingerprint}, which is not the fingerprint given");
             if (certificate is null && gateway is not null)
                 node.Mistake("gateway", "names the mailbox of a certificate file; without certificate the partner's DNS says where its gateway is");
             if (certificate?.Judge(gateway ?? $"{PolicyRecord.DefaultLocalPart}@{PolicyRecord.DefaultLocalPart}.{domain}", TimeProvider.System.GetUtcNow()) is { Key: null } judgement)
                 node.Mistake("certificate", judgement.Refusal!);
-            partners[domain] = new Partner(own, fingerprints, certificate, gateway);
+            partners[domain] = new Partner(own, fingerprints, certificate, certificateFile, gateway, echo);
             node.Close();
         }
         section.Close();

@@ -31,6 +31,9 @@ public sealed record GatewayConfiguration
     public required string? TrustAnchorsFile { get; init; }
     public required string KeysDirectory { get; init; }
     public required string? PassphraseFile { get; init; }
+
+    /// <summary>After this time a new encryption subkey is made; null = by hand only.</summary>
+    public required TimeSpan? EncryptionLifetime { get; init; }
     public required string SpoolFile { get; init; }
     public required LocalPolicy DefaultPolicy { get; init; }
     public required IReadOnlyDictionary<string, Partner> Partners { get; init; }
@@ -66,7 +69,8 @@ public sealed record Endpoint(string Host, int Port, TlsMode Tls, string? User, 
 
 /// <param name="Fingerprints">Trusted fingerprints; empty = none.</param>
 /// <param name="Certificate">Makes the partner usable without DNS.</param>
-public sealed record Partner(LocalPolicy? Policy, IReadOnlyList<string> Fingerprints, Certificate? Certificate, string? Gateway);
+/// <param name="Echo">Its gateway may ask ours for an echo.</param>
+public sealed record Partner(LocalPolicy? Policy, IReadOnlyList<string> Fingerprints, Certificate? Certificate, string? CertificateFile, string? Gateway, bool Echo);
 
 public sealed record RetryTimes(TimeSpan First, TimeSpan Longest, TimeSpan GiveUp, TimeSpan DelayNotice);
 

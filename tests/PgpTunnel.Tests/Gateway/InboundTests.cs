@@ -210,7 +210,7 @@ public sealed class InboundTests : IAsyncLifetime
         var text = Encoding.ASCII.GetString(ParcelBody.Write(Header(), [Encoding.ASCII.GetBytes(Message)]));
         byte[] With(string from, string to) => Encoding.ASCII.GetBytes(text.Replace(from, to));
         var stranger = GatewayKey.Generate(GatewayAlgorithm.Ed25519, "pgptunnel@pgptunnel.a.example", Now);
-        foreach (var body in new[] { With("Version: 1", "Version: 2"), With("Kind: message", "Kind: echo"), With("PgpTunnel-Id", "PgpTunnel-Crit-New: x\r\nPgpTunnel-Id") })
+        foreach (var body in new[] { With("Version: 1", "Version: 2"), With("Kind: message", "Kind: receipt"), With("PgpTunnel-Id", "PgpTunnel-Crit-New: x\r\nPgpTunnel-Id") })
         {
             Assert.StartsWith("550 5.5.5", await DeliverAsync(Outer(Seal(body))));
             Assert.Equal(Uniform, await DeliverAsync(Outer(Seal(body, stranger))));

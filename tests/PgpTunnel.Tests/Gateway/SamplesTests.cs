@@ -49,7 +49,7 @@ public class SamplesTests
         var key = GatewayKey.Generate(GatewayAlgorithm.Ed25519, gateway, world.Time.GetUtcNow());
         foreach (var template in new[] { file, also }.OfType<string>())
             Load(world, File.ReadAllText(Path.Combine(Folder("dns-records"), template)), key);
-        var peer = await new Peers(world.Validator(), new PeerMemory(null, null, world.Time), _ => null, world.Time).FindAsync(domain, false, CancellationToken.None);
+        var peer = await new Peers(world.Validator, new PeerMemory(null, null, world.Time), _ => null, world.Time).FindAsync(domain, false, CancellationToken.None);
         Assert.True(expected == peer.Class, $"{peer.Class}: {peer.Why}");
         if (expected == PeerClass.Usable)
             Assert.Equal((key.Fingerprint, gateway), (peer.Preferred.Fingerprint, peer.Gateway));

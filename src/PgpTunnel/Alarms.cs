@@ -1,0 +1,91 @@
+using System.Globalization;
+using System.Text;
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel;
+
+/// <summary>
+/// A partner whose mail waits because its records are not what they were: remembered for <c>partner list</c>, and told to the postmaster
+/// at most once a day and partner. The log line and its count are the caller's.
+/// </summary>
+internal sealed class Alarms(Settings settings, Parcels parcels, Spool spool, EventLog log, TimeProvider time)
+{
+    private static readonly TimeSpan Silence = TimeSpan.FromDays(1);
+
+    /// <summary>Notices a day in all: a stranger with many domains must not fill the postmaster's mailbox.</summary>
+    private const int NoticesADay = 50;
+
+    private readonly Lock _lock = new();
+    private DateTimeOffset _day;
+    private int _today;
+
+    /// <summary>What a person can do about it.</summary>
+    public static string Advice(string domain) =>
+        $"ask {domain} whether it changed its records or key, by another way than mail; then 'pgptunnel partner show {domain}', and verify, forget or override";
+
+    /// <param name="domain">A domain that asked for encryption, or that an administrator has verified or configured; of others nothing is kept.</param>
+    public async Task RaiseAsync(string domain, string why)
+    {
+        var now = time.GetUtcNow();
+        var record = spool.FindPeer(domain) ?? new PeerRecord(domain);
+        if (record.EnforceUntil <= now && record.Verified.Count == 0 && !settings.Configuration.Partners.ContainsKey(domain))
+            return;
+        var tell = !(record.Alarmed > now - Silence) && MayTell(now);
+        if (!tell && record.Alarm == why)
+            return;
+        try
+        {
+            await spool.ChangePeerAsync(domain, r => r with { Alarm = why, Alarmed = tell ? now : r.Alarmed }, tell ? [Notice(domain, why, now)] : []);
+            if (tell)
+                log.Write("postmaster-told", ("domain", domain), ("why", why));
+        }
+        catch (SpoolException e)
+        {
+            log.Write("spool-error", ("what", $"the alarm about {domain}"), ("why", e.Message), ("do", "see that the spool's disk has room and is healthy"));
+        }
+    }
+
+    private bool MayTell(DateTimeOffset now)
+    {
+        lock (_lock)
+        {
+            if (now - _day >= Silence)
+                (_day, _today) = (now, 0);
+            return _today++ < NoticesADay;
+        }
+    }
+
+    private (Parcel, ParcelContent) Notice(string domain, string why, DateTimeOffset now)
+    {
+        var configuration = settings.Configuration;
+        var to = Mailbox.TryParse(configuration.Postmaster, false, out var mailbox) ? mailbox : throw new InvalidOperationException("postmaster was checked");
+        var text = string.Create(CultureInfo.InvariantCulture, $"""
+            From: Encryption gateway <{configuration.Postmaster}>
+            To: <{configuration.Postmaster}>
+            Subject: Mail to or from {domain} waits
+            Date: {now.UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000
+            Message-ID: <{Parcels.NewId()}@{configuration.GatewayDomain}>
+            Auto-Submitted: auto-generated
+            MIME-Version: 1.0
+            Content-Type: text/plain; charset=utf-8
+            Content-Transfer-Encoding: 8bit
+
+            This is the encryption gateway {configuration.Hostname}.
+
+            Mail to or from {domain} waits, and nothing of it is sent in clear:
+
+              {Printable(why)}
+
+            It may be a mistake there, or somebody who wants the mail to go unencrypted.
+            What to do: {Advice(domain)}.
+
+            When the records are right again, mail flows again by itself. While they are
+            not, this is said once a day at most; the log has every case.
+
+            """).ReplaceLineEndings("\r\n");
+        var domainOfOurs = configuration.Domains[0];
+        return parcels.Keep(ParcelRoute.Local, domainOfOurs, domainOfOurs, new ReversePath((Mailbox?)null), [new ForwardPath(to, "NEVER")], [Encoding.UTF8.GetBytes(text)], false, false);
+    }
+
+    private static string Printable(string text) => string.Concat(text.Take(600).Select(c => char.IsControl(c) ? ' ' : c));
+}

@@ -1,0 +1,53 @@
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel;
+
+/// <summary>
+/// A parcel that asks the other gateway for one back: it shows that both ends, their keys and the way in both directions work, and no
+/// mail server sees it. Only partners with <c>policy.partners.D.echo</c> are answered.
+/// </summary>
+internal sealed class Echoes(Settings settings, Peers peers, Parcels parcels, Spool spool, EventLog log, TimeProvider time)
+{
+    private static readonly TimeSpan Poll = TimeSpan.FromSeconds(0.2);
+
+    private static string Fact(string id) => $"echo:{id}";
+
+    /// <summary>Takes one that has been opened and verified.</summary>
+    /// <param name="replay">Committed with what comes of it.</param>
+    public async Task<SmtpReply> TakeAsync(InnerHeader header, ReplayEntry replay, CancellationToken cancel)
+    {
+        var domain = header.Sender.Domain;
+        if (header.EchoOf is { } asked)
+        {
+            if (spool.Find(asked)?.Domain == domain)
+                await OutcomeAsync(asked, $"answered by {header.Sender.Fingerprint}");
+            await spool.AddAsync([], replay);
+            return new SmtpReply(250, "2.0.0", $"{header.Id} noted");
+        }
+        if (settings.Configuration.Partners.GetValueOrDefault(domain) is not { Echo: true })
+            return new SmtpReply(550, "5.7.1", $"{header.Recipient.Domain} answers no echo of {domain}");
+        var peer = await peers.FindAsync(domain, fresh: false, cancel);
+        if (peer.Class != PeerClass.Usable || (peer.Trusted && !peer.TrustedOffered))
+            return new SmtpReply(451, "4.7.5", $"the keys of {domain} cannot be established now");
+        await spool.AddAsync([parcels.Echo(peer, header.Recipient.Domain, header.Id)], replay);
+        log.Write("echo-answered", ("id", header.Id), ("to", domain));
+        return new SmtpReply(250, "2.0.0", $"{header.Id} will be answered");
+    }
+
+    /// <summary>What became of an echo that we sent.</summary>
+    public Task OutcomeAsync(string id, string outcome) => spool.SetAsync(new Dictionary<string, string> { [Fact(id)] = $"{InnerHeader.Time(time.GetUtcNow())} {outcome}" });
+
+    /// <summary>Sends one by way of the running gateway, and waits for what becomes of it.</summary>
+    /// <returns>The outcome; null when there was none in that time.</returns>
+    public async Task<string?> AskAsync(PeerState peer, TimeSpan patience, CancellationToken cancel)
+    {
+        var echo = parcels.Echo(peer, settings.Configuration.Domains[0], null);
+        await spool.AddAsync([echo], null);
+        var deadline = time.GetUtcNow() + patience;
+        string? outcome;
+        while ((outcome = spool.Fact(Fact(echo.Parcel.Id))) is null && time.GetUtcNow() < deadline)
+            await Task.Delay(Poll, time, cancel);
+        await spool.DeleteAsync(echo.Parcel.Id);
+        return outcome is null ? null : outcome[(outcome.IndexOf(' ') + 1)..];
+    }
+}

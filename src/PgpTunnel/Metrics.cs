@@ -1,0 +1,36 @@
+using System.Diagnostics.Metrics;
+using OpenTelemetry;
+using OpenTelemetry.Metrics;
+
+namespace PgpTunnel;
+
+/// <summary>
+/// What can be watched from outside, meter <c>PgpTunnel</c>: every event of the log counted by its name, alarms by theirs, and the days
+/// left of what expires. Exported by OTLP when the environment names a collector (<c>OTEL_EXPORTER_OTLP_ENDPOINT</c>).
+/// </summary>
+internal static class Metrics
+{
+    private const string MeterName = "PgpTunnel";
+    private static readonly Meter Meter = new(MeterName);
+    private static readonly Counter<long> Events = Meter.CreateCounter<long>("pgptunnel.events", "{event}", "Events of the log, by name.");
+    private static readonly Counter<long> Alarms = Meter.CreateCounter<long>("pgptunnel.alarms", "{alarm}", "Events that somebody should look at, by name.");
+    private static readonly Gauge<double> DaysLeft = Meter.CreateGauge<double>("pgptunnel.days_left", "d", "Days until a key or a DNS signature of ours expires.");
+    private static readonly Gauge<long> Findings = Meter.CreateGauge<long>("pgptunnel.self_check.findings", "{finding}", "Findings of the last self-check, by level.");
+
+    public static void Count(string name, bool alarm)
+    {
+        Events.Add(1, new KeyValuePair<string, object?>("event", name));
+        if (alarm)
+            Alarms.Add(1, new KeyValuePair<string, object?>("event", name));
+    }
+
+    /// <param name="what">A fingerprint, or the name of a record.</param>
+    public static void Expiry(string what, double days) => DaysLeft.Record(days, new KeyValuePair<string, object?>("what", what));
+
+    public static void SelfCheck(string domain, FindingLevel level, int count) =>
+        Findings.Record(count, new KeyValuePair<string, object?>("domain", domain), new KeyValuePair<string, object?>("level", level.ToString().ToLowerInvariant()));
+
+    /// <summary>Begins to export, where the environment says whereto; the OpenTelemetry variables have their usual meaning.</summary>
+    public static IDisposable? Export() => new[] { "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT" }.Any(v => !string.IsNullOrEmpty(Environment.GetEnvironmentVariable(v)))
+        ? Sdk.CreateMeterProviderBuilder().AddMeter(MeterName).AddOtlpExporter().Build() : null;
+}

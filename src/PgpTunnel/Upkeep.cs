@@ -1,0 +1,132 @@
+using PgpTunnel.OpenPgp;
+
+namespace PgpTunnel;
+
+/// <summary>
+/// What a gateway does besides mail: takes over files that change, looks remembered partners up before they are forgotten, and checks
+/// itself at start and daily.
+/// </summary>
+internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spool spool, EventLog log, TimeProvider time, Func<Task> reload)
+{
+    private static readonly TimeSpan Tick = TimeSpan.FromSeconds(10), Hourly = TimeSpan.FromHours(1), Daily = TimeSpan.FromDays(1);
+    private static readonly int[] ExpiryDays = [1, 7, 14, 30];
+    private const int RefreshesAnHour = 2000;
+
+    private readonly Dictionary<string, int> _warned = [];
+
+    public async Task RunAsync(CancellationToken cancel)
+    {
+        var (hour, day, files) = (time.GetUtcNow(), time.GetUtcNow(), Files());
+        var settled = files;
+        try
+        {
+            await TryAsync("the self-check", () => CheckAsync(cancel), cancel);
+            while (true)
+            {
+                await Task.Delay(Tick, time, cancel);
+                // A file that is being written changes again: taken over when it has been still for one tick.
+                var seen = Files();
+                if (seen != settled && seen == files)
+                {
+                    settled = seen;
+                    log.Write("files-changed", ("why", "the configuration or a file it names has changed"));
+                    await TryAsync("reloading", reload, cancel);
+                }
+                files = seen;
+                if (time.GetUtcNow() - hour >= Hourly)
+                {
+                    hour = time.GetUtcNow();
+                    await TryAsync("looking partners up", () => RefreshAsync(cancel), cancel);
+                }
+                if (time.GetUtcNow() - day >= Daily)
+                {
+                    day = time.GetUtcNow();
+                    await TryAsync("the self-check", () => CheckAsync(cancel), cancel);
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // going down
+        }
+    }
+
+    private async Task TryAsync(string what, Func<Task> work, CancellationToken cancel)
+    {
+        try
+        {
+            await work();
+        }
+        catch (Exception e) when (!cancel.IsCancellationRequested)
+        {
+            log.Write("error", ("what", what), ("why", e.Message), ("do", "it is tried again"));
+        }
+    }
+
+    /// <summary>The state of every file that a reload reads.</summary>
+    private string Files()
+    {
+        var configuration = settings.Configuration;
+        try
+        {
+            var named = new[] { configuration.File, configuration.TrustAnchorsFile, configuration.PassphraseFile, configuration.Inbound?.Tls?.Certificate, configuration.Inbound?.Tls?.Key, configuration.Outbound?.Tls?.Certificate, configuration.Outbound?.Tls?.Key }
+                .Concat(configuration.Partners.Values.Select(p => p.CertificateFile)).OfType<string>();
+            IEnumerable<string> keys = Directory.Exists(configuration.KeysDirectory) ? Directory.EnumerateFiles(configuration.KeysDirectory, "*.key").Append(Path.Combine(configuration.KeysDirectory, "plan.json")).Order() : [];
+            return string.Join('\n', named.Concat(keys).Select(f => new FileInfo(f)).Select(f => $"{f.FullName} {(f.Exists ? $"{f.LastWriteTimeUtc.Ticks} {f.Length}" : "-")}"));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return e.Message; // a folder that went away meanwhile; the next look tells
+        }
+    }
+
+    /// <summary>Partners whose remembered <c>enforce</c> would end within a day are looked up, so that silence alone never ends it.</summary>
+    private async Task RefreshAsync(CancellationToken cancel)
+    {
+        var now = time.GetUtcNow();
+        foreach (var domain in spool.PeersEnding(now, now + Daily, RefreshesAnHour))
+            await peers.FindAsync(domain, fresh: true, cancel);
+    }
+
+    private async Task CheckAsync(CancellationToken cancel)
+    {
+        foreach (var domain in settings.Configuration.Domains)
+        {
+            var findings = await doctor.ExamineAsync(domain, cancel);
+            foreach (var level in Enum.GetValues<FindingLevel>())
+                Metrics.SelfCheck(domain, level, findings.Count(f => f.Level == level));
+            foreach (var finding in findings.Where(f => f.Level != FindingLevel.Ok))
+                log.Write("self-check", ("level", finding.Level.ToString().ToLowerInvariant()), ("domain", domain), ("check", finding.Check), ("why", finding.What), ("do", finding.Do));
+            if (findings.All(f => f.Level == FindingLevel.Ok))
+                log.Write("self-check", ("level", "ok"), ("domain", domain));
+        }
+        foreach (var key in settings.Keys.Published)
+            WarnOfExpiry(key);
+        await RotateAsync(cancel);
+    }
+
+    /// <summary>Our keys do not expire, but one brought from elsewhere may: said 30, 14, 7 and 1 days ahead.</summary>
+    private void WarnOfExpiry(GatewayKey key)
+    {
+        var judgement = Certificate.Read(key.ExportCertificate()).Judge(settings.Configuration.Gateway, time.GetUtcNow());
+        if (judgement.Key is { Expires: null })
+            return;
+        var days = judgement.Key?.Expires is { } end ? (end - time.GetUtcNow()).TotalDays : 0;
+        Metrics.Expiry(key.Fingerprint, days);
+        var threshold = ExpiryDays.FirstOrDefault(d => days <= d);
+        if (threshold == 0 || _warned.GetValueOrDefault(key.Fingerprint) == threshold)
+            return;
+        _warned[key.Fingerprint] = threshold;
+        log.Write("key-expires", ("key", key.Fingerprint), ("alarm", true), ("days", Math.Round(days, 1)), ("why", judgement.Refusal), ("do", "'pgptunnel key rotate' changes to a new key without delaying mail"));
+    }
+
+    private async Task RotateAsync(CancellationToken cancel)
+    {
+        var peer = await peers.FindAsync(settings.Configuration.Domains[0], fresh: false, cancel);
+        var published = peer.Keys.FirstOrDefault(k => k.Fingerprint == settings.Keys.Active.Fingerprint)?.EncryptionFingerprint;
+        if (SubkeyRotation.TakeStep(settings.Configuration, settings.Keys, spool, published, time.GetUtcNow()) is not { } done)
+            return;
+        log.Write("subkey", ("key", settings.Keys.Active.Fingerprint), ("what", done));
+        await reload();
+    }
+}
