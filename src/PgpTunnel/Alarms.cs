@@ -8,14 +8,15 @@ namespace PgpTunnel;
 /// A partner whose mail waits because its records are not what they were: remembered for <c>partner list</c>, and told to the postmaster
 /// at most once a day and partner. The log line and its count are the caller's.
 /// </summary>
-internal sealed class Alarms(Settings settings, Parcels parcels, Spool spool, EventLog log, TimeProvider time)
+internal sealed class Alarms(Settings settings, Parcels parcels, Spool spool, EventLog log, TimeProvider time) : IDisposable
 {
     private static readonly TimeSpan Silence = TimeSpan.FromDays(1);
 
     /// <summary>Notices a day in all: a stranger with many domains must not fill the postmaster's mailbox.</summary>
     private const int NoticesADay = 50;
 
-    private readonly Lock _lock = new();
+    /// <summary>One at a time: mail that waits and mail that comes meet the same trouble at once, and it is told once.</summary>
+    private readonly SemaphoreSlim _one = new(1, 1);
     private DateTimeOffset _day;
     private int _today;
 
@@ -25,6 +26,19 @@ internal sealed class Alarms(Settings settings, Parcels parcels, Spool spool, Ev
 
     /// <param name="domain">A domain that asked for encryption, or that an administrator has verified or configured; of others nothing is kept.</param>
     public async Task RaiseAsync(string domain, string why)
+    {
+        await _one.WaitAsync();
+        try
+        {
+            await RememberAsync(domain, why);
+        }
+        finally
+        {
+            _one.Release();
+        }
+    }
+
+    private async Task RememberAsync(string domain, string why)
     {
         var now = time.GetUtcNow();
         var record = spool.FindPeer(domain) ?? new PeerRecord(domain);
@@ -47,12 +61,9 @@ internal sealed class Alarms(Settings settings, Parcels parcels, Spool spool, Ev
 
     private bool MayTell(DateTimeOffset now)
     {
-        lock (_lock)
-        {
-            if (now - _day >= Silence)
-                (_day, _today) = (now, 0);
-            return _today++ < NoticesADay;
-        }
+        if (now - _day >= Silence)
+            (_day, _today) = (now, 0);
+        return _today++ < NoticesADay;
     }
 
     private (Parcel, ParcelContent) Notice(string domain, string why, DateTimeOffset now)
@@ -86,6 +97,8 @@ internal sealed class Alarms(Settings settings, Parcels parcels, Spool spool, Ev
         var domainOfOurs = configuration.Domains[0];
         return parcels.Keep(ParcelRoute.Local, domainOfOurs, domainOfOurs, new ReversePath((Mailbox?)null), [new ForwardPath(to, "NEVER")], [Encoding.UTF8.GetBytes(text)], false, false);
     }
+
+    public void Dispose() => _one.Dispose();
 
     private static string Printable(string text) => string.Concat(text.Take(600).Select(c => char.IsControl(c) ? ' ' : c));
 }

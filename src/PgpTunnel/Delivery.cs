@@ -48,6 +48,9 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         await Task.WhenAll(_inFlight.Values.Select(f => f.Attempt));
     }
 
+    /// <summary>Looks for due parcels now, where another process has put them there.</summary>
+    public void Wake() => spool.Signal();
+
     /// <summary>
     /// Due parcels that are not in flight, within the limits in all and per destination. Local delivery has slots of its own: dead
     /// destinations out in the world never hold up opened mail.

@@ -20,6 +20,7 @@ internal sealed class Gateway : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new(), _abort = new();
     private volatile X509Certificate2? _outboundCertificate, _inboundCertificate;
     private readonly Trust _trust;
+    private readonly Alarms _alarms;
     private readonly Upkeep _upkeep;
     private Task _delivering = Task.CompletedTask, _arming = Task.CompletedTask, _keeping = Task.CompletedTask;
 
@@ -34,11 +35,11 @@ internal sealed class Gateway : IAsyncDisposable
         _sender = new SmtpSender(() => settings.Configuration.Hostname);
         var parcels = new Parcels(settings, time);
         var decisions = new Decisions(settings, _peers, memory, Arming, time);
-        var alarms = new Alarms(settings, parcels, spool, log, time);
+        _alarms = new Alarms(settings, parcels, spool, log, time);
         var echoes = new Echoes(settings, _peers, parcels, spool, log, time);
-        OutboundFlow = new Outbound(settings, decisions, _peers, Arming, parcels, alarms, spool, log, time);
-        InboundFlow = new Inbound(settings, new Opening(settings, _peers, time), parcels, echoes, alarms, spool, log, time);
-        Delivery = new Delivery(settings, decisions, _peers, new Routes(settings, () => _trust.Exchangers), _sender, parcels, echoes, alarms, spool, log, time);
+        OutboundFlow = new Outbound(settings, decisions, _peers, Arming, parcels, _alarms, spool, log, time);
+        InboundFlow = new Inbound(settings, new Opening(settings, _peers, time), parcels, echoes, _alarms, spool, log, time);
+        Delivery = new Delivery(settings, decisions, _peers, new Routes(settings, () => _trust.Exchangers), _sender, parcels, echoes, _alarms, spool, log, time);
         _upkeep = new Upkeep(settings, _peers, new Doctor(settings, _peers, _trust, time), spool, log, time, ReloadAsync);
     }
 
@@ -193,6 +194,7 @@ internal sealed class Gateway : IAsyncDisposable
         await Task.WhenAll(_delivering, _arming, _keeping).ContinueWith(_ => { }, TaskScheduler.Default); // what went wrong there has been logged
         foreach (var server in new[] { OutboundServer, InboundServer }.OfType<SmtpServer>())
             await server.DisposeAsync();
+        _alarms.Dispose();
         await _sender.DisposeAsync();
         await _spool.DisposeAsync();
         _outboundCertificate?.Dispose();

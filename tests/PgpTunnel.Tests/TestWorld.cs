@@ -13,9 +13,12 @@ internal sealed class TestWorld : IAsyncDisposable
     private readonly SignedWorld _world = new();
     private readonly Dictionary<string, SignedZone> _zones = [];
     private readonly List<IAsyncDisposable> _parts = [];
+    private readonly int _days;
 
-    public TestWorld()
+    /// <param name="days">For which the zones are signed.</param>
+    public TestWorld(int days = 30)
     {
+        _days = days;
         Directory = System.IO.Directory.CreateTempSubdirectory("pgptunnel-test-").FullName;
         Time = new FakeTimeProvider(DateTimeOffset.FromUnixTimeSeconds(TimeProvider.System.GetUtcNow().ToUnixTimeSeconds()));
         AddZone(".");
@@ -40,7 +43,7 @@ internal sealed class TestWorld : IAsyncDisposable
 
     public SignedZone AddZone(string name)
     {
-        var zone = _zones[name] = new SignedZone(name, Time.GetUtcNow());
+        var zone = _zones[name] = new SignedZone(name, Time.GetUtcNow(), _days);
         _world.Add(zone);
         var parent = name is "." ? null : name.IndexOf('.') is var dot and > 0 ? name[(dot + 1)..] : ".";
         if (parent is not null)
@@ -51,7 +54,7 @@ internal sealed class TestWorld : IAsyncDisposable
     /// <summary>A zone that its parent delegates without DS; its records carry no signatures.</summary>
     public SignedZone AddInsecureZone(string name)
     {
-        var zone = _zones[name] = new SignedZone(name, Time.GetUtcNow());
+        var zone = _zones[name] = new SignedZone(name, Time.GetUtcNow(), _days);
         _world.Add(zone);
         _zones[name[(name.IndexOf('.') + 1)..]].Add(zone.Name, RecordType.NS, DomainName.Parse("ns.example").Wire.ToArray());
         var before = Forge;

@@ -18,12 +18,13 @@ internal sealed class SignedZone
     private readonly byte[] _dnsKey;
     private readonly uint _inception, _expiration;
 
-    public SignedZone(string name, DateTimeOffset now)
+    /// <param name="days">For which its records are signed.</param>
+    public SignedZone(string name, DateTimeOffset now, int days = 30)
     {
         Name = DomainName.Parse(name);
         var point = _key.ExportParameters(false).Q;
         _dnsKey = [1, 1, 3, 13, .. point.X!, .. point.Y!]; // zone key with SEP flag
-        (_inception, _expiration) = ((uint)now.AddHours(-1).ToUnixTimeSeconds(), (uint)now.AddDays(30).ToUnixTimeSeconds());
+        (_inception, _expiration) = ((uint)now.AddHours(-1).ToUnixTimeSeconds(), (uint)now.AddDays(days).ToUnixTimeSeconds());
         var host = DomainName.Parse("ns.example");
         Add(Name, RecordType.SOA, [.. host.Wire, .. host.Wire, 0, 0, 0, 1, 0, 0, 14, 16, 0, 0, 2, 88, 0, 1, 81, 128, 0, 0, 0, 60]);
         Add(Name, RecordType.NS, host.Wire.ToArray());

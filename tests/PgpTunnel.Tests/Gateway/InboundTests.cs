@@ -62,6 +62,37 @@ public sealed class InboundTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Ten_thousand_replays_across_restarts_are_delivered_once_a_hops_own_packet_in_front_or_not()
+    {
+        var octets = Seal(Header());
+        // A PKESK of version 3 for some other key, algorithm 18, in front: the same parcel still.
+        byte[] foreign = [0xC1, 12, 3, 1, 2, 3, 4, 5, 6, 7, 8, 18, 0, 0, .. octets];
+        var outers = new[] { Outer(octets), Outer(foreign) };
+        Assert.StartsWith("250 2.0.0", await DeliverAsync(outers[0]));
+        await _pair.B.WaitAsync(1);
+        const int restarts = 4, clients = 4, each = 625;
+        for (var restart = 0; restart < restarts; restart++)
+        {
+            await _pair.B.StopAsync();
+            await _pair.B.StartAsync();
+            var server = _pair.B.Gateway.InboundServer!.EndPoint;
+            await Task.WhenAll(Enumerable.Range(0, clients).Select(async _ =>
+            {
+                await using var sender = new SmtpSender(() => "hop.example");
+                for (var i = 0; i < each; i++)
+                {
+                    var replies = await sender.SendAsync(new SmtpTarget("b", server, TlsMode.None), ReversePath.Parse("<pgptunnel+0@pgptunnel.a.example>").Path!,
+                        [ForwardPath.Parse("<pgptunnel@pgptunnel.b.example>", false).Path!], [outers[i % 2]], CancellationToken.None);
+                    Assert.Contains("was taken before", replies[0].ToString());
+                }
+            }));
+        }
+        Assert.Single(_pair.B.Received);
+        await using var spool = Spool.Open(_pair.B.Configuration.SpoolFile, running: false);
+        Assert.Empty(spool.List());
+    }
+
+    [Fact]
     public async Task One_id_with_another_body_is_a_conflict()
     {
         var header = Header();

@@ -10,7 +10,9 @@ internal sealed class Pair : IAsyncDisposable
     private readonly List<Seen> _hopSaw = [];
     private readonly SmtpSender _hop = new(() => "hop.example");
 
-    public TestWorld World { get; } = new();
+    private Pair(int days) => World = new TestWorld(days);
+
+    public TestWorld World { get; }
     public Company A { get; private set; } = null!;
     public Company B { get; private set; } = null!;
 
@@ -34,9 +36,9 @@ internal sealed class Pair : IAsyncDisposable
 
     public IPEndPoint HopAddress { get; private set; } = null!;
 
-    public static async Task<Pair> CreateAsync(string moreA = "", string moreB = "", string? policyB = null, bool publishB = true, bool publishA = true)
+    public static async Task<Pair> CreateAsync(string moreA = "", string moreB = "", string? policyB = null, bool publishB = true, bool publishA = true, int days = 30)
     {
-        var pair = new Pair();
+        var pair = new Pair(days);
         var (hop, _) = await pair.World.ServerAsync(pair.PassAsync, r => pair.HopRecipient(r));
         pair.HopAddress = hop.EndPoint;
         pair.B = await pair.World.AddCompanyAsync("b.example", hop.EndPoint, moreB, publishB, policyB);

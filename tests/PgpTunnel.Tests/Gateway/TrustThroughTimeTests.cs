@@ -1,0 +1,320 @@
+using System.Text;
+using PgpTunnel.Dns;
+using PgpTunnel.OpenPgp;
+
+namespace PgpTunnel.Tests;
+
+/// <summary>Alarms, kept certificates, revocation, subkeys, refreshing, reloading: trust that must hold while the world changes.</summary>
+public class TrustThroughTimeTests
+{
+    private const string Message = "From: x@a.example\r\nSubject: s\r\n\r\nbody\r\n";
+    private static readonly DomainName PolicyB = DomainName.Parse("_pgptunnel.b.example");
+
+    private static async Task<string> SendAsync(Pair pair) => (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message))[0].ToString();
+
+    private static async Task<PeerRecord> RecordAsync(Pair pair)
+    {
+        await using var spool = Spool.Open(pair.A.Configuration.SpoolFile, running: false);
+        return spool.FindPeer("b.example") ?? new PeerRecord("b.example");
+    }
+
+    private static async Task VerifyAsync(Pair pair, string fingerprint)
+    {
+        await using var spool = Spool.Open(pair.A.Configuration.SpoolFile, running: false);
+        await PeerMemory.ChangeAsync(spool, "b.example", r => r with { Verified = [fingerprint] });
+    }
+
+    private static void Publish(Pair pair, string policy, params byte[][] certificates)
+    {
+        var zone = pair.World.Zone("b.example");
+        zone.Remove(PolicyB, RecordType.TXT);
+        zone.Add(PolicyB, RecordType.TXT, TestWorld.Txt(policy));
+        var name = PolicyRecord.CertificateName(pair.B.Configuration.Gateway);
+        zone.Remove(name, RecordType.OPENPGPKEY);
+        foreach (var certificate in certificates)
+            zone.Add(name, RecordType.OPENPGPKEY, certificate);
+    }
+
+    private static GatewayKey NewKey(Pair pair) => GatewayKey.Generate(GatewayAlgorithm.Ed25519, pair.B.Configuration.Gateway, pair.World.Time.GetUtcNow());
+
+    [Fact]
+    public async Task An_alarm_tells_the_postmaster_once_a_day_and_ends_when_the_records_are_right_again()
+    {
+        await using var pair = await Pair.CreateAsync();
+        Assert.Contains("sealed", await SendAsync(pair));
+        var zone = pair.World.Zone("b.example");
+        zone.Remove(PolicyB, RecordType.TXT);
+        pair.World.Time.Advance(TimeSpan.FromHours(1));
+        for (var i = 0; i < 3; i++)
+            Assert.StartsWith("451 4.7.5", await SendAsync(pair));
+        List<string> Notices() => [.. pair.A.Received.Select(r => Encoding.UTF8.GetString(r.Message)).Where(m => m.Contains("Subject: Mail to or from b.example waits"))];
+        await pair.A.WaitAsync(1);
+        var notice = Assert.Single(Notices());
+        Assert.Contains("partner show b.example", notice);
+        Assert.Contains("b.example asked for encryption", (await RecordAsync(pair)).Alarm);
+        pair.World.Time.Advance(TimeSpan.FromHours(25));
+        Assert.StartsWith("451 4.7.5", await SendAsync(pair));
+        await Wait.UntilAsync(() => Notices().Count >= 2, () => pair.A.Log.ToString());
+        zone.Add(PolicyB, RecordType.TXT, TestWorld.Txt($"v=PGPT1; m=enforce; fp={pair.B.Key.Fingerprint}"));
+        pair.World.Time.Advance(TimeSpan.FromHours(1));
+        Assert.Contains("sealed", await SendAsync(pair));
+        Assert.Null((await RecordAsync(pair)).Alarm);
+        Assert.Equal(2, Notices().Count);
+    }
+
+    [Fact]
+    public async Task A_stranger_raises_no_alarm_for_a_domain_nobody_knows()
+    {
+        await using var pair = await Pair.CreateAsync(publishB: false);
+        Assert.Contains("in clear", await SendAsync(pair));
+        Assert.Null((await RecordAsync(pair)).Alarm);
+        Assert.Empty(pair.A.Received);
+    }
+
+    [Fact]
+    public async Task A_successor_is_known_by_the_kept_certificate_of_a_key_published_no_more()
+    {
+        await using var pair = await Pair.CreateAsync();
+        await VerifyAsync(pair, pair.B.Key.Fingerprint);
+        Assert.Contains("sealed", await SendAsync(pair));
+        var next = NewKey(pair).CertifiedBy(pair.B.Key, pair.World.Time.GetUtcNow());
+        Publish(pair, $"v=PGPT1; m=enforce; fp={next.Fingerprint}", next.ExportCertificate()); // the step with both keys was missed
+        pair.World.Time.Advance(TimeSpan.FromHours(1));
+        Assert.Contains($"key {next.Fingerprint}", await SendAsync(pair));
+        Assert.Contains("event=key-succeeded", pair.A.Log.ToString());
+        Assert.Contains(next.Fingerprint, (await RecordAsync(pair)).Verified);
+    }
+
+    [Fact]
+    public async Task A_kept_certificate_of_a_distrusted_key_vouches_for_nobody()
+    {
+        await using var pair = await Pair.CreateAsync();
+        await VerifyAsync(pair, pair.B.Key.Fingerprint);
+        Assert.Contains("sealed", await SendAsync(pair));
+        var thief = NewKey(pair).CertifiedBy(pair.B.Key, pair.World.Time.GetUtcNow());
+        Publish(pair, $"v=PGPT1; m=enforce; fp={thief.Fingerprint}; xfp={pair.B.Key.Fingerprint}", thief.ExportCertificate());
+        pair.World.Time.Advance(TimeSpan.FromHours(1));
+        Assert.StartsWith("451 4.7.5", await SendAsync(pair));
+        Assert.Contains("alarm=true", pair.A.Log.ToString());
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_key_that_revoked_itself_is_distrusted_for_ever_wherever_its_revocation_stands(bool fallback)
+    {
+        await using var pair = await Pair.CreateAsync();
+        Assert.Contains("sealed", await SendAsync(pair));
+        var (old, next) = (pair.B.Key, NewKey(pair));
+        var revoked = old.ExportCertificate(pair.World.Time.GetUtcNow());
+        Publish(pair, $"v=PGPT1; m=enforce; fp={next.Fingerprint}; xfp={old.Fingerprint}; a=60", fallback ? [next.ExportCertificate()] : [next.ExportCertificate(), revoked]);
+        if (fallback)
+            pair.World.Zone("b.example").Add(PolicyRecord.FallbackName(old.Fingerprint, pair.B.Configuration.Gateway), RecordType.TXT, TestWorld.Txt($"v=PGPK1; p={Convert.ToBase64String(revoked)}"));
+        pair.World.Time.Advance(TimeSpan.FromHours(1));
+        Assert.Contains("sealed", await SendAsync(pair));
+        Assert.Contains("event=key-revoked", pair.A.Log.ToString());
+        // The thief of the old key publishes it again, long after xfp is gone, without its revocation.
+        Publish(pair, $"v=PGPT1; m=enforce; fp={old.Fingerprint}", old.ExportCertificate());
+        pair.World.Time.Advance(TimeSpan.FromDays(20));
+        await pair.B.Gateway.ReloadAsync();
+        await pair.A.Gateway.Arming.CheckAsync(CancellationToken.None);
+        Assert.DoesNotContain("sealed for", await SendAsync(pair));
+        Assert.Equal(9999, (await RecordAsync(pair)).Distrusted[old.Fingerprint].Year);
+    }
+
+    [Fact]
+    public async Task A_distrusted_key_without_its_own_revocation_is_forgiven_when_the_memory_ends()
+    {
+        await using var pair = await Pair.CreateAsync();
+        Assert.Contains("sealed", await SendAsync(pair));
+        var (old, next) = (pair.B.Key, NewKey(pair));
+        Publish(pair, $"v=PGPT1; m=testing; fp={next.Fingerprint}; xfp={old.Fingerprint}; a=60", next.ExportCertificate());
+        pair.World.Time.Advance(TimeSpan.FromHours(1));
+        Assert.Contains("sealed", await SendAsync(pair));
+        Publish(pair, $"v=PGPT1; m=enforce; fp={old.Fingerprint}", old.ExportCertificate());
+        pair.World.Time.Advance(TimeSpan.FromHours(1));
+        Assert.Contains($"key {old.Fingerprint}", await SendAsync(pair));
+    }
+
+    [Fact]
+    public async Task Memory_about_to_end_is_refreshed_without_any_mail()
+    {
+        await using var pair = await Pair.CreateAsync(policyB: "v=PGPT1; m=enforce; fp=FPR; a=172800");
+        Assert.Contains("sealed", await SendAsync(pair));
+        for (var day = 0; day < 20; day++)
+        {
+            var before = (await RecordAsync(pair)).EnforceUntil;
+            pair.World.Time.Advance(TimeSpan.FromHours(25));
+            if (before - pair.World.Time.GetUtcNow() < TimeSpan.FromDays(1))
+                await Wait.UntilAsync(() =>
+                {
+                    pair.World.Time.Advance(TimeSpan.FromSeconds(11)); // the gateway may have been at work when the clock jumped
+                    return RecordAsync(pair).Result.EnforceUntil > before;
+                }, () => $"day {day}: not refreshed\n{pair.A.Log}");
+        }
+        Assert.True((await RecordAsync(pair)).EnforceUntil > pair.World.Time.GetUtcNow());
+    }
+
+    [Fact]
+    public async Task Nothing_is_refused_for_good_on_an_old_answer()
+    {
+        await using var pair = await Pair.CreateAsync("\"policy\": { \"default\": \"require\" }", publishB: false);
+        Assert.StartsWith("550 5.7.10", await SendAsync(pair));
+        pair.B.Publish(null);
+        Assert.Contains("sealed", await SendAsync(pair)); // the negative answer's TTL still runs
+    }
+
+    [Fact]
+    public async Task A_new_encryption_subkey_takes_over_without_delay_and_the_old_secret_is_destroyed()
+    {
+        await using var pair = await Pair.CreateAsync(moreB: "\"keys\": { \"encryptionLifetime\": \"60.00:00:00\" }", days: 200);
+        Assert.Contains("sealed", await SendAsync(pair));
+        await pair.B.WaitAsync(1);
+        var (file, first) = (Directory.EnumerateFiles(pair.B.Configuration.KeysDirectory, "*.key").Single(), pair.B.Key);
+        var sealedForFirst = Encoding.ASCII.GetString(pair.HopSaw[0].Message);
+        GatewayKey Now() => GatewayKey.ReadSecret(File.ReadAllBytes(file), null);
+        var count = 1;
+        async Task MailAsync()
+        {
+            Assert.Contains("sealed", await SendAsync(pair));
+            await pair.B.WaitAsync(++count);
+        }
+        async Task DaysAsync(int days, string log)
+        {
+            for (var i = 0; i < days; i++)
+                pair.World.Time.Advance(TimeSpan.FromDays(1) + TimeSpan.FromSeconds(1));
+            if (log.Length > 0)
+                await pair.B.WaitForLogAsync(log);
+            await Wait.UntilAsync(() => log.Length == 0 || pair.B.Log.ToString().LastIndexOf("event=reloaded", StringComparison.Ordinal) > pair.B.Log.ToString().LastIndexOf(log, StringComparison.Ordinal), () => pair.B.Log.ToString());
+            await MailAsync(); // whatever the caches hold
+        }
+        await DaysAsync(59, "");
+        Assert.False(Now().HasOldEncryption);
+        await DaysAsync(2, "made the encryption subkey");
+        Assert.True(Now().HasOldEncryption);
+        Assert.NotEqual(first.EncryptionFingerprint, Now().EncryptionFingerprint);
+        await DaysAsync(20, ""); // as long as it is not published the old one is kept
+        Assert.True(Now().HasOldEncryption);
+        Publish(pair, $"v=PGPT1; m=enforce; fp={first.Fingerprint}", Now().ExportCertificate());
+        pair.World.Time.Advance(TimeSpan.FromMinutes(10));
+        await MailAsync();
+        await DaysAsync(1, "the new encryption subkey is published");
+        await DaysAsync(13, "");
+        Assert.True(Now().HasOldEncryption);
+        await DaysAsync(3, "destroyed the old encryption subkey");
+        Assert.False(Now().HasOldEncryption);
+        Assert.Throws<NoKeyException>(() => MessageOpener.Decrypt(Armor.Decode(Armor.Message, Encoding.ASCII.GetBytes(sealedForFirst)), [Now()]));
+        MessageOpener.Decrypt(Armor.Decode(Armor.Message, Encoding.ASCII.GetBytes(sealedForFirst)), [first]); // what a backup still could
+        await MailAsync();
+        Assert.DoesNotContain("deferred", pair.A.Log.ToString());
+    }
+
+    [Fact]
+    public async Task Changed_files_are_taken_over_and_a_broken_one_is_named()
+    {
+        await using var pair = await Pair.CreateAsync();
+        Assert.Contains("sealed", await SendAsync(pair));
+        var text = File.ReadAllText(pair.A.File);
+        File.WriteAllText(pair.A.File, text.Insert(text.LastIndexOf('}'), ", \"policy\": { \"partners\": { \"b.example\": { \"policy\": \"never\" } } }"));
+        for (var i = 0; i < 3; i++)
+        {
+            pair.World.Time.Advance(TimeSpan.FromSeconds(11));
+            await Task.Delay(30);
+        }
+        await pair.A.WaitForLogAsync("event=reloaded");
+        Assert.Contains("in clear", await SendAsync(pair));
+        File.WriteAllText(Path.Combine(pair.World.Directory, "root.ds"), "this is no anchor");
+        for (var i = 0; i < 3; i++)
+        {
+            pair.World.Time.Advance(TimeSpan.FromSeconds(11));
+            await Task.Delay(30);
+        }
+        await pair.A.WaitForLogAsync("event=reload-refused");
+        Assert.Contains("dns.trustAnchors", pair.A.Log.ToString());
+    }
+
+    [Fact]
+    public async Task A_new_root_key_in_the_anchor_file_is_taken_over_and_an_unknown_one_is_an_error_that_says_so()
+    {
+        await using var pair = await Pair.CreateAsync();
+        var anchors = Path.Combine(pair.World.Directory, "root.ds");
+        var right = File.ReadAllText(anchors);
+        File.WriteAllText(anchors, ". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D");
+        await pair.A.Gateway.ReloadAsync();
+        Assert.StartsWith("451 4.4.3", await SendAsync(pair));
+        Assert.Contains("no DNSKEY matches the trust anchor (is dns.trustAnchors the right file?)", pair.A.Log.ToString());
+        File.WriteAllText(anchors, right);
+        await pair.A.Gateway.ReloadAsync();
+        Assert.Contains("sealed", await SendAsync(pair));
+    }
+
+    [Theory]
+    [InlineData(true, "answered by ")]
+    [InlineData(false, "failed: 550 5.7.1 b.example answers no echo of a.example")]
+    public async Task An_echo_comes_back_from_a_partner_who_allows_it(bool allowed, string outcome)
+    {
+        await using var pair = await Pair.CreateAsync(moreB: allowed ? "\"policy\": { \"partners\": { \"a.example\": { \"echo\": true } } }" : "");
+        await using var spool = Spool.Open(pair.A.Configuration.SpoolFile, running: false);
+        var (settings, time) = (new Settings(pair.A.Configuration, KeyRing.Load(pair.A.Configuration)), pair.World.Time);
+        var memory = new PeerMemory(spool, null, time);
+        var peers = new Peers(pair.World.Validator, memory, _ => null, time);
+        var echoes = new Echoes(settings, peers, new Parcels(settings, time), spool, new EventLog(TextWriter.Null, false, time), time);
+        var asking = echoes.AskAsync(await peers.FindAsync("b.example", false, CancellationToken.None), TimeSpan.FromMinutes(1), CancellationToken.None);
+        await Wait.UntilAsync(() =>
+        {
+            time.Advance(TimeSpan.FromSeconds(0.3));
+            pair.A.Gateway.Delivery.Wake();
+            return asking.IsCompleted;
+        }, () => $"{pair.A.Log}\n{pair.B.Log}");
+        Assert.StartsWith(outcome, await asking);
+        Assert.Empty(pair.A.Received.Concat(pair.B.Received));
+        Assert.DoesNotContain("Is there anybody", string.Concat(pair.HopSaw.Select(s => Encoding.ASCII.GetString(s.Message))));
+    }
+
+    [Fact]
+    public async Task The_doctor_sees_what_is_wrong_and_what_is_about_to_be()
+    {
+        await using var pair = await Pair.CreateAsync();
+        var settings = new Settings(pair.A.Configuration, KeyRing.Load(pair.A.Configuration));
+        async Task<List<Finding>> ExamineAsync(string domain)
+        {
+            var trust = new Trust(pair.A.Configuration, pair.World.Time);
+            return [.. await new Doctor(settings, new Peers(() => trust.Validator, new PeerMemory(null, null, pair.World.Time), _ => null, pair.World.Time), trust, pair.World.Time).ExamineAsync(domain, CancellationToken.None)];
+        }
+        void Says(List<Finding> findings, FindingLevel level, string what) => Assert.True(findings.Exists(f => f.Level == level && f.What.Contains(what)), $"not said: {what}\n{string.Join('\n', findings)}");
+        var good = await ExamineAsync("a.example");
+        Says(good, FindingLevel.Ok, "a.example is signed (ECDSAP256SHA256), signatures until");
+        Says(good, FindingLevel.Ok, $"keys {pair.A.Key.Fingerprint}");
+        Says(good, FindingLevel.Ok, $"{pair.A.Key.Fingerprint} is usable");
+        Says(good, FindingLevel.Wrong, "pgptunnel.a.example has no mail exchanger with an address");
+        pair.World.Time.Advance(TimeSpan.FromDays(27)); // of the 30 for which the zones are signed
+        Says(await ExamineAsync("a.example"), FindingLevel.Warning, "a.example is signed (ECDSAP256SHA256), but its signatures expire at");
+        pair.World.Time.Advance(TimeSpan.FromDays(4));
+        Says(await ExamineAsync("a.example"), FindingLevel.Wrong, "expired at");
+    }
+
+    [Fact]
+    public async Task The_doctor_compares_our_records_with_what_we_hold()
+    {
+        await using var pair = await Pair.CreateAsync();
+        var trust = new Trust(pair.B.Configuration, pair.World.Time);
+        async Task<string> SaysAsync()
+        {
+            var settings = new Settings(pair.B.Configuration, KeyRing.Load(pair.B.Configuration));
+            trust.Replace(pair.B.Configuration);
+            var findings = await new Doctor(settings, new Peers(() => trust.Validator, new PeerMemory(null, null, pair.World.Time), _ => null, pair.World.Time), trust, pair.World.Time).ExamineAsync("b.example", CancellationToken.None);
+            return string.Join('\n', findings.Where(f => f.Level != FindingLevel.Ok && f.Check is "policy" or "certificate"));
+        }
+        var (ours, other) = (pair.B.Key, NewKey(pair));
+        Publish(pair, $"v=PGPT1; m=enforce; fp={other.Fingerprint}", other.ExportCertificate());
+        Assert.Contains($"not our key {ours.Fingerprint}", await SaysAsync());
+        Publish(pair, $"v=PGPT1; m=enforce; fp={ours.Fingerprint},{other.Fingerprint}; sz=99999999999", ours.ExportCertificate(), other.ExportCertificate());
+        var both = await SaysAsync();
+        Assert.Contains("this gateway would publish", both);
+        Assert.Contains("limits.messageSize allows", both);
+        KeyRing.Replace(pair.B.Configuration, ours.WithNewEncryption(pair.World.Time.GetUtcNow()));
+        Assert.Contains("lacks our newest encryption subkey", await SaysAsync());
+        Publish(pair, "v=PGPT1; m=none");
+        Assert.Contains("b.example is None: the policy says m=none", await SaysAsync());
+    }
+}
