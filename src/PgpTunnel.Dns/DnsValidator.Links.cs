@@ -9,6 +9,8 @@ public sealed partial class DnsValidator
     private async Task<Link> JudgeAsync(DnsMessage message, DomainName name, ushort type, WorkBudget budget, CancellationToken cancel)
     {
         var data = RrSet(message.Answer, name, type);
+        if (data.Count > 0 && message.Rcode == 3)
+            throw new BogusException("the answer says that the name does not exist, and has records of it");
         if (data.Count > 0)
             return await JudgePositiveAsync(message, name, data, null, type, budget, cancel);
         // RFC 6672 3.2: the DNAME is signed, the CNAME made from it is not; we make it ourselves.
@@ -65,7 +67,8 @@ public sealed partial class DnsValidator
         var what = proof.Outcome == DnsOutcome.NxDomain ? "the name does not exist" : "the name has no such record";
         return new(proof.OptOut ? DnsSecurity.Insecure : DnsSecurity.Secure, proof.Outcome, [], null, zone.Name, proof.Delegation,
             Shorter(ttl, NegativeTtl(message.Authority)), message.Rcode,
-            proof.OptOut ? $"{zone.Name} uses opt-out there, an unsigned delegation may exist" : $"{zone.Name} proves that {what}") { Proof = signed };
+            proof.OptOut ? $"{zone.Name} uses opt-out there, an unsigned delegation may exist" : $"{zone.Name} proves that {what}")
+        { Proof = signed };
     }
 
     /// <summary>
@@ -154,7 +157,7 @@ public sealed partial class DnsValidator
         foreach (var set in section.Where(r => r.Type is RecordType.NSEC or RecordType.NSEC3 && r.Class == DnsMessage.ClassIn && r.Name.IsWithin(zone.Name))
             .GroupBy(r => (r.Name, r.Type)).Take(MaxDenialRecords))
         {
-            var records = set.ToList();
+            var records = set.DistinctBy(r => Convert.ToHexString(r.Rdata)).ToList(); // RFC 4034 6.3: duplicates count once
             var signatures = Signatures(section, set.Key.Name, set.Key.Type);
             if (signatures.Count > 0 && !signatures.Exists(s => s.Signer == zone.Name))
                 continue; // another zone's, put there for the next link of an alias chain

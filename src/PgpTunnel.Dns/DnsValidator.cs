@@ -55,7 +55,8 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
             proof = Proof.Weaker(proof, link.Proof);
             if (link.Alias is null || security > DnsSecurity.Insecure)
                 return new(name, type, security, security > DnsSecurity.Insecure ? DnsOutcome.Failure : link.Outcome,
-                    security > DnsSecurity.Insecure ? [] : link.Data, ttl, link.Rcode, link.Why) { Signed = proof?.Period, PublishedTtl = proof?.OriginalTtl };
+                    security > DnsSecurity.Insecure ? [] : link.Data, ttl, link.Rcode, link.Why)
+                { Signed = proof?.Period, PublishedTtl = proof?.OriginalTtl };
             at = link.Alias;
         }
         return new(name, type, DnsSecurity.Bogus, DnsOutcome.Failure, [], FailureTtl, 0, $"more than {MaxAliases} aliases lead away from {name}");

@@ -66,7 +66,7 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time)
         if (peer.Distrusted.Contains(fingerprint))
             return new(Uniform, $"{domain} distrusts {fingerprint} (xfp)", Alarm: true);
         if (peer.Class == PeerClass.Temporary || (peer.Class == PeerClass.Unusable && key is null && !peer.Trusted))
-            return new(new SmtpReply(451, "4.7.5", $"the keys of {domain} cannot be established now"), peer.Why);
+            return new(new SmtpReply(451, "4.7.5", $"the keys of {domain} cannot be established now"), peer.Why, Alarm: peer.Facts is { Bogus: true } and ({ Remembered: true } or { Trusted: true }));
         // Where fingerprints are trusted only those count, in every class (PROTOCOL.md 3).
         if (peer.Trusted && key is null)
             return new(new SmtpReply(451, "4.7.5", $"{domain} does not offer a key that was verified for it"), peer.Why, Alarm: true);

@@ -34,7 +34,8 @@ public enum DecisionKind
 /// <param name="Remembered">An <c>enforce</c> seen earlier is still in force.</param>
 /// <param name="Trusted">Trusted fingerprints are set for the domain.</param>
 /// <param name="TrustedOffered">One of them, or a certified successor, is offered.</param>
-public readonly record struct PolicyFacts(PeerClass Class, PolicyMode Mode, bool Remembered, bool Trusted, bool TrustedOffered);
+/// <param name="Bogus">The answer was proved wrong, not only missing.</param>
+public readonly record struct PolicyFacts(PeerClass Class, PolicyMode Mode, bool Remembered, bool Trusted, bool TrustedOffered, bool Bogus = false);
 
 /// <summary>What happens to mail for one domain.</summary>
 /// <param name="Reply">The reply that says so when it is not taken.</param>
@@ -56,7 +57,7 @@ public static class Policy
         if (local == LocalPolicy.RequireVerified && !facts.Trusted)
             return Defer("4.7.5", $"policy require-verified, but no fingerprint of {domain} has been verified");
         if (facts.Class == PeerClass.Temporary)
-            return Defer("4.4.3", $"the keys of {domain} cannot be looked up now");
+            return Defer("4.4.3", $"the keys of {domain} cannot be looked up now", alarm: facts.Bogus && (facts.Remembered || facts.Trusted));
         if (facts.Trusted && !facts.TrustedOffered)
             return Defer("4.7.5", $"{domain} does not offer a key that was verified for it", alarm: true);
         var prefer = local == LocalPolicy.Prefer && !facts.Remembered;

@@ -69,7 +69,7 @@ internal static class PartnerCommand
         var configuration = parse.Configuration();
         await using var spool = Session.ExistingSpool(configuration);
         var records = (spool?.ListPeers() ?? []).ToDictionary(p => p.Domain);
-        var domains = records.Keys.Union(configuration.Partners.Keys).Order().ToList();
+        var domains = records.Keys.Union(configuration.Partners.Keys).Except(configuration.Domains).Order().ToList();
         PeerRecord Record(string d) => records.GetValueOrDefault(d) ?? new PeerRecord(d);
         return parse.Report(new { partners = domains.Select(d => AsJson(d, Record(d), configuration)) }, domains.Count == 0 ? "nothing is remembered or configured of any partner" : Cli.Table([["DOMAIN", "POLICY", "STATE"],
             .. domains.Select(d => new[] { d, PolicyName(configuration.PolicyFor(d)), State(d, Record(d), configuration) })]));

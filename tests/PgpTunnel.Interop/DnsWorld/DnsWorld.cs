@@ -14,30 +14,44 @@ internal sealed class DnsWorld : IAsyncDisposable
 
     private readonly string _directory;
 
-    private DnsWorld(string directory) => _directory = directory;
+    private readonly int? _ttl;
+
+    private DnsWorld(string directory, int? ttl) => (_directory, _ttl) = (directory, ttl);
 
     public string Anchors => Path.Combine(_directory, "root.ds");
 
     /// <param name="records">Records to add, zone-file lines by zone name without final dot.</param>
-    public static async Task<DnsWorld> StartAsync(IReadOnlyDictionary<string, string>? records = null)
+    /// <param name="ttl">Of all records, in seconds; null = 300.</param>
+    public static async Task<DnsWorld> StartAsync(IReadOnlyDictionary<string, string>? records = null, int? ttl = null)
     {
         Need.Programs("nsd", "unbound", "ldns-signzone", "ldns-keygen", "dig", "python3");
         var directory = Directory.CreateTempSubdirectory("pgptunnel-dns-").FullName;
-        var extra = Directory.CreateDirectory(directory + "-extra").FullName;
-        foreach (var (zone, text) in records ?? new Dictionary<string, string>())
-            await File.WriteAllTextAsync(Path.Combine(extra, zone), text);
-        var world = new DnsWorld(directory);
-        (await world.ScriptAsync("up", extra)).Expect(0);
-        Directory.Delete(extra, true);
+        var world = new DnsWorld(directory, ttl);
+        (await world.ScriptAsync(["up"], records ?? new Dictionary<string, string>())).Expect(0);
         return world;
     }
 
-    private Task<Finished> ScriptAsync(string verb, string extra) => Run.ProgramAsync("bash", [Path.Combine(AppContext.BaseDirectory, "DnsWorld", "world.sh"), verb],
-        environment: new Dictionary<string, string> { ["W"] = _directory, ["EXTRA"] = extra });
+    /// <summary>Changes a zone while its servers run.</summary>
+    /// <param name="how"><c>nods</c>, <c>ds</c>, <c>bogus</c>, or <c>records</c> with the records to serve from now on.</param>
+    public async Task ChangeAsync(string zone, string how, string records = "") =>
+        (await ScriptAsync(["change", zone, how], new Dictionary<string, string> { [zone] = records })).Expect(0);
+
+    private async Task<Finished> ScriptAsync(string[] words, IReadOnlyDictionary<string, string> records)
+    {
+        var extra = Directory.CreateTempSubdirectory("pgptunnel-extra-").FullName;
+        foreach (var (zone, text) in records)
+            await File.WriteAllTextAsync(Path.Combine(extra, zone), text);
+        var environment = new Dictionary<string, string> { ["W"] = _directory, ["EXTRA"] = extra };
+        if (_ttl is { } ttl)
+            environment["TTL"] = ttl.ToString(System.Globalization.CultureInfo.InvariantCulture);
+        var finished = await Run.ProgramAsync("bash", [Path.Combine(AppContext.BaseDirectory, "DnsWorld", "world.sh"), .. words], environment: environment);
+        Directory.Delete(extra, true);
+        return finished;
+    }
 
     public async ValueTask DisposeAsync()
     {
-        await ScriptAsync("down", "");
+        await ScriptAsync(["down"], new Dictionary<string, string>());
         Directory.Delete(_directory, true);
     }
 }

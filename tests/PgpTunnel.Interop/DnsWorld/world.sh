@@ -1,10 +1,11 @@
 #!/bin/bash
-# world.sh [up|down]: a whole DNSSEC world on loopback, in the scratch folder W.
+# world.sh [up|down|change ZONE nods|ds|bogus|records]: a whole DNSSEC world on loopback, in the scratch folder W.
 #
 #   root, TLD "example."  ->  good zones (algorithms 8, 13, 15, 16; NSEC, NSEC3, opt-out), insecure and broken ones, KeyTrap
 #   served by 3 nsd (root, TLD, leaves); asked through 1 validating and 1 non-validating unbound on port RPORT
 #
-# Records in $EXTRA/<zone> are added to a zone before it is signed.  Debian: nsd unbound ldnsutils bind9-dnsutils python3
+# Records in $EXTRA/<zone> are added to a zone before it is signed; TTL is that of all records.
+# change: takes a zone's DS away or gives it back, breaks its signatures, or signs it anew with the records of EXTRA.  Debian: nsd unbound ldnsutils bind9-dnsutils python3
 # Servers are asked at PORT, so unbound has a stub-zone for each zone (glue carries no port).
 set -euo pipefail
 export PATH=$PATH:/usr/sbin
@@ -13,7 +14,7 @@ W=${W:?give a scratch folder as W} PORT=${PORT:-5300} RPORT=${RPORT:-5310}
 ROOT=127.0.53.1 TLD=127.0.53.2 LEAF=127.0.53.3 DEAD=127.0.53.99 VAL=127.0.53.10 DUMB=127.0.53.11
 down() { for p in "$W"/run/*.pid; do [ -f "$p" ] && kill "$(cat "$p")" 2>/dev/null || true; done; sleep 0.3; }
 [ "${1:-up}" = down ] && { down; exit 0; }
-[ -d "$W" ] && down; rm -rf "$W"; mkdir -p "$W"/{k,z,run}; cd "$W/k"
+[ "${1:-up}" = up ] && [ -d "$W" ] && down; [ "${1:-up}" = up ] && rm -rf "$W"; mkdir -p "$W"/{k,z,run}; cd "$W/k"
 day() { date -u -d "$1" +%Y%m%d%H%M%S; }
 NOW=$(day '-1 hour') SOON=$(day '+30 days')
 declare -A DS KSK ZSK ALG                       # DS[zone] = text for the parent
@@ -23,7 +24,7 @@ key() { # zone alg [bits] -> KSK/ZSK/DS
   DS[$1]=$(ldns-key2ds -n -2 "${KSK[$1]}.key"); }
 sign() { # zone inception expiration [signzone options]
   local z=$1 i=$2 e=$3; shift 3; ldns-signzone "$@" -i "$i" -e "$e" -f "../z/$z" "../z/$z.raw" "${ZSK[$z]}" "${KSK[$z]}"; }
-soa() { printf '$ORIGIN %s\n$TTL 300\n@ SOA ns.%s h.%s 1 3600 600 86400 60\n' "$1" "${1#.}" "${1#.}"; }
+soa() { printf '$ORIGIN %s\n$TTL %s\n@ SOA ns.%s h.%s 1 3600 600 86400 %s\n' "$1" "${TTL:-300}" "${1#.}" "${1#.}" "${TTL:-60}"; }
 HASH=$(printf gateway | sha256sum | cut -c1-56)  # RFC 7929 local-part hash
 BIG=$(python3 -c 'import base64;print(base64.b64encode(bytes((i*7+i//251)%256 for i in range(3000))).decode())')
 BIGTXT=$(python3 -c 'print(" ".join("\"%s\""%(chr(97+i)*250) for i in range(12)))')
@@ -43,6 +44,18 @@ bin TXT "\255\001\\200x"
 Z
   if [ -f "$EXTRA/${1%.}" ]; then cat "$EXTRA/${1%.}"; else echo "_pgptunnel TXT \"policy of $1\""; fi
 }
+break_signatures() { # zone
+  awk '$4=="RRSIG" && ($5=="TXT"||$5=="OPENPGPKEY"||$5=="NSEC"||$5=="TYPE61"){c=substr($NF,9,1);$NF=substr($NF,1,8) (c=="A"?"B":"A") substr($NF,10)}1' ../z/$1 > ../z/t; mv ../z/t ../z/$1; }
+if [ "${1:-up}" = change ]; then
+  . "$W/keys.env"; z=$2
+  case $3 in
+    nods) grep -v "^${z%%.*} DS " ../example.raw.all > ../z/example.raw; sign example $NOW $SOON;;
+    ds) cp ../example.raw.all ../z/example.raw; sign example $NOW $SOON;;
+    bogus) break_signatures $z;;
+    records) leaf $z. > ../z/$z.raw; sign $z $NOW $SOON;;
+  esac
+  kill -HUP "$(cat "$W/run/nsd-tld.pid")" "$(cat "$W/run/nsd-leaf.pid")"; exit 0
+fi
 # ---- partner zones --------------------------------------------------------------------------------------------------
 { leaf a.example.; cat <<Z
 alias CNAME _pgptunnel.b.example.
@@ -71,13 +84,14 @@ leaf ins.example. > ../z/ins.example                                            
 leaf expired.example. > ../z/expired.example.raw; key expired.example ECDSAP256SHA256; sign expired.example "$(day '-60 days')" "$(day '-30 days')"
 leaf future.example.  > ../z/future.example.raw;  key future.example ECDSAP256SHA256;  sign future.example "$(day '+10 days')" "$SOON"
 leaf badsig.example.  > ../z/badsig.example.raw;  key badsig.example ECDSAP256SHA256;  sign badsig.example $NOW $SOON
-awk '$4=="RRSIG" && ($5=="TXT"||$5=="OPENPGPKEY"||$5=="NSEC"||$5=="TYPE61"){c=substr($NF,9,1);$NF=substr($NF,1,8) (c=="A"?"B":"A") substr($NF,10)}1' ../z/badsig.example > ../z/t; mv ../z/t ../z/badsig.example
+break_signatures badsig.example
 leaf badds.example.   > ../z/badds.example.raw;   key badds.example ECDSAP256SHA256;   sign badds.example $NOW $SOON
 DS[badds.example]=$(sed 's/[0-9a-f]\{8\}$/00000000/' <<<"${DS[badds.example]}")
 leaf nosig.example. > ../z/nosig.example; key nosig.example ECDSAP256SHA256                    # DS above, nothing signed below
 leaf unkalg.example. > ../z/unkalg.example; DS[unkalg.example]="unkalg.example. IN DS 12345 200 2 $(printf x | sha256sum | cut -c1-64)"
 leaf sha1.example. > ../z/sha1.example.raw; key sha1.example RSASHA1; sign sha1.example $NOW $SOON   # algorithm 5
 leaf hiiter.example. > ../z/hiiter.example.raw; key hiiter.example ECDSAP256SHA256; sign hiiter.example $NOW $SOON -n -t 500 -s ab
+leaf exhaust.example. > ../z/exhaust.example.raw; key exhaust.example ECDSAP256SHA256; sign exhaust.example $NOW $SOON -n -t 100 -s "$(printf 'ab%.0s' $(seq 60))"   # as many iterations as are still followed, a long salt
 key dead.example ECDSAP256SHA256                                                               # nobody listens
 leaf deadins.example. $DEAD > /dev/null
 # ---- KeyTrap: NK DNSKEYs with one key tag, NS garbage RRSIGs ---------------------------------------------------------
@@ -114,10 +128,11 @@ open(sys.argv[1],"w").write("\n".join(out)+"\n")
 P
 # ---- TLD and root ---------------------------------------------------------------------------------------------------
 { soa example.; echo "@ NS ns"; echo "ns A $TLD"
-  for z in a b rsa ed448 oo ins expired future badsig badds nosig unkalg sha1 hiiter dead keytrap; do
+  for z in a b rsa ed448 oo ins expired future badsig badds nosig unkalg sha1 hiiter exhaust dead keytrap; do
     a=$LEAF; [ $z = dead ] && a=$DEAD; echo "$z NS ns.$z"; echo "ns.$z A $a"; [ -n "${DS[$z.example]:-}" ] && echo "$z DS ${DS[$z.example]#*DS}"
   done; } > ../z/example.raw; key example ECDSAP256SHA256; sign example $NOW $SOON
 { soa .; echo ". NS ns.root."; echo "ns.root. A $ROOT"; echo "example. NS ns.example."; echo "ns.example. A $TLD"; echo "example. DS ${DS[example]#*DS}"; } > ../z/root.raw
+cp ../z/example.raw ../example.raw.all; declare -p DS KSK ZSK > "$W/keys.env"
 key . RSASHA256; ldns-signzone -o . -i $NOW -e $SOON -f ../z/root ../z/root.raw "${ZSK[.]}" "${KSK[.]}"
 ldns-key2ds -n -2 "${KSK[.]}.key" > ../root.ds; grep -v '^;' "${KSK[.]}.key" > ../root.key; cp ../root.ds ../root.anchors
 # ---- servers --------------------------------------------------------------------------------------------------------
