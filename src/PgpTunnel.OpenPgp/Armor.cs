@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Text;
 using System.Text;
 
@@ -15,7 +16,8 @@ public static class Armor
     {
         var (head, tail) = (Encoding.ASCII.GetBytes($"-----BEGIN {label}-----\r\n\r\n"), Encoding.ASCII.GetBytes($"-----END {label}-----\r\n"));
         var lines = (octets.Length + OctetsPerLine - 1) / OctetsPerLine;
-        var text = new byte[head.Length + Base64.GetMaxEncodedToUtf8Length(octets.Length) + 2 * lines + 7 + tail.Length];
+        var checksum = octets.Length % 3 == 0 ? 7 : 0;
+        var text = new byte[head.Length + Base64.GetMaxEncodedToUtf8Length(octets.Length) + 2 * lines + checksum + tail.Length];
         head.CopyTo(text, 0);
         var at = head.Length;
         for (var i = 0; i < octets.Length; i += OctetsPerLine)
@@ -25,7 +27,7 @@ public static class Armor
             text[at++] = (byte)'\r';
             text[at++] = (byte)'\n';
         }
-        if (octets.Length % 3 == 0)
+        if (checksum > 0)
         {
             // Without padding GnuPG 2.2 takes the END line for Base64, unless a checksum comes first.
             var crc = Crc24(octets);
@@ -36,7 +38,7 @@ public static class Armor
             text[at++] = (byte)'\n';
         }
         tail.CopyTo(text, at);
-        return text[..(at + tail.Length)];
+        return text;
     }
 
     /// <summary>RFC 9580 6.1.1.</summary>
@@ -86,7 +88,7 @@ public static class Armor
         if (length < 0)
             throw new OpenPgpException($"there is no whole armored {label}");
         var body = SkipHeaders(text.Slice(start + begin.Length, length));
-        var compact = new byte[body.Length];
+        var compact = ArrayPool<byte>.Shared.Rent(body.Length);
         var count = 0;
         while (!body.IsEmpty)
         {
@@ -96,8 +98,10 @@ public static class Armor
             line.CopyTo(compact.AsSpan(count));
             count += line.Length;
         }
-        var status = Base64.DecodeFromUtf8InPlace(compact.AsSpan(0, count), out var written);
-        return status == System.Buffers.OperationStatus.Done ? compact[..written] : throw new OpenPgpException("the armor is not Base64");
+        var octets = new byte[count / 4 * 3 - (count > 1 && compact[count - 1] == '=' ? 1 : 0) - (count > 1 && compact[count - 2] == '=' ? 1 : 0)];
+        var status = Base64.DecodeFromUtf8(compact.AsSpan(0, count), octets, out _, out var written);
+        ArrayPool<byte>.Shared.Return(compact);
+        return status == OperationStatus.Done && written == octets.Length ? octets : throw new OpenPgpException("the armor is not Base64");
     }
 
     /// <summary>Skips the rest of the BEGIN line and <c>Name: value</c> lines.</summary>

@@ -10,23 +10,26 @@ internal static class Cfb
     public const int Block = 16;
     private const int Chunk = 64 * 1024;
 
-    /// <summary>Encrypts; <paramref name="output"/> has the input's length.</summary>
-    public static void Encrypt(byte[] key, ReadOnlySpan<byte> input, Span<byte> output)
+    /// <summary>Encrypts in place, a piece at a time: each block needs the one before it.</summary>
+    public static void Encrypt(byte[] key, Span<byte> octets)
     {
         using var aes = Aes.Create();
         aes.Key = key;
-        var whole = input.Length / Block * Block;
+        var piece = new byte[Chunk];
         Span<byte> iv = stackalloc byte[Block];
         iv.Clear();
-        if (whole > 0)
+        var whole = octets.Length / Block * Block;
+        for (var at = 0; at < whole; at += Chunk)
         {
-            aes.EncryptCfb(input[..whole], iv, output[..whole], PaddingMode.None, 128);
-            output.Slice(whole - Block, Block).CopyTo(iv);
+            var part = octets[at..Math.Min(whole, at + Chunk)];
+            aes.EncryptCfb(part, iv, piece, PaddingMode.None, 128);
+            piece.AsSpan(0, part.Length).CopyTo(part);
+            part[^Block..].CopyTo(iv);
         }
         Span<byte> stream = stackalloc byte[Block];
         aes.EncryptEcb(iv, stream, PaddingMode.None);
-        for (var i = whole; i < input.Length; i++)
-            output[i] = (byte)(input[i] ^ stream[i - whole]);
+        for (var i = whole; i < octets.Length; i++)
+            octets[i] ^= stream[i - whole];
     }
 
     /// <summary>

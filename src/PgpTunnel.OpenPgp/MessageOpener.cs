@@ -12,7 +12,7 @@ public sealed class NoKeyException() : Exception("no PKESK is for a key we hold"
 public sealed class DecryptedMessage
 {
     internal DecryptedMessage(ReadOnlyMemory<byte> body, Signature signature, string keyFingerprint) =>
-        (UnverifiedBody, Signature, KeyFingerprint, BodySha256) = (body, signature, keyFingerprint, SHA256.HashData(body.Span));
+        (UnverifiedBody, Signature, KeyFingerprint) = (body, signature, keyFingerprint);
 
     public ReadOnlyMemory<byte> UnverifiedBody { get; }
 
@@ -22,7 +22,19 @@ public sealed class DecryptedMessage
     public string KeyFingerprint { get; }
 
     /// <summary>SHA-256 of the literal body, what a replay is recognised by.</summary>
-    public byte[] BodySha256 { get; }
+    public byte[] BodySha256 => _bodySha256 ??= SHA256.HashData(UnverifiedBody.Span);
+
+    private byte[]? _bodySha256;
+
+    /// <summary>A hash that holds the body. Most signatures are over SHA-256, and so is what a replay is recognised by: one pass for both.</summary>
+    private IncrementalHash HashOfBody(HashAlgorithmName name)
+    {
+        var hash = IncrementalHash.CreateHash(name);
+        hash.AppendData(UnverifiedBody.Span);
+        if (name == HashAlgorithmName.SHA256)
+            _bodySha256 ??= hash.GetCurrentHash();
+        return hash;
+    }
 
     /// <summary>The body, if <paramref name="peer"/> signed it; else null and the reason, which is for the log only.</summary>
     public ReadOnlyMemory<byte>? VerifiedBy(SignerKey peer, DateTimeOffset now, out string why)
@@ -48,8 +60,7 @@ public sealed class DecryptedMessage
                 why = "the signature's time lies outside its key's validity or in the future, or it carries an unknown critical subpacket";
                 continue;
             }
-            using var hash = IncrementalHash.CreateHash(name);
-            hash.AppendData(UnverifiedBody.Span);
+            using var hash = HashOfBody(name);
             if (Signature.Algorithm == key.Key.Algorithm && Signature.Finish(hash, key.Key))
                 return UnverifiedBody;
             why = $"the signature by {peer.Fingerprint} is wrong";
@@ -74,10 +85,10 @@ public static class MessageOpener
     /// <exception cref="NoKeyException">No PKESK is for a key we hold.</exception>
     public static DecryptedMessage Decrypt(ReadOnlySpan<byte> octets, IReadOnlyList<GatewayKey> keys)
     {
-        var (pkesks, encrypted) = ReadShape(octets);
-        foreach (var (start, length) in pkesks)
+        var shape = ReadShape(octets);
+        foreach (var (start, length) in shape.Pkesks)
             if (FindKey(octets.Slice(start, length), keys) is var (own, secret))
-                return Open(encrypted, SessionKey.Unwrap(octets.Slice(start, length), secret) ?? SessionKey.Random(9), own.Fingerprint);
+                return Open(shape.Encrypted, SessionKey.Unwrap(octets.Slice(start, length), secret) ?? SessionKey.Random(9), own.Fingerprint);
         throw new NoKeyException();
     }
 
@@ -90,7 +101,13 @@ public static class MessageOpener
         return Open(ReadShape(octets).Encrypted, SessionKey.Unwrap(pkesk, secret) ?? throw new OpenPgpException("the spool key does not open"), own.Fingerprint);
     }
 
-    private static (List<(int Start, int Length)> Pkesks, byte[] Encrypted) ReadShape(ReadOnlySpan<byte> octets)
+    private readonly ref struct Shape(List<(int Start, int Length)> pkesks, ReadOnlySpan<byte> encrypted)
+    {
+        public List<(int Start, int Length)> Pkesks { get; } = pkesks;
+        public ReadOnlySpan<byte> Encrypted { get; } = encrypted;
+    }
+
+    private static Shape ReadShape(ReadOnlySpan<byte> octets)
     {
         var reader = new PacketReader(octets);
         var pkesks = new List<(int, int)>();
@@ -105,7 +122,7 @@ public static class MessageOpener
                     throw new OpenPgpException("something follows the encrypted data");
                 if (body.Length < 1 + Prefix + MdcLength || body[0] != 1)
                     throw new OpenPgpException("the encrypted data is not SEIPD version 1");
-                return (pkesks, body[1..].ToArray());
+                return new Shape(pkesks, body[1..]);
             }
             if (tag != Tag.Pkesk)
                 throw new OpenPgpException($"a packet of type {tag} stands before the encrypted data");
@@ -128,7 +145,7 @@ public static class MessageOpener
         return null;
     }
 
-    private static DecryptedMessage Open(byte[] encrypted, SessionKey session, string keyFingerprint)
+    private static DecryptedMessage Open(ReadOnlySpan<byte> encrypted, SessionKey session, string keyFingerprint)
     {
         var clear = new byte[encrypted.Length];
         Cfb.Decrypt(session.Key, encrypted, clear);

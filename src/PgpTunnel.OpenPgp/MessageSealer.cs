@@ -8,8 +8,7 @@ namespace PgpTunnel.OpenPgp;
 /// </summary>
 /// <param name="Octets">PKESK, SEIPD, binary.</param>
 /// <param name="SpoolKey">A PKESK packet for our spool subkey.</param>
-/// <param name="BodySha256">SHA-256 of the literal body.</param>
-public sealed record SealedMessage(byte[] Octets, byte[] SpoolKey, byte[] BodySha256);
+public sealed record SealedMessage(byte[] Octets, byte[] SpoolKey);
 
 /// <summary>Makes exactly one packet shape: <c>PKESK, SEIPDv1{ One-Pass-Signature, Literal, Signature }</c> (PROTOCOL.md 4).</summary>
 public static class MessageSealer
@@ -17,53 +16,61 @@ public static class MessageSealer
     private const int Prefix = Cfb.Block + 2, MdcLength = 22;
 
     /// <summary>Signs with our newest signing subkey and encrypts to the peer's encryption subkey.</summary>
-    /// <param name="body">The literal body: inner header, message and padding.</param>
-    public static SealedMessage Seal(ReadOnlySpan<byte> body, GatewayKey signer, PeerKey recipient, DateTimeOffset now) =>
+    /// <param name="body">The literal body in parts: inner header, message and padding.</param>
+    public static SealedMessage Seal(IReadOnlyList<ReadOnlyMemory<byte>> body, GatewayKey signer, PeerKey recipient, DateTimeOffset now) =>
         Seal(body, signer, recipient.Encryption, Convert.FromHexString(recipient.Fingerprint), recipient.Aes256 ? 9 : 7, now);
 
     /// <summary>Seals to our own spool subkey what must not lie on disk in clear.</summary>
-    public static SealedMessage SealForSpool(ReadOnlySpan<byte> body, GatewayKey own, DateTimeOffset now) =>
+    public static SealedMessage SealForSpool(IReadOnlyList<ReadOnlyMemory<byte>> body, GatewayKey own, DateTimeOffset now) =>
         Seal(body, own, own.Spool.Public, Convert.FromHexString(own.Fingerprint), 9, now);
 
-    private static SealedMessage Seal(ReadOnlySpan<byte> body, GatewayKey signer, PublicKey recipient, byte[] recipientPrimary, int cipher, DateTimeOffset now)
+    /// <summary>The message is put together once, where it will stay, and encrypted in its place.</summary>
+    private static SealedMessage Seal(IReadOnlyList<ReadOnlyMemory<byte>> body, GatewayKey signer, PublicKey recipient, byte[] recipientPrimary, int cipher, DateTimeOffset now)
     {
         var session = SessionKey.Random(cipher);
-        var (signature, bodySha256) = Sign(body, signer.Signing, recipientPrimary, now);
-        var literal = PacketWriter.Header(Tag.Literal, body.Length + 6);
+        var signature = Sign(body, signer.Signing, recipientPrimary, now);
+        var bodyLength = body.Sum(p => p.Length);
+        var literal = PacketWriter.Header(Tag.Literal, bodyLength + 6);
         byte[] onePass = [3, SignatureType.Binary, (byte)HashId(signer.Signing), (byte)signer.Signing.Public.Algorithm, .. signer.Signing.Public.Fingerprint.AsSpan(12), 1];
-        var onePassPacket = new PacketWriter().Packet(Tag.OnePass, onePass).ToArray();
-        var clear = new byte[Prefix + onePassPacket.Length + literal.Length + 6 + body.Length + signature.Length + MdcLength];
-        var writer = new SpanWriter(clear);
+        var wrapped = session.Wrap(recipient);
+        int Clear(byte[] header) => Prefix + header.Length + onePass.Length + literal.Length + 6 + bodyLength + signature.Length + MdcLength;
+        int Whole(byte[] header) => wrapped.Length + PacketWriter.Header(Tag.Seipd, Clear(header) + 1).Length + 1 + Clear(header);
+        // A length in five octets is as good as in one (RFC 9580 4.2.1.3). Taken where the armor would else end without padding and
+        // need the checksum that costs more than the encryption.
+        var onePassHeader = PacketWriter.Header(Tag.OnePass, onePass.Length);
+        if (Whole(onePassHeader) % 3 == 0)
+            onePassHeader = [0xC0 | Tag.OnePass, 255, 0, 0, 0, (byte)onePass.Length];
+
+        var octets = new byte[Whole(onePassHeader)];
+        var writer = new SpanWriter(octets);
+        writer.Put(wrapped);
+        writer.Put(PacketWriter.Header(Tag.Seipd, Clear(onePassHeader) + 1));
+        writer.Put([1]);
+        var clear = octets.AsSpan(octets.Length - Clear(onePassHeader));
         RandomNumberGenerator.Fill(writer.Next(Cfb.Block));
-        writer.Put(clear.AsSpan(Cfb.Block - 2, 2)); // RFC 9580 5.13.1: the last two octets again
-        writer.Put(onePassPacket);
+        writer.Put(clear.Slice(Cfb.Block - 2, 2)); // RFC 9580 5.13.1: the last two octets again
+        writer.Put(onePassHeader);
+        writer.Put(onePass);
         writer.Put(literal);
         writer.Put([(byte)'b', 0, 0, 0, 0, 0]); // binary, no file name, no date
-        writer.Put(body);
+        foreach (var part in body)
+            writer.Put(part.Span);
         writer.Put(signature);
         writer.Put([0xD3, 0x14]);
-        SHA1.HashData(clear.AsSpan(0, clear.Length - 20), writer.Next(20));
-
-        var wrapped = session.Wrap(recipient);
-        var header = PacketWriter.Header(Tag.Seipd, clear.Length + 1);
-        var octets = new byte[wrapped.Length + header.Length + 1 + clear.Length];
-        wrapped.CopyTo(octets, 0);
-        header.CopyTo(octets, wrapped.Length);
-        octets[wrapped.Length + header.Length] = 1;
-        Cfb.Encrypt(session.Key, clear, octets.AsSpan(wrapped.Length + header.Length + 1));
-        CryptographicOperations.ZeroMemory(clear);
-        return new(octets, session.Wrap(signer.Spool.Public), bodySha256);
+        SHA1.HashData(clear[..^20], writer.Next(20));
+        Cfb.Encrypt(session.Key, clear);
+        return new(octets, session.Wrap(signer.Spool.Public));
     }
 
-    private static (byte[] Packet, byte[] BodySha256) Sign(ReadOnlySpan<byte> body, SecretKey key, byte[] recipientPrimary, DateTimeOffset now)
+    private static byte[] Sign(IReadOnlyList<ReadOnlyMemory<byte>> body, SecretKey key, byte[] recipientPrimary, DateTimeOffset now)
     {
         var hashId = HashId(key);
         using var hash = IncrementalHash.CreateHash(Signature.HashName(hashId)!.Value);
-        hash.AppendData(body);
-        var bodySha256 = hashId == 8 ? hash.GetCurrentHash() : SHA256.HashData(body);
+        foreach (var part in body)
+            hash.AppendData(part.Span);
         // GnuPG refuses a version 4 signature in which Intended Recipient is critical, so it is not.
         var subpackets = new SubpacketWriter().Created(now).Issuer(key.Public).Add(35, [4, .. recipientPrimary]);
-        return (SignatureMaker.Packet(SignatureType.Binary, key, hash, hashId, subpackets), bodySha256);
+        return SignatureMaker.Packet(SignatureType.Binary, key, hash, hashId, subpackets);
     }
 
     private static int HashId(SecretKey key) => key.Public.KeyCurve == PublicKey.Curve.P384 ? 9 : 8;

@@ -40,7 +40,7 @@ internal sealed partial class Delivery
         SmtpReply reply;
         try
         {
-            reply = (await SendAsync(relay, to.Domain, new ReversePath(GatewayAddress.WithToken(gateway, parcel.Token)), [new ForwardPath(to)], [Mark(relay), outer], cancel))[0];
+            reply = (await SendAsync(relay, to.Domain, new ReversePath(GatewayAddress.WithToken(gateway, parcel.Token)), [new ForwardPath(to)], [Mark(relay), .. outer], cancel))[0];
         }
         catch (SmtpUnavailableException e) when (e.Reply.IsPermanent)
         {

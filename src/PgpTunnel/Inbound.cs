@@ -62,11 +62,11 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
             try
             {
                 // 1 recognise
-                var outer = OuterMessage.Parse(message);
                 if (_addressees.Find(a => a.Kind == Addressee.Token) is (Addressee.Token, { } token))
-                    return await inbound.TakeReportAsync(outer, token);
-                var armored = outer is not null && _addressees.Exists(a => a.Kind == Addressee.Gateway) ? OuterMessage.FindParcel(outer) : null;
-                return armored is not null ? await inbound.TakeParcelAsync(armored, outer!.Date, client, cancel) : await inbound.TakePlainAsync(message, outer, from, client);
+                    return await inbound.TakeReportAsync(OuterMessage.Parse(message), token);
+                return _addressees.Exists(a => a.Kind == Addressee.Gateway) && OuterMessage.FindParcel(message) is { } armored
+                    ? await inbound.TakeParcelAsync(armored, OuterMessage.DateOf(message), client, cancel)
+                    : await inbound.TakePlainAsync(message, OuterMessage.Parse(message), from, client);
             }
             catch (SpoolException e)
             {
@@ -84,7 +84,7 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
         return reply;
     }
 
-    private async Task<SmtpReply> TakeParcelAsync(byte[] armored, DateTimeOffset outerDate, SmtpClientInfo client, CancellationToken cancel)
+    private async Task<SmtpReply> TakeParcelAsync(ReadOnlyMemory<byte> armored, DateTimeOffset outerDate, SmtpClientInfo client, CancellationToken cancel)
     {
         var opened = await _opening.OpenAsync(armored, outerDate, cancel);
         if (opened is { Refusal.IsTemporary: true, Alarm: true, Header.Sender.Domain: var domain })

@@ -24,7 +24,7 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time)
 
     /// <param name="text">Armored message, or binary.</param>
     /// <param name="outerDate">The outer Date field; <see cref="DateTimeOffset.MinValue"/> when there is none.</param>
-    public async Task<Opened> OpenAsync(byte[] text, DateTimeOffset outerDate, CancellationToken cancel)
+    public async Task<Opened> OpenAsync(ReadOnlyMemory<byte> text, DateTimeOffset outerDate, CancellationToken cancel)
     {
         byte[] octets = [];
         DecryptedMessage decrypted;
@@ -32,7 +32,7 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time)
         ReadOnlyMemory<byte> message;
         try
         {
-            octets = Armor.Count(Armor.Message, text) > 0 ? Armor.Decode(Armor.Message, text) : text;
+            octets = Armor.Count(Armor.Message, text.Span) > 0 ? Armor.Decode(Armor.Message, text.Span) : text.ToArray();
             decrypted = MessageOpener.Decrypt(octets, settings.Keys.Keys);
             (header, message) = ParcelBody.Read(decrypted.UnverifiedBody, ours: false);
         }

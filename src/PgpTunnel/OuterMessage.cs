@@ -9,10 +9,11 @@ namespace PgpTunnel;
 /// <summary>What the hops see: a multipart/encrypted message of RFC 3156 4 from gateway mailbox to gateway mailbox, pure 7-bit.</summary>
 internal static class OuterMessage
 {
-    private const int MaxDepth = 5;
+    private const int MaxDepth = 5, LongestAround = 64 * 1024;
 
     /// <param name="token">Names this parcel in the Message-ID; unrelated to the id inside.</param>
-    public static byte[] Build(string from, string to, string token, DateTimeOffset date, ReadOnlySpan<byte> sealedOctets)
+    /// <returns>The message in parts.</returns>
+    public static IReadOnlyList<ReadOnlyMemory<byte>> Build(string from, string to, string token, DateTimeOffset date, ReadOnlySpan<byte> sealedOctets)
     {
         var boundary = $"pgpt-{RandomNumberGenerator.GetHexString(24, true)}";
         var domain = from[(from.LastIndexOf('@') + 1)..];
@@ -25,18 +26,42 @@ internal static class OuterMessage
             .Append($"Content-Type: multipart/encrypted; protocol=\"application/pgp-encrypted\";\r\n boundary=\"{boundary}\"\r\n\r\n")
             .Append($"--{boundary}\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n\r\n")
             .Append($"--{boundary}\r\nContent-Type: application/octet-stream\r\n\r\n");
-        var armor = Armor.Encode(Armor.Message, sealedOctets);
-        return [.. Encoding.ASCII.GetBytes(head.ToString()), .. armor, .. Encoding.ASCII.GetBytes($"\r\n--{boundary}--\r\n")];
+        return [Encoding.ASCII.GetBytes(head.ToString()), Armor.Encode(Armor.Message, sealedOctets), Encoding.ASCII.GetBytes($"\r\n--{boundary}--\r\n")];
     }
 
     /// <summary>Lines stay within 76 characters where the addresses let them.</summary>
     private static string Field(string name, string value) => name.Length + 2 + value.Length <= 76 ? $"{name}: {value}\r\n" : $"{name}:\r\n {value}\r\n";
 
+    private static readonly string Begin = $"-----BEGIN {Armor.Message}-----", End = $"-----END {Armor.Message}-----";
+
+    /// <summary>What in a message could hide an armored block, or be mistaken for one: encodings, and messages within.</summary>
+    private static readonly System.Buffers.SearchValues<string> Hiding = System.Buffers.SearchValues.Create(["base64", "quoted-printable", "uue", "message/"], StringComparison.OrdinalIgnoreCase);
+
     /// <summary>
     /// The one armored message in a received message, after transfer decoding, whatever relays made of the rest; null when there is
     /// none, or more than one.
     /// </summary>
-    public static byte[]? FindParcel(MimeMessage message)
+    public static ReadOnlyMemory<byte>? FindParcel(ReadOnlyMemory<byte> message) => FindPlain(message) ?? (Parse(message) is { } parsed ? FindParcel(parsed) : null);
+
+    /// <summary>
+    /// The armored message where nothing hides it, which is how gateways write it: found without parsing. Null says nothing; then the
+    /// message is parsed.
+    /// </summary>
+    private static ReadOnlyMemory<byte>? FindPlain(ReadOnlyMemory<byte> message)
+    {
+        var (start, stop) = (message.Span.IndexOf(Encoding.ASCII.GetBytes(Begin)), message.Span.LastIndexOf(Encoding.ASCII.GetBytes(End)) + End.Length);
+        if (start < 0 || stop < start || start > LongestAround || message.Length - stop > LongestAround || Armor.Count(Armor.Message, message.Span) != 1)
+            return null;
+        var (before, after) = (Encoding.Latin1.GetString(message.Span[..start]), Encoding.Latin1.GetString(message.Span[stop..]));
+        var nested = before.Split("multipart/").Length - 1;
+        return before.Contains("\r\n\r\n") && nested < MaxDepth && before.AsSpan().IndexOfAny(Hiding) < 0 && after.AsSpan().IndexOfAny(Hiding) < 0 ? message[start..stop] : null;
+    }
+
+    /// <summary>The Date field; <see cref="DateTimeOffset.MinValue"/> where there is none.</summary>
+    public static DateTimeOffset DateOf(ReadOnlyMemory<byte> message) =>
+        HeaderFields.Values(message.Span, "Date").FirstOrDefault() is { } text && MimeKit.Utils.DateUtils.TryParse(text, out var date) ? date : DateTimeOffset.MinValue;
+
+    private static ReadOnlyMemory<byte>? FindParcel(MimeMessage message)
     {
         byte[]? found = null;
         foreach (var part in Leaves(message.Body, 1))

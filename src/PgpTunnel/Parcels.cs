@@ -32,7 +32,7 @@ internal sealed class Parcels(Settings settings, TimeProvider time)
     private static (Parcel, ParcelContent) Seal(InnerHeader header, PeerState peer, GatewayKey own, IReadOnlyList<ReadOnlyMemory<byte>> message, bool mustSeal, bool mayClear, DateTimeOffset now)
     {
         var key = peer.Preferred;
-        var sealedMessage = MessageSealer.Seal(ParcelBody.Write(header, message), own, key, now);
+        var sealedMessage = MessageSealer.Seal(ParcelBody.Parts(header, message), own, key, now);
         var envelope = SealEnvelope(header, message, own, now);
         var parcel = new Parcel(header.Id, ParcelRoute.Gateway, ParcelForm.Sealed, peer.Domain, NewId(), ParcelState.Queued, now, header.Expires, now, 0,
             new HashSet<int>(), "", mustSeal, mayClear, false, false, key.Id);
@@ -45,7 +45,7 @@ internal sealed class Parcels(Settings settings, TimeProvider time)
     {
         var (own, now) = (settings.Keys.Active, time.GetUtcNow());
         var header = Header(NewId(), senderDomain, (senderDomain, own.Fingerprint), sender, to, message, now);
-        var kept = MessageSealer.SealForSpool(ParcelBody.Write(header, message), own, now);
+        var kept = MessageSealer.SealForSpool(ParcelBody.Parts(header, message), own, now);
         var parcel = new Parcel(header.Id, route, ParcelForm.Kept, domain, "", ParcelState.Queued, now, header.Expires, now, 0,
             new HashSet<int>(), "", mustSeal, mayClear, exempt, false, "");
         return (parcel, new ParcelContent(kept.Octets, kept.SpoolKey, [], []));
@@ -75,7 +75,7 @@ internal sealed class Parcels(Settings settings, TimeProvider time)
             filled += take;
         }
         var section = fields.AsMemory(0, HeaderFields.SectionLength(fields));
-        return MessageSealer.SealForSpool(ParcelBody.Write(header with { Size = section.Length }, [section]), own, now);
+        return MessageSealer.SealForSpool(ParcelBody.Parts(header with { Size = section.Length }, [section]), own, now);
     }
 
     /// <summary>The header block and the message of a parcel in the spool.</summary>

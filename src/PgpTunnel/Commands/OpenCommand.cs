@@ -51,12 +51,11 @@ internal static class OpenCommand
     }
 
     /// <summary>The armored part of an outer message, or the input itself when it is a bare OpenPGP message.</summary>
-    private static (byte[] Parcel, DateTimeOffset Date) Find(byte[] input)
+    private static (ReadOnlyMemory<byte> Parcel, DateTimeOffset Date) Find(byte[] input)
     {
         if (input.Length > 0 && (input[0] >= 0x80 || input.AsSpan().TrimStart(" \t\r\n"u8).StartsWith("-----BEGIN PGP MESSAGE-----"u8)))
             return (input, DateTimeOffset.MinValue);
-        var outer = OuterMessage.Parse(input);
-        return outer is not null && OuterMessage.FindParcel(outer) is { } parcel ? (parcel, outer.Date)
+        return OuterMessage.FindParcel(input) is { } parcel ? (parcel, OuterMessage.DateOf(input))
             : throw new CommandException(Exit.Data, "there is not exactly one armored OpenPGP message in the input");
     }
 

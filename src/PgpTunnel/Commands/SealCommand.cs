@@ -34,7 +34,8 @@ internal static class SealCommand
         var path = new ReversePath(from, Body: message.AsSpan().ContainsAnyInRange((byte)0x80, (byte)0xFF) ? "8BITMIME" : null, SmtpUtf8: international);
         var (parcel, content) = new Parcels(session.Settings, TimeProvider.System).Seal(peer, session.SenderDomain(from), path, [new ForwardPath(to)], [message], true, false);
         await using var output = Console.OpenStandardOutput();
-        await output.WriteAsync(OuterMessage.Build(configuration.Gateway, peer.Gateway, parcel.Token, parcel.Created, content.Body), cancel);
+        foreach (var part in OuterMessage.Build(configuration.Gateway, peer.Gateway, parcel.Token, parcel.Created, content.Body))
+            await output.WriteAsync(part, cancel);
         await Console.Error.WriteLineAsync($"pgptunnel: {parcel.Id} sealed for {peer.Domain} key {peer.Preferred.Fingerprint} dnssec={peer.Security.ToString().ToLowerInvariant()}");
         return Exit.Ok;
     }

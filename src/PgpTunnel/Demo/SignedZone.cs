@@ -15,6 +15,7 @@ internal sealed class SignedZone
 
     private readonly ECDsa _key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
     private readonly SortedDictionary<DomainName, Dictionary<ushort, List<byte[]>>> _names = [];
+    private readonly Lock _changing = new(); // zones change while they are asked
     private readonly byte[] _dnsKey;
     private readonly uint _inception, _expiration;
 
@@ -35,6 +36,7 @@ internal sealed class SignedZone
 
     public void Add(DomainName name, ushort type, byte[] rdata)
     {
+        using var locked = _changing.EnterScope();
         if (!_names.TryGetValue(name, out var sets))
             _names[name] = sets = [];
         if (!sets.TryGetValue(type, out var set))
@@ -42,7 +44,11 @@ internal sealed class SignedZone
         set.Add(rdata);
     }
 
-    public void Remove(DomainName name, ushort type) => _names[name].Remove(type);
+    public void Remove(DomainName name, ushort type)
+    {
+        using var locked = _changing.EnterScope();
+        _names[name].Remove(type);
+    }
 
     /// <summary>Delegates a child, signed by its own key.</summary>
     public void Delegate(SignedZone child)
@@ -72,6 +78,7 @@ internal sealed class SignedZone
     /// <summary>What this zone's server says to a question within it.</summary>
     public WorldAnswer Answer(DomainName name, ushort type)
     {
+        using var locked = _changing.EnterScope();
         if (_names.TryGetValue(name, out var sets))
         {
             if (sets.TryGetValue(type, out var asked))
@@ -132,12 +139,12 @@ internal sealed record WorldAnswer(int Rcode, List<DnsRecord> Answer, List<DnsRe
 /// <summary>A tree of signed zones that answers as a resolver does.</summary>
 internal sealed class SignedWorld
 {
-    private readonly List<SignedZone> _zones = [];
+    private volatile IReadOnlyList<SignedZone> _zones = [];
 
     /// <summary>The root's trust anchor, in presentation format.</summary>
     public string Anchor => _zones.First(z => z.Name.IsRoot).AnchorLine;
 
-    public void Add(SignedZone zone) => _zones.Add(zone);
+    public void Add(SignedZone zone) => _zones = [.. _zones, zone];
 
     /// <summary>The DS of a zone is its parent's to answer; everything else belongs to the nearest zone above.</summary>
     public WorldAnswer Answer(DomainName name, ushort type) => _zones

@@ -12,8 +12,10 @@ public sealed class StockToolsTests : IAsyncDisposable
     private Task<Finished> GpgAsync(byte[]? input, params string[] arguments) =>
         Run.ProgramAsync(Need.Program("gpg"), ["--homedir", _home, "--batch", "--trust-model", "always", .. arguments], input);
 
-    private static async Task<byte[]> SealAsync(Operators operators) =>
-        (await Run.ProgramAsync(Run.Gateway, ["seal", "--from", "alice@a.example", "--to", "bob@b.example", "--config", operators.Config("a")], Message)).Expect(0).Output;
+    private static Task<byte[]> SealAsync(Operators operators) => SealAsync(operators, Message);
+
+    private static async Task<byte[]> SealAsync(Operators operators, byte[] message) =>
+        (await Run.ProgramAsync(Run.Gateway, ["seal", "--from", "alice@a.example", "--to", "bob@b.example", "--config", operators.Config("a")], message)).Expect(0).Output;
 
     private static byte[] Armored(byte[] outer)
     {
@@ -45,6 +47,15 @@ public sealed class StockToolsTests : IAsyncDisposable
         Assert.Contains("[GNUPG:] DECRYPTION_OKAY", decrypted.Error);
         Assert.Contains(Encoding.UTF8.GetString(Message), decrypted.Text);
         Assert.StartsWith("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: binary\r\nPgpTunnel-Version: 1\r\n", decrypted.Text);
+
+        // sizes whose armor would end without padding, were a length not written in five octets
+        foreach (var size in new[] { 4_500, 5_000, 6_000, 7_000, 9_000, 20_000 })
+        {
+            var longer = Encoding.ASCII.GetBytes("Subject: longer\r\n\r\n" + string.Concat(Enumerable.Repeat("another line\r\n", size / 14)));
+            var read = (await GpgAsync(Armored(await SealAsync(operators, longer)), "--status-fd", "2", "--decrypt")).Expect(0);
+            Assert.Contains("[GNUPG:] DECRYPTION_OKAY", read.Error);
+            Assert.Matches("VALIDSIG ", read.Error);
+        }
 
         // Sequoia
         var (sealedFile, certFile) = (Path.Combine(_home, "sealed"), Path.Combine(_home, "cert"));

@@ -32,11 +32,11 @@ public sealed class InboundTests : IAsyncLifetime
 
     private PeerKey PeerB(GatewayKey? key = null) => Certificate.Read((key ?? _pair.B.Key).ExportCertificate()).Judge(_pair.B.Configuration.Gateway, Now).Key!;
 
-    private byte[] Seal(byte[] body, GatewayKey? signer = null, GatewayKey? recipient = null) => MessageSealer.Seal(body, signer ?? _pair.A.Key, PeerB(recipient), Now).Octets;
+    private byte[] Seal(byte[] body, GatewayKey? signer = null, GatewayKey? recipient = null) => MessageSealer.Seal([body], signer ?? _pair.A.Key, PeerB(recipient), Now).Octets;
 
-    private byte[] Seal(InnerHeader header, GatewayKey? signer = null) => Seal(ParcelBody.Write(header, [Encoding.ASCII.GetBytes(Message)]), signer);
+    private byte[] Seal(InnerHeader header, GatewayKey? signer = null) => Seal(Bodies.Write(header, [Encoding.ASCII.GetBytes(Message)]), signer);
 
-    private byte[] Outer(byte[] octets, DateTimeOffset? date = null) => OuterMessage.Build("pgptunnel@pgptunnel.a.example", "pgptunnel@pgptunnel.b.example", "t", date ?? Now, octets);
+    private byte[] Outer(byte[] octets, DateTimeOffset? date = null) => [.. OuterMessage.Build("pgptunnel@pgptunnel.a.example", "pgptunnel@pgptunnel.b.example", "t", date ?? Now, octets).SelectMany(p => p.ToArray())];
 
     private async Task<string> DeliverAsync(byte[] outer, string from = "<pgptunnel+0@pgptunnel.a.example>", string to = "<pgptunnel@pgptunnel.b.example>") =>
         (await Company.SendAsync(_pair.B.Gateway.InboundServer!.EndPoint, from, [to], outer))[0].ToString();
@@ -113,7 +113,7 @@ public sealed class InboundTests : IAsyncLifetime
         Assert.Equal(Uniform, await DeliverAsync(Outer([0xC3, 4, 4, 9, 0, 8, .. good])));
         Assert.Equal(Uniform, await DeliverAsync(Outer(Seal(Header(), stranger))));                                // signed by a stranger in A's name
         Assert.Equal(Uniform, await DeliverAsync(Outer(Seal("no header block at all"u8.ToArray()))));
-        Assert.Equal(Uniform, await DeliverAsync(Outer(Seal([.. ParcelBody.Write(Header(), [Encoding.ASCII.GetBytes(Message)]), (byte)'x']))));
+        Assert.Equal(Uniform, await DeliverAsync(Outer(Seal([.. Bodies.Write(Header(), [Encoding.ASCII.GetBytes(Message)]), (byte)'x']))));
         Assert.Empty(_pair.B.Received);
         var detail = _pair.B.Log.ToString();
         Assert.Contains("the padding has other octets", detail);
@@ -124,7 +124,7 @@ public sealed class InboundTests : IAsyncLifetime
     public async Task A_parcel_for_a_key_we_lack_waits_two_days()
     {
         var other = GatewayKey.Generate(GatewayAlgorithm.Ed25519, _pair.B.Configuration.Gateway, Now);
-        var octets = Seal(ParcelBody.Write(Header(), [Encoding.ASCII.GetBytes(Message)]), recipient: other);
+        var octets = Seal(Bodies.Write(Header(), [Encoding.ASCII.GetBytes(Message)]), recipient: other);
         Assert.StartsWith("451 4.3.5", await DeliverAsync(Outer(octets)));
         Assert.Contains("alarm=true", _pair.B.Log.ToString());
         Assert.Equal(Uniform, await DeliverAsync(Outer(octets, Now.AddHours(-49))));
@@ -238,7 +238,7 @@ public sealed class InboundTests : IAsyncLifetime
     [Fact]
     public async Task What_is_not_understood_is_said_to_a_verified_sender_only()
     {
-        var text = Encoding.ASCII.GetString(ParcelBody.Write(Header(), [Encoding.ASCII.GetBytes(Message)]));
+        var text = Encoding.ASCII.GetString(Bodies.Write(Header(), [Encoding.ASCII.GetBytes(Message)]));
         byte[] With(string from, string to) => Encoding.ASCII.GetBytes(text.Replace(from, to));
         var stranger = GatewayKey.Generate(GatewayAlgorithm.Ed25519, "pgptunnel@pgptunnel.a.example", Now);
         foreach (var body in new[] { With("Version: 1", "Version: 2"), With("Kind: message", "Kind: receipt"), With("PgpTunnel-Id", "PgpTunnel-Crit-New: x\r\nPgpTunnel-Id") })
@@ -253,8 +253,8 @@ public sealed class InboundTests : IAsyncLifetime
     public async Task Larger_than_our_limit_and_bare_newlines_inside()
     {
         var big = new byte[_pair.B.Configuration.MessageSize + 1];
-        Assert.StartsWith("552 5.3.4", await DeliverAsync(Outer(Seal(ParcelBody.Write(Header() with { Size = big.Length }, [big])))));
-        Assert.StartsWith("550 5.6.11", await DeliverAsync(Outer(Seal(ParcelBody.Write(Header() with { Size = 10 }, ["a\r\n.\nb\r\nc\n"u8.ToArray()])))));
+        Assert.StartsWith("552 5.3.4", await DeliverAsync(Outer(Seal(Bodies.Write(Header() with { Size = big.Length }, [big])))));
+        Assert.StartsWith("550 5.6.11", await DeliverAsync(Outer(Seal(Bodies.Write(Header() with { Size = 10 }, ["a\r\n.\nb\r\nc\n"u8.ToArray()])))));
     }
 
     [Fact]

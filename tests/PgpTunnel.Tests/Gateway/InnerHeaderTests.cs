@@ -23,7 +23,7 @@ public class InnerHeaderTests
     public void Each_change_has_its_consequence(string line)
     {
         var (left, right) = Vectors.Split(line);
-        var text = Encoding.UTF8.GetString(ParcelBody.Write(Good, ["body"u8.ToArray()]));
+        var text = Encoding.UTF8.GetString(Bodies.Write(Good, ["body"u8.ToArray()]));
         foreach (var change in left.Split(" & "))
         {
             var parts = change.Split("->", 2).Select(p => p.Replace("\\r", "\r").Replace("\\n", "\n").Replace("\\t", "\t")).ToArray();
@@ -48,7 +48,7 @@ public class InnerHeaderTests
     public void What_is_written_is_read()
     {
         var header = Good with { MailFrom = ReversePath.Parse("<älice@a.example> BODY=8BITMIME SMTPUTF8 RET=FULL ENVID=a+2Bb").Path!, RcptTo = [.. Enumerable.Range(0, 100).Select(i => ForwardPath.Parse($"<böb{i}@b.example> NOTIFY=SUCCESS,FAILURE ORCPT=utf-8;bö", true).Path!)] };
-        var (read, message) = ParcelBody.Read(ParcelBody.Write(header, ["bo"u8.ToArray(), "dy"u8.ToArray()]), ours: false);
+        var (read, message) = ParcelBody.Read(Bodies.Write(header, ["bo"u8.ToArray(), "dy"u8.ToArray()]), ours: false);
         Assert.Equal("body", Encoding.ASCII.GetString(message.Span));
         Assert.Equal(header.MailFrom, read.MailFrom);
         Assert.Equal(header.RcptTo, read.RcptTo);
@@ -59,7 +59,7 @@ public class InnerHeaderTests
     public void A_hundred_and_first_recipient_and_endless_blocks_are_malformed()
     {
         var many = Good with { RcptTo = [.. Enumerable.Range(0, 101).Select(i => ForwardPath.Parse($"<bob{i}@b.example>", false).Path!)] };
-        Assert.Throws<MalformedParcelException>(() => ParcelBody.Read(ParcelBody.Write(many, ["body"u8.ToArray()]), ours: false));
+        Assert.Throws<MalformedParcelException>(() => ParcelBody.Read(Bodies.Write(many, ["body"u8.ToArray()]), ours: false));
         Assert.Throws<MalformedParcelException>(() => ParcelBody.Read(Encoding.ASCII.GetBytes(string.Concat(Enumerable.Repeat("X-A: b\r\n", 50_000)) + "\r\n"), ours: false));
         Assert.Throws<MalformedParcelException>(() => ParcelBody.Read(Encoding.ASCII.GetBytes($"X-A: {new string('b', 1000)}\r\n\r\n"), ours: false));
     }
@@ -67,7 +67,7 @@ public class InnerHeaderTests
     [Fact]
     public void Random_octets_are_malformed_and_nothing_worse()
     {
-        var good = ParcelBody.Write(Good, ["body"u8.ToArray()]);
+        var good = Bodies.Write(Good, ["body"u8.ToArray()]);
         var random = new System.Random(11);
         for (var i = 0; i < 20_000; i++)
         {
