@@ -7,14 +7,21 @@ namespace PgpTunnel.Smtp;
 /// ends is found apart from whether it is kept: beyond the size limit, or without memory, nothing is kept and the end is still found.
 /// What it yields is the message, octet for octet.
 /// </summary>
-internal sealed class MessageBuffer(long limit, bool normalise, MemoryBudget? memory) : IDisposable
+/// <param name="declared">The size that the client has stated, or 0.</param>
+/// <param name="share">Its memory; disposed with the buffer.</param>
+internal sealed class MessageBuffer(long limit, bool normalise, long declared, MemoryShare? share) : IDisposable
 {
     private const int FirstSize = 16 * 1024;
+
+    /// <summary>Larger arrays are not pooled: a pool keeps a few of every size for every core, which is more than all mail in hand.</summary>
+    private const int LargestPooled = 1024 * 1024;
+
+    /// <summary>Octets of memory for each of a message: itself, and what is made of it while it is in hand.</summary>
+    public const int Cost = 2;
 
     // The content stands behind a CRLF of our own, so that a dot on the first line is like any other.
     private byte[] _octets = ArrayPool<byte>.Shared.Rent(FirstSize);
     private int _length;
-    private long _taken;
     private bool _stuffed, _tooLarge, _noMemory;
 
     // The last octets seen, for a terminator that arrives in pieces.
@@ -86,15 +93,24 @@ internal sealed class MessageBuffer(long limit, bool normalise, MemoryBudget? me
 
     private bool Grow(long size, long most)
     {
-        size = Math.Min(Math.Min(Math.Max(size, 2L * _octets.Length), most), Array.MaxLength);
-        if (memory is not null && !memory.TryTake(size - _taken))
+        var wish = declared >= size ? declared + declared / 64 + 1024 : Math.Max(size, 2L * _octets.Length);
+        size = Math.Min(Math.Min(wish, most), Array.MaxLength);
+        if (share is not null && !share.TryHave(Cost * size))
             return false;
-        _taken = size;
-        var larger = ArrayPool<byte>.Shared.Rent((int)size);
+        var larger = Rent((int)size);
         _octets.AsSpan(0, _length).CopyTo(larger);
-        ArrayPool<byte>.Shared.Return(_octets, clearArray: true);
+        GiveBack(_octets);
         _octets = larger;
         return true;
+    }
+
+    private static byte[] Rent(int size) => size <= LargestPooled ? ArrayPool<byte>.Shared.Rent(size) : GC.AllocateUninitializedArray<byte>(size);
+
+    private static void GiveBack(byte[] octets)
+    {
+        System.Security.Cryptography.CryptographicOperations.ZeroMemory(octets);
+        if (octets.Length <= LargestPooled)
+            ArrayPool<byte>.Shared.Return(octets);
     }
 
     /// <summary>The whole message, or the reply that refuses it. Valid until this buffer is disposed.</summary>
@@ -141,7 +157,7 @@ internal sealed class MessageBuffer(long limit, bool normalise, MemoryBudget? me
             return;
         Normalised = true;
         var (source, length) = (_octets, _length);
-        _octets = ArrayPool<byte>.Shared.Rent(2 * length);
+        _octets = Rent(2 * length);
         _length = 0;
         for (var i = 0; i < length; i++)
         {
@@ -155,17 +171,19 @@ internal sealed class MessageBuffer(long limit, bool normalise, MemoryBudget? me
             _octets[_length++] = (byte)'\r';
             _octets[_length++] = (byte)'\n';
         }
-        ArrayPool<byte>.Shared.Return(source, clearArray: true);
+        GiveBack(source);
     }
 
-    public void Dispose() => Release();
+    public void Dispose()
+    {
+        Release();
+        share?.Dispose();
+    }
 
     private void Release()
     {
         if (_octets.Length > 0)
-            ArrayPool<byte>.Shared.Return(_octets, clearArray: true);
+            GiveBack(_octets);
         (_octets, _length) = ([], 0);
-        memory?.Return(_taken);
-        _taken = 0;
     }
 }

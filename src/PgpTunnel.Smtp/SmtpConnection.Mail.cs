@@ -129,9 +129,20 @@ internal sealed partial class SmtpConnection
             await EndQuietlyAsync(cancel);
             return reply.IsPositive ? new SmtpReply(451, "4.5.0", $"{_target} answers DATA with {reply}") : reply;
         }
-        await WriteAsync(Stuff(content), cancel);
-        _contentSent = true;
+        IReadOnlyList<ReadOnlyMemory<byte>> wire = NeedsStuffing(content) ? [Stuff(content)] : [.. content, ".\r\n"u8.ToArray()];
+        foreach (var part in wire.SkipLast(1))
+            await WriteAsync(part, cancel);
+        _contentSent = true; // from the terminator on the server may have it, whatever we hear
+        await WriteAsync(wire[^1], cancel);
         return await ReadReplyAsync(EndWait, cancel);
+    }
+
+    /// <summary>Whether a line begins with a dot, or the last line does not end; a parcel never does.</summary>
+    private static bool NeedsStuffing(IReadOnlyList<ReadOnlyMemory<byte>> content)
+    {
+        var parts = content.Where(p => p.Length > 0).ToList();
+        // A dot at a part's own start might begin a line.
+        return parts.Count == 0 || !parts[^1].Span.EndsWith("\r\n"u8) || parts.Exists(p => p.Span[0] is (byte)'.' or (byte)'\n' || p.Span.IndexOf("\r\n."u8) >= 0);
     }
 
     /// <summary>

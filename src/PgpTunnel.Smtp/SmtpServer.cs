@@ -17,6 +17,7 @@ public sealed class SmtpServer : ConnectionHandler, IAsyncDisposable
     private readonly ConcurrentDictionary<IPAddress, int> _perAddress = new();
     private readonly ConcurrentDictionary<Task, byte> _sessions = new();
     private readonly Task _accepting;
+    private const int ReadAhead = 128 * 1024; // of each connection, before anybody has read it
     private int _connections;
 
     private SmtpServer(IConnectionListener listener, SmtpServerOptions options, IMailFlow flow)
@@ -31,7 +32,7 @@ public sealed class SmtpServer : ConnectionHandler, IAsyncDisposable
     /// <exception cref="IOException">The address cannot be listened on.</exception>
     public static async Task<SmtpServer> ListenAsync(IPEndPoint address, SmtpServerOptions options, IMailFlow flow)
     {
-        var factory = new SocketTransportFactory(Options.Create(new SocketTransportOptions { NoDelay = true }), NullLoggerFactory.Instance);
+        var factory = new SocketTransportFactory(Options.Create(new SocketTransportOptions { NoDelay = true, MaxReadBufferSize = ReadAhead }), NullLoggerFactory.Instance);
         try
         {
             return new SmtpServer(await factory.BindAsync(address), options, flow);

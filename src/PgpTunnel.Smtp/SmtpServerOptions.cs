@@ -40,28 +40,12 @@ public sealed record SmtpServerOptions
     /// <summary>Messages in hand share this; null = no limit.</summary>
     public MemoryBudget? Memory { get; init; }
 
+    /// <summary>How long a message waits for its share before it is told to come again (RFC 5321 4.5.3.2.4: clients wait two minutes).</summary>
+    public TimeSpan MemoryPatience { get; init; } = TimeSpan.FromSeconds(20);
+
     /// <summary>Commands that are no SMTP, or out of order, after which the session ends; what policy refuses does not count.</summary>
     public int MaxErrors { get; init; } = 20;
 
     /// <summary>Told of every failure that was not the client's; never throws.</summary>
     public Action<string, Exception?> Log { get; init; } = (_, _) => { };
-}
-
-/// <summary>Octets that messages in hand may take together.</summary>
-public sealed class MemoryBudget(long octets)
-{
-    private long _left = octets;
-
-    /// <summary>Takes a share if there is enough; give it back with <see cref="Return"/>.</summary>
-    public bool TryTake(long octets)
-    {
-        if (Interlocked.Add(ref _left, -octets) >= 0)
-            return true;
-        Interlocked.Add(ref _left, octets);
-        return false;
-    }
-
-    public bool IsUsedUp => Interlocked.Read(ref _left) <= 0;
-
-    public void Return(long octets) => Interlocked.Add(ref _left, octets);
 }

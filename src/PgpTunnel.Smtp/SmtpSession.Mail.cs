@@ -69,12 +69,17 @@ internal sealed partial class SmtpSession
         : _recipients == 0 ? new SmtpReply(554, "5.5.1", "no valid recipients") // RFC 5321 3.3
         : null;
 
-    private MessageBuffer NewBuffer() => new(_options.MessageSize, _options.NormaliseNewlines, _options.Memory);
-
     private static readonly SmtpReply Busy = new(452, "4.3.1", "too many messages in hand; try again soon");
+    private const long Undeclared = 64 * 1024;
 
-    /// <summary>Octets are charged as they arrive; to begin, the budget must not be used up.</summary>
-    private bool NoRoom => _options.Memory is { IsUsedUp: true };
+    /// <summary>A buffer with memory for the size that was declared; null when none is free for long.</summary>
+    private async Task<MessageBuffer?> NewBufferAsync()
+    {
+        MemoryShare? share = null;
+        if (_options.Memory is { } memory && (share = await memory.TakeAsync(MessageBuffer.Cost * (_from.Size ?? Undeclared), _options.MemoryPatience, _aborted)) is null)
+            return null;
+        return new MessageBuffer(_options.MessageSize, _options.NormaliseNewlines, _from.Size ?? 0, share);
+    }
 
     private async Task<SmtpReply> DataAsync(string argument)
     {
@@ -84,9 +89,9 @@ internal sealed partial class SmtpSession
             return new SmtpReply(503, "5.5.1", "DATA and BDAT do not mix"); // RFC 3030 2
         if (NotReady() is { } refusal)
             return refusal;
-        if (NoRoom)
+        using var buffer = await NewBufferAsync();
+        if (buffer is null)
             return Busy;
-        using var buffer = NewBuffer();
         _reading = true;
         Write(new SmtpReply(354, "", "end with a line that holds only a dot"));
         for (var ended = false; !ended;)
@@ -117,10 +122,8 @@ internal sealed partial class SmtpSession
         }
         var last = words.Length == 2;
         var refusal = NotReady() ?? (_chunkFailed ? new SmtpReply(503, "5.5.1", "an earlier chunk was refused; RSET") : null);
-        if (refusal is null && _chunks is null && NoRoom)
+        if (refusal is null && (_chunks ??= await NewBufferAsync()) is null)
             refusal = Busy;
-        if (refusal is null)
-            _chunks ??= NewBuffer();
         _reading = true;
         await ReadChunkAsync(size, refusal is null ? _chunks : null);
         _reading = false;

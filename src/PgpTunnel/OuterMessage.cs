@@ -54,7 +54,7 @@ internal static class OuterMessage
             return null;
         var (before, after) = (Encoding.Latin1.GetString(message.Span[..start]), Encoding.Latin1.GetString(message.Span[stop..]));
         var nested = before.Split("multipart/").Length - 1;
-        return before.Contains("\r\n\r\n") && nested < MaxDepth && before.AsSpan().IndexOfAny(Hiding) < 0 && after.AsSpan().IndexOfAny(Hiding) < 0 ? message[start..stop] : null;
+        return before.Contains("\r\n\r\n") && nested < MaxDepth && before.AsSpan().IndexOfAny(Hiding) < 0 && after.AsSpan().IndexOfAny(Hiding) < 0 ? message[start..stop] : (ReadOnlyMemory<byte>?)null;
     }
 
     /// <summary>The Date field; <see cref="DateTimeOffset.MinValue"/> where there is none.</summary>
@@ -78,7 +78,7 @@ internal static class OuterMessage
                 return null;
             found = text.ToArray();
         }
-        return found;
+        return found is null ? (ReadOnlyMemory<byte>?)null : found;
     }
 
     private static IEnumerable<MimePart> Leaves(MimeEntity? entity, int depth)

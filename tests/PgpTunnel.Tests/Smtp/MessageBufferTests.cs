@@ -10,14 +10,14 @@ public class MessageBufferTests
     [InlineData(1000, null, null)]
     [InlineData(10, null, "552 5.3.4")]
     [InlineData(1_000_000, 20_000L, "452 4.3.1")]
-    public void The_end_is_found_in_any_pieces(int limit, long? memory, string? refusal)
+    public async Task The_end_is_found_in_any_pieces(int limit, long? memory, string? refusal)
     {
         var random = new System.Random(5);
         var body = memory is null ? "Subject: x\r\n\r\n.dot\r\n..\r\n" : $"Subject: x\r\n\r\n{string.Concat(Enumerable.Repeat("a line of text\r\n", 3000))}";
         var wire = Encoding.ASCII.GetBytes($"{body.Replace("\r\n.", "\r\n..")}.\r\nNOOP\r\n");
         for (var round = 0; round < 200; round++)
         {
-            using var buffer = new MessageBuffer(limit, false, memory is { } m ? new MemoryBudget(m) : null);
+            using var buffer = new MessageBuffer(limit, false, 0, await ShareAsync(memory));
             var (at, ended) = (0, false);
             while (!ended)
             {
@@ -33,16 +33,51 @@ public class MessageBufferTests
         }
     }
 
+    /// <summary>A share of a budget in which somebody else has begun already, so that it can end.</summary>
+    private static async Task<MemoryShare?> ShareAsync(long? octets)
+    {
+        if (octets is null)
+            return null;
+        var budget = new MemoryBudget(MessageBuffer.Cost * octets.Value);
+        await budget.TakeAsync(1, TimeSpan.Zero, CancellationToken.None);
+        return await budget.TakeAsync(1, TimeSpan.Zero, CancellationToken.None);
+    }
+
     [Fact]
-    public void Memory_is_given_back()
+    public async Task Who_waits_for_memory_is_served_in_order_and_one_alone_may_have_more_than_there_is()
+    {
+        var memory = new MemoryBudget(100);
+        var first = await memory.TakeAsync(500, TimeSpan.Zero, CancellationToken.None);
+        Assert.NotNull(first);
+        Assert.Null(await memory.TakeAsync(1, TimeSpan.FromMilliseconds(20), CancellationToken.None));
+        var (second, third) = (memory.TakeAsync(90, TimeSpan.FromSeconds(10), CancellationToken.None), memory.TakeAsync(20, TimeSpan.FromSeconds(10), CancellationToken.None));
+        Assert.False(second.IsCompleted);
+        first.Dispose();
+        var share = await second;
+        Assert.False(third.IsCompleted);
+        Assert.True(share!.TryHave(100));
+        Assert.True(share.TryHave(1000)); // nobody else has any
+        share.Dispose();
+        (await third)!.Dispose();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
+        {
+            using var all = await memory.TakeAsync(100, TimeSpan.Zero, CancellationToken.None);
+            using var stop = new CancellationTokenSource(20);
+            await memory.TakeAsync(1, TimeSpan.FromSeconds(10), stop.Token);
+        });
+    }
+
+    [Fact]
+    public async Task Memory_is_given_back()
     {
         var memory = new MemoryBudget(1_000_000);
         for (var i = 0; i < 100; i++)
         {
-            using var buffer = new MessageBuffer(10_000_000, false, memory);
+            using var buffer = new MessageBuffer(10_000_000, false, 0, await memory.TakeAsync(1, TimeSpan.Zero, CancellationToken.None));
             buffer.AppendChunk(Encoding.ASCII.GetBytes(new string('a', 300_000)));
             Assert.Null(buffer.Finish().Refusal);
         }
-        Assert.True(memory.TryTake(1_000_000));
+        using var one = await memory.TakeAsync(1, TimeSpan.Zero, CancellationToken.None);
+        Assert.NotNull(await memory.TakeAsync(999_999, TimeSpan.Zero, CancellationToken.None));
     }
 }

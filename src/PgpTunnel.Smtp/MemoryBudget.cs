@@ -1,0 +1,98 @@
+namespace PgpTunnel.Smtp;
+
+/// <summary>
+/// Octets that messages in hand may take together. Who asks before beginning waits in line; who needs more on the way gets it or not.
+/// When nothing is taken, one message may take more than there is: however large, it is let through alone.
+/// </summary>
+public sealed class MemoryBudget(long octets)
+{
+    private readonly Lock _lock = new();
+    private readonly LinkedList<(long Octets, TaskCompletionSource Turn)> _line = [];
+    private long _taken;
+
+    /// <summary>A share of the budget, when its turn comes.</summary>
+    /// <returns>Null when it does not come within <paramref name="patience"/>.</returns>
+    public async Task<MemoryShare?> TakeAsync(long octets, TimeSpan patience, CancellationToken cancel)
+    {
+        LinkedListNode<(long, TaskCompletionSource Turn)> place;
+        lock (_lock)
+        {
+            if (_line.Count == 0 && TryTake(octets))
+                return new MemoryShare(this, octets);
+            place = _line.AddLast((octets, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)));
+        }
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        if (await Task.WhenAny(place.Value.Turn.Task, Task.Delay(patience, deadline.Token)) == place.Value.Turn.Task)
+        {
+            await deadline.CancelAsync();
+            return new MemoryShare(this, octets);
+        }
+        lock (_lock)
+        {
+            if (place.List is null) // its turn came in this very moment
+                return new MemoryShare(this, octets);
+            _line.Remove(place);
+        }
+        cancel.ThrowIfCancellationRequested();
+        return null;
+    }
+
+    private bool TryTake(long more)
+    {
+        if (_taken > 0 && _taken + more > octets)
+            return false;
+        _taken += more;
+        return true;
+    }
+
+    /// <summary>More for a share that has begun.</summary>
+    internal bool TryGrow(long more, long has)
+    {
+        lock (_lock)
+        {
+            if (_taken > has && _taken + more > octets)
+                return false;
+            _taken += more;
+            return true;
+        }
+    }
+
+    internal void Return(long back)
+    {
+        lock (_lock)
+        {
+            _taken -= back;
+            while (_line.First is { } first && TryTake(first.Value.Octets))
+            {
+                _line.RemoveFirst();
+                first.Value.Turn.SetResult();
+            }
+        }
+    }
+}
+
+/// <summary>What one message has of a <see cref="MemoryBudget"/>, until disposed.</summary>
+public sealed class MemoryShare : IDisposable
+{
+    private readonly MemoryBudget _budget;
+    private long _octets;
+
+    internal MemoryShare(MemoryBudget budget, long octets) => (_budget, _octets) = (budget, octets);
+
+    /// <summary>True when the share has that size now.</summary>
+    public bool TryHave(long octets)
+    {
+        if (octets <= _octets)
+            return true;
+        if (!_budget.TryGrow(octets - _octets, _octets))
+            return false;
+        _octets = octets;
+        return true;
+    }
+
+    public void Dispose()
+    {
+        _budget.Return(_octets);
+        _octets = 0;
+    }
+}
