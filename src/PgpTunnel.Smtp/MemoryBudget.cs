@@ -6,9 +6,11 @@ namespace PgpTunnel.Smtp;
 /// </summary>
 public sealed class MemoryBudget(long octets)
 {
+    private const long Large = 1024 * 1024;
+
     private readonly Lock _lock = new();
     private readonly LinkedList<(long Octets, TaskCompletionSource Turn)> _line = [];
-    private long _taken;
+    private long _taken, _garbage;
 
     /// <summary>A share of the budget, when its turn comes.</summary>
     /// <returns>Null when it does not come within <paramref name="patience"/>.</returns>
@@ -62,6 +64,13 @@ public sealed class MemoryBudget(long octets)
         lock (_lock)
         {
             _taken -= back;
+            // Large arrays stay until the next full collection, which the runtime puts off; the budget counts what is really there.
+            _garbage += back >= Large ? back : 0;
+            if (_garbage > octets / 4)
+            {
+                _garbage = 0;
+                GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, true, true);
+            }
             while (_line.First is { } first && TryTake(first.Value.Octets))
             {
                 _line.RemoveFirst();

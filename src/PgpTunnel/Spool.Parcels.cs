@@ -5,7 +5,10 @@ namespace PgpTunnel;
 
 internal sealed partial class Spool
 {
-    private const string Columns = "id, route, form, domain, token, state, created, expires, next, attempts, done, status, must_seal, may_clear, exempt, delayed, key_fingerprint";
+    private const string Columns = "id, route, form, domain, token, state, created, expires, next, attempts, done, status, must_seal, may_clear, exempt, delayed, key_fingerprint, octets";
+
+    /// <summary>Octets of a body that stand in the parcel's own row; the rest follows in parts, so that SQLite never copies a large one whole.</summary>
+    private const int PartSize = 512 * 1024;
 
     /// <summary>Takes parcels, and with them a replay id; all or nothing. Returned means durable.</summary>
     /// <returns>False when the replay id is there already; nothing was kept then.</returns>
@@ -37,12 +40,17 @@ internal sealed partial class Spool
         return command.ExecuteNonQuery() == 1;
     }
 
-    private static void Insert(SqliteConnection connection, Parcel p, ParcelContent c) => Execute(connection,
-        $"INSERT INTO parcel({Columns}, body, key, envelope, envelope_key) VALUES($id, $route, $form, $domain, $token, $state, $created, $expires, $next, $attempts, $done, $status, $must, $may, $exempt, $delayed, $fpr, $body, $key, $envelope, $envelopeKey)",
-        ("$id", p.Id), ("$route", (int)p.Route), ("$form", (int)p.Form), ("$domain", p.Domain), ("$token", p.Token), ("$state", (int)p.State),
-        ("$created", p.Created.ToUnixTimeSeconds()), ("$expires", p.Expires.ToUnixTimeSeconds()), ("$next", p.Next.ToUnixTimeSeconds()), ("$attempts", p.Attempts),
-        ("$done", WriteDone(p.Done)), ("$status", p.Status), ("$must", p.MustSeal ? 1 : 0), ("$may", p.MayClear ? 1 : 0), ("$exempt", p.Exempt ? 1 : 0), ("$delayed", p.Delayed ? 1 : 0), ("$fpr", p.KeyFingerprint),
-        ("$body", c.Body), ("$key", c.Key), ("$envelope", c.Envelope), ("$envelopeKey", c.EnvelopeKey));
+    private static void Insert(SqliteConnection connection, Parcel p, ParcelContent c)
+    {
+        Execute(connection,
+            $"INSERT INTO parcel({Columns}, body, key, envelope, envelope_key) VALUES($id, $route, $form, $domain, $token, $state, $created, $expires, $next, $attempts, $done, $status, $must, $may, $exempt, $delayed, $fpr, $octets, $body, $key, $envelope, $envelopeKey)",
+            ("$id", p.Id), ("$route", (int)p.Route), ("$form", (int)p.Form), ("$domain", p.Domain), ("$token", p.Token), ("$state", (int)p.State),
+            ("$created", p.Created.ToUnixTimeSeconds()), ("$expires", p.Expires.ToUnixTimeSeconds()), ("$next", p.Next.ToUnixTimeSeconds()), ("$attempts", p.Attempts),
+            ("$done", WriteDone(p.Done)), ("$status", p.Status), ("$must", p.MustSeal ? 1 : 0), ("$may", p.MayClear ? 1 : 0), ("$exempt", p.Exempt ? 1 : 0), ("$delayed", p.Delayed ? 1 : 0), ("$fpr", p.KeyFingerprint),
+            ("$octets", c.Body.Length), ("$body", c.Body.Length <= PartSize ? c.Body : c.Body[..PartSize]), ("$key", c.Key), ("$envelope", c.Envelope), ("$envelopeKey", c.EnvelopeKey));
+        for (var at = PartSize; at < c.Body.Length; at += PartSize)
+            Execute(connection, "INSERT INTO part(parcel, number, octets) VALUES($id, $number, $octets)", ("$id", p.Id), ("$number", at / PartSize), ("$octets", c.Body[at..Math.Min(c.Body.Length, at + PartSize)]));
+    }
 
     /// <summary>Records the outcome of an attempt.</summary>
     public Task UpdateAsync(Parcel parcel) => WriteAsync(connection => Update(connection, parcel));
@@ -66,7 +74,7 @@ internal sealed partial class Spool
 
     /// <summary>The next server has the parcel: its body goes, its envelope stays for a bounce.</summary>
     public Task HandedAsync(string id, DateTimeOffset until) => WriteAsync(connection => Execute(connection,
-        "UPDATE parcel SET state = $state, body = x'', key = x'', next = $until WHERE id = $id", ("$id", id), ("$state", (int)ParcelState.Handed), ("$until", until.ToUnixTimeSeconds())));
+        "UPDATE parcel SET state = $state, body = x'', key = x'', octets = 0, next = $until WHERE id = $id", ("$id", id), ("$state", (int)ParcelState.Handed), ("$until", until.ToUnixTimeSeconds())));
 
     public Task DeleteAsync(string id) => WriteAsync(connection => Execute(connection, "DELETE FROM parcel WHERE id = $id AND state <> $handed", ("$id", id), ("$handed", (int)ParcelState.Handed)));
 
@@ -89,7 +97,7 @@ internal sealed partial class Spool
         var due = new List<Parcel>();
         foreach (var route in local ? [ParcelRoute.Local] : new[] { ParcelRoute.Gateway, ParcelRoute.World })
             foreach (var domain in Destinations(connection, route))
-                due.AddRange(Parcels(connection, $"SELECT {Columns}, length(body) FROM parcel WHERE state = 0 AND route = $route AND domain = $domain AND next <= $now ORDER BY next LIMIT $per",
+                due.AddRange(Parcels(connection, $"SELECT {Columns} FROM parcel WHERE state = 0 AND route = $route AND domain = $domain AND next <= $now ORDER BY next LIMIT $per",
                     ("$route", (int)route), ("$domain", domain), ("$now", now.ToUnixTimeSeconds()), ("$per", perDestination)));
         return [.. due.OrderBy(p => p.Next).Take(most)];
     }
@@ -111,28 +119,53 @@ internal sealed partial class Spool
     public IReadOnlyList<Parcel> List()
     {
         using var connection = Reader();
-        return Parcels(connection, $"SELECT {Columns}, length(body) FROM parcel ORDER BY created, id");
+        return Parcels(connection, $"SELECT {Columns} FROM parcel ORDER BY created, id");
     }
 
     public Parcel? Find(string id)
     {
         using var connection = Reader();
-        return Parcels(connection, $"SELECT {Columns}, length(body) FROM parcel WHERE id = $id", ("$id", id)).FirstOrDefault();
+        return Parcels(connection, $"SELECT {Columns} FROM parcel WHERE id = $id", ("$id", id)).FirstOrDefault();
     }
 
     /// <summary>The sealed parcel that carries this token, on its way or handed over.</summary>
     public Parcel? FindToken(string token)
     {
         using var connection = Reader();
-        return token.Length == 0 ? null : Parcels(connection, $"SELECT {Columns}, length(body) FROM parcel WHERE token = $token", ("$token", token)).FirstOrDefault();
+        return token.Length == 0 ? null : Parcels(connection, $"SELECT {Columns} FROM parcel WHERE token = $token", ("$token", token)).FirstOrDefault();
     }
 
     public ParcelContent? Load(string id)
     {
         using var connection = Reader();
-        using var command = Command(connection, "SELECT body, key, envelope, envelope_key FROM parcel WHERE id = $id", [("$id", id)]);
+        using var snapshot = connection.BeginTransaction(deferred: true); // the row and its parts as they were at one time
+        using var command = Command(connection, "SELECT octets, body, key, envelope, envelope_key FROM parcel WHERE id = $id", [("$id", id)]);
         using var row = command.ExecuteReader();
-        return row.Read() ? new((byte[])row[0], (byte[])row[1], (byte[])row[2], (byte[])row[3]) : null;
+        if (!row.Read())
+            return null;
+        var body = (byte[])row[1];
+        if (row.GetInt32(0) > body.Length)
+        {
+            var whole = GC.AllocateUninitializedArray<byte>(row.GetInt32(0));
+            body.CopyTo(whole, 0);
+            ReadParts(connection, id, whole.AsSpan(body.Length));
+            body = whole;
+        }
+        return new(body, (byte[])row[2], (byte[])row[3], (byte[])row[4]);
+    }
+
+    private static void ReadParts(SqliteConnection connection, string id, Span<byte> rest)
+    {
+        using var command = Command(connection, "SELECT octets FROM part WHERE parcel = $id ORDER BY number", [("$id", id)]);
+        using var row = command.ExecuteReader();
+        while (row.Read())
+        {
+            var part = (byte[])row[0];
+            part.CopyTo(rest);
+            rest = rest[part.Length..];
+        }
+        if (!rest.IsEmpty)
+            throw new SpoolException($"parcel {id} lacks a part; the spool is damaged, see 'pgptunnel queue check'", false);
     }
 
     public ReplayEntry? FindReplay(string sender, string id)

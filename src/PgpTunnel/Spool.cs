@@ -45,6 +45,13 @@ internal sealed partial class Spool : IAsyncDisposable
         ALTER TABLE peer ADD COLUMN alarm TEXT;
         CREATE TABLE certificate(domain TEXT NOT NULL, fingerprint TEXT NOT NULL, octets BLOB NOT NULL, PRIMARY KEY(domain, fingerprint)) STRICT, WITHOUT ROWID;
         """,
+        """
+        ALTER TABLE parcel ADD COLUMN octets INTEGER NOT NULL DEFAULT 0;
+        UPDATE parcel SET octets = length(body);
+        CREATE TABLE part(parcel TEXT NOT NULL, number INTEGER NOT NULL, octets BLOB NOT NULL, PRIMARY KEY(parcel, number)) STRICT;
+        CREATE TRIGGER parcel_gone AFTER DELETE ON parcel WHEN OLD.octets > length(OLD.body) BEGIN DELETE FROM part WHERE parcel = OLD.id; END;
+        CREATE TRIGGER parcel_handed AFTER UPDATE OF octets ON parcel WHEN NEW.octets = 0 BEGIN DELETE FROM part WHERE parcel = OLD.id; END;
+        """,
     ];
 
     private readonly string _connectionString;

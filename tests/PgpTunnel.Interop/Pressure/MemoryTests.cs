@@ -1,0 +1,132 @@
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using System.Text.Json.Nodes;
+
+namespace PgpTunnel.Interop;
+
+/// <summary>
+/// A hundred sessions with 25 MB each at once, against the default memory budget:
+/// <code>  100 clients -> gateway A (process) -> relay that reads and forgets  </code>
+/// </summary>
+public sealed class MemoryTests
+{
+    private const int Sessions = 100, Size = 25 * 1024 * 1024;
+    private const long Allowance = 150L * 1024 * 1024;
+
+    [Fact]
+    public async Task A_hundred_sessions_of_25_MB_stay_within_the_budget_and_150_MB()
+    {
+        await using var lab = await Lab.CreateAsync();
+        using var stop = new CancellationTokenSource();
+        using var relay = new TcpListener(IPAddress.Loopback, 0);
+        relay.Start(100);
+        var relayed = 0;
+        var relaying = SinkAsync(relay, () => Interlocked.Increment(ref relayed), stop.Token);
+        lab.Change(c =>
+        {
+            c["deliver"]!["relay"] = relay.LocalEndpoint.ToString();
+            c["limits"] = new JsonObject { ["connections"] = 200 };
+        });
+        await using var gateway = await lab.StartAsync();
+        var line = Encoding.ASCII.GetBytes(new string('x', 76) + "\r\n");
+        var chunk = Enumerable.Repeat(line, 800).SelectMany(l => l).ToArray();
+        var again = 0;
+        await Task.WhenAll(Enumerable.Range(0, Sessions).Select(n => Task.Run(async () =>
+        {
+            while (!await SendAsync(Lab.Outbound(gateway), n, chunk))
+            {
+                Interlocked.Increment(ref again);
+                await Task.Delay(500);
+            }
+        })));
+        var peak = Peak(gateway.Id);
+        Assert.True(peak < 268435456 + Allowance, $"{peak / 1048576} MB at most, {again} times told to come again\n{gateway.Log}");
+        await Wait.UntilAsync(() => relayed == Sessions, () => $"{relayed} of {Sessions} relayed\n{gateway.Log}", 120);
+        peak = Peak(gateway.Id);
+        Assert.True(peak < 268435456 + Allowance, $"{peak / 1048576} MB at most, while delivering");
+        TestContext.Current.SendDiagnosticMessage($"peak {peak / 1048576} MB, {again} times told to come again");
+        await stop.CancelAsync();
+        await relaying;
+    }
+
+    private static long Peak(int pid) => long.Parse(File.ReadLines($"/proc/{pid}/status").First(l => l.StartsWith("VmHWM:", StringComparison.Ordinal)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) * 1024;
+
+    private static async Task<bool> SendAsync(IPEndPoint server, int number, byte[] chunk)
+    {
+        using var client = new TcpClient();
+        await client.ConnectAsync(server);
+        var stream = client.GetStream();
+        using var reader = new StreamReader(stream, Encoding.ASCII);
+        async Task<string> ReplyAsync()
+        {
+            while (true)
+            {
+                var line = await reader.ReadLineAsync().WaitAsync(TimeSpan.FromMinutes(3)) ?? "";
+                if (line.Length < 4 || line[3] != '-')
+                    return line;
+            }
+        }
+        await ReplyAsync();
+        foreach (var command in new[] { "EHLO client.example", $"MAIL FROM:<alice{number}@a.example> SIZE={Size}", "RCPT TO:<bob@b.example>", "DATA" })
+        {
+            await stream.WriteAsync(Encoding.ASCII.GetBytes(command + "\r\n"));
+            var reply = await ReplyAsync();
+            if (reply.StartsWith("452", StringComparison.Ordinal))
+                return false;
+            Assert.Matches("^(250|354)", reply);
+        }
+        await stream.WriteAsync("Subject: large\r\n\r\n"u8.ToArray());
+        for (var sent = 0; sent + chunk.Length < Size; sent += chunk.Length)
+            await stream.WriteAsync(chunk);
+        await stream.WriteAsync(".\r\n"u8.ToArray());
+        var answer = await ReplyAsync();
+        Assert.Matches("^(250|452)", answer);
+        return answer.StartsWith("250", StringComparison.Ordinal);
+    }
+
+    /// <summary>A mail server that reads and forgets.</summary>
+    private static async Task SinkAsync(TcpListener listener, Action taken, CancellationToken stop)
+    {
+        try
+        {
+            while (true)
+                _ = ServeAsync(await listener.AcceptTcpClientAsync(stop), taken, stop);
+        }
+        catch (OperationCanceledException)
+        {
+        }
+    }
+
+    private static async Task ServeAsync(TcpClient client, Action taken, CancellationToken stop)
+    {
+        using (client)
+        {
+            try
+            {
+                var stream = client.GetStream();
+                using var reader = new StreamReader(stream, Encoding.Latin1, false, 256 * 1024);
+                async Task SayAsync(string text) => await stream.WriteAsync(Encoding.ASCII.GetBytes(text + "\r\n"), stop);
+                await SayAsync("220 sink ESMTP");
+                while (await reader.ReadLineAsync(stop) is { } line)
+                {
+                    if (line != "DATA")
+                    {
+                        await SayAsync(line == "QUIT" ? "221 bye" : "250 ok");
+                        continue;
+                    }
+                    await SayAsync("354 go on");
+                    while (await reader.ReadLineAsync(stop) is { } data && data != ".")
+                    {
+                    }
+                    taken();
+                    await SayAsync("250 taken");
+                }
+            }
+            catch (Exception e) when (e is IOException or OperationCanceledException)
+            {
+            }
+        }
+    }
+}
