@@ -9,7 +9,10 @@ internal sealed partial class SmtpConnection
     private bool Offers(string keyword) => _offers.ContainsKey(keyword);
 
     /// <summary>One transaction: MAIL and RCPTs (pipelined where offered), then the content as BDAT where offered, else DATA.</summary>
-    public async Task<IReadOnlyList<SmtpReply>> TransactAsync(ReversePath from, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> content, CancellationToken cancel)
+    public async Task<SmtpReplies> TransactAsync(ReversePath from, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> content, CancellationToken cancel) =>
+        new(await RepliesAsync(from, to, content, cancel), Offers("DSN"));
+
+    private async Task<IReadOnlyList<SmtpReply>> RepliesAsync(ReversePath from, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> content, CancellationToken cancel)
     {
         _contentSent = false;
         var size = content.Sum(c => (long)c.Length);

@@ -71,7 +71,7 @@ public sealed class SmtpSender : IAsyncDisposable
     /// <param name="content">The message in one or more parts, CRLF lines, no dot-stuffing.</param>
     /// <returns>One final reply a recipient, in order.</returns>
     /// <exception cref="SmtpUnavailableException">No connection, or it broke; whether the server has the message is not known in the second case.</exception>
-    public async Task<IReadOnlyList<SmtpReply>> SendAsync(SmtpTarget target, ReversePath from, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> content, CancellationToken cancel)
+    public async Task<SmtpReplies> SendAsync(SmtpTarget target, ReversePath from, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> content, CancellationToken cancel)
     {
         var connection = await TakeIdleAsync(target, cancel) ?? await OpenAsync(target, cancel);
         try

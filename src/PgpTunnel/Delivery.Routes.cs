@@ -112,8 +112,25 @@ internal sealed partial class Delivery
         var failed = to.Zip(replies).Where(r => r.Second.IsPermanent).Select(r => (r.First, r.Second)).ToList();
         var settled = Settled(parcel, header, to, replies);
         var notice = failed.Count == 0 ? null : Notice.Build(settings.Configuration, NoticeAction.Failed, header.MailFrom, failed, [message], parcel.Created, null);
-        await SettleAsync(parcel, header, settled, replies, notice is null ? [] : [KeepNotice(header, notice.Value)], cancel);
+        await SettleAsync(parcel, header, settled, replies, [.. notice is null ? [] : new[] { KeepNotice(header, notice.Value) }, .. Success(parcel, header, message, to, replies)], cancel);
     }
+
+    /// <summary>Reports of success where the next server leaves them to us.</summary>
+    private List<(Parcel, ParcelContent)> Success(Parcel parcel, InnerHeader header, ReadOnlyMemory<byte> message, List<ForwardPath> to, SmtpReplies replies)
+    {
+        if (replies.TakesDsn)
+            return [];
+        var taken = to.Zip(replies).Where(r => r.Second.IsPositive).Select(r => (r.First, r.Second)).ToList();
+        if (Notice.Build(settings.Configuration, NoticeAction.Relayed, header.MailFrom, taken, [message], parcel.Created, null) is not { } notice)
+            return [];
+        return parcel.Form == ParcelForm.Received ? ThroughTheTunnel(header, notice) is { } back ? [back] : [] : [KeepNotice(header, notice)];
+    }
+
+    /// <summary>A notice back through the tunnel, to the gateway of the sender domain only (PROTOCOL.md 7); null for another sender.</summary>
+    private (Parcel, ParcelContent)? ThroughTheTunnel(InnerHeader header, ReadOnlyMemory<byte> notice) =>
+        header.MailFrom.Mailbox is { } original && Domains.TryNormalise(original.Domain, out var domain) && domain == header.Sender.Domain
+            ? parcels.Keep(ParcelRoute.World, domain, header.Recipient.Domain, new ReversePath((Mailbox?)null, SmtpUtf8: header.MailFrom.SmtpUtf8), [new ForwardPath(original, "NEVER")], [notice], true, false)
+            : null;
 
     // Opened, or a notice, to our own mail server
 
@@ -129,9 +146,9 @@ internal sealed partial class Delivery
         var settled = Settled(parcel, header, to, replies);
         var failed = to.Zip(replies).Where(r => r.Second.IsPermanent).Select(r => (r.First, r.Second)).ToList();
         if (failed.Count > 0)
-            await SettleLocalAsync(parcel, header, message, failed, settled, replies, cancel);
+            await SettleLocalAsync(parcel, header, message, failed, settled, replies, Success(parcel, header, message, to, replies), cancel);
         else
-            await SettleAsync(parcel, header, settled, replies, [], cancel);
+            await SettleAsync(parcel, header, settled, replies, Success(parcel, header, message, to, replies), cancel);
     }
 
     /// <summary>What the receiving gateway adds in front (PROTOCOL.md 7).</summary>
@@ -165,21 +182,18 @@ internal sealed partial class Delivery
         return text[at..].Split([';', ' ', '\t', '\r', '\n', '('], 2)[0].Trim('"');
     }
 
-    private async Task SettleLocalAsync(Parcel parcel, InnerHeader header, ReadOnlyMemory<byte> message, List<(ForwardPath To, SmtpReply Reply)> failed, HashSet<int> settled, IReadOnlyList<SmtpReply> replies, CancellationToken cancel)
+    private async Task SettleLocalAsync(Parcel parcel, InnerHeader header, ReadOnlyMemory<byte> message, List<(ForwardPath To, SmtpReply Reply)> failed, HashSet<int> settled, IReadOnlyList<SmtpReply> replies, List<(Parcel, ParcelContent)> notices, CancellationToken cancel)
     {
         if (parcel.Form == ParcelForm.Received && header.MailFrom.Mailbox is { } original && Domains.TryNormalise(original.Domain, out var domain) && domain == header.Sender.Domain)
         {
-            // Back through the tunnel, to the gateway of the sender domain only (PROTOCOL.md 7).
             var notice = Notice.Build(settings.Configuration, NoticeAction.Failed, header.MailFrom, failed, [message], parcel.Created, null);
-            List<(Parcel, ParcelContent)> items = notice is null ? [] : [parcels.Keep(ParcelRoute.World, domain, header.Recipient.Domain,
-                new ReversePath((Mailbox?)null, SmtpUtf8: header.MailFrom.SmtpUtf8), [new ForwardPath(original, "NEVER")], [notice.Value], true, false)];
-            await SettleAsync(parcel, header, settled, replies, items, cancel);
+            await SettleAsync(parcel, header, settled, replies, [.. notices, .. notice is null || ThroughTheTunnel(header, notice.Value) is not { } back ? [] : new[] { back }], cancel);
             return;
         }
         if (parcel.Form == ParcelForm.Received && (header.MailFrom.Mailbox is null || failed.TrueForAll(f => !f.To.NotifiesFailure)))
         {
             // RFC 5321 6.1, RFC 3461 4.1: nobody wants to hear of it.
-            await SettleAsync(parcel, header, settled, replies, [], cancel);
+            await SettleAsync(parcel, header, settled, replies, notices, cancel);
             return;
         }
         if (parcel.Form == ParcelForm.Kept && header.MailFrom.Mailbox is not null)
@@ -189,7 +203,7 @@ internal sealed partial class Delivery
             var notice = Notice.Build(settings.Configuration, NoticeAction.Failed, header.MailFrom, failed, [message], parcel.Created, null);
             if (notice is null)
                 log.Write("discarded", ("id", parcel.Id), ("alarm", true), ("reply", failed[0].Reply), ("do", $"our own mail server refuses mail whose sender is not told; does it take mail for {settings.Configuration.Postmaster}?"));
-            await SettleAsync(parcel, header, settled, replies, notice is null ? [] : [KeepNotice(header, notice.Value)], cancel);
+            await SettleAsync(parcel, header, settled, replies, [.. notices, .. notice is null ? [] : new[] { KeepNotice(header, notice.Value) }], cancel);
             return;
         }
         // A notice, or mail of a forwarded sender, that our own server refuses: no one can be told, so it is kept for a person to see.

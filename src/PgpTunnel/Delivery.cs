@@ -11,10 +11,15 @@ namespace PgpTunnel;
 /// </summary>
 internal sealed partial class Delivery(Settings settings, Decisions decisions, Peers peers, Routes routes, SmtpSender sender, Parcels parcels, Echoes echoes, Alarms alarms, Spool spool, EventLog log, TimeProvider time)
 {
-    private const int AtOnce = 20, AtOnceLocal = 10, AtOncePerDestination = 5;
+    private const int AtOnce = 100, AtOnceLocal = 20, AtOncePerDestination = 5;
+
+    /// <summary>Attempts at once to destinations that could not be reached last time; one each. The others have all other places.</summary>
+    private const int AtOnceTroubled = 20;
+
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1), PurgeEvery = TimeSpan.FromHours(1), TokenLife = TimeSpan.FromDays(14);
 
     private readonly ConcurrentDictionary<string, (Parcel Parcel, Task Attempt)> _inFlight = new();
+    private readonly ConcurrentDictionary<(ParcelRoute, string), bool> _troubled = new();
 
     /// <summary>Runs until cancelled; attempts in hand then go on until <paramref name="abort"/>.</summary>
     public async Task RunAsync(CancellationToken stop, CancellationToken abort)
@@ -60,11 +65,14 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         var flying = _inFlight.Values.Select(f => f.Parcel).ToList();
         int Room(bool local) => (local ? AtOnceLocal : AtOnce) - flying.Count(p => p.Route == ParcelRoute.Local == local);
         IEnumerable<Parcel> Waiting(bool local) => Room(local) <= 0 ? [] : spool.Due(time.GetUtcNow(), local, 2 * AtOncePerDestination, 4 * AtOnce).Where(p => !_inFlight.ContainsKey(p.Id))
-            .GroupBy(p => (p.Route, p.Domain)).SelectMany(g => g.Take(AtOncePerDestination - flying.Count(f => (f.Route, f.Domain) == g.Key))).OrderBy(p => p.Next).Take(Room(local));
+            .GroupBy(p => (p.Route, p.Domain)).SelectMany(g => g.Take((_troubled.ContainsKey(g.Key) ? 1 : AtOncePerDestination) - flying.Count(f => (f.Route, f.Domain) == g.Key))).OrderBy(p => p.Next).Take(Room(local));
+        var troubled = flying.Count(p => _troubled.ContainsKey((p.Route, p.Domain)));
         // Each attempt holds its parcel several times over; one is always let through, however large.
         var (chosen, octets) = (new List<Parcel>(), flying.Sum(p => p.Octets));
         foreach (var parcel in Waiting(true).Concat(Waiting(false)))
         {
+            if (_troubled.ContainsKey((parcel.Route, parcel.Domain)) && troubled++ >= AtOnceTroubled)
+                continue;
             if (octets > 0 && octets + parcel.Octets > settings.Configuration.Memory / 8)
                 continue;
             chosen.Add(parcel);
@@ -116,6 +124,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
                 ParcelRoute.World => ToWorldAsync(parcel, content, cancel),
                 _ => ToLocalAsync(parcel, content, cancel),
             });
+            _troubled.TryRemove((parcel.Route, parcel.Domain), out _);
         }
         catch (OperationCanceledException)
         {
@@ -123,6 +132,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         }
         catch (SmtpUnavailableException e)
         {
+            _troubled[(parcel.Route, parcel.Domain)] = true;
             await LaterAsync(parcel, e.Reply, cancel);
         }
         catch (Exception e) when (e is OpenPgpException or NoKeyException)
@@ -207,7 +217,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         var failed = Open(parcel, header).Select(r => (r, reply)).ToList();
         if (parcel.Route == ParcelRoute.Local)
         {
-            await SettleLocalAsync(parcel, header, message, failed, new HashSet<int>(Enumerable.Range(0, header.RcptTo.Count)), [reply], cancel);
+            await SettleLocalAsync(parcel, header, message, failed, new HashSet<int>(Enumerable.Range(0, header.RcptTo.Count)), [reply], [], cancel);
             return;
         }
         if (header.Kind == ParcelKind.Echo)
@@ -225,7 +235,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         Encoding.ASCII.GetBytes(string.Concat(endpoint?.Mark.Select(m => $"{m.Key}: {m.Value}\r\n") ?? []));
 
     /// <summary>Tries the servers in order until one gives a verdict.</summary>
-    private async Task<IReadOnlyList<SmtpReply>> SendAsync(Endpoint? endpoint, string domain, ReversePath from, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> message, CancellationToken cancel)
+    private async Task<SmtpReplies> SendAsync(Endpoint? endpoint, string domain, ReversePath from, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> message, CancellationToken cancel)
     {
         SmtpUnavailableException? last = null;
         foreach (var target in await routes.FindAsync(endpoint, domain, cancel))

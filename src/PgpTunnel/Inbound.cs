@@ -9,19 +9,20 @@ namespace PgpTunnel;
 /// Mail from the world to our gateway mailbox, top to bottom: 1 recognise, 2 open and check before the answer to the message, 3 commit,
 /// then 250. Nothing of a parcel goes on before its integrity, signature and envelope have all passed. Mirrors <see cref="Outbound"/>.
 /// </summary>
-internal sealed class Inbound(Settings settings, Opening opening, Parcels parcels, Echoes echoes, Alarms alarms, Spool spool, EventLog log, TimeProvider time) : IMailFlow
+internal sealed class Inbound(Settings settings, Opening opening, Parcels parcels, Echoes echoes, Alarms alarms, SpoolRoom room, Spool spool, EventLog log, TimeProvider time) : IMailFlow
 {
     private readonly Settings _settings = settings;
     private readonly Opening _opening = opening;
     private readonly Parcels _parcels = parcels;
     private readonly Echoes _echoes = echoes;
     private readonly Alarms _alarms = alarms;
+    private readonly SpoolRoom _room = room;
     private readonly Spool _spool = spool;
     private readonly EventLog _log = log;
     private readonly TimeProvider _time = time;
 
     public Task<(SmtpReply, IMailTransaction?)> BeginAsync(SmtpClientInfo client, ReversePath from, CancellationToken cancel) =>
-        Task.FromResult<(SmtpReply, IMailTransaction?)>((new SmtpReply(250, "2.1.0", "sender OK"), new Transaction(this, client, from)));
+        Task.FromResult<(SmtpReply, IMailTransaction?)>(_room.Refusal() is { } full ? (full, null) : (new SmtpReply(250, "2.1.0", "sender OK"), new Transaction(this, client, from)));
 
     /// <summary>What kind of recipient was named.</summary>
     private enum Addressee

@@ -10,6 +10,9 @@ internal enum NoticeAction
 {
     Failed,
     Delayed,
+
+    /// <summary>Taken by a server that sends no reports (RFC 3461 5.2.2).</summary>
+    Relayed,
 }
 
 /// <summary>Builds delivery reports (RFC 3464) about one message: multipart/report with the message's header fields, never its body.</summary>
@@ -25,22 +28,32 @@ internal static class Notice
     public static ReadOnlyMemory<byte>? Build(GatewayConfiguration configuration, NoticeAction action, ReversePath from, IReadOnlyList<(ForwardPath To, SmtpReply Reply)> outcomes,
         IReadOnlyList<ReadOnlyMemory<byte>> message, DateTimeOffset arrival, string? remark)
     {
-        var told = outcomes.Where(o => action == NoticeAction.Failed ? o.To.NotifiesFailure : o.To.Notify is null || o.To.Notify.Contains("DELAY", StringComparison.Ordinal)).ToList();
+        var told = outcomes.Where(o => action switch
+        {
+            NoticeAction.Failed => o.To.NotifiesFailure,
+            NoticeAction.Delayed => o.To.Notify is null || o.To.Notify.Contains("DELAY", StringComparison.Ordinal),
+            _ => o.To.Notify?.Contains("SUCCESS", StringComparison.Ordinal) ?? false,
+        }).ToList();
         if (from.Mailbox is null || told.Count == 0)
             return null;
         var headers = HeaderSection(message);
         var international = from.SmtpUtf8;
         var boundary = $"pgpt-{RandomNumberGenerator.GetHexString(24, true)}";
         var date = arrival.UtcDateTime.ToString("ddd, dd MMM yyyy HH:mm:ss", CultureInfo.InvariantCulture) + " +0000";
-        var failed = action == NoticeAction.Failed;
+        var (subject, opening, word, status) = action switch
+        {
+            NoticeAction.Failed => ("Undelivered mail", "Your message could not be delivered to:", "failed", "5.0.0"),
+            NoticeAction.Delayed => ("Delayed mail (still being retried)", "Your message has not been delivered yet. It will be tried again; you need not send it anew.", "delayed", "4.0.0"),
+            _ => ("Delivered mail (relayed)", "Your message has been taken by a mail server that sends no reports of its own:", "relayed", "2.0.0"),
+        };
         var text = new StringBuilder()
             .Append($"From: Encryption gateway <{configuration.Postmaster}>\r\nTo: <{from.Mailbox}>\r\n")
-            .Append($"Subject: {(failed ? "Undelivered mail" : "Delayed mail (still being retried)")}\r\nDate: {date}\r\n")
+            .Append($"Subject: {subject}\r\nDate: {date}\r\n")
             .Append($"Message-ID: <{Parcels.NewId()}@{configuration.GatewayDomain}>\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n")
             .Append($"Content-Type: multipart/report; report-type={(international ? "global-delivery-status" : "delivery-status")};\r\n boundary=\"{boundary}\"\r\n\r\n")
             .Append($"--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n")
             .Append($"This is the encryption gateway {configuration.Hostname}.\r\n\r\n")
-            .Append(failed ? "Your message could not be delivered to:\r\n\r\n" : "Your message has not been delivered yet. It will be tried again; you need not send it anew.\r\n\r\n");
+            .Append($"{opening}\r\n\r\n");
         foreach (var (to, reply) in told)
             text.Append($"  <{to.Mailbox}>\r\n    {Clean(reply.ToString())}\r\n");
         if (remark is not null)
@@ -55,8 +68,8 @@ internal static class Notice
             text.Append("\r\n");
             if (to.Orcpt is { } orcpt)
                 text.Append($"Original-Recipient: {orcpt[..(orcpt.IndexOf(';') + 1)]} {Decode(orcpt[(orcpt.IndexOf(';') + 1)..])}\r\n");
-            text.Append($"Final-Recipient: {(to.Mailbox.IsInternational ? "utf-8" : "rfc822")}; {to.Mailbox}\r\nAction: {(failed ? "failed" : "delayed")}\r\n")
-                .Append($"Status: {(reply.Status.Length > 0 ? reply.Status : failed ? "5.0.0" : "4.0.0")}\r\nDiagnostic-Code: smtp; {Clean(reply.ToString())}\r\n");
+            text.Append($"Final-Recipient: {(to.Mailbox.IsInternational ? "utf-8" : "rfc822")}; {to.Mailbox}\r\nAction: {word}\r\n")
+                .Append($"Status: {(reply.Status.Length > 0 ? reply.Status : status)}\r\nDiagnostic-Code: smtp; {Clean(reply.ToString())}\r\n");
         }
         text.Append($"\r\n--{boundary}\r\nContent-Type: {(international ? "message/global-headers" : "text/rfc822-headers")}\r\nContent-Transfer-Encoding: 8bit\r\n\r\n");
         return (byte[])[.. Encoding.UTF8.GetBytes(text.ToString()), .. headers, .. Encoding.ASCII.GetBytes($"\r\n--{boundary}--\r\n")];

@@ -8,7 +8,7 @@ namespace PgpTunnel;
 /// 1 policy and 2 peer lookup at RCPT, each recipient answered; 3 seal and 4 commit at the end of the message, then 250. The message is
 /// taken whole or not at all. Mirrors <see cref="Inbound"/>.
 /// </summary>
-internal sealed class Outbound(Settings settings, Decisions decisions, Peers peers, Arming arming, Parcels parcels, Alarms alarms, Spool spool, EventLog log, TimeProvider time) : IMailFlow
+internal sealed class Outbound(Settings settings, Decisions decisions, Peers peers, Arming arming, Parcels parcels, Alarms alarms, SpoolRoom room, Spool spool, EventLog log, TimeProvider time) : IMailFlow
 {
     private readonly Settings _settings = settings;
     private readonly Decisions _decisions = decisions;
@@ -16,6 +16,7 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
     private readonly Arming _arming = arming;
     private readonly Parcels _parcels = parcels;
     private readonly Alarms _alarms = alarms;
+    private readonly SpoolRoom _room = room;
     private readonly Spool _spool = spool;
     private readonly EventLog _log = log;
     private readonly TimeProvider _time = time;
@@ -35,6 +36,8 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
             return Refuse(new SmtpReply(550, "5.1.7", "the sender's domain is not a domain"));
         if (from.Mailbox is { } writer && listener.Senders is { } senders && !senders.Contains(OwnDomain(from) ?? ""))
             return Refuse(new SmtpReply(550, "5.7.1", $"this listener does not send for {writer.Domain} (listen.outbound.senders)"));
+        if (_room.Refusal() is { } full)
+            return Refuse(full);
         return Task.FromResult<(SmtpReply, IMailTransaction?)>((new SmtpReply(250, "2.1.0", "sender OK"), new Transaction(this, from, listener.Senders)));
 
         Task<(SmtpReply, IMailTransaction?)> Refuse(SmtpReply reply)

@@ -23,7 +23,7 @@ public sealed class SpoolException(string message, bool full, Exception? inner =
 /// </remarks>
 internal sealed partial class Spool : IAsyncDisposable
 {
-    private const int MaxBatch = 64, SqliteIoError = 10, SqliteFull = 13;
+    private const int MaxBatch = 64, CheckedPages = 32 * 1024, SqliteIoError = 10, SqliteFull = 13;
 
     /// <summary>What each version of the schema adds; a spool is brought up from the one it was written with.</summary>
     private static readonly string[] Schema =
@@ -100,6 +100,8 @@ internal sealed partial class Spool : IAsyncDisposable
             var version = Convert.ToInt32(Scalar(writer, "PRAGMA user_version"), System.Globalization.CultureInfo.InvariantCulture);
             if (version > Schema.Length)
                 throw new SpoolException($"spool {file} was written by a newer PgpTunnel (schema {version}); upgrade this program", false);
+            if (running && version > 0 && Damage(writer) is { } damage)
+                throw new SpoolException($"spool {file} is damaged: {damage}. 'pgptunnel queue check' says more; 'queue export DIR' writes out what can be read, then move the file away and 'queue import DIR' into a new one", false);
             if (version < Schema.Length)
                 Execute(writer, $"BEGIN IMMEDIATE; {string.Concat(Schema[version..])} PRAGMA user_version={Schema.Length}; COMMIT;");
             return new Spool(connectionString, writer, only);
@@ -109,6 +111,30 @@ internal sealed partial class Spool : IAsyncDisposable
             only?.Dispose();
             throw Unusable(file, e);
         }
+        catch
+        {
+            only?.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>What is wrong with the file. A large one is looked at only where its size and its tables' roots show it: that must not delay a start.</summary>
+    private static string? Damage(SqliteConnection connection)
+    {
+        long Number(string pragma) => Convert.ToInt64(Scalar(connection, $"PRAGMA {pragma}"), System.Globalization.CultureInfo.InvariantCulture);
+        if (Number("page_count") <= CheckedPages)
+            return SpoolRescue.Check(connection, "quick_check") is [var first, ..] ? first : null;
+        Scalar(connection, "SELECT max(rowid) FROM parcel");
+        Scalar(connection, "SELECT count(*) FROM (SELECT 1 FROM replay LIMIT 100)");
+        return null;
+    }
+
+    /// <summary>Octets that are in use.</summary>
+    public long Size()
+    {
+        using var connection = Reader();
+        long Number(string pragma) => Convert.ToInt64(Scalar(connection, $"PRAGMA {pragma}"), System.Globalization.CultureInfo.InvariantCulture);
+        return (Number("page_count") - Number("freelist_count")) * Number("page_size");
     }
 
     /// <summary>True when a gateway holds this spool.</summary>
@@ -128,7 +154,7 @@ internal sealed partial class Spool : IAsyncDisposable
     }
 
     private static SpoolException Unusable(string file, Exception e) =>
-        new($"spool {file}: {e.Message.TrimEnd('.')}. It must be a writable file on a local disk; if it is damaged, move it away and restore it from a backup", false, e);
+        new($"spool {file}: {e.Message.TrimEnd('.')}. It must be a writable file on a local disk; if it is damaged, 'pgptunnel queue check' says more, and 'queue export DIR' writes out what can be read", false, e);
 
     private static void Execute(SqliteConnection connection, string sql, params ReadOnlySpan<(string Name, object Value)> parameters)
     {
@@ -199,6 +225,7 @@ internal sealed partial class Spool : IAsyncDisposable
         }
         catch (Exception e)
         {
+            Overwrite();
             foreach (var job in batch)
                 job.Done.TrySetException(Failure(e));
             return;
@@ -209,6 +236,22 @@ internal sealed partial class Spool : IAsyncDisposable
             else
                 job.Done.TrySetResult();
         Signal();
+    }
+
+    /// <summary>
+    /// A commit whose sync failed stands in the log, whole perhaps, and would come back to life after a crash although its client was
+    /// told to come again. A commit more, however small, takes its place there. Where that fails too, so does the disk.
+    /// </summary>
+    private void Overwrite()
+    {
+        try
+        {
+            Execute(_writer, "INSERT INTO gateway(name, value) VALUES('overwritten', '1') ON CONFLICT(name) DO UPDATE SET value = value + 1");
+        }
+        catch (SqliteException)
+        {
+            // nothing more can be done here; the caller hears that nothing was kept
+        }
     }
 
     private static SpoolException Failure(Exception e)

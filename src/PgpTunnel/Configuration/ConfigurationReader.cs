@@ -110,6 +110,8 @@ internal static partial class ConfigurationReader
         var needed = 3 * size + 256 * 1024;
         if (memory < needed)
             limits.Mistake("memory", $"must be at least {needed} (three times messageSize and 256 KiB), or a message of that size could never be taken");
+        var freeDisk = limits.Number("freeDisk", 64 * 1024 * 1024, 0, 1L << 50);
+        var queueSize = limits.Number("queue", 0, 0, 1L << 50);
         limits.Close();
         var retry = root.Section("retry");
         var times = new RetryTimes(retry.Time("first", TimeSpan.FromMinutes(1)), retry.Time("longest", TimeSpan.FromHours(1)), retry.Time("giveUp", TimeSpan.FromDays(5)), retry.Time("delayNotice", TimeSpan.FromHours(4)));
@@ -143,6 +145,8 @@ internal static partial class ConfigurationReader
             MessageSize = size,
             Memory = memory,
             Connections = (int)connections,
+            FreeDisk = freeDisk,
+            QueueSize = queueSize == 0 ? null : queueSize,
             ConnectionsPerAddress = (int)perAddress,
             Retry = times,
             TraceToken = token,

@@ -42,6 +42,12 @@ public sealed record GatewayConfiguration
     public required long MessageSize { get; init; }
     public required long Memory { get; init; }
     public required int Connections { get; init; }
+
+    /// <summary>Below this many octets free on the spool's disk no mail is taken.</summary>
+    public required long FreeDisk { get; init; }
+
+    /// <summary>Octets that may wait in the spool; null = no limit.</summary>
+    public required long? QueueSize { get; init; }
     public required int ConnectionsPerAddress { get; init; }
     public required RetryTimes Retry { get; init; }
     public required string? TraceToken { get; init; }

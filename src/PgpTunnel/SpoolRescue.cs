@@ -1,0 +1,215 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Microsoft.Data.Sqlite;
+
+namespace PgpTunnel;
+
+/// <summary>
+/// What can be done for a spool that is damaged: say so, write out what can be read, and read it into a new one. Works row by row on the
+/// file itself, past rows that cannot be read. What is written is sealed as it was.
+/// </summary>
+internal static class SpoolRescue
+{
+    /// <summary>The tables that matter, and whether their rows are numbered, so that a damaged one can be stepped over.</summary>
+    private static readonly (string Name, bool Numbered)[] Tables = [("parcel", true), ("part", true), ("replay", false), ("peer", true), ("certificate", false)];
+    private const int MostSkipped = 10_000, MostComplaints = 20;
+
+    private static SqliteConnection Open(string file, SqliteOpenMode mode)
+    {
+        if (!File.Exists(file))
+            throw new SpoolException($"there is no spool {file}", false);
+        var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = file, Mode = mode, Pooling = false, DefaultTimeout = 10 }.ToString());
+        try
+        {
+            connection.Open();
+            return connection;
+        }
+        catch (SqliteException e)
+        {
+            connection.Dispose();
+            throw new SpoolException($"spool {file}: {e.Message}", false, e);
+        }
+    }
+
+    /// <summary>What SQLite finds wrong with the file; empty = nothing.</summary>
+    public static IReadOnlyList<string> Check(string file)
+    {
+        try
+        {
+            using var connection = Open(file, SqliteOpenMode.ReadWrite);
+            return Check(connection, "integrity_check");
+        }
+        catch (Exception e) when (e is SqliteException or SpoolException)
+        {
+            return [e.Message];
+        }
+    }
+
+    /// <param name="pragma"><c>integrity_check</c>, or the faster <c>quick_check</c>.</param>
+    public static IReadOnlyList<string> Check(SqliteConnection connection, string pragma)
+    {
+        using var command = connection.CreateCommand();
+#pragma warning disable CA2100 // a constant
+        command.CommandText = $"PRAGMA {pragma}({MostComplaints})";
+#pragma warning restore CA2100
+        using var row = command.ExecuteReader();
+        var complaints = new List<string>();
+        while (row.Read())
+            complaints.Add(row.GetString(0));
+        return complaints is ["ok"] ? [] : complaints;
+    }
+
+    /// <summary>Writes every row that can be read to <c>TABLE.jsonl</c> in a folder.</summary>
+    /// <returns>Rows written and places passed over, by table.</returns>
+    /// <exception cref="IOException">The folder cannot be written.</exception>
+    public static IReadOnlyList<(string Table, int Rows, int Unreadable)> Export(string file, string directory)
+    {
+        using var connection = Open(file, SqliteOpenMode.ReadWrite);
+        Directory.CreateDirectory(directory);
+        var result = new List<(string, int, int)>();
+        foreach (var (table, numbered) in Tables)
+        {
+            var path = Path.Combine(directory, $"{table}.jsonl");
+            KeyRing.WriteOwnerOnly(path, []);
+            using var writer = new StreamWriter(path, append: true);
+            var (rows, unreadable) = (0, 0);
+            foreach (var row in numbered ? Numbered(connection, table, () => unreadable++) : Plain(connection, table, () => unreadable++))
+            {
+                writer.WriteLine(row.ToJsonString());
+                rows++;
+            }
+            result.Add((table, rows, unreadable));
+        }
+        return result;
+    }
+
+    /// <summary>Reads rows into a spool; those that are there already stay as they are.</summary>
+    public static IReadOnlyList<(string Table, int Rows)> Import(string file, string directory)
+    {
+        using var connection = Open(file, SqliteOpenMode.ReadWrite);
+        using var transaction = connection.BeginTransaction();
+        var result = new List<(string, int)>();
+        foreach (var (table, _) in Tables)
+        {
+            var path = Path.Combine(directory, $"{table}.jsonl");
+            var columns = Columns(connection, table);
+            var rows = 0;
+            foreach (var line in File.Exists(path) ? File.ReadLines(path) : [])
+                rows += Insert(connection, transaction, table, columns, JsonNode.Parse(line)!.AsObject());
+            result.Add((table, rows));
+        }
+        transaction.Commit();
+        return result;
+    }
+
+    private static IEnumerable<JsonObject> Numbered(SqliteConnection connection, string table, Action unreadable)
+    {
+        for (var (last, skipped) = (0L, 0); skipped < MostSkipped;)
+        {
+            JsonObject? row;
+            try
+            {
+                (row, last) = Next(connection, table, last);
+                skipped = 0;
+            }
+            catch (SqliteException)
+            {
+                unreadable();
+                (row, last, skipped) = (null, last + 1, skipped + 1);
+                continue;
+            }
+            if (row is null)
+                yield break;
+            yield return row;
+        }
+    }
+
+    private static (JsonObject?, long) Next(SqliteConnection connection, string table, long last)
+    {
+        using var command = connection.CreateCommand();
+#pragma warning disable CA2100 // the table is one of ours
+        command.CommandText = $"SELECT rowid, * FROM {table} WHERE rowid > $last ORDER BY rowid LIMIT 1";
+#pragma warning restore CA2100
+        command.Parameters.AddWithValue("$last", last);
+        using var row = command.ExecuteReader();
+        return row.Read() ? (AsJson(row, 1), row.GetInt64(0)) : (null, last);
+    }
+
+    private static IEnumerable<JsonObject> Plain(SqliteConnection connection, string table, Action unreadable)
+    {
+        using var command = connection.CreateCommand();
+#pragma warning disable CA2100 // the table is one of ours
+        command.CommandText = $"SELECT * FROM {table}";
+#pragma warning restore CA2100
+        SqliteDataReader? row = null;
+        try
+        {
+            while (true)
+            {
+                JsonObject next;
+                try
+                {
+                    row ??= command.ExecuteReader();
+                    if (!row.Read())
+                        yield break;
+                    next = AsJson(row, 0);
+                }
+                catch (SqliteException)
+                {
+                    unreadable();
+                    yield break;
+                }
+                yield return next;
+            }
+        }
+        finally
+        {
+            row?.Dispose();
+        }
+    }
+
+    private static JsonObject AsJson(SqliteDataReader row, int from)
+    {
+        var json = new JsonObject();
+        for (var i = from; i < row.FieldCount; i++)
+            json[row.GetName(i)] = row.GetValue(i) switch
+            {
+                byte[] octets => new JsonObject { ["base64"] = Convert.ToBase64String(octets) },
+                long number => number,
+                string text => text,
+                _ => null,
+            };
+        return json;
+    }
+
+    private static List<string> Columns(SqliteConnection connection, string table)
+    {
+        using var command = connection.CreateCommand();
+        command.CommandText = "SELECT name FROM pragma_table_info($table)";
+        command.Parameters.AddWithValue("$table", table);
+        using var row = command.ExecuteReader();
+        var columns = new List<string>();
+        while (row.Read())
+            columns.Add(row.GetString(0));
+        return columns;
+    }
+
+    private static int Insert(SqliteConnection connection, SqliteTransaction transaction, string table, List<string> columns, JsonObject row)
+    {
+        var known = columns.Where(row.ContainsKey).ToList();
+        using var command = connection.CreateCommand();
+        command.Transaction = transaction;
+#pragma warning disable CA2100 // table and columns are our schema's
+        command.CommandText = $"INSERT OR IGNORE INTO {table}({string.Join(", ", known)}) VALUES({string.Join(", ", known.Select((_, i) => $"${i}"))})";
+#pragma warning restore CA2100
+        for (var i = 0; i < known.Count; i++)
+            command.Parameters.AddWithValue($"${i}", row[known[i]] switch
+            {
+                null => DBNull.Value,
+                JsonObject blob => Convert.FromBase64String(blob["base64"]!.GetValue<string>()),
+                JsonValue value when value.GetValueKind() == JsonValueKind.Number => value.GetValue<long>(),
+                var text => text.GetValue<string>(),
+            });
+        return command.ExecuteNonQuery();
+    }
+}

@@ -1,0 +1,46 @@
+using System.Globalization;
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel;
+
+/// <summary>Whether the spool may take more: room on its disk, and below the limit of what may wait. Asked at MAIL, before anything is sent.</summary>
+internal sealed class SpoolRoom(Settings settings, Spool spool, EventLog log, TimeProvider time)
+{
+    private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(1);
+
+    private readonly Lock _lock = new();
+    private DateTimeOffset _asked;
+    private string? _why;
+
+    /// <summary>The reply while there is no room; the client keeps its mail.</summary>
+    public SmtpReply? Refusal()
+    {
+        lock (_lock)
+        {
+            if (time.GetUtcNow() - _asked >= Fresh)
+            {
+                var why = Lacking();
+                if (why is not null && _why is null)
+                    log.Write("no-room", ("alarm", true), ("why", why), ("do", "make room on the spool's disk, or see 'pgptunnel queue list'; mail is answered 452 until then"));
+                (_asked, _why) = (time.GetUtcNow(), why);
+            }
+            return _why is null ? null : new SmtpReply(452, "4.3.1", _why);
+        }
+    }
+
+    private string? Lacking()
+    {
+        var configuration = settings.Configuration;
+        try
+        {
+            var free = new DriveInfo(Path.GetDirectoryName(configuration.SpoolFile)!).AvailableFreeSpace;
+            if (free < configuration.FreeDisk)
+                return string.Create(CultureInfo.InvariantCulture, $"the spool's disk has {free} octets free, fewer than limits.freeDisk");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            // A disk that does not say so shows when it is written.
+        }
+        return configuration.QueueSize is { } most && spool.Size() is var size && size >= most ? string.Create(CultureInfo.InvariantCulture, $"{size} octets wait, as many as limits.queue allows") : null;
+    }
+}
