@@ -8,15 +8,16 @@ namespace PgpTunnel.Dns;
 /// </summary>
 internal sealed class AnswerCache<TValue>(TimeProvider time, int entries, long octets, Func<TValue, long> sizeOf) where TValue : class
 {
-    private readonly ConcurrentDictionary<(DomainName, ushort), (TValue Value, DateTimeOffset Expires)> _entries = new();
+    private readonly ConcurrentDictionary<(DomainName, ushort), (TValue Value, DateTimeOffset Made, DateTimeOffset Expires)> _entries = new();
     private long _octets;
 
     public (TValue Value, TimeSpan Left)? Get(DomainName name, ushort type)
     {
         if (!_entries.TryGetValue((name, type), out var entry))
             return null;
-        var left = entry.Expires - time.GetUtcNow();
-        return left > TimeSpan.Zero ? (entry.Value, left) : null;
+        // From the future is as bad as from the past: the clock was wrong then.
+        var now = time.GetUtcNow();
+        return entry.Made <= now && entry.Expires > now ? (entry.Value, entry.Expires - now) : null;
     }
 
     public void Put(DomainName name, ushort type, TValue value, TimeSpan ttl)
@@ -26,7 +27,7 @@ internal sealed class AnswerCache<TValue>(TimeProvider time, int entries, long o
         if (_entries.Count >= entries || Interlocked.Read(ref _octets) >= octets)
             MakeRoom();
         Remove((name, type));
-        if (_entries.TryAdd((name, type), (value, time.GetUtcNow() + ttl)))
+        if (_entries.TryAdd((name, type), (value, time.GetUtcNow(), time.GetUtcNow() + ttl)))
             Interlocked.Add(ref _octets, sizeOf(value));
     }
 

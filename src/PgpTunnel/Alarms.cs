@@ -44,7 +44,7 @@ internal sealed class Alarms(Settings settings, Parcels parcels, Spool spool, Ev
         var record = spool.FindPeer(domain) ?? new PeerRecord(domain);
         if (record.EnforceUntil <= now && record.Verified.Count == 0 && !settings.Configuration.Partners.ContainsKey(domain))
             return;
-        var tell = !(record.Alarmed > now - Silence) && MayTell(now);
+        var tell = !(record.Alarmed is { } told && (now - told).Duration() < Silence) && MayTell(now);
         if (!tell && record.Alarm == why)
             return;
         try
@@ -61,7 +61,7 @@ internal sealed class Alarms(Settings settings, Parcels parcels, Spool spool, Ev
 
     private bool MayTell(DateTimeOffset now)
     {
-        if (now - _day >= Silence)
+        if ((now - _day).Duration() >= Silence)
             (_day, _today) = (now, 0);
         return _today++ < NoticesADay;
     }

@@ -64,7 +64,7 @@ internal sealed class Arming(Settings settings, Peers peers, EventLog log, TimeP
             while (true)
             {
                 await Task.Delay(Often, time, cancel);
-                if (Armed && !_failed && time.GetUtcNow() - _checked < Daily)
+                if (Armed && !_failed && (time.GetUtcNow() - _checked).Duration() < Daily)
                     continue;
                 try
                 {

@@ -9,7 +9,7 @@ namespace PgpTunnel;
 /// Takes parcels from the spool when their time has come: decides again, sends, and acts on the reply: done, later, or a notice. The
 /// three routes are in <c>Delivery.Routes.cs</c>. What a crash interrupts is tried again after restart.
 /// </summary>
-internal sealed partial class Delivery(Settings settings, Decisions decisions, Peers peers, Routes routes, SmtpSender sender, Parcels parcels, Echoes echoes, Alarms alarms, Spool spool, EventLog log, TimeProvider time)
+internal sealed partial class Delivery(Settings settings, Decisions decisions, Peers peers, Routes routes, SmtpSender sender, Parcels parcels, Echoes echoes, Alarms alarms, ClockWatch clock, Spool spool, EventLog log, TimeProvider time)
 {
     private const int AtOnce = 100, AtOnceLocal = 20, AtOncePerDestination = 5;
 
@@ -29,10 +29,13 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         {
             try
             {
-                if (time.GetUtcNow() - lastPurge >= PurgeEvery)
+                clock.Look();
+                if ((time.GetUtcNow() - lastPurge).Duration() >= PurgeEvery)
                 {
                     lastPurge = time.GetUtcNow();
-                    await spool.PurgeAsync(lastPurge);
+                    await spool.UsedAsync(lastPurge);
+                    if (!clock.IsInDoubt)
+                        await spool.PurgeAsync(lastPurge);
                 }
                 foreach (var parcel in Next())
                     Start(parcel, abort);
@@ -64,7 +67,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
     {
         var flying = _inFlight.Values.Select(f => f.Parcel).ToList();
         int Room(bool local) => (local ? AtOnceLocal : AtOnce) - flying.Count(p => p.Route == ParcelRoute.Local == local);
-        IEnumerable<Parcel> Waiting(bool local) => Room(local) <= 0 ? [] : spool.Due(time.GetUtcNow(), local, 2 * AtOncePerDestination, 4 * AtOnce).Where(p => !_inFlight.ContainsKey(p.Id))
+        IEnumerable<Parcel> Waiting(bool local) => Room(local) <= 0 ? [] : spool.Due(time.GetUtcNow(), settings.Configuration.Retry.Longest, local, 2 * AtOncePerDestination, 4 * AtOnce).Where(p => !_inFlight.ContainsKey(p.Id))
             .GroupBy(p => (p.Route, p.Domain)).SelectMany(g => g.Take((_troubled.ContainsKey(g.Key) ? 1 : AtOncePerDestination) - flying.Count(f => (f.Route, f.Domain) == g.Key))).OrderBy(p => p.Next).Take(Room(local));
         var troubled = flying.Count(p => _troubled.ContainsKey((p.Route, p.Domain)));
         // Each attempt holds its parcel several times over; one is always let through, however large.
@@ -115,7 +118,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         try
         {
             // Read anew while it counts as in flight: only now nobody else settles it. It may be handed over, held or dropped by now.
-            if (spool.Find(listed.Id) is not { State: ParcelState.Queued } current || current.Next > time.GetUtcNow() || spool.Load(listed.Id) is not { Body.Length: > 0 } content)
+            if (spool.Find(listed.Id) is not { State: ParcelState.Queued } current || !Spool.IsDue(current, time.GetUtcNow(), settings.Configuration.Retry.Longest) || spool.Load(listed.Id) is not { Body.Length: > 0 } content)
                 return;
             parcel = current;
             await (parcel.Route switch
@@ -155,7 +158,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         var next = parcel with { Attempts = parcel.Attempts + 1, Next = time.GetUtcNow() + pause, Status = reply.Status, Delayed = parcel.Delayed || age >= retry.DelayNotice };
         try
         {
-            if (reply.IsPermanent || age >= retry.GiveUp)
+            if (reply.IsPermanent || (age >= retry.GiveUp && !clock.IsInDoubt))
             {
                 await FailAsync(parcel, reply.IsPermanent ? reply : new SmtpReply(550, "5.4.7", $"given up after {retry.GiveUp:c}; last: {reply}"), cancel);
                 return;

@@ -40,7 +40,9 @@ internal sealed class Gateway : IAsyncDisposable
         var room = new SpoolRoom(settings, spool, log, time);
         OutboundFlow = new Outbound(settings, decisions, _peers, Arming, parcels, _alarms, room, spool, log, time);
         InboundFlow = new Inbound(settings, new Opening(settings, _peers, time), parcels, echoes, _alarms, room, spool, log, time);
-        Delivery = new Delivery(settings, decisions, _peers, new Routes(settings, () => _trust.Exchangers), _sender, parcels, echoes, _alarms, spool, log, time);
+        var clock = new ClockWatch(log, time);
+        clock.Start(spool.LastUsed);
+        Delivery = new Delivery(settings, decisions, _peers, new Routes(settings, () => _trust.Exchangers), _sender, parcels, echoes, _alarms, clock, spool, log, time);
         _upkeep = new Upkeep(settings, _peers, new Doctor(settings, _peers, _trust, time), spool, log, time, ReloadAsync);
     }
 

@@ -29,7 +29,7 @@ internal sealed class Peers(Func<DnsValidator> validators, PeerMemory memory, Fu
     private const int MaxRecords = 8, MaxFallback = 16 * 1024, MaxCached = 10_000, LongestDomain = 253 - 31; // with _pgptunnel and the default gateway's labels in front
     private static readonly TimeSpan ShortestUse = TimeSpan.FromSeconds(1);
 
-    private readonly ConcurrentDictionary<string, PeerState> _cache = new();
+    private readonly ConcurrentDictionary<string, (PeerState State, DateTimeOffset Made)> _cache = new();
     private volatile string _version = "";
     private int _generation;
 
@@ -42,14 +42,14 @@ internal sealed class Peers(Func<DnsValidator> validators, PeerMemory memory, Fu
             _version = version; // an administrator has changed what is remembered
             Clear();
         }
-        if (!fresh && _cache.TryGetValue(domain, out var cached) && cached.Until > time.GetUtcNow())
-            return cached;
+        if (!fresh && _cache.TryGetValue(domain, out var cached) && cached.Made <= time.GetUtcNow() && cached.State.Until > time.GetUtcNow())
+            return cached.State;
         var generation = _generation;
         var state = await LookUpAsync(domain, fresh, cancel);
         if (_cache.Count >= MaxCached)
             _cache.Clear();
         if (generation == _generation) // not what was looked up under a configuration that is gone
-            _cache[domain] = state;
+            _cache[domain] = (state, time.GetUtcNow());
         return state;
     }
 

@@ -90,17 +90,20 @@ internal sealed partial class Spool
     /// Parcels whose time has come, at most a few a destination, so that a dead one does not crowd out the rest. Steps from destination
     /// to destination by the index: the cost is that of the destinations, not of the parcels that wait.
     /// </summary>
+    /// <param name="longest">No pause is longer: what waits for a time much farther ahead was written when the clock was wrong.</param>
     /// <param name="local">Those for our own mail server, or all others.</param>
-    public IReadOnlyList<Parcel> Due(DateTimeOffset now, bool local, int perDestination, int most)
+    public IReadOnlyList<Parcel> Due(DateTimeOffset now, TimeSpan longest, bool local, int perDestination, int most)
     {
         using var connection = Reader();
         var due = new List<Parcel>();
         foreach (var route in local ? [ParcelRoute.Local] : new[] { ParcelRoute.Gateway, ParcelRoute.World })
             foreach (var domain in Destinations(connection, route))
-                due.AddRange(Parcels(connection, $"SELECT {Columns} FROM parcel WHERE state = 0 AND route = $route AND domain = $domain AND next <= $now ORDER BY next LIMIT $per",
-                    ("$route", (int)route), ("$domain", domain), ("$now", now.ToUnixTimeSeconds()), ("$per", perDestination)));
+                due.AddRange(Parcels(connection, $"SELECT {Columns} FROM parcel WHERE state = 0 AND route = $route AND domain = $domain AND (next <= $now OR next > $far) ORDER BY next LIMIT $per",
+                    ("$route", (int)route), ("$domain", domain), ("$now", now.ToUnixTimeSeconds()), ("$far", (now + 2 * longest).ToUnixTimeSeconds()), ("$per", perDestination)));
         return [.. due.OrderBy(p => p.Next).Take(most)];
     }
+
+    public static bool IsDue(Parcel parcel, DateTimeOffset now, TimeSpan longest) => parcel.Next <= now || parcel.Next > now + 2 * longest;
 
     private static List<string> Destinations(SqliteConnection connection, ParcelRoute route)
     {
@@ -175,6 +178,14 @@ internal sealed partial class Spool
         using var row = command.ExecuteReader();
         return row.Read() ? new(sender, id, (byte[])row[0], DateTimeOffset.FromUnixTimeSeconds(row.GetInt64(1))) : null;
     }
+
+    private const string UsedFact = "used";
+
+    /// <summary>Notes that a gateway uses the spool now.</summary>
+    public Task UsedAsync(DateTimeOffset now) => SetAsync(new Dictionary<string, string> { [UsedFact] = now.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture) });
+
+    /// <summary>When a gateway last noted that.</summary>
+    public DateTimeOffset? LastUsed => Fact(UsedFact) is { } text ? Time(long.Parse(text, CultureInfo.InvariantCulture)) : null;
 
     /// <summary>Facts of the running gateway, for <c>status</c>.</summary>
     public Task SetAsync(IReadOnlyDictionary<string, string> facts) => WriteAsync(connection =>

@@ -17,7 +17,7 @@ internal sealed class SpoolRoom(Settings settings, Spool spool, EventLog log, Ti
     {
         lock (_lock)
         {
-            if (time.GetUtcNow() - _asked >= Fresh)
+            if ((time.GetUtcNow() - _asked).Duration() >= Fresh)
             {
                 var why = Lacking();
                 if (why is not null && _why is null)

@@ -33,12 +33,12 @@ internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spoo
                     await TryAsync("reloading", reload, cancel);
                 }
                 files = seen;
-                if (time.GetUtcNow() - hour >= Hourly)
+                if ((time.GetUtcNow() - hour).Duration() >= Hourly)
                 {
                     hour = time.GetUtcNow();
                     await TryAsync("looking partners up", () => RefreshAsync(cancel), cancel);
                 }
-                if (time.GetUtcNow() - day >= Daily)
+                if ((time.GetUtcNow() - day).Duration() >= Daily)
                 {
                     day = time.GetUtcNow();
                     await TryAsync("the self-check", () => CheckAsync(cancel), cancel);

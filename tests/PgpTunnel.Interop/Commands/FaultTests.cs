@@ -156,7 +156,11 @@ public sealed class FaultTests
             Assert.Skip("a tmpfs cannot be mounted here");
         try
         {
-            lab.Change(c => c["spool"] = $"sqlite:{disk}/spool.db");
+            lab.Change(c =>
+            {
+                c["spool"] = $"sqlite:{disk}/spool.db";
+                c["limits"] = new JsonObject { ["freeDisk"] = 0 }; // the disk itself shall say it
+            });
             await using var gateway = await lab.StartAsync();
             Assert.Equal(250, (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", Message))!.Code);
             await Wait.UntilAsync(() => lab.OpenRelayed().Count == 1, () => gateway.Log);

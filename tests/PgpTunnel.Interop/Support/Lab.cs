@@ -26,19 +26,23 @@ internal sealed class Lab : IAsyncDisposable
     /// <summary>What an attacker or a fault does to DNS answers.</summary>
     public Func<DomainName, ushort, WorldAnswer, WorldAnswer>? Forge { get; set; }
 
-    public static async Task<Lab> CreateAsync()
+    /// <summary>What the relay answers instead of taking a message; null = it takes it.</summary>
+    public Func<Seen, SmtpReply?> RelayAnswer { get; set; } = _ => null;
+
+    /// <param name="days">For which the zones are signed, before and after now.</param>
+    public static async Task<Lab> CreateAsync(int days = 30)
     {
         var lab = new Lab();
         var now = TimeProvider.System.GetUtcNow();
         foreach (var name in new[] { ".", "example", "a.example", "b.example", "plain.example" })
-            lab._world.Add(lab._zones[name] = new SignedZone(name, now));
+            lab._world.Add(lab._zones[name] = new SignedZone(name, now, days));
         lab._zones["."].Delegate(lab._zones["example"]);
         foreach (var name in new[] { "a.example", "b.example", "plain.example" })
             lab._zones["example"].Delegate(lab._zones[name]);
         var dns = lab.Keep(new LoopbackDns((name, type) => lab.Forge is { } forge ? forge(name, type, lab._world.Answer(name, type)) : lab._world.Answer(name, type)));
         await File.WriteAllTextAsync(Path.Combine(lab.Directory, "root.ds"), lab._world.Anchor);
-        var relay = lab.Keep(await ListenAsync(lab._relayed));
-        var local = lab.Keep(await ListenAsync(lab._local));
+        var relay = lab.Keep(await ListenAsync(lab._relayed, seen => lab.RelayAnswer(seen)));
+        var local = lab.Keep(await ListenAsync(lab._local, _ => null));
         foreach (var company in new[] { "a", "b" })
         {
             var directory = Path.Combine(lab.Directory, company);
@@ -63,8 +67,10 @@ internal sealed class Lab : IAsyncDisposable
         return part;
     }
 
-    private static Task<SmtpServer> ListenAsync(List<Seen> into) => SmtpServer.ListenAsync(new IPEndPoint(IPAddress.Loopback, 0), new SmtpServerOptions { Hostname = "mail.example", MessageSize = 100_000_000, MaxConnectionsPerAddress = 200 }, new CapturingServer(seen =>
+    private static Task<SmtpServer> ListenAsync(List<Seen> into, Func<Seen, SmtpReply?> answer) => SmtpServer.ListenAsync(new IPEndPoint(IPAddress.Loopback, 0), new SmtpServerOptions { Hostname = "mail.example", MessageSize = 100_000_000, MaxConnectionsPerAddress = 200 }, new CapturingServer(seen =>
     {
+        if (answer(seen) is { } refusal)
+            return Task.FromResult(refusal);
         lock (into)
             into.Add(seen);
         return Task.FromResult(SmtpReply.Ok);
@@ -81,9 +87,9 @@ internal sealed class Lab : IAsyncDisposable
 
     public Task<Finished> PgpTunnelAsync(params string[] arguments) => Run.PgpTunnelAsync([.. arguments, "--config", Config]);
 
-    public async Task<Daemon> StartAsync(string config = "")
+    public async Task<Daemon> StartAsync(string config = "", IReadOnlyDictionary<string, string>? environment = null)
     {
-        var gateway = new Daemon(Run.Gateway, ["run", "--config", config.Length > 0 ? config : Config]);
+        var gateway = new Daemon(Run.Gateway, ["run", "--config", config.Length > 0 ? config : Config], environment);
         await gateway.WaitForAsync("ready outbound=");
         return gateway;
     }
@@ -99,6 +105,51 @@ internal sealed class Lab : IAsyncDisposable
         try
         {
             return (await sender.SendAsync(new SmtpTarget("gateway", server, TlsMode.None), ReversePath.Parse("<alice@a.example>").Path!, [ForwardPath.Parse(to, false).Path!], [System.Text.Encoding.ASCII.GetBytes(message)], CancellationToken.None))[0];
+        }
+        catch (SmtpUnavailableException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>What company A's own mail server got.</summary>
+    public IReadOnlyList<string> Local
+    {
+        get
+        {
+            lock (_local)
+                return [.. _local.Select(s => System.Text.Encoding.ASCII.GetString(s.Message))];
+        }
+    }
+
+    /// <summary>A parcel from B's gateway for A's, as a hop would hand it in.</summary>
+    public byte[] SealForA(string message)
+    {
+        var (a, b) = (ConfigurationReader.Read(Config), ConfigurationReader.Read(Path.Combine(Directory, "b", "pgptunnel.json")));
+        var (keyA, keyB, now) = (KeyRing.Load(a).Active, KeyRing.Load(b).Active, TimeProvider.System.GetUtcNow());
+        var header = new InnerHeader
+        {
+            Id = Parcels.NewId(),
+            Date = now,
+            Expires = now.AddDays(7),
+            Sender = ("b.example", keyB.Fingerprint),
+            Recipient = ("a.example", keyA.Fingerprint),
+            MailFrom = ReversePath.Parse("<bob@b.example>").Path!,
+            RcptTo = [ForwardPath.Parse("<alice@a.example>", false).Path!],
+            Size = message.Length,
+        };
+        var peer = Certificate.Read(keyA.ExportCertificate()).Judge(a.Gateway, now).Key!;
+        var octets = MessageSealer.Seal(ParcelBody.Parts(header, [System.Text.Encoding.ASCII.GetBytes(message)]), keyB, peer, now).Octets;
+        return [.. OuterMessage.Build(b.Gateway, a.Gateway, Parcels.NewId(), now, octets).SelectMany(p => p.ToArray())];
+    }
+
+    /// <summary>Hands a parcel in; the reply, or null when the connection broke.</summary>
+    public static async Task<SmtpReply?> HandInAsync(IPEndPoint server, byte[] outer)
+    {
+        await using var sender = new SmtpSender(() => "hop.example");
+        try
+        {
+            return (await sender.SendAsync(new SmtpTarget("gateway", server, TlsMode.None), ReversePath.Parse("<pgptunnel+0@pgptunnel.b.example>").Path!, [ForwardPath.Parse("<pgptunnel@pgptunnel.a.example>", false).Path!], [outer], CancellationToken.None))[0];
         }
         catch (SmtpUnavailableException)
         {

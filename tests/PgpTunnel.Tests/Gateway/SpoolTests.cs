@@ -52,7 +52,7 @@ public sealed class SpoolTests : IAsyncLifetime
         await _spool.RescheduleAsync("a", ParcelState.Queued, Now);
         await _spool.DeleteAsync("a");
         Assert.Equal(ParcelState.Handed, _spool.Find("a")!.State);
-        Assert.Empty(_spool.Due(Now, false, 10, 10));
+        Assert.Empty(_spool.Due(Now, TimeSpan.FromHours(1), false, 10, 10));
     }
 
     [Fact]
@@ -70,8 +70,8 @@ public sealed class SpoolTests : IAsyncLifetime
     {
         await _spool.AddAsync([.. Enumerable.Range(0, 500).Select(i => Make($"dead{i}", domain: $"dead{i % 3}.example", age: 1000))], null);
         await _spool.AddAsync([Make("local", ParcelRoute.Local), Make("live", domain: "live.example")], null);
-        Assert.Equal(["local"], _spool.Due(Now, true, 5, 20).Select(p => p.Id));
-        var others = _spool.Due(Now, false, 5, 20);
+        Assert.Equal(["local"], _spool.Due(Now, TimeSpan.FromHours(1), true, 5, 20).Select(p => p.Id));
+        var others = _spool.Due(Now, TimeSpan.FromHours(1), false, 5, 20);
         Assert.Equal(16, others.Count);
         Assert.Contains(others, p => p.Id == "live");
     }
