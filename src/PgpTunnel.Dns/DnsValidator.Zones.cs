@@ -27,7 +27,8 @@ public sealed partial class DnsValidator
         {
             zone = Broken(name, DnsSecurity.Bogus, e.Message);
         }
-        _zones.Put(name, 0, zone, zone.Ttl);
+        if (!(fresh && zone.Security > DnsSecurity.Insecure && _zones.Get(name, 0) is { Value.Security: <= DnsSecurity.Insecure }))
+            _zones.Put(name, 0, zone, zone.Ttl);
         return (zone, zone.Ttl);
     }
 

@@ -147,7 +147,8 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
         {
             link = Failed(DnsSecurity.Indeterminate, $"{Where(name, type)}: {e.Message}");
         }
-        _links.Put(name, type, link, link.Ttl);
+        if (!(fresh && link.Security > DnsSecurity.Insecure && _links.Get(name, type) is { Value.Security: <= DnsSecurity.Insecure })) // one lost answer is not to spoil a good one for all
+            _links.Put(name, type, link, link.Ttl);
         return (link, link.Ttl);
     }
 

@@ -69,7 +69,14 @@ public sealed partial class GatewayKey
                     if (binding.Type == SignatureType.SubkeyRevocation)
                         subkeys.RemoveAll(s => ReferenceEquals(s.Item1, current));
                     if (binding.Type == SignatureType.SubkeyBinding)
-                        subkeys.Add((current, body.ToArray(), binding.KeyFlags ?? 0));
+                    {
+                        // Of several bindings the newest counts.
+                        var known = subkeys.FindIndex(s => ReferenceEquals(s.Item1, current));
+                        if (known < 0)
+                            subkeys.Add((current, body.ToArray(), binding.KeyFlags ?? 0));
+                        else if (binding.Created > Signature.Read(new PacketReader(new PacketWriter().Packet(Tag.Signature, subkeys[known].Item2).ToArray()).Packet(out _)).Created)
+                            subkeys[known] = (current, body.ToArray(), binding.KeyFlags ?? 0);
+                    }
                     break;
                 default: throw new OpenPgpException($"a packet of type {tag} stands where none belongs");
             }

@@ -116,6 +116,15 @@ public sealed partial class GatewayKey
     public GatewayKey WithoutOldEncryption() =>
         new(_primary, _userId, _selfSignature, _certifications, [.. _subkeys.Where(s => !IsEncryption(s.Flags) || ReferenceEquals(s.Key, _encryption))]);
 
+    /// <summary>True when a message is for one of the older encryption subkeys.</summary>
+    public bool NeedsOldEncryption(ReadOnlySpan<byte> octets)
+    {
+        foreach (var (key, _, flags) in _subkeys)
+            if (IsEncryption(flags) && !ReferenceEquals(key, _encryption) && MessageOpener.Names(octets, key))
+                return true;
+        return false;
+    }
+
     private static byte[] Bind(SecretKey primary, SecretKey subkey, int flags, DateTimeOffset created)
     {
         var subpackets = new SubpacketWriter().Created(created).Issuer(primary.Public).Add(27, [(byte)flags]);
@@ -131,7 +140,7 @@ public sealed partial class GatewayKey
     public GatewayKey CertifiedBy(GatewayKey former, DateTimeOffset now) => new(_primary, _userId, _selfSignature,
         [.. _certifications, SignatureMaker.OverKeys(SignatureType.CertificationPositive, former._primary, new SubpacketWriter().Created(now).Issuer(former._primary.Public), _primary.Public.Hashed, HashedUserId(_userId))], _subkeys);
 
-    /// <summary>The certificate to publish, binary: without the spool subkey, and of the encryption subkeys only the newest.</summary>
+    /// <summary>The certificate to publish, binary, without the spool subkey. Peers take the newest valid encryption subkey.</summary>
     /// <param name="revoked">When set, with a revocation of that time: key compromised (RFC 9580 5.2.3.31, reason 2).</param>
     public byte[] ExportCertificate(DateTimeOffset? revoked = null)
     {
@@ -141,7 +150,7 @@ public sealed partial class GatewayKey
         writer.Packet(Tag.UserId, _userId).Packet(Tag.Signature, _selfSignature);
         foreach (var certification in _certifications)
             writer.Packet(Tag.Signature, certification);
-        foreach (var (key, binding, _) in _subkeys.Where(s => s.Flags != FlagSpool && (!IsEncryption(s.Flags) || ReferenceEquals(s.Key, _encryption))))
+        foreach (var (key, binding, _) in _subkeys.Where(s => s.Flags != FlagSpool))
             writer.Packet(Tag.PublicSubkey, key.Public.Body).Packet(Tag.Signature, binding);
         return writer.ToArray();
     }

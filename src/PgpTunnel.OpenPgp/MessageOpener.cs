@@ -132,6 +132,18 @@ public static class MessageOpener
         }
     }
 
+    /// <summary>True when a PKESK of the message names that key.</summary>
+    internal static bool Names(ReadOnlySpan<byte> octets, SecretKey key)
+    {
+        foreach (var (start, length) in ReadShape(octets).Pkesks)
+        {
+            var pkesk = octets.Slice(start, length);
+            if (length >= 10 && pkesk[0] == 3 && System.Buffers.Binary.BinaryPrimitives.ReadUInt64BigEndian(pkesk[1..]) == key.Public.KeyId)
+                return true;
+        }
+        return false;
+    }
+
     /// <summary>PKESKs of other versions, algorithms and readers, and the anonymous key id 0, are passed over.</summary>
     private static (GatewayKey Own, SecretKey Secret)? FindKey(ReadOnlySpan<byte> pkesk, IReadOnlyList<GatewayKey> keys)
     {

@@ -1,16 +1,16 @@
 namespace PgpTunnel.Smtp;
 
 /// <summary>
-/// Octets that messages in hand may take together. Who asks before beginning waits in line; who needs more on the way gets it or not.
-/// When nothing is taken, one message may take more than there is: however large, it is let through alone.
+/// Octets that messages in hand may take together. Who asks before beginning waits in line, small ones past large ones; who needs more on
+/// the way gets it or not. When nothing is taken, one message may take more than there is: however large, it is let through alone.
 /// </summary>
 public sealed class MemoryBudget(long octets)
 {
-    private const long Large = 1024 * 1024;
+    private const long CollectAfterMilliseconds = 500;
 
     private readonly Lock _lock = new();
     private readonly LinkedList<(long Octets, TaskCompletionSource Turn)> _line = [];
-    private long _taken, _garbage;
+    private long _taken, _garbage, _collected = Environment.TickCount64;
 
     /// <summary>A share of the budget, when its turn comes.</summary>
     /// <returns>Null when it does not come within <paramref name="patience"/>.</returns>
@@ -19,7 +19,7 @@ public sealed class MemoryBudget(long octets)
         LinkedListNode<(long, TaskCompletionSource Turn)> place;
         lock (_lock)
         {
-            if (_line.Count == 0 && TryTake(octets))
+            if (TryTake(octets))
                 return new MemoryShare(this, octets);
             place = _line.AddLast((octets, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)));
         }
@@ -64,19 +64,33 @@ public sealed class MemoryBudget(long octets)
         lock (_lock)
         {
             _taken -= back;
-            // Large arrays stay until the next full collection, which the runtime puts off; the budget counts what is really there.
-            _garbage += back >= Large ? back : 0;
-            if (_garbage > octets / 4)
+            for (var place = _line.First; place is not null;)
             {
-                _garbage = 0;
-                GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, true, true);
-            }
-            while (_line.First is { } first && TryTake(first.Value.Octets))
-            {
-                _line.RemoveFirst();
-                first.Value.Turn.SetResult();
+                var next = place.Next;
+                if (TryTake(place.Value.Octets))
+                {
+                    _line.Remove(place);
+                    place.Value.Turn.SetResult();
+                }
+                place = next;
             }
         }
+    }
+
+    /// <summary>
+    /// Told of large arrays that are dropped. They stay until the next full collection, which the runtime puts off, while the budget
+    /// counts what is really there: so one is made when a quarter of the budget is garbage, at most twice a second.
+    /// </summary>
+    internal void Dropped(long size)
+    {
+        lock (_lock)
+        {
+            _garbage += size;
+            if (_garbage <= octets / 4 || Environment.TickCount64 - _collected < CollectAfterMilliseconds)
+                return;
+            (_garbage, _collected) = (0, Environment.TickCount64);
+        }
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, true, true);
     }
 }
 
@@ -99,9 +113,13 @@ public sealed class MemoryShare : IDisposable
         return true;
     }
 
+    /// <summary>Tells of an array that was large, and what was made of it, and is dropped.</summary>
+    internal void Dropped(long size) => _budget.Dropped(size);
+
     public void Dispose()
     {
-        _budget.Return(_octets);
+        if (_octets > 0)
+            _budget.Return(_octets);
         _octets = 0;
     }
 }

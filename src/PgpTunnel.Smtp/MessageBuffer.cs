@@ -84,7 +84,7 @@ internal sealed class MessageBuffer(long limit, bool normalise, long declared, M
         _noMemory = !_tooLarge && size > _octets.Length && !Grow(size, most + 2);
         if (_tooLarge || _noMemory)
         {
-            Release(); // nothing of it is kept, and others need the room
+            Dispose(); // nothing of it is kept, and others need the room
             return;
         }
         octets.CopyTo(_octets.AsSpan(_length));
@@ -106,11 +106,13 @@ internal sealed class MessageBuffer(long limit, bool normalise, long declared, M
 
     private static byte[] Rent(int size) => size <= LargestPooled ? ArrayPool<byte>.Shared.Rent(size) : GC.AllocateUninitializedArray<byte>(size);
 
-    private static void GiveBack(byte[] octets)
+    private void GiveBack(byte[] octets)
     {
         System.Security.Cryptography.CryptographicOperations.ZeroMemory(octets);
         if (octets.Length <= LargestPooled)
             ArrayPool<byte>.Shared.Return(octets);
+        else
+            share?.Dropped(Cost * (long)octets.Length);
     }
 
     /// <summary>The whole message, or the reply that refuses it. Valid until this buffer is disposed.</summary>

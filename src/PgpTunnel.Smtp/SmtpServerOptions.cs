@@ -40,6 +40,12 @@ public sealed record SmtpServerOptions
     /// <summary>Messages in hand share this; null = no limit.</summary>
     public MemoryBudget? Memory { get; init; }
 
+    /// <summary>
+    /// A message gets memory for the size it declares before it begins; for our own mail server, which means it. Strangers get memory for
+    /// what they send.
+    /// </summary>
+    public bool ReserveDeclared { get; init; }
+
     /// <summary>How long a message waits for its share before it is told to come again (RFC 5321 4.5.3.2.4: clients wait two minutes).</summary>
     public TimeSpan MemoryPatience { get; init; } = TimeSpan.FromSeconds(20);
 

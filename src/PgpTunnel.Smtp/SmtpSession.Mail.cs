@@ -76,9 +76,9 @@ internal sealed partial class SmtpSession
     private async Task<MessageBuffer?> NewBufferAsync()
     {
         MemoryShare? share = null;
-        if (_options.Memory is { } memory && (share = await memory.TakeAsync(MessageBuffer.Cost * (_from.Size ?? Undeclared), _options.MemoryPatience, _aborted)) is null)
+        if (_options.Memory is { } memory && (share = await memory.TakeAsync(MessageBuffer.Cost * Math.Min(_from.Size ?? Undeclared, _options.ReserveDeclared ? long.MaxValue / 4 : Undeclared), _options.MemoryPatience, _aborted)) is null)
             return null;
-        return new MessageBuffer(_options.MessageSize, _options.NormaliseNewlines, _from.Size ?? 0, share);
+        return new MessageBuffer(_options.MessageSize, _options.NormaliseNewlines, _options.ReserveDeclared ? _from.Size ?? 0 : 0, share);
     }
 
     private async Task<SmtpReply> DataAsync(string argument)
@@ -93,6 +93,7 @@ internal sealed partial class SmtpSession
         if (buffer is null)
             return Busy;
         _reading = true;
+        (_progress, _progressSince) = (0, System.Diagnostics.Stopwatch.GetTimestamp());
         Write(new SmtpReply(354, "", "end with a line that holds only a dot"));
         for (var ended = false; !ended;)
         {
@@ -104,6 +105,7 @@ internal sealed partial class SmtpSession
                 if (ended)
                     break;
             }
+            Came(consumed);
             _input.AdvanceTo(read.Buffer.GetPosition(consumed));
         }
         _reading = false;
@@ -125,6 +127,7 @@ internal sealed partial class SmtpSession
         if (refusal is null && (_chunks ??= await NewBufferAsync()) is null)
             refusal = Busy;
         _reading = true;
+        (_progress, _progressSince) = (0, System.Diagnostics.Stopwatch.GetTimestamp());
         await ReadChunkAsync(size, refusal is null ? _chunks : null);
         _reading = false;
         if (refusal is not null)
@@ -144,6 +147,7 @@ internal sealed partial class SmtpSession
             foreach (var segment in part)
                 buffer?.AppendChunk(segment.Span);
             size -= part.Length;
+            Came(part.Length);
             _input.AdvanceTo(part.End);
         }
     }

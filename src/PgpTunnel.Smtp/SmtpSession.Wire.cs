@@ -18,7 +18,7 @@ internal sealed partial class SmtpSession
     private PipeWriter _output;
     private SslStream? _tls;
     private int _unflushed;
-    private long _messageStarted;
+    private long _messageStarted, _progressSince, _progress;
 
     /// <summary>A command line without its CRLF, or why it cannot be one.</summary>
     private readonly record struct CommandLine(string Text, SmtpReply? Refusal);
@@ -126,8 +126,22 @@ internal sealed partial class SmtpSession
         await FlushAsync();
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(_aborted);
         var left = _options.MessageTimeout - System.Diagnostics.Stopwatch.GetElapsedTime(_messageStarted);
-        deadline.CancelAfter(left < _options.DataTimeout ? (left > TimeSpan.Zero ? left : TimeSpan.Zero) : _options.DataTimeout);
+        // Who drips holds memory that others wait for: in the time a client may be silent some of the message has to come.
+        var silence = _options.DataTimeout - System.Diagnostics.Stopwatch.GetElapsedTime(_progressSince);
+        left = left < silence ? left : silence;
+        deadline.CancelAfter(left > TimeSpan.Zero ? left : TimeSpan.Zero);
         return Live(await _input.ReadAsync(deadline.Token));
+    }
+
+    private const int Progress = 32 * 1024;
+
+    /// <summary>Counts octets of a message that have come.</summary>
+    private void Came(long octets)
+    {
+        _progress += octets;
+        if (_progress < Progress)
+            return;
+        (_progress, _progressSince) = (0, System.Diagnostics.Stopwatch.GetTimestamp());
     }
 
     private static ReadResult Live(ReadResult read) =>

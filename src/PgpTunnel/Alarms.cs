@@ -12,7 +12,7 @@ internal sealed class Alarms(Settings settings, Parcels parcels, Spool spool, Ev
 {
     private static readonly TimeSpan Silence = TimeSpan.FromDays(1);
 
-    /// <summary>Notices a day in all: a stranger with many domains must not fill the postmaster's mailbox.</summary>
+    /// <summary>Notices a day in all about domains that nobody verified or configured: a stranger with many domains must not fill the postmaster's mailbox.</summary>
     private const int NoticesADay = 50;
 
     /// <summary>One at a time: mail that waits and mail that comes meet the same trouble at once, and it is told once.</summary>
@@ -44,7 +44,8 @@ internal sealed class Alarms(Settings settings, Parcels parcels, Spool spool, Ev
         var record = spool.FindPeer(domain) ?? new PeerRecord(domain);
         if (record.EnforceUntil <= now && record.Verified.Count == 0 && !settings.Configuration.Partners.ContainsKey(domain))
             return;
-        var tell = !(record.Alarmed is { } told && (now - told).Duration() < Silence) && MayTell(now);
+        var ours = record.Verified.Count > 0 || settings.Configuration.Partners.ContainsKey(domain);
+        var tell = !(record.Alarmed is { } told && (now - told).Duration() < Silence) && (ours || MayTell(now));
         if (!tell && record.Alarm == why)
             return;
         try

@@ -103,6 +103,7 @@ internal sealed class Gateway : IAsyncDisposable
             OutboundServer = await SmtpServer.ListenAsync(outbound.Address, Options(configuration.MessageSize, () => _outboundCertificate) with
             {
                 NormaliseNewlines = outbound.Normalise,
+                ReserveDeclared = true,
                 Trusted = address => outbound.Networks.Any(n => n.Contains(address)),
             }, OutboundFlow);
         if (configuration.Inbound is { } inbound)

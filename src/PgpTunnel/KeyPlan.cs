@@ -6,8 +6,8 @@ namespace PgpTunnel;
 /// <param name="Step">1 the new key is published second; 2 it is published first and signs; 3 the old one is published no more.</param>
 internal sealed record Rollover(string Old, string New, int Step, DateTimeOffset Since);
 
-/// <summary>An encryption subkey of ours, and when it was first seen published.</summary>
-internal sealed record PublishedSubkey(string Fingerprint, DateTimeOffset Since);
+/// <summary>An encryption subkey that a rotation made, and when it was first seen published; null = not yet.</summary>
+internal sealed record NewSubkey(string Fingerprint, DateTimeOffset? Since);
 
 /// <summary>
 /// Which of our keys are published, in which order, and what comes next (PROTOCOL.md 3, rollover): <c>plan.json</c> beside the keys.
@@ -25,7 +25,7 @@ internal sealed record KeyPlan
     public Rollover? Rollover { get; init; }
 
     /// <summary>While a new encryption subkey takes over from an old one.</summary>
-    public PublishedSubkey? Subkey { get; init; }
+    public NewSubkey? Subkey { get; init; }
 
     /// <summary>When the rollover may take its next step, or null.</summary>
     public DateTimeOffset? Due => Rollover is not { } r ? null : r.Step switch
@@ -61,8 +61,6 @@ internal sealed record KeyPlan
     /// <summary>Replaces the file in one step.</summary>
     public void Save(string directory)
     {
-        var temporary = $"{FileIn(directory)}.{Guid.NewGuid():N}";
-        KeyRing.WriteOwnerOnly(temporary, JsonSerializer.SerializeToUtf8Bytes(this));
-        File.Move(temporary, FileIn(directory), overwrite: true);
+        KeyRing.ReplaceFile(FileIn(directory), JsonSerializer.SerializeToUtf8Bytes(this), written => JsonSerializer.Deserialize<KeyPlan>(written));
     }
 }

@@ -93,10 +93,57 @@ internal sealed class KeyRing
     /// <summary>Puts a changed key in the place of its file in one step.</summary>
     public static void Replace(GatewayConfiguration configuration, GatewayKey key)
     {
-        var file = Path.Combine(configuration.KeysDirectory, $"{key.Fingerprint}.key");
-        var temporary = $"{file}.{Guid.NewGuid():N}";
-        WriteOwnerOnly(temporary, key.ExportSecret(Passphrase(configuration)));
+        var (file, passphrase) = (Path.Combine(configuration.KeysDirectory, $"{key.Fingerprint}.key"), Passphrase(configuration));
+        ReplaceFile(file, key.ExportSecret(passphrase), written => GatewayKey.ReadSecret(written, passphrase));
+    }
+
+    /// <summary>
+    /// Puts new content in the place of a file in one step: written beside it, on the disk before the old one goes, read again, and owned
+    /// as the old one was, whoever runs the command.
+    /// </summary>
+    /// <param name="check">Throws when what was written cannot be read back.</param>
+    public static void ReplaceFile(string file, byte[] content, Action<byte[]> check)
+    {
+        foreach (var left in Directory.EnumerateFiles(Path.GetDirectoryName(file)!, $"{Path.GetFileName(file)}.*.new"))
+            File.Delete(left); // of a run that was cut short
+        var temporary = $"{file}.{Guid.NewGuid():N}.new";
+        WriteOwnerOnly(temporary, content);
+        using (var handle = File.OpenHandle(temporary, FileMode.Open, FileAccess.ReadWrite))
+        {
+#pragma warning disable RS0030 // an error would not be told; reading it again below finds what the system still knows of it
+            RandomAccess.FlushToDisk(handle);
+#pragma warning restore RS0030
+        }
+        check(File.ReadAllBytes(temporary));
+        KeepOwner(temporary, File.Exists(file) ? file : Path.GetDirectoryName(file)!);
         File.Move(temporary, file, overwrite: true);
+    }
+
+    /// <summary>Root's commands must not take the gateway's files from it.</summary>
+    private static void KeepOwner(string file, string like)
+    {
+        if (OperatingSystem.IsWindows() || Environment.UserName != "root")
+            return;
+        using var chown = System.Diagnostics.Process.Start("chown", [$"--reference={like}", file]);
+        if (!chown.WaitForExit(5000) || chown.ExitCode != 0)
+            throw new IOException($"cannot give {file} the owner of {like}");
+    }
+
+    /// <summary>One at a time changes keys and plan, the gateway or a command; held until disposed.</summary>
+    /// <exception cref="IOException">Somebody else holds it for long.</exception>
+    public static IDisposable Lock(GatewayConfiguration configuration)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            try
+            {
+                return new FileStream(Path.Combine(configuration.KeysDirectory, ".lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            }
+            catch (IOException) when (attempt < 50)
+            {
+                Thread.Sleep(100);
+            }
+        }
     }
 
     /// <summary>A new file, mode 0600 from its first moment.</summary>

@@ -56,22 +56,53 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time)
     /// <summary>The sender domain's DNS, then the signature.</summary>
     private async Task<Failure?> CheckSenderAsync(DecryptedMessage decrypted, InnerHeader header, CancellationToken cancel)
     {
+        var domain = header.Sender.Domain;
+        var peer = await peers.AskAsync(domain, fresh: false, cancel);
+        var failure = Check(peer, decrypted, header);
+        // A key may have been published since; and nothing is refused for good on an old answer. Strangers name domains too, so each is
+        // asked afresh once in a while only.
+        if (failure is not null && (failure.Reply.IsPermanent || !peer.Listed.Contains(header.Sender.Fingerprint)) && MayAskAfresh(domain))
+        {
+            peer = await peers.AskAsync(domain, fresh: true, cancel);
+            failure = Check(peer, decrypted, header);
+        }
+        if (failure is null)
+            await peers.RememberAsync(peer);
+        return failure;
+    }
+
+    private static readonly TimeSpan FreshEvery = TimeSpan.FromSeconds(30);
+    private const int MostRemembered = 10_000;
+
+    private readonly System.Collections.Concurrent.ConcurrentDictionary<string, DateTimeOffset> _asked = new();
+
+    private bool MayAskAfresh(string domain)
+    {
+        var now = time.GetUtcNow();
+        if (_asked.TryGetValue(domain, out var last) && (now - last).Duration() < FreshEvery)
+            return false;
+        if (_asked.Count >= MostRemembered)
+            _asked.Clear();
+        _asked[domain] = now;
+        return true;
+    }
+
+    private Failure? Check(PeerState peer, DecryptedMessage decrypted, InnerHeader header)
+    {
         var (domain, fingerprint) = header.Sender;
         var young = time.GetUtcNow() - header.Date < Patience;
-        var peer = await peers.FindAsync(domain, fresh: false, cancel);
-        // It may have been published since; and nothing is refused for good on an old answer.
-        if (peer.Class == PeerClass.Usable ? !peer.Listed.Contains(fingerprint) : peer.Class is PeerClass.None or PeerClass.Insecure && !young)
-            peer = await peers.FindAsync(domain, fresh: true, cancel);
         var key = peer.Signers.FirstOrDefault(k => k.Fingerprint == fingerprint);
+        // What a parcel claims is no alarm: anybody can make one. What the domain's own records have become is.
+        var suspicious = (peer.Trusted && !peer.TrustedOffered) || (peer.Remembered && (peer.Class is PeerClass.None or PeerClass.Insecure || peer.Facts.Bogus));
         if (peer.Distrusted.Contains(fingerprint))
-            return new(Uniform, $"{domain} distrusts {fingerprint} (xfp)", Alarm: true);
+            return new(Uniform, $"{domain} distrusts {fingerprint} (xfp)");
         if (peer.Class == PeerClass.Temporary || (peer.Class == PeerClass.Unusable && key is null && !peer.Trusted))
-            return new(new SmtpReply(451, "4.7.5", $"the keys of {domain} cannot be established now"), peer.Why, Alarm: peer.Facts is { Bogus: true } and ({ Remembered: true } or { Trusted: true }));
+            return new(new SmtpReply(451, "4.7.5", $"the keys of {domain} cannot be established now"), peer.Why, Alarm: suspicious);
         // Where fingerprints are trusted only those count, in every class (PROTOCOL.md 3).
         if (peer.Trusted && key is null)
-            return new(new SmtpReply(451, "4.7.5", $"{domain} does not offer a key that was verified for it"), peer.Why, Alarm: true);
+            return new(new SmtpReply(451, "4.7.5", $"{domain} does not offer a key that was verified for it"), peer.Why, Alarm: suspicious);
         if (peer.Class is PeerClass.None or PeerClass.Insecure)
-            return peer.Remembered ? new(new SmtpReply(451, "4.7.5", $"the keys of {domain} cannot be established now"), peer.Why, Alarm: true)
+            return peer.Remembered ? new(new SmtpReply(451, "4.7.5", $"the keys of {domain} cannot be established now"), peer.Why, Alarm: suspicious)
                 : new(young ? new SmtpReply(451, "4.7.1", $"{domain} publishes no gateway key that can be trusted") : new SmtpReply(550, "5.7.1", $"{domain} publishes no gateway key that can be trusted"), peer.Why);
         if (!peer.Listed.Contains(fingerprint))
             return new(young ? new SmtpReply(451, "4.7.5", $"{domain} does not list the signing key") : Uniform, $"{domain} lists {string.Join(", ", peer.Listed)}, not {fingerprint}");

@@ -16,6 +16,9 @@ public sealed record PeerRecord(string Domain)
     /// <summary>Fingerprints an administrator has verified.</summary>
     public IReadOnlyList<string> Verified { get; init; } = [];
 
+    /// <summary>Of verified fingerprints that nobody but a former key vouches for: which one.</summary>
+    public IReadOnlyDictionary<string, string> VouchedBy { get; init; } = new Dictionary<string, string>();
+
     /// <summary>Distrusted fingerprints (<c>xfp</c>), each until it is forgotten.</summary>
     public IReadOnlyDictionary<string, DateTimeOffset> Distrusted { get; init; } = new Dictionary<string, DateTimeOffset>();
 
@@ -84,17 +87,21 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time)
         };
         var after = After(before);
         // Written when it says something new, or lengthens what is known by an hour: not for each message.
-        if (spool is null || (after.EnforceUntil - before.EnforceUntil < Grain && before.ContrarySince is null && before.Alarm is null && after.Fingerprints.SequenceEqual(before.Fingerprints) && after.Distrusted.Keys.Order().SequenceEqual(before.Distrusted.Keys.Order())))
+        if (spool is null || (after.EnforceUntil - before.EnforceUntil < Grain && before.ContrarySince is null && before.Alarm is null && after.Fingerprints.SequenceEqual(before.Fingerprints) && after.Distrusted.All(d => before.Distrusted.TryGetValue(d.Key, out var known) && d.Value - known < Grain)))
             return;
         await TryAsync(spool, before, After);
     }
 
     /// <summary>A trusted key has certified its successor, which is trusted from now on.</summary>
-    public async Task SucceededAsync(PeerRecord before, string fingerprint)
+    public async Task SucceededAsync(PeerRecord before, string fingerprint, string certifier)
     {
         log?.Write("key-succeeded", ("domain", before.Domain), ("key", fingerprint), ("why", "certified by a key that was trusted"));
         if (spool is not null)
-            await TryAsync(spool, before, r => r with { Verified = [.. r.Verified.Append(fingerprint).Distinct()] });
+            await TryAsync(spool, before, r => r with
+            {
+                Verified = [.. r.Verified.Append(fingerprint).Distinct()],
+                VouchedBy = r.Verified.Contains(fingerprint) ? r.VouchedBy : new Dictionary<string, string>(r.VouchedBy) { [fingerprint] = certifier },
+            });
     }
 
     /// <summary>Keys that have revoked themselves (0x20, compromised or without a reason): distrusted for this domain for ever.</summary>
@@ -106,8 +113,27 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time)
             return before with { Distrusted = WithForEver(before.Distrusted, fresh) };
         foreach (var fingerprint in fresh)
             log?.Write("key-revoked", ("domain", before.Domain), ("key", fingerprint), ("why", "its owner has revoked it; it is distrusted for ever"));
-        return await TryAsync(spool, before with { Distrusted = WithForEver(before.Distrusted, fresh) }, r => r with { Distrusted = WithForEver(r.Distrusted, fresh) });
+        return await TryAsync(spool, Disown(before, fresh), r => Disown(r, fresh));
     }
+
+    /// <summary>Distrusts keys for ever, and with them whom only they vouched for.</summary>
+    private PeerRecord Disown(PeerRecord record, IReadOnlyList<string> fingerprints)
+    {
+        var fallen = fingerprints.ToHashSet();
+        while (record.VouchedBy.Where(v => fallen.Contains(v.Value) && !fallen.Contains(v.Key)).Select(v => v.Key).ToList() is { Count: > 0 } more)
+            fallen.UnionWith(more);
+        foreach (var successor in fallen.Except(fingerprints))
+            log?.Write("key-disowned", ("domain", record.Domain), ("key", successor), ("alarm", true), ("why", "only a key that is revoked now had vouched for it"), ("do", $"compare fingerprints with {record.Domain}, then 'pgptunnel partner verify'"));
+        // Keys that an administrator verified stay listed: then nothing else is trusted in their place.
+        return record with
+        {
+            Verified = [.. record.Verified.Where(v => !fallen.Contains(v) || !record.VouchedBy.ContainsKey(v))],
+            VouchedBy = record.VouchedBy.Where(v => !fallen.Contains(v.Key)).ToDictionary(),
+            Distrusted = WithForEver(record.Distrusted, fingerprints),
+        };
+    }
+
+    public static bool IsForEver(PeerRecord record, string fingerprint) => record.Distrusted.GetValueOrDefault(fingerprint) >= ForEver;
 
     private static Dictionary<string, DateTimeOffset> WithForEver(IReadOnlyDictionary<string, DateTimeOffset> distrusted, IReadOnlyList<string> fingerprints) =>
         distrusted.Where(d => !fingerprints.Contains(d.Key)).Concat(fingerprints.Select(f => KeyValuePair.Create(f, ForEver))).ToDictionary();

@@ -16,8 +16,20 @@ public sealed record PeerState(string Domain, PeerClass Class, DnsSecurity Secur
 {
     public PolicyFacts Facts => new(Class, Mode ?? PolicyMode.Enforce, Remembered, Trusted, TrustedOffered, Security == DnsSecurity.Bogus);
 
+    /// <summary>What to remember of it; null = nothing.</summary>
+    internal PolicyToRemember? ToRemember { get; init; }
+
     /// <summary>The key to seal for. Only what was judged usable is here.</summary>
     public PeerKey Preferred => Keys[0];
+}
+
+/// <summary>A policy that is written to memory once, when the first who may asks for it.</summary>
+internal sealed class PolicyToRemember(PolicyRecord policy)
+{
+    public PolicyRecord Policy => policy;
+
+    /// <summary>1 once it has been written.</summary>
+    public int Written;
 }
 
 /// <summary>
@@ -36,6 +48,21 @@ internal sealed class Peers(Func<DnsValidator> validators, PeerMemory memory, Fu
     /// <summary>The state of a domain (A-label form), from memory while its TTL runs.</summary>
     /// <param name="fresh">Ask the resolvers again.</param>
     public async Task<PeerState> FindAsync(string domain, bool fresh, CancellationToken cancel)
+    {
+        var state = await AskAsync(domain, fresh, cancel);
+        await RememberAsync(state);
+        return state;
+    }
+
+    /// <summary>Writes down what a usable answer says, once.</summary>
+    public async Task RememberAsync(PeerState state)
+    {
+        if (state.ToRemember is { } policy && Interlocked.Exchange(ref policy.Written, 1) == 0)
+            await memory.UsableAsync(memory.Recall(state.Domain), policy.Policy);
+    }
+
+    /// <summary>As <see cref="FindAsync"/>, but nothing is remembered: of domains that a stranger named, until it has shown that it is one of theirs.</summary>
+    public async Task<PeerState> AskAsync(string domain, bool fresh, CancellationToken cancel)
     {
         if (memory.Version is var version && version != _version)
         {
@@ -123,7 +150,6 @@ internal sealed class Peers(Func<DnsValidator> validators, PeerMemory memory, Fu
             return State(lookup, weak, answer.Security, policy, Shorter(policyAnswer.Ttl, answer.Ttl), $"the certificate: {answer.Why}");
         var ttl = Shorter(policyAnswer.Ttl, answer.Ttl);
         var published = answer.Data.Take(MaxRecords).Select(TryRead).OfType<Certificate>().ToList();
-        lookup = lookup with { Record = await memory.RevokedAsync(lookup.Record, await RevokedAsync(validator, lookup, policy, published, fresh, cancel)) };
         var (keys, signers, reasons, certificates) = (new List<PeerKey>(), new List<SignerKey>(), new List<string>(), new List<Certificate>());
         foreach (var fingerprint in policy.Fingerprints)
         {
@@ -151,18 +177,19 @@ internal sealed class Peers(Func<DnsValidator> validators, PeerMemory memory, Fu
             else
                 reasons.Add(judgement.Refusal!);
         }
+        lookup = lookup with { Record = await memory.RevokedAsync(lookup.Record, await RevokedAsync(validator, lookup, policy, [.. published, .. certificates], fresh, cancel)) };
         var trustedNow = await SuccessorsAsync(lookup, policy, certificates);
         if (lookup.Trusted) // only these count, for whatever purpose
             signers.RemoveAll(s => !trustedNow.Contains(s.Fingerprint));
         if (keys.Count == 0)
             return State(lookup, PeerClass.Unusable, DnsSecurity.Secure, policy, ttl, string.Join("; ", reasons)) with { Signers = signers };
         var trusted = lookup.Trusted ? keys.Where(k => trustedNow.Contains(k.Fingerprint)).ToList() : keys;
-        if (!lookup.Trusted || trusted.Count > 0)
-            await memory.UsableAsync(lookup.Record, policy);
         var state = State(lookup, PeerClass.Usable, DnsSecurity.Secure, policy, ttl, $"{policyAnswer.Why}; certificate {answer.Why}");
         // Where fingerprints are trusted, only those are candidates; without one of them nothing is (PROTOCOL.md 3).
         if (lookup.Trusted && trusted.Count == 0)
             state = state with { Why = $"{lookup.Domain} offers {string.Join(", ", keys.Select(k => k.Fingerprint))}, but only {string.Join(", ", lookup.TrustedFingerprints)} is trusted for it" };
+        if (!lookup.Trusted || trusted.Count > 0)
+            state = state with { ToRemember = new PolicyToRemember(policy) };
         return state with { Keys = trusted.Count > 0 ? trusted : keys, Signers = signers, TrustedOffered = lookup.Trusted && trusted.Count > 0, Remembered = lookup.Remembered || policy.Mode == PolicyMode.Enforce };
     }
 
@@ -173,11 +200,15 @@ internal sealed class Peers(Func<DnsValidator> validators, PeerMemory memory, Fu
     private static async Task<IReadOnlyList<string>> RevokedAsync(DnsValidator validator, Lookup lookup, PolicyRecord policy, List<Certificate> published, bool fresh, CancellationToken cancel)
     {
         var found = published.ToList();
-        foreach (var fingerprint in policy.Distrusted.Where(d => !published.Exists(c => c.Fingerprint == d) && (lookup.Record.Fingerprints.Contains(d) || lookup.TrustedFingerprints.Contains(d))))
+        foreach (var fingerprint in policy.Distrusted.Where(d => !published.Exists(c => c.Fingerprint == d) && Known(lookup, d) && !PeerMemory.IsForEver(lookup.Record, d)))
             if (await validator.LookupAsync(PolicyRecord.FallbackName(fingerprint, policy.Gateway), RecordType.TXT, cancel, fresh) is { Security: DnsSecurity.Secure } fallback && ReadFallback(fallback.Data) is { } certificate)
                 found.Add(certificate);
-        return [.. found.Where(c => c.IsHardRevoked && (policy.Fingerprints.Contains(c.Fingerprint) || policy.Distrusted.Contains(c.Fingerprint))).Select(c => c.Fingerprint).Distinct()];
+        return [.. found.Where(c => c.IsHardRevoked && (policy.Fingerprints.Contains(c.Fingerprint) || policy.Distrusted.Contains(c.Fingerprint)) && Known(lookup, c.Fingerprint)).Select(c => c.Fingerprint).Distinct()];
     }
+
+    /// <summary>A key that has been in use here, or was distrusted: only of these anything is kept for ever.</summary>
+    private static bool Known(Lookup lookup, string fingerprint) =>
+        lookup.Record.Fingerprints.Contains(fingerprint) || lookup.TrustedFingerprints.Contains(fingerprint) || lookup.Record.Distrusted.ContainsKey(fingerprint);
 
     /// <summary>
     /// Trusted fingerprints with those that a trusted key certifies as its successor, step by step; what is new is remembered as
@@ -196,9 +227,10 @@ internal sealed class Peers(Func<DnsValidator> validators, PeerMemory memory, Fu
         for (var found = true; found;)
         {
             var next = certificates.Find(c => !trusted.Contains(c.Fingerprint) && former.Exists(f => trusted.Contains(f.Fingerprint) && c.IsSuccessorOf(f, policy.Gateway)));
+            var certifier = former.Find(f => next is not null && trusted.Contains(f.Fingerprint) && next.IsSuccessorOf(f, policy.Gateway));
             found = next is not null && trusted.Add(next.Fingerprint);
             if (found)
-                await memory.SucceededAsync(lookup.Record, next!.Fingerprint);
+                await memory.SucceededAsync(lookup.Record, next!.Fingerprint, certifier!.Fingerprint);
         }
         foreach (var certificate in certificates.Where(c => trusted.Contains(c.Fingerprint) && !kept.Exists(k => k.Octets.AsSpan().SequenceEqual(c.Octets))))
             await memory.KeepCertificateAsync(lookup.Domain, certificate.Fingerprint, certificate.Octets);

@@ -179,7 +179,13 @@ internal sealed partial class Spool
         return row.Read() ? new(sender, id, (byte[])row[0], DateTimeOffset.FromUnixTimeSeconds(row.GetInt64(1))) : null;
     }
 
-    private const string UsedFact = "used";
+    private const string UsedFact = "used", OldSubkeyFact = "old-subkey";
+
+    /// <summary>When a parcel for an older encryption subkey of ours last came.</summary>
+    public DateTimeOffset? OldSubkeyUsed => Fact(OldSubkeyFact) is { } text ? Time(long.Parse(text, CultureInfo.InvariantCulture)) : null;
+
+    public Task OldSubkeyUsedAsync(DateTimeOffset now) => SetAsync(new Dictionary<string, string> { [OldSubkeyFact] = now.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture) });
+
 
     /// <summary>Notes that a gateway uses the spool now.</summary>
     public Task UsedAsync(DateTimeOffset now) => SetAsync(new Dictionary<string, string> { [UsedFact] = now.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture) });

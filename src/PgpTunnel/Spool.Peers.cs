@@ -30,7 +30,7 @@ internal sealed partial class Spool
             var before = Peers(connection, $"SELECT {PeerColumns} FROM peer WHERE domain = $domain", ("$domain", domain)).FirstOrDefault() ?? new PeerRecord(domain);
             after = change(before);
             Execute(connection, $"INSERT OR REPLACE INTO peer({PeerColumns}) VALUES($domain, $fprs, $enforce, $verified, $distrusted, $since, $last, $apart, $action, $until, $reason, $alarmed, $alarm)",
-                ("$domain", domain), ("$fprs", string.Join(',', after.Fingerprints)), ("$enforce", after.EnforceUntil.ToUnixTimeSeconds()), ("$verified", string.Join(',', after.Verified)),
+                ("$domain", domain), ("$fprs", string.Join(',', after.Fingerprints)), ("$enforce", after.EnforceUntil.ToUnixTimeSeconds()), ("$verified", string.Join(',', after.Verified.Select(v => after.VouchedBy.TryGetValue(v, out var by) ? $"{v}<{by}" : v))),
                 ("$distrusted", string.Join(',', after.Distrusted.Select(d => $"{d.Key}:{d.Value.ToUnixTimeSeconds()}"))), ("$since", Seconds(after.ContrarySince)), ("$last", Seconds(after.ContraryLast)),
                 ("$apart", after.ContraryApart ? 1 : 0), ("$action", (object?)after.Override?.Action ?? DBNull.Value), ("$until", Seconds(after.Override?.Until)), ("$reason", (object?)after.Override?.Reason ?? DBNull.Value), ("$alarmed", Seconds(after.Alarmed)), ("$alarm", (object?)after.Alarm ?? DBNull.Value));
             foreach (var (parcel, content) in parcels)
@@ -87,7 +87,8 @@ internal sealed partial class Spool
             {
                 Fingerprints = Words(1),
                 EnforceUntil = Time(row.GetInt64(2)),
-                Verified = Words(3),
+                Verified = [.. Words(3).Select(w => w.Split('<')[0])],
+                VouchedBy = Words(3).Where(w => w.Contains('<')).Select(w => w.Split('<')).ToDictionary(w => w[0], w => w[1]),
                 Distrusted = Words(4).Select(w => w.Split(':')).ToDictionary(w => w[0], w => Time(long.Parse(w[1], System.Globalization.CultureInfo.InvariantCulture))),
                 ContrarySince = When(5),
                 ContraryLast = When(6),

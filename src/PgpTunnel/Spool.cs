@@ -103,7 +103,7 @@ internal sealed partial class Spool : IAsyncDisposable
             if (running && version > 0 && Damage(writer) is { } damage)
                 throw new SpoolException($"spool {file} is damaged: {damage}. 'pgptunnel queue check' says more; 'queue export DIR' writes out what can be read, then move the file away and 'queue import DIR' into a new one", false);
             if (version < Schema.Length)
-                Execute(writer, $"BEGIN IMMEDIATE; {string.Concat(Schema[version..])} PRAGMA user_version={Schema.Length}; COMMIT;");
+                Upgrade(writer);
             return new Spool(connectionString, writer, only);
         }
         catch (Exception e) when (e is SqliteException or IOException or UnauthorizedAccessException)
@@ -116,6 +116,24 @@ internal sealed partial class Spool : IAsyncDisposable
             only?.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Brings the schema up to date; another process may have done so in this moment.</summary>
+    private static void Upgrade(SqliteConnection connection)
+    {
+        using var transaction = connection.BeginTransaction(deferred: false);
+        using var command = connection.CreateCommand();
+        command.Transaction = transaction;
+        command.CommandText = "PRAGMA user_version";
+        var version = Convert.ToInt32(command.ExecuteScalar(), System.Globalization.CultureInfo.InvariantCulture);
+        if (version < Schema.Length)
+        {
+#pragma warning disable CA2100 // our own schema
+            command.CommandText = $"{string.Concat(Schema[version..])} PRAGMA user_version={Schema.Length};";
+#pragma warning restore CA2100
+            command.ExecuteNonQuery();
+        }
+        transaction.Commit();
     }
 
     /// <summary>What is wrong with the file. A large one is looked at only where its size and its tables' roots show it: that must not delay a start.</summary>

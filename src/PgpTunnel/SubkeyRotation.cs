@@ -1,3 +1,5 @@
+using PgpTunnel.OpenPgp;
+
 namespace PgpTunnel;
 
 /// <summary>
@@ -11,44 +13,50 @@ internal static class SubkeyRotation
     private static readonly TimeSpan Overlap = KeyPlan.TwoTtls + Parcels.LongestLifetime;
 
     /// <summary>What comes next for the active key, and when; the time is null when it waits for the records.</summary>
-    public static (string Step, DateTimeOffset? Due)? Next(KeyRing ring, TimeSpan? lifetime)
-    {
-        var key = ring.Active;
-        return key.HasOldEncryption ? ring.Plan.Subkey is { } seen && seen.Fingerprint == key.EncryptionFingerprint
-                ? ("the old encryption subkey is destroyed", seen.Since + Overlap)
-                : ("publish the certificate with the new encryption subkey ('dns records')", null)
-            : lifetime is { } life ? ("a new encryption subkey is made", key.EncryptionCreated + life) : null;
-    }
+    public static (string Step, DateTimeOffset? Due)? Next(KeyRing ring, TimeSpan? lifetime) => Rotating(ring) is { } subkey
+        ? subkey.Since is { } since ? ("the old encryption subkey is destroyed", since + Overlap) : ("publish the certificate with the new encryption subkey ('dns records')", null)
+        : lifetime is { } life ? ("a new encryption subkey is made", ring.Active.EncryptionCreated + life) : null;
 
-    /// <summary>Takes the step that is due, if one is.</summary>
+    /// <summary>Only what this program made new ends what was before; other subkeys of a key brought from elsewhere are left alone.</summary>
+    private static NewSubkey? Rotating(KeyRing ring) => ring.Plan.Subkey is { } subkey && subkey.Fingerprint == ring.Active.EncryptionFingerprint && ring.Active.HasOldEncryption ? subkey : null;
+
+    /// <summary>Takes the step that is due, if one is; keys and plan are read anew for it.</summary>
     /// <param name="published">The encryption subkey of ours that peers find in DNS now; null = not known.</param>
     /// <param name="now">The time.</param>
     /// <param name="byHand">Make a new subkey although none is due.</param>
     /// <returns>What was done, or null.</returns>
     /// <exception cref="IOException">A key file cannot be written.</exception>
-    public static string? TakeStep(GatewayConfiguration configuration, KeyRing ring, Spool? spool, string? published, DateTimeOffset now, bool byHand = false)
+    /// <exception cref="ConfigurationException">The keys cannot be read.</exception>
+    public static string? TakeStep(GatewayConfiguration configuration, Spool? spool, string? published, DateTimeOffset now, bool byHand = false)
     {
+        using var alone = KeyRing.Lock(configuration);
+        var ring = KeyRing.Load(configuration);
         var key = ring.Active;
-        if (!key.HasOldEncryption)
+        if (Rotating(ring) is not { } subkey)
         {
             if (!byHand && !(configuration.EncryptionLifetime is { } life && now >= key.EncryptionCreated + life))
                 return null;
             var fresh = key.WithNewEncryption(now);
             KeyRing.Replace(configuration, fresh);
+            (ring.Plan with { Subkey = new(fresh.EncryptionFingerprint, null) }).Save(configuration.KeysDirectory);
             return $"made the encryption subkey {fresh.EncryptionFingerprint}; publish what 'pgptunnel dns records' prints, and back the key up anew";
         }
-        if (ring.Plan.Subkey is not { } seen || seen.Fingerprint != key.EncryptionFingerprint)
+        if (subkey.Since is not { } since)
         {
-            if (published != key.EncryptionFingerprint)
+            if (published != subkey.Fingerprint)
                 return null;
-            (ring.Plan with { Subkey = new(key.EncryptionFingerprint, now) }).Save(configuration.KeysDirectory);
+            (ring.Plan with { Subkey = subkey with { Since = now } }).Save(configuration.KeysDirectory);
             return $"the new encryption subkey is published; the old one is destroyed from {InnerHeader.Time(now + Overlap)}";
         }
-        // Parcels that came before the caches knew the new subkey may be for the old one, and are opened from the spool again.
-        if (now < seen.Since + Overlap || spool?.List().Any(p => p.Form == ParcelForm.Received && p.Created < seen.Since + Overlap) == true)
+        if (now < since + Overlap || IsNeeded(key, spool, now))
             return null;
         KeyRing.Replace(configuration, key.WithoutOldEncryption());
         (ring.Plan with { Subkey = null }).Save(configuration.KeysDirectory);
         return "destroyed the old encryption subkey; destroy backups that hold it";
     }
+
+    /// <summary>A parcel for the old subkey waits in the spool, or one came within the longest life of a parcel: some partner still uses it.</summary>
+    private static bool IsNeeded(GatewayKey key, Spool? spool, DateTimeOffset now) => spool is not null
+        && (spool.OldSubkeyUsed > now - Parcels.LongestLifetime
+            || spool.List().Where(p => p.Form == ParcelForm.Received).Any(p => spool.Load(p.Id) is { } content && key.NeedsOldEncryption(content.Body)));
 }

@@ -10,17 +10,52 @@ internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spoo
 {
     private static readonly TimeSpan Tick = TimeSpan.FromSeconds(10), Hourly = TimeSpan.FromHours(1), Daily = TimeSpan.FromDays(1);
     private static readonly int[] ExpiryDays = [1, 7, 14, 30];
-    private const int RefreshesAnHour = 2000;
+    private const int RefreshesAnHour = 20_000, RefreshesAtOnce = 8;
 
     private readonly Dictionary<string, int> _warned = [];
 
-    public async Task RunAsync(CancellationToken cancel)
+    /// <summary>Three tasks that do not wait for each other, until cancelled.</summary>
+    public Task RunAsync(CancellationToken cancel) => Task.WhenAll(WatchFilesAsync(cancel), EveryAsync(Hourly, "looking partners up", () => RefreshAsync(cancel), cancel), CheckDailyAsync(cancel));
+
+    private async Task CheckDailyAsync(CancellationToken cancel)
     {
-        var (hour, day, files) = (time.GetUtcNow(), time.GetUtcNow(), Files());
-        var settled = files;
         try
         {
             await TryAsync("the self-check", () => CheckAsync(cancel), cancel);
+        }
+        catch (OperationCanceledException)
+        {
+            return;
+        }
+        await EveryAsync(Daily, "the self-check", () => CheckAsync(cancel), cancel);
+    }
+
+    private async Task EveryAsync(TimeSpan period, string what, Func<Task> work, CancellationToken cancel)
+    {
+        var last = time.GetUtcNow();
+        try
+        {
+            while (true)
+            {
+                await Task.Delay(Tick, time, cancel);
+                if ((time.GetUtcNow() - last).Duration() < period)
+                    continue;
+                last = time.GetUtcNow();
+                await TryAsync(what, work, cancel);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // going down
+        }
+    }
+
+    private async Task WatchFilesAsync(CancellationToken cancel)
+    {
+        var files = Files();
+        var settled = files;
+        try
+        {
             while (true)
             {
                 await Task.Delay(Tick, time, cancel);
@@ -33,16 +68,6 @@ internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spoo
                     await TryAsync("reloading", reload, cancel);
                 }
                 files = seen;
-                if ((time.GetUtcNow() - hour).Duration() >= Hourly)
-                {
-                    hour = time.GetUtcNow();
-                    await TryAsync("looking partners up", () => RefreshAsync(cancel), cancel);
-                }
-                if ((time.GetUtcNow() - day).Duration() >= Daily)
-                {
-                    day = time.GetUtcNow();
-                    await TryAsync("the self-check", () => CheckAsync(cancel), cancel);
-                }
             }
         }
         catch (OperationCanceledException)
@@ -84,8 +109,8 @@ internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spoo
     private async Task RefreshAsync(CancellationToken cancel)
     {
         var now = time.GetUtcNow();
-        foreach (var domain in spool.PeersEnding(now, now + Daily, RefreshesAnHour))
-            await peers.FindAsync(domain, fresh: true, cancel);
+        await Parallel.ForEachAsync(spool.PeersEnding(now, now + Daily, RefreshesAnHour), new ParallelOptions { MaxDegreeOfParallelism = RefreshesAtOnce, CancellationToken = cancel },
+            async (domain, stop) => await TryAsync($"looking {domain} up", async () => await peers.FindAsync(domain, fresh: true, stop), stop));
     }
 
     private async Task CheckAsync(CancellationToken cancel)
@@ -124,7 +149,7 @@ internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spoo
     {
         var peer = await peers.FindAsync(settings.Configuration.Domains[0], fresh: false, cancel);
         var published = peer.Keys.FirstOrDefault(k => k.Fingerprint == settings.Keys.Active.Fingerprint)?.EncryptionFingerprint;
-        if (SubkeyRotation.TakeStep(settings.Configuration, settings.Keys, spool, published, time.GetUtcNow()) is not { } done)
+        if (SubkeyRotation.TakeStep(settings.Configuration, spool, published, time.GetUtcNow()) is not { } done)
             return;
         log.Write("subkey", ("key", settings.Keys.Active.Fingerprint), ("what", done));
         await reload();

@@ -120,7 +120,7 @@ internal sealed class Company(TestWorld world, string domain) : IAsyncDisposable
     public string Domain => domain;
     public GatewayConfiguration Configuration { get; private set; } = null!;
     public GatewayKey Key { get; set; } = null!;
-    public StringWriter Log { get; } = new();
+    public LogText Log { get; } = new();
     public Gateway Gateway => _gateway!;
 
     /// <summary>What its mail server answers; null = it takes everything.</summary>
@@ -169,7 +169,7 @@ internal sealed class Company(TestWorld world, string domain) : IAsyncDisposable
     public async Task StartAsync()
     {
         Configuration = ConfigurationReader.Read(File);
-        _gateway = await Gateway.StartAsync(Configuration, new EventLog(TextWriter.Synchronized(Log), false, world.Time), world.Time);
+        _gateway = await Gateway.StartAsync(Configuration, new EventLog(Log, false, world.Time), world.Time);
     }
 
     public async Task StopAsync()
@@ -201,6 +201,24 @@ internal sealed class Company(TestWorld world, string domain) : IAsyncDisposable
     public Task WaitForLogAsync(string text) => Wait.UntilAsync(() => Log.ToString().Contains(text), () => $"'{text}' is not in the log of {domain}:\n{Log}");
 
     public async ValueTask DisposeAsync() => await StopAsync();
+}
+
+/// <summary>A log that is read while it is written.</summary>
+internal sealed class LogText : StringWriter
+{
+    private readonly Lock _lock = new();
+
+    public override void WriteLine(string? value)
+    {
+        lock (_lock)
+            base.WriteLine(value);
+    }
+
+    public override string ToString()
+    {
+        lock (_lock)
+            return base.ToString();
+    }
 }
 
 internal static class Wait

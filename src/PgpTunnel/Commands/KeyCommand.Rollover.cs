@@ -9,10 +9,12 @@ internal static partial class KeyCommand
     private static async Task<int> RotateAsync(ParseResult parse, CancellationToken cancel)
     {
         var configuration = parse.Configuration();
-        var (ring, now) = (KeyRing.Load(configuration), TimeProvider.System.GetUtcNow());
+        var now = TimeProvider.System.GetUtcNow();
         await using var spool = Session.ExistingSpool(configuration);
         if (parse.GetValue(SubkeyOption))
-            return await RotateSubkeyAsync(parse, configuration, ring, spool, now, cancel);
+            return await RotateSubkeyAsync(parse, configuration, spool, now, cancel);
+        using var alone = KeyRing.Lock(configuration);
+        var ring = KeyRing.Load(configuration);
         var (after, notYet) = KeyRollover.TakeStep(configuration, ring, parse.GetValue(AlgorithmOption), spool, now);
         if (after is null)
             throw new CommandException(Exit.Temporary, notYet!);
@@ -24,12 +26,12 @@ internal static partial class KeyCommand
             """);
     }
 
-    private static async Task<int> RotateSubkeyAsync(ParseResult parse, GatewayConfiguration configuration, KeyRing ring, Spool? spool, DateTimeOffset now, CancellationToken cancel)
+    private static async Task<int> RotateSubkeyAsync(ParseResult parse, GatewayConfiguration configuration, Spool? spool, DateTimeOffset now, CancellationToken cancel)
     {
         await using var session = Session.Open(configuration);
         var peer = await session.Peers.FindAsync(configuration.Domains[0], fresh: true, cancel);
-        var published = peer.Keys.FirstOrDefault(k => k.Fingerprint == ring.Active.Fingerprint)?.EncryptionFingerprint;
-        var done = SubkeyRotation.TakeStep(configuration, ring, spool, published, now, byHand: true);
+        var published = peer.Keys.FirstOrDefault(k => k.Fingerprint == session.Settings.Keys.Active.Fingerprint)?.EncryptionFingerprint;
+        var done = SubkeyRotation.TakeStep(configuration, spool, published, now, byHand: true);
         var next = SubkeyRotation.Next(KeyRing.Load(configuration), configuration.EncryptionLifetime);
         if (done is null)
             throw new CommandException(Exit.Temporary, $"not yet: {next?.Step}{(next?.Due is { } due ? $", from {InnerHeader.Time(due)}" : "")}");
@@ -57,6 +59,7 @@ internal static partial class KeyCommand
     private static int Retire(ParseResult parse)
     {
         var configuration = parse.Configuration();
+        using var alone = KeyRing.Lock(configuration);
         var ring = KeyRing.Load(configuration);
         var key = Find(parse, ring);
         if (ring.Plan.Rollover is not null)
@@ -68,6 +71,7 @@ internal static partial class KeyCommand
     private static int Revoke(ParseResult parse)
     {
         var configuration = parse.Configuration();
+        using var alone = KeyRing.Lock(configuration);
         var ring = KeyRing.Load(configuration);
         var key = Find(parse, ring);
         var left = Withdraw(ring, key);

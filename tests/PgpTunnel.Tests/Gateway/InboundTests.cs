@@ -93,6 +93,26 @@ public sealed class InboundTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_stranger_who_names_a_domain_makes_nothing_be_remembered_of_it_and_raises_no_alarm()
+    {
+        var c = GatewayKey.Generate(GatewayAlgorithm.Ed25519, "pgptunnel@pgptunnel.c.example", Now);
+        var zone = _pair.World.AddZone("c.example");
+        zone.Add(DomainName.Parse("_pgptunnel.c.example"), RecordType.TXT, TestWorld.Txt($"v=PGPT1; m=enforce; fp={c.Fingerprint}"));
+        zone.Add(PolicyRecord.CertificateName("pgptunnel@pgptunnel.c.example"), RecordType.OPENPGPKEY, c.ExportCertificate());
+        await using var spool = Spool.Open(_pair.B.Configuration.SpoolFile, running: false);
+        await PeerMemory.ChangeAsync(spool, "a.example", r => r with { Verified = [_pair.A.Key.Fingerprint] });
+        var stranger = GatewayKey.Generate(GatewayAlgorithm.Ed25519, "pgptunnel@pgptunnel.c.example", Now);
+        Assert.Equal(Uniform, await DeliverAsync(Outer(Seal(Header() with { Sender = ("c.example", c.Fingerprint) }, stranger))));
+        Assert.Null(spool.FindPeer("c.example"));
+        Assert.StartsWith("451 4.7.5", await DeliverAsync(Outer(Seal(Header() with { Sender = ("a.example", stranger.Fingerprint) }, stranger))));
+        Assert.Null(spool.FindPeer("a.example")!.Alarm);
+        Assert.DoesNotContain("alarm=true", _pair.B.Log.ToString());
+        // The domain's own parcel is another matter.
+        Assert.StartsWith("250", await DeliverAsync(Outer(Seal(Header() with { Sender = ("c.example", c.Fingerprint), MailFrom = ReversePath.Parse("<carol@c.example>").Path! }, c))));
+        Assert.NotNull(spool.FindPeer("c.example"));
+    }
+
+    [Fact]
     public async Task One_id_with_another_body_is_a_conflict()
     {
         var header = Header();
@@ -140,6 +160,7 @@ public sealed class InboundTests : IAsyncLifetime
         Assert.StartsWith("451 4.7.5", await DeliverAsync(Outer(Seal(Signed(TimeSpan.Zero), next))));
         Assert.Equal(Uniform, await DeliverAsync(Outer(Seal(Signed(TimeSpan.FromHours(49)), next))));
         // Published meanwhile: found though the old answer's TTL still runs.
+        _pair.World.Time.Advance(TimeSpan.FromSeconds(31)); // a domain that strangers name is asked afresh twice a minute at most
         Republish($"v=PGPT1; m=enforce; fp={_pair.A.Key.Fingerprint},{next.Fingerprint}");
         _pair.World.Zone("a.example").Add(PolicyRecord.CertificateName("pgptunnel@pgptunnel.a.example"), RecordType.OPENPGPKEY, next.ExportCertificate());
         Assert.StartsWith("250", await DeliverAsync(Outer(Seal(Signed(TimeSpan.Zero), next))));

@@ -123,6 +123,31 @@ public class TrustThroughTimeTests
     }
 
     [Fact]
+    public async Task Whom_only_a_revoked_key_vouched_for_falls_with_it()
+    {
+        await using var pair = await Pair.CreateAsync();
+        var old = pair.B.Key;
+        await VerifyAsync(pair, old.Fingerprint);
+        Assert.Contains("sealed", await SendAsync(pair));
+        // The thief of the old key has its zone for an hour.
+        var thief = NewKey(pair).CertifiedBy(old, pair.World.Time.GetUtcNow());
+        Publish(pair, $"v=PGPT1; m=enforce; fp={thief.Fingerprint},{old.Fingerprint}", thief.ExportCertificate(), old.ExportCertificate());
+        pair.World.Time.Advance(TimeSpan.FromHours(1));
+        Assert.Contains($"key {thief.Fingerprint}", await SendAsync(pair));
+        Assert.Contains(thief.Fingerprint, (await RecordAsync(pair)).Verified);
+        // The owner revokes.
+        var next = NewKey(pair);
+        Publish(pair, $"v=PGPT1; m=enforce; fp={next.Fingerprint}; xfp={old.Fingerprint}", next.ExportCertificate(), old.ExportCertificate(pair.World.Time.GetUtcNow()));
+        pair.World.Time.Advance(TimeSpan.FromHours(1));
+        Assert.StartsWith("451 4.7.5", await SendAsync(pair));
+        Assert.Contains("event=key-disowned", pair.A.Log.ToString());
+        Assert.Equal([old.Fingerprint], (await RecordAsync(pair)).Verified);
+        Publish(pair, $"v=PGPT1; m=enforce; fp={thief.Fingerprint}", thief.ExportCertificate());
+        pair.World.Time.Advance(TimeSpan.FromHours(1));
+        Assert.StartsWith("451 4.7.5", await SendAsync(pair));
+    }
+
+    [Fact]
     public async Task A_distrusted_key_without_its_own_revocation_is_forgiven_when_the_memory_ends()
     {
         await using var pair = await Pair.CreateAsync();
