@@ -1,0 +1,208 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using PgpTunnel.OpenPgp;
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel.Tests;
+
+/// <summary>What strangers try: relaying, bombs, injection, backscatter.</summary>
+public class AbuseTests
+{
+    public static TheoryData<string> Relays => Vectors.Lines("relay.txt");
+
+    /// <summary>Says lines to a server, one at a time; the replies, each its last line.</summary>
+    private static async Task<List<string>> SayAsync(IPEndPoint server, params string[] lines)
+    {
+        using var client = new TcpClient();
+        await client.ConnectAsync(server);
+        var stream = client.GetStream();
+        using var reader = new StreamReader(stream, Encoding.Latin1);
+        var replies = new List<string>();
+        async Task ReadAsync()
+        {
+            while (await reader.ReadLineAsync().WaitAsync(TimeSpan.FromSeconds(30)) is { } line)
+                if (line.Length < 4 || line[3] != '-')
+                {
+                    replies.Add(line);
+                    return;
+                }
+            replies.Add("");
+        }
+        await ReadAsync();
+        foreach (var line in lines)
+        {
+            await stream.WriteAsync(Encoding.UTF8.GetBytes(line + "\r\n"));
+            await ReadAsync();
+        }
+        return replies;
+    }
+
+    [Theory, MemberData(nameof(Relays))]
+    public async Task No_recipient_makes_it_a_relay(string recipient)
+    {
+        await using var pair = await Pair.CreateAsync();
+        foreach (var options in new[] { "", " SMTPUTF8" })
+            foreach (var from in new[] { "<>", "<mallory@c.example>", "<bob@b.example>", "<pgptunnel+0@pgptunnel.b.example>" })
+            {
+                var replies = await SayAsync(pair.B.Gateway.InboundServer!.EndPoint, "EHLO relay.example", $"MAIL FROM:{from}{options}", $"RCPT TO:{recipient}", "DATA");
+                Assert.Matches("^5", replies[^2]);
+                Assert.Matches("^5", replies[^1]);
+            }
+        Assert.Empty(pair.B.Received);
+        Assert.Empty(pair.HopSaw);
+    }
+
+    [Fact]
+    public async Task Who_is_in_no_network_of_ours_sends_nothing_out()
+    {
+        await using var world = new TestWorld();
+        var a = await world.AddCompanyAsync("a.example");
+        var text = File.ReadAllText(a.File).Replace("\"outbound\": { \"address\": \"127.0.0.1:0\" }", "\"outbound\": { \"address\": \"127.0.0.1:0\", \"networks\": [\"192.0.2.0/24\"] }");
+        await a.StopAsync();
+        File.WriteAllText(a.File, text);
+        await a.StartAsync();
+        foreach (var from in new[] { "<>", "<alice@a.example>", "<pgptunnel+0@pgptunnel.a.example>" })
+            Assert.Matches("^550 5.7.1", (await SayAsync(a.Gateway.OutboundServer!.EndPoint, "EHLO x.example", $"MAIL FROM:{from}"))[^1]);
+    }
+
+    [Fact]
+    public async Task A_million_header_lines_pass_as_they_are_and_in_bounded_time()
+    {
+        await using var pair = await Pair.CreateAsync();
+        var bomb = new StringBuilder("Subject: bomb\r\n");
+        for (var i = 0; i < 1_000_000; i++)
+            bomb.Append("X: y\r\n");
+        var message = bomb.Append("\r\nbody\r\n").ToString();
+        var before = Environment.CpuUsage.TotalTime;
+        Assert.Contains("sealed", (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], message))[0].ToString());
+        var seen = (await pair.B.WaitAsync(1))[0];
+        Assert.EndsWith(message, Encoding.ASCII.GetString(seen.Message));
+        Assert.True(Environment.CpuUsage.TotalTime - before < TimeSpan.FromSeconds(20), $"{Environment.CpuUsage.TotalTime - before}");
+    }
+
+    [Theory]
+    [InlineData(100_000, "multipart")]
+    [InlineData(100_000, "rfc822")]
+    public async Task Mime_of_any_depth_is_answered(int depth, string kind)
+    {
+        await using var pair = await Pair.CreateAsync();
+        var bomb = new StringBuilder("From: x@c.example\r\nSubject: deep\r\nMIME-Version: 1.0\r\n");
+        for (var i = 0; i < depth; i++)
+            bomb.Append(kind == "rfc822" ? "Content-Type: message/rfc822\r\n\r\n" : $"Content-Type: multipart/mixed; boundary=b{i}\r\n\r\n--b{i}\r\n");
+        bomb.Append("Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n-----BEGIN PGP MESSAGE-----\r\n\r\nAAAA\r\n-----END PGP MESSAGE-----\r\n");
+        var before = Environment.CpuUsage.TotalTime;
+        var reply = (await Company.SendAsync(pair.B.Gateway.InboundServer!.EndPoint, "<x@c.example>", ["<pgptunnel@pgptunnel.b.example>"], Encoding.ASCII.GetBytes(bomb.ToString())))[0];
+        Assert.True(reply.IsPermanent || reply.IsPositive, reply.ToString());
+        Assert.True(Environment.CpuUsage.TotalTime - before < TimeSpan.FromSeconds(20), $"{Environment.CpuUsage.TotalTime - before}");
+        Assert.Contains("sealed", (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], "Subject: still there\r\n\r\nbody\r\n"))[0].ToString());
+    }
+
+    [Fact]
+    public async Task Nobody_writes_log_lines()
+    {
+        await using var pair = await Pair.CreateAsync();
+        var server = pair.A.Gateway.OutboundServer!.EndPoint;
+        await SayAsync(server, "EHLO evil\u001b[2J\u0007.example", "MAIL FROM:<\"x event=sealed id=0\"@c.example> SIZE=1 BODY=7BIT", "RCPT TO:<a@b.example\tevent=opened>", "RCPT TO:<\"=event\"@plain.example>", "VRFY \u0085\u2028event=sealed");
+        await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], "Message-ID: <a\u0085event=sealed>\r\n\tevent=forged\r\nSubject: \u001b]0;x\u0007\r\n\r\nbody\r\n");
+        foreach (var line in pair.A.Log.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries))
+        {
+            Assert.StartsWith("event=", line);
+            Assert.DoesNotContain(line, c => char.IsControl(c) && c != '\r');
+        }
+        Assert.DoesNotContain("\nevent=forged", pair.A.Log.ToString());
+    }
+
+    [Fact]
+    public async Task Strangers_get_no_mail_from_us()
+    {
+        // Whatever comes to the inbound listener, no address that it names is ever written to.
+        await using var pair = await Pair.CreateAsync(moreB: "\"retry\": { \"first\": \"00:00:01\", \"longest\": \"00:00:01\", \"giveUp\": \"00:01:00\" }");
+        pair.B.LocalAnswer = _ => new SmtpReply(550, "5.1.1", "nobody");
+        var (server, victim) = (pair.B.Gateway.InboundServer!.EndPoint, "<victim@c.example>");
+        await Company.SendAsync(server, victim, ["<pgptunnel@pgptunnel.b.example>"], "From: victim@c.example\r\nSubject: hello\r\n\r\na person writes\r\n"u8.ToArray());
+        await Company.SendAsync(server, victim, ["<postmaster@pgptunnel.b.example>"], "From: victim@c.example\r\nSubject: hello\r\n\r\na person writes\r\n"u8.ToArray());
+        // Inside a parcel of A's: a sender who is not of A's domain.
+        var now = pair.World.Time.GetUtcNow();
+        var header = new InnerHeader
+        {
+            Id = Parcels.NewId(),
+            Date = now,
+            Expires = now.AddDays(7),
+            Sender = ("a.example", pair.A.Key.Fingerprint),
+            Recipient = ("b.example", pair.B.Key.Fingerprint),
+            MailFrom = ReversePath.Parse("<victim@c.example>").Path!,
+            RcptTo = [ForwardPath.Parse("<bob@b.example> NOTIFY=SUCCESS,FAILURE,DELAY", false).Path!],
+            Size = 18,
+        };
+        var peer = Certificate.Read(pair.B.Key.ExportCertificate()).Judge(pair.B.Configuration.Gateway, now).Key!;
+        var octets = MessageSealer.Seal(ParcelBody.Parts(header, ["Subject: x\r\n\r\nab\r\n"u8.ToArray()]), pair.A.Key, peer, now).Octets;
+        byte[] outer = [.. OuterMessage.Build(pair.A.Configuration.Gateway, pair.B.Configuration.Gateway, "t", now, octets).SelectMany(p => p.ToArray())];
+        Assert.StartsWith("250", (await Company.SendAsync(server, "<pgptunnel+0@pgptunnel.a.example>", ["<pgptunnel@pgptunnel.b.example>"], outer))[0].ToString());
+        for (var i = 0; i < 10; i++)
+        {
+            pair.World.Time.Advance(TimeSpan.FromMinutes(1));
+            await Task.Delay(50);
+        }
+        Assert.DoesNotContain(pair.HopSaw, s => s.To.Any(t => t.Mailbox.Domain == "c.example"));
+        Assert.Empty(pair.HopSaw);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Success_is_reported_where_the_last_server_leaves_it_to_us_and_only_where_asked(bool asked)
+    {
+        await using var pair = await Pair.CreateAsync();
+        using var plain = new TcpListener(IPAddress.Loopback, 0);
+        plain.Start();
+        using var stop = new CancellationTokenSource();
+        var serving = PlainServerAsync(plain, stop.Token);
+        await pair.B.StopAsync();
+        var text = File.ReadAllText(pair.B.File);
+        File.WriteAllText(pair.B.File, System.Text.RegularExpressions.Regex.Replace(text, "\"local\": \"[^\"]*\"", $"\"local\": \"{plain.LocalEndpoint}\""));
+        await pair.B.StartAsync();
+        Assert.Contains("sealed", (await pair.A.SendAsync("<alice@a.example> ENVID=abc RET=HDRS", [asked ? "<bob@b.example> NOTIFY=SUCCESS ORCPT=rfc822;bob@b.example" : "<bob@b.example>"], "From: alice@a.example\r\nSubject: s\r\n\r\nbody of the message\r\n"))[0].ToString());
+        await pair.B.WaitForLogAsync("event=delivered");
+        if (asked)
+        {
+            var report = Encoding.UTF8.GetString((await pair.A.WaitAsync(1))[0].Message);
+            foreach (var part in new[] { "Action: relayed", "Final-Recipient: rfc822; bob@b.example", "Original-Recipient: rfc822; bob@b.example", "Original-Envelope-Id: abc", "Status: 2.", "Subject: s" })
+                Assert.Contains(part, report);
+            Assert.DoesNotContain("body of the message", report);
+        }
+        Assert.All(pair.HopSaw, s => Assert.DoesNotContain("relayed", Encoding.UTF8.GetString(s.Message))); // sealed on the way back
+        await Task.Delay(200);
+        Assert.Equal(asked ? 1 : 0, pair.A.Received.Count);
+        await stop.CancelAsync();
+        await serving;
+    }
+
+    /// <summary>A mail server without any extension.</summary>
+    private static async Task PlainServerAsync(TcpListener listener, CancellationToken stop)
+    {
+        try
+        {
+            while (true)
+            {
+                using var client = await listener.AcceptTcpClientAsync(stop);
+                var stream = client.GetStream();
+                using var reader = new StreamReader(stream, Encoding.Latin1);
+                async Task SayAsync(string line) => await stream.WriteAsync(Encoding.ASCII.GetBytes(line + "\r\n"), stop);
+                await SayAsync("220 plain");
+                while (await reader.ReadLineAsync(stop) is { } line)
+                {
+                    await SayAsync(line == "DATA" ? "354 go on" : "250 ok");
+                    while (line == "DATA" && await reader.ReadLineAsync(stop) is { } data && data != ".")
+                    {
+                    }
+                    if (line == "DATA")
+                        await SayAsync("250 taken");
+                }
+            }
+        }
+        catch (Exception e) when (e is OperationCanceledException or IOException)
+        {
+        }
+    }
+}
