@@ -6,7 +6,7 @@ namespace PgpTunnel.Smtp;
 /// </summary>
 public sealed class MemoryBudget(long octets)
 {
-    private const long CollectAfterMilliseconds = 500;
+    private const long CollectAfterMilliseconds = 200;
 
     private readonly Lock _lock = new();
     private readonly LinkedList<(long Octets, TaskCompletionSource Turn)> _line = [];
@@ -79,14 +79,14 @@ public sealed class MemoryBudget(long octets)
 
     /// <summary>
     /// Told of large arrays that are dropped. They stay until the next full collection, which the runtime puts off, while the budget
-    /// counts what is really there: so one is made when a quarter of the budget is garbage, at most twice a second.
+    /// counts what is really there: so one is made when an eighth of the budget is garbage, at most five times a second.
     /// </summary>
     internal void Dropped(long size)
     {
         lock (_lock)
         {
             _garbage += size;
-            if (_garbage <= octets / 4 || Environment.TickCount64 - _collected < CollectAfterMilliseconds)
+            if (_garbage <= octets / 8 || Environment.TickCount64 - _collected < CollectAfterMilliseconds)
                 return;
             (_garbage, _collected) = (0, Environment.TickCount64);
         }

@@ -17,7 +17,7 @@ internal sealed class MessageBuffer(long limit, bool normalise, long declared, M
     private const int LargestPooled = 1024 * 1024;
 
     /// <summary>Octets of memory for each of a message: itself, and what is made of it while it is in hand.</summary>
-    public const int Cost = 2;
+    public const int Cost = 3;
 
     // The content stands behind a CRLF of our own, so that a dot on the first line is like any other.
     private byte[] _octets = ArrayPool<byte>.Shared.Rent(FirstSize);

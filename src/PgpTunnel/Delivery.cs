@@ -13,13 +13,16 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
 {
     private const int AtOnce = 100, AtOnceLocal = 20, AtOncePerDestination = 5;
 
-    /// <summary>Attempts at once to destinations that could not be reached last time; one each. The others have all other places.</summary>
-    private const int AtOnceTroubled = 20;
+    /// <summary>
+    /// Attempts at once to destinations that have not taken anything yet, one each, and among them to those that could not be reached
+    /// last time: a server that accepts and says nothing holds its place for minutes, and the living need theirs.
+    /// </summary>
+    private const int MostDestinations = 100_000, AtOnceUnproven = 75, AtOnceTroubled = 20;
 
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1), PurgeEvery = TimeSpan.FromHours(1), TokenLife = TimeSpan.FromDays(14);
 
     private readonly ConcurrentDictionary<string, (Parcel Parcel, Task Attempt)> _inFlight = new();
-    private readonly ConcurrentDictionary<(ParcelRoute, string), bool> _troubled = new();
+    private readonly ConcurrentDictionary<(ParcelRoute, string), bool> _reached = new(); // the last attempt; absent = none yet
 
     /// <summary>Runs until cancelled; attempts in hand then go on until <paramref name="abort"/>.</summary>
     public async Task RunAsync(CancellationToken stop, CancellationToken abort)
@@ -33,6 +36,8 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
                 if ((time.GetUtcNow() - lastPurge).Duration() >= PurgeEvery)
                 {
                     lastPurge = time.GetUtcNow();
+                    if (_reached.Count > MostDestinations)
+                        _reached.Clear();
                     await spool.UsedAsync(lastPurge);
                     if (!clock.IsInDoubt)
                         await spool.PurgeAsync(lastPurge);
@@ -68,21 +73,28 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         var flying = _inFlight.Values.Select(f => f.Parcel).ToList();
         int Room(bool local) => (local ? AtOnceLocal : AtOnce) - flying.Count(p => p.Route == ParcelRoute.Local == local);
         IEnumerable<Parcel> Waiting(bool local) => Room(local) <= 0 ? [] : spool.Due(time.GetUtcNow(), settings.Configuration.Retry.Longest, local, 2 * AtOncePerDestination, 4 * AtOnce).Where(p => !_inFlight.ContainsKey(p.Id))
-            .GroupBy(p => (p.Route, p.Domain)).SelectMany(g => g.Take((_troubled.ContainsKey(g.Key) ? 1 : AtOncePerDestination) - flying.Count(f => (f.Route, f.Domain) == g.Key))).OrderBy(p => p.Next).Take(Room(local));
-        var troubled = flying.Count(p => _troubled.ContainsKey((p.Route, p.Domain)));
+            .GroupBy(p => (p.Route, p.Domain)).SelectMany(g => g.Take((local || Proven(g.Key) ? AtOncePerDestination : 1) - flying.Count(f => (f.Route, f.Domain) == g.Key))).OrderBy(p => p.Next).Take(Room(local));
+        var (unproven, troubled) = (flying.Count(p => !Proven((p.Route, p.Domain))), flying.Count(p => Troubled((p.Route, p.Domain))));
         // Each attempt holds its parcel several times over; one is always let through, however large.
         var (chosen, octets) = (new List<Parcel>(), flying.Sum(p => p.Octets));
         foreach (var parcel in Waiting(true).Concat(Waiting(false)))
         {
-            if (_troubled.ContainsKey((parcel.Route, parcel.Domain)) && troubled++ >= AtOnceTroubled)
+            var destination = (parcel.Route, parcel.Domain);
+            if (parcel.Route != ParcelRoute.Local && ((!Proven(destination) && unproven >= AtOnceUnproven) || (Troubled(destination) && troubled >= AtOnceTroubled)))
                 continue;
-            if (octets > 0 && octets + parcel.Octets > settings.Configuration.Memory / 8)
+            if (octets > 0 && octets + parcel.Octets > settings.Configuration.Memory / 16)
                 continue;
             chosen.Add(parcel);
+            unproven += Proven(destination) ? 0 : 1;
+            troubled += Troubled(destination) ? 1 : 0;
             octets += parcel.Octets;
         }
         return chosen;
     }
+
+    private bool Proven((ParcelRoute, string) destination) => destination.Item1 == ParcelRoute.Local || (_reached.TryGetValue(destination, out var reached) && reached);
+
+    private bool Troubled((ParcelRoute, string) destination) => _reached.TryGetValue(destination, out var reached) && !reached;
 
     private void Start(Parcel parcel, CancellationToken abort)
     {
@@ -127,7 +139,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
                 ParcelRoute.World => ToWorldAsync(parcel, content, cancel),
                 _ => ToLocalAsync(parcel, content, cancel),
             });
-            _troubled.TryRemove((parcel.Route, parcel.Domain), out _);
+            _reached[(parcel.Route, parcel.Domain)] = true;
         }
         catch (OperationCanceledException)
         {
@@ -135,7 +147,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         }
         catch (SmtpUnavailableException e)
         {
-            _troubled[(parcel.Route, parcel.Domain)] = true;
+            _reached[(parcel.Route, parcel.Domain)] = false;
             await LaterAsync(parcel, e.Reply, cancel);
         }
         catch (Exception e) when (e is OpenPgpException or NoKeyException)

@@ -65,6 +65,11 @@ internal static class SpoolRescue
     public static IReadOnlyList<(string Table, int Rows, int Unreadable)> Export(string file, string directory)
     {
         using var connection = Open(file, SqliteOpenMode.ReadWrite);
+        using (var command = connection.CreateCommand())
+        {
+            command.CommandText = "PRAGMA writable_schema=ON"; // else SQLite reads nothing at all of a file that was cut short
+            command.ExecuteNonQuery();
+        }
         Directory.CreateDirectory(directory);
         var result = new List<(string, int, int)>();
         foreach (var (table, numbered) in Tables)

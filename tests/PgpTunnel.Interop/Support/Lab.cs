@@ -26,6 +26,9 @@ internal sealed class Lab : IAsyncDisposable
     /// <summary>What an attacker or a fault does to DNS answers.</summary>
     public Func<DomainName, ushort, WorldAnswer, WorldAnswer>? Forge { get; set; }
 
+    /// <summary>Adds a record to one of the zones.</summary>
+    public void Publish(string zone, string name, ushort type, byte[] rdata) => _zones[zone].Add(DomainName.Parse(name), type, rdata);
+
     /// <summary>What the relay answers instead of taking a message; null = it takes it.</summary>
     public Func<Seen, SmtpReply?> RelayAnswer { get; set; } = _ => null;
 
