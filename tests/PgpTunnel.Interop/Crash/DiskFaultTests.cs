@@ -13,7 +13,7 @@ public sealed partial class DiskFaultTests
     private static partial Regex Traced();
 
     [Theory]
-    [InlineData("fsync,fdatasync", "EIO", 3)]
+    [InlineData("fsync,fdatasync", "EIO", 5)]
     [InlineData("pwrite64", "EIO", 6)]
     [InlineData("pwrite64", "ENOSPC", 6)]
     [InlineData("pwrite64", "EDQUOT", 6)]
@@ -24,7 +24,7 @@ public sealed partial class DiskFaultTests
         var (taken, refused, hit) = (new List<string>(), new List<string>(), 0);
         for (var n = 1; n <= places; n++)
         {
-            await using var gateway = await lab.StartAsync();
+            await using var gateway = await lab.StartAsync(environment: KillTests.OneThread);
             var first = $"Subject: first {n}\r\n\r\nbody\r\n";
             await using (var tracer = new Daemon(strace, ["-f", "-p", gateway.Id.ToString(CultureInfo.InvariantCulture), "-o", "/dev/null", "-e", $"trace={calls}", "-e", string.Create(CultureInfo.InvariantCulture, $"inject={calls}:error={error}:when={n}")]))
             {

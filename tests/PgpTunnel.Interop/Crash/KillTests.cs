@@ -11,7 +11,7 @@ namespace PgpTunnel.Interop;
 public sealed class KillTests
 {
     private const int Most = 120;
-    private static readonly Dictionary<string, string> OneThread = new() { ["DOTNET_PROCESSOR_COUNT"] = "1", ["DOTNET_ThreadPool_ForceMaxWorkerThreads"] = "1" };
+    internal static readonly Dictionary<string, string> OneThread = new() { ["DOTNET_PROCESSOR_COUNT"] = "1", ["DOTNET_ThreadPool_ForceMaxWorkerThreads"] = "1" };
 
     [Theory]
     [InlineData("out")]
