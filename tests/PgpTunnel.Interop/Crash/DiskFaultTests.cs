@@ -22,6 +22,12 @@ public sealed partial class DiskFaultTests
         var strace = Need.Program("strace");
         await using var lab = await Lab.CreateAsync();
         var (taken, refused, hit) = (new List<string>(), new List<string>(), 0);
+        await using (var before = await lab.StartAsync())
+        {
+            // What is remembered of the partner is written now, and not again: the first write under test is the message's.
+            Assert.Equal(250, (await Lab.SendAsync(Lab.Outbound(before), "<bob@b.example>", "Subject: before\r\n\r\nbody\r\n"))!.Code);
+            Assert.Equal(0, await before.StopAsync());
+        }
         for (var n = 1; n <= places; n++)
         {
             await using var gateway = await lab.StartAsync(environment: KillTests.OneThread);
