@@ -61,13 +61,22 @@ public sealed partial class DiskFaultTests
     {
         var strace = Need.Program("strace");
         await using var lab = await Lab.CreateAsync();
-        await using var gateway = await lab.StartAsync();
+        // One message at a time, and its delivery slow: nothing else is written between its own commit and its 250.
+        lab.RelayAnswer = _ =>
+        {
+            Thread.Sleep(300);
+            return null;
+        };
+        await using var gateway = await lab.StartAsync(environment: KillTests.OneThread);
         var trace = Path.Combine(lab.Directory, "trace");
         await using (var tracer = new Daemon(strace, ["-f", "-y", "-s", "60", "-p", gateway.Id.ToString(CultureInfo.InvariantCulture), "-o", trace, "-e", $"trace={Calls},sendmsg,sendto"]))
         {
             await tracer.WaitForAsync("attached");
             for (var i = 0; i < 5; i++)
+            {
                 Assert.Equal(250, (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", $"Subject: {i}\r\n\r\nbody\r\n"))!.Code);
+                await Wait.UntilAsync(() => gateway.Log.Split("event=delivered").Length == i + 2, () => gateway.Log);
+            }
             await tracer.StopAsync("INT");
         }
         var (unsynced, synced, promised) = (false, 0, 0);
