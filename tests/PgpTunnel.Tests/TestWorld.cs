@@ -203,24 +203,6 @@ internal sealed class Company(TestWorld world, string domain) : IAsyncDisposable
     public async ValueTask DisposeAsync() => await StopAsync();
 }
 
-/// <summary>A log that is read while it is written.</summary>
-internal sealed class LogText : StringWriter
-{
-    private readonly Lock _lock = new();
-
-    public override void WriteLine(string? value)
-    {
-        lock (_lock)
-            base.WriteLine(value);
-    }
-
-    public override string ToString()
-    {
-        lock (_lock)
-            return base.ToString();
-    }
-}
-
 internal static class Wait
 {
     public static async Task UntilAsync(Func<bool> condition, Func<string> complaint, int seconds = 10)

@@ -22,8 +22,8 @@ internal sealed class Theatre : IAsyncDisposable
     public CapturingServer Hop { get; private set; } = null!;
     public CapturingServer ServerB { get; private set; } = null!;
     public SmtpSender Sender { get; } = new(() => "mail.a.example");
-    public StringWriter LogA { get; } = new();
-    public StringWriter LogB { get; } = new();
+    public LogText LogA { get; } = new();
+    public LogText LogB { get; } = new();
 
     public static async Task<Theatre> OpenAsync(TimeProvider time)
     {

@@ -38,8 +38,8 @@ public sealed class HijackTests
             c["deliver"] = new JsonObject { ["local"] = mailServer.EndPoint.ToString(), ["relay"] = relay.EndPoint.ToString() };
         });
         var configuration = ConfigurationReader.Read(operators.Config("a"));
-        var (time, log) = (new FakeTimeProvider(TimeProvider.System.GetUtcNow()), new StringWriter());
-        await using var gateway = await Gateway.StartAsync(configuration, new EventLog(TextWriter.Synchronized(log), false, time), time);
+        var (time, log) = (new FakeTimeProvider(TimeProvider.System.GetUtcNow()), new LogText());
+        await using var gateway = await Gateway.StartAsync(configuration, new EventLog(log, false, time), time);
         async Task<string> SendAsync()
         {
             time.Advance(TimeSpan.FromSeconds(31)); // past whatever an answer may be kept
