@@ -254,6 +254,35 @@ public sealed class FaultTests
     }
 
     [Fact]
+    public async Task A_key_that_expires_is_warned_of_ahead()
+    {
+        await using var lab = await Lab.CreateAsync();
+        var home = Directory.CreateTempSubdirectory("pgptunnel-gpg-").FullName;
+        Task<Finished> GpgAsync(params string[] arguments) => Run.ProgramAsync(Need.Program("gpg"), ["--homedir", home, "--batch", "--passphrase", "", "--pinentry-mode", "loopback", .. arguments]);
+        try
+        {
+            (await GpgAsync("--quick-gen-key", "pgptunnel@pgptunnel.a.example", "ed25519", "cert", "13d")).Expect(0);
+            var fingerprint = (await GpgAsync("--list-keys", "--with-colons")).Expect(0).Text.Split('\n').First(l => l.StartsWith("fpr", StringComparison.Ordinal)).Split(':')[9];
+            (await GpgAsync("--quick-add-key", fingerprint, "ed25519", "sign", "13d")).Expect(0);
+            (await GpgAsync("--quick-add-key", fingerprint, "cv25519", "encr", "13d")).Expect(0);
+            var backup = Path.Combine(lab.Directory, "expiring.asc");
+            await File.WriteAllBytesAsync(backup, (await GpgAsync("--armor", "--export-secret-keys", fingerprint)).Expect(0).Output);
+            File.Delete(Directory.EnumerateFiles(Path.Combine(lab.Directory, "a", "keys"), "*.key").Single());
+            (await lab.PgpTunnelAsync("key", "import", backup)).Expect(0);
+            Assert.Contains("it expires", (await lab.PgpTunnelAsync("key", "list")).Expect(0).Text);
+            await using var gateway = await lab.StartAsync();
+            await gateway.WaitForAsync("event=key-expires");
+            Assert.Matches("event=key-expires key=" + fingerprint.ToLowerInvariant() + " alarm=true days=(13|12)", gateway.Log);
+            Assert.Equal(0, await gateway.StopAsync());
+        }
+        finally
+        {
+            await Run.ProgramAsync("gpgconf", ["--homedir", home, "--kill", "all"]);
+            Directory.Delete(home, true);
+        }
+    }
+
+    [Fact]
     public async Task Keys_are_rotated_retired_and_revoked()
     {
         await using var lab = await Lab.CreateAsync();
