@@ -40,7 +40,7 @@ internal sealed partial class Delivery
         SmtpReply reply;
         try
         {
-            reply = (await SendAsync(relay, to.Domain, new ReversePath(GatewayAddress.WithToken(gateway, parcel.Token)), [new ForwardPath(to)], [Mark(relay), .. outer], cancel))[0];
+            reply = (await SendAsync(parcel, relay, to.Domain, new ReversePath(GatewayAddress.WithToken(gateway, parcel.Token)), [new ForwardPath(to)], [Mark(relay), .. outer], cancel))[0];
         }
         catch (SmtpUnavailableException e) when (e.Reply.IsPermanent)
         {
@@ -108,7 +108,7 @@ internal sealed partial class Delivery
         }
         var relay = settings.Configuration.Relay;
         var to = Open(parcel, header).ToList();
-        var replies = await SendAsync(relay, parcel.Domain, header.MailFrom, to, [Mark(relay), message], cancel);
+        var replies = await SendAsync(parcel, relay, parcel.Domain, header.MailFrom, to, [Mark(relay), message], cancel);
         var failed = to.Zip(replies).Where(r => r.Second.IsPermanent).Select(r => (r.First, r.Second)).ToList();
         var settled = Settled(parcel, header, to, replies);
         var notice = failed.Count == 0 ? null : Notice.Build(settings.Configuration, NoticeAction.Failed, header.MailFrom, failed, [message], parcel.Created, null);
@@ -142,7 +142,7 @@ internal sealed partial class Delivery
         IReadOnlyList<ReadOnlyMemory<byte>> octets = header.MailFrom.Mailbox is null && parcel.Form == ParcelForm.Kept ? [Mark(local), message] // a notice of ours
             : parcel.Form == ParcelForm.Kept ? [Mark(local), .. WithoutForgeries(message)]
             : [Mark(local), Trace(parcel, header, message), .. WithoutForgeries(message)];
-        var replies = await SendAsync(local, header.Recipient.Domain, header.MailFrom, to, octets, cancel);
+        var replies = await SendAsync(parcel, local, header.Recipient.Domain, header.MailFrom, to, octets, cancel);
         var settled = Settled(parcel, header, to, replies);
         var failed = to.Zip(replies).Where(r => r.Second.IsPermanent).Select(r => (r.First, r.Second)).ToList();
         if (failed.Count > 0)

@@ -22,7 +22,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1), PurgeEvery = TimeSpan.FromHours(1), TokenLife = TimeSpan.FromDays(14);
 
     private readonly ConcurrentDictionary<string, (Parcel Parcel, Task Attempt)> _inFlight = new();
-    private readonly ConcurrentDictionary<(ParcelRoute, string), bool> _reached = new(); // the last attempt; absent = none yet
+    private readonly ConcurrentDictionary<(ParcelRoute, string), bool> _reached = new(); // by the last attempt that was sent; absent = none yet
 
     /// <summary>Runs until cancelled; attempts in hand then go on until <paramref name="abort"/>.</summary>
     public async Task RunAsync(CancellationToken stop, CancellationToken abort)
@@ -60,9 +60,6 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         }
         await Task.WhenAll(_inFlight.Values.Select(f => f.Attempt));
     }
-
-    /// <summary>Looks for due parcels now, where another process has put them there.</summary>
-    public void Wake() => spool.Signal();
 
     /// <summary>
     /// Due parcels that are not in flight, within the limits in all and per destination. Local delivery has slots of its own: dead
@@ -139,7 +136,6 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
                 ParcelRoute.World => ToWorldAsync(parcel, content, cancel),
                 _ => ToLocalAsync(parcel, content, cancel),
             });
-            _reached[(parcel.Route, parcel.Domain)] = true;
         }
         catch (OperationCanceledException)
         {
@@ -147,7 +143,6 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         }
         catch (SmtpUnavailableException e)
         {
-            _reached[(parcel.Route, parcel.Domain)] = false;
             await LaterAsync(parcel, e.Reply, cancel);
         }
         catch (Exception e) when (e is OpenPgpException or NoKeyException)
@@ -250,20 +245,30 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         Encoding.ASCII.GetBytes(string.Concat(endpoint?.Mark.Select(m => $"{m.Key}: {m.Value}\r\n") ?? []));
 
     /// <summary>Tries the servers in order until one gives a verdict.</summary>
-    private async Task<SmtpReplies> SendAsync(Endpoint? endpoint, string domain, ReversePath from, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> message, CancellationToken cancel)
+    private async Task<SmtpReplies> SendAsync(Parcel parcel, Endpoint? endpoint, string domain, ReversePath from, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> message, CancellationToken cancel)
     {
-        SmtpUnavailableException? last = null;
-        foreach (var target in await routes.FindAsync(endpoint, domain, cancel))
+        try
         {
-            try
+            SmtpUnavailableException? last = null;
+            foreach (var target in await routes.FindAsync(endpoint, domain, cancel))
             {
-                return await sender.SendAsync(target, from, to, message, cancel);
+                try
+                {
+                    var replies = await sender.SendAsync(target, from, to, message, cancel);
+                    _reached[(parcel.Route, parcel.Domain)] = true;
+                    return replies;
+                }
+                catch (SmtpUnavailableException e) when (!e.AfterContent)
+                {
+                    last = e;
+                }
             }
-            catch (SmtpUnavailableException e) when (!e.AfterContent)
-            {
-                last = e;
-            }
+            throw last!;
         }
-        throw last!;
+        catch (SmtpUnavailableException)
+        {
+            _reached[(parcel.Route, parcel.Domain)] = false;
+            throw;
+        }
     }
 }

@@ -6,6 +6,7 @@ namespace PgpTunnel;
 /// <summary>Our own keys on disk: <c>FINGERPRINT.key</c>, armored, readable by their owner only.</summary>
 internal sealed class KeyRing
 {
+    private const int LockAttempts = 50; // a tenth of a second each
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
     private KeyRing(IReadOnlyList<GatewayKey> keys, KeyPlan plan)
@@ -83,11 +84,20 @@ internal sealed class KeyRing
     /// <exception cref="IOException">It cannot be created.</exception>
     public static void Write(string directory, GatewayKey key, string? passphrase, DateTimeOffset now)
     {
-        if (!OperatingSystem.IsWindows())
-            Directory.CreateDirectory(directory, OwnerOnly | UnixFileMode.UserExecute);
+        MakeDirectory(directory);
         WriteOwnerOnly(Path.Combine(directory, $"{key.Fingerprint}.key"), key.ExportSecret(passphrase));
         WriteOwnerOnly(Path.Combine(directory, $"{key.Fingerprint}.revocation"), [.. Encoding.ASCII.GetBytes(
             $"Revocation certificate of gateway key {key.Fingerprint}.\r\nKeep it apart from the key. Publishing it ends the key for good.\r\n\r\n"), .. key.RevocationCertificate(now)]);
+        foreach (var kind in new[] { "key", "revocation" })
+            KeepOwner(Path.Combine(directory, $"{key.Fingerprint}.{kind}"), directory);
+    }
+
+    private static void MakeDirectory(string directory)
+    {
+        if (OperatingSystem.IsWindows())
+            Directory.CreateDirectory(directory);
+        else
+            Directory.CreateDirectory(directory, OwnerOnly | UnixFileMode.UserExecute);
     }
 
     /// <summary>Puts a changed key in the place of its file in one step.</summary>
@@ -137,9 +147,13 @@ internal sealed class KeyRing
         {
             try
             {
-                return new FileStream(Path.Combine(configuration.KeysDirectory, ".lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+                var file = Path.Combine(configuration.KeysDirectory, ".lock");
+                MakeDirectory(configuration.KeysDirectory);
+                var held = new FileStream(file, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+                KeepOwner(file, configuration.KeysDirectory);
+                return held;
             }
-            catch (IOException) when (attempt < 50)
+            catch (IOException) when (attempt < LockAttempts)
             {
                 Thread.Sleep(100);
             }

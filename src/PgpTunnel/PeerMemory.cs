@@ -37,6 +37,13 @@ public sealed record PeerRecord(string Domain)
 
     /// <summary>When the postmaster was last told of an alarm.</summary>
     public DateTimeOffset? Alarmed { get; init; }
+
+    /// <summary>With a fingerprint that an administrator has compared: from then on it stands by itself, whoever vouched for it before.</summary>
+    public PeerRecord VerifiedByHand(string fingerprint) => this with
+    {
+        Verified = [.. Verified.Append(fingerprint).Distinct()],
+        VouchedBy = VouchedBy.Where(v => v.Key != fingerprint).ToDictionary(),
+    };
 }
 
 /// <summary>

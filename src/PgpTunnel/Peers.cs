@@ -61,7 +61,7 @@ internal sealed class Peers(Func<DnsValidator> validators, PeerMemory memory, Fu
             await memory.UsableAsync(memory.Recall(state.Domain), policy.Policy);
     }
 
-    /// <summary>As <see cref="FindAsync"/>, but nothing is remembered: of domains that a stranger named, until it has shown that it is one of theirs.</summary>
+    /// <summary>As <see cref="FindAsync"/>, but a usable answer is not remembered: of domains that a stranger names, until a parcel shows that it is theirs.</summary>
     public async Task<PeerState> AskAsync(string domain, bool fresh, CancellationToken cancel)
     {
         if (memory.Version is var version && version != _version)
@@ -91,7 +91,7 @@ internal sealed class Peers(Func<DnsValidator> validators, PeerMemory memory, Fu
     {
         var partner = partners(domain);
         var record = memory.Recall(domain);
-        var lookup = new Lookup(domain, record, memory.RemembersEnforce(record), [.. partner?.Fingerprints ?? [], .. record.Verified]);
+        var lookup = new Lookup(domain, record, memory.RemembersEnforce(record), partner?.Fingerprints ?? []);
         if (partner?.Certificate is { } certificate)
             return FromFile(lookup, certificate, partner.Gateway);
         if (!DomainName.TryParse(domain, out var name) || domain.Length > LongestDomain)
@@ -123,9 +123,12 @@ internal sealed class Peers(Func<DnsValidator> validators, PeerMemory memory, Fu
         return await FindKeysAsync(validator, lookup, policy, answer, fresh, cancel);
     }
 
-    /// <param name="TrustedFingerprints">Configured and verified ones; where there are any, only they are candidates.</param>
-    private sealed record Lookup(string Domain, PeerRecord Record, bool Remembered, IReadOnlyList<string> TrustedFingerprints)
+    /// <param name="Configured">Trusted fingerprints of the configuration.</param>
+    private sealed record Lookup(string Domain, PeerRecord Record, bool Remembered, IReadOnlyList<string> Configured)
     {
+        /// <summary>Configured and verified ones; where there are any, only they are candidates.</summary>
+        public IReadOnlyList<string> TrustedFingerprints => [.. Configured, .. Record.Verified];
+
         public bool Trusted => TrustedFingerprints.Count > 0;
     }
 

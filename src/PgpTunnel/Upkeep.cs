@@ -15,64 +15,47 @@ internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spoo
     private readonly Dictionary<string, int> _warned = [];
 
     /// <summary>Three tasks that do not wait for each other, until cancelled.</summary>
-    public Task RunAsync(CancellationToken cancel) => Task.WhenAll(WatchFilesAsync(cancel), EveryAsync(Hourly, "looking partners up", () => RefreshAsync(cancel), cancel), CheckDailyAsync(cancel));
-
-    private async Task CheckDailyAsync(CancellationToken cancel)
+    public async Task RunAsync(CancellationToken cancel)
     {
         try
         {
-            await TryAsync("the self-check", () => CheckAsync(cancel), cancel);
-        }
-        catch (OperationCanceledException)
-        {
-            return;
-        }
-        await EveryAsync(Daily, "the self-check", () => CheckAsync(cancel), cancel);
-    }
-
-    private async Task EveryAsync(TimeSpan period, string what, Func<Task> work, CancellationToken cancel)
-    {
-        var last = time.GetUtcNow();
-        try
-        {
-            while (true)
-            {
-                await Task.Delay(Tick, time, cancel);
-                if ((time.GetUtcNow() - last).Duration() < period)
-                    continue;
-                last = time.GetUtcNow();
-                await TryAsync(what, work, cancel);
-            }
+            await Task.WhenAll(WatchFilesAsync(cancel), EveryAsync(Hourly, time.GetUtcNow(), "looking partners up", RefreshAsync, cancel), EveryAsync(Daily, DateTimeOffset.MinValue, "the self-check", CheckAsync, cancel));
         }
         catch (OperationCanceledException)
         {
             // going down
+        }
+    }
+
+    /// <param name="last">When it was last done.</param>
+    private async Task EveryAsync(TimeSpan period, DateTimeOffset last, string what, Func<CancellationToken, Task> work, CancellationToken cancel)
+    {
+        while (true)
+        {
+            if ((time.GetUtcNow() - last).Duration() >= period)
+            {
+                last = time.GetUtcNow();
+                await TryAsync(what, () => work(cancel), cancel);
+            }
+            await Task.Delay(Tick, time, cancel);
         }
     }
 
     private async Task WatchFilesAsync(CancellationToken cancel)
     {
         var files = Files();
-        var settled = files;
-        try
+        for (var settled = files; ;)
         {
-            while (true)
+            await Task.Delay(Tick, time, cancel);
+            // A file that is being written changes again: taken over when it has been still for one tick.
+            var seen = Files();
+            if (seen != settled && seen == files)
             {
-                await Task.Delay(Tick, time, cancel);
-                // A file that is being written changes again: taken over when it has been still for one tick.
-                var seen = Files();
-                if (seen != settled && seen == files)
-                {
-                    settled = seen;
-                    log.Write("files-changed", ("why", "the configuration or a file it names has changed"));
-                    await TryAsync("reloading", reload, cancel);
-                }
-                files = seen;
+                settled = seen;
+                log.Write("files-changed", ("why", "the configuration or a file it names has changed"));
+                await TryAsync("reloading", reload, cancel);
             }
-        }
-        catch (OperationCanceledException)
-        {
-            // going down
+            files = seen;
         }
     }
 

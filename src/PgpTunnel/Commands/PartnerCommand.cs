@@ -102,7 +102,7 @@ internal static class PartnerCommand
         if (!PolicyRecord.IsFingerprint(fingerprint))
             throw new CommandException(Exit.Usage, $"'{fingerprint}' is not a fingerprint of 40 or 64 hex digits");
         await using var spool = OpenSpool(configuration);
-        var record = await PeerMemory.ChangeAsync(spool, domain, r => r with { Verified = [.. r.Verified.Append(fingerprint).Distinct()] });
+        var record = await PeerMemory.ChangeAsync(spool, domain, r => r.VerifiedByHand(fingerprint));
         var peer = await new Peers(() => new Trust(configuration, TimeProvider.System).Validator, new PeerMemory(spool, null, TimeProvider.System), d => configuration.Partners.GetValueOrDefault(d), TimeProvider.System).FindAsync(domain, fresh: true, cancel);
         return parse.Report(new { domain, verified = record.Verified, offered = peer.TrustedOffered },
             $"{domain}: only {string.Join(", ", record.Verified)} counts from now on{(peer.TrustedOffered ? "" : $"; it is not offered now ({peer.Why}), so mail to {domain} waits")}");

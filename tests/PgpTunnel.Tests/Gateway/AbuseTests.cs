@@ -124,17 +124,7 @@ public class AbuseTests
         await Company.SendAsync(server, victim, ["<postmaster@pgptunnel.b.example>"], "From: victim@c.example\r\nSubject: hello\r\n\r\na person writes\r\n"u8.ToArray());
         // Inside a parcel of A's: a sender who is not of A's domain.
         var now = pair.World.Time.GetUtcNow();
-        var header = new InnerHeader
-        {
-            Id = Parcels.NewId(),
-            Date = now,
-            Expires = now.AddDays(7),
-            Sender = ("a.example", pair.A.Key.Fingerprint),
-            Recipient = ("b.example", pair.B.Key.Fingerprint),
-            MailFrom = ReversePath.Parse("<victim@c.example>").Path!,
-            RcptTo = [ForwardPath.Parse("<bob@b.example> NOTIFY=SUCCESS,FAILURE,DELAY", false).Path!],
-            Size = 18,
-        };
+        var header = pair.Header("<bob@b.example> NOTIFY=SUCCESS,FAILURE,DELAY", 18) with { MailFrom = ReversePath.Parse("<victim@c.example>").Path! };
         var peer = Certificate.Read(pair.B.Key.ExportCertificate()).Judge(pair.B.Configuration.Gateway, now).Key!;
         var octets = MessageSealer.Seal(ParcelBody.Parts(header, ["Subject: x\r\n\r\nab\r\n"u8.ToArray()]), pair.A.Key, peer, now).Octets;
         byte[] outer = [.. OuterMessage.Build(pair.A.Configuration.Gateway, pair.B.Configuration.Gateway, "t", now, octets).SelectMany(p => p.ToArray())];
@@ -154,13 +144,10 @@ public class AbuseTests
     public async Task Success_is_reported_where_the_last_server_leaves_it_to_us_and_only_where_asked(bool asked)
     {
         await using var pair = await Pair.CreateAsync();
-        using var plain = new TcpListener(IPAddress.Loopback, 0);
-        plain.Start();
-        using var stop = new CancellationTokenSource();
-        var serving = PlainServerAsync(plain, stop.Token);
+        await using var plain = new Interop.PlainServer();
         await pair.B.StopAsync();
         var text = File.ReadAllText(pair.B.File);
-        File.WriteAllText(pair.B.File, System.Text.RegularExpressions.Regex.Replace(text, "\"local\": \"[^\"]*\"", $"\"local\": \"{plain.LocalEndpoint}\""));
+        File.WriteAllText(pair.B.File, System.Text.RegularExpressions.Regex.Replace(text, "\"local\": \"[^\"]*\"", $"\"local\": \"{plain.EndPoint}\""));
         await pair.B.StartAsync();
         Assert.Contains("sealed", (await pair.A.SendAsync("<alice@a.example> ENVID=abc RET=HDRS", [asked ? "<bob@b.example> NOTIFY=SUCCESS ORCPT=rfc822;bob@b.example" : "<bob@b.example>"], "From: alice@a.example\r\nSubject: s\r\n\r\nbody of the message\r\n"))[0].ToString());
         await pair.B.WaitForLogAsync("event=delivered");
@@ -174,35 +161,5 @@ public class AbuseTests
         Assert.All(pair.HopSaw, s => Assert.DoesNotContain("relayed", Encoding.UTF8.GetString(s.Message))); // sealed on the way back
         await Task.Delay(200);
         Assert.Equal(asked ? 1 : 0, pair.A.Received.Count);
-        await stop.CancelAsync();
-        await serving;
-    }
-
-    /// <summary>A mail server without any extension.</summary>
-    private static async Task PlainServerAsync(TcpListener listener, CancellationToken stop)
-    {
-        try
-        {
-            while (true)
-            {
-                using var client = await listener.AcceptTcpClientAsync(stop);
-                var stream = client.GetStream();
-                using var reader = new StreamReader(stream, Encoding.Latin1);
-                async Task SayAsync(string line) => await stream.WriteAsync(Encoding.ASCII.GetBytes(line + "\r\n"), stop);
-                await SayAsync("220 plain");
-                while (await reader.ReadLineAsync(stop) is { } line)
-                {
-                    await SayAsync(line == "DATA" ? "354 go on" : "250 ok");
-                    while (line == "DATA" && await reader.ReadLineAsync(stop) is { } data && data != ".")
-                    {
-                    }
-                    if (line == "DATA")
-                        await SayAsync("250 taken");
-                }
-            }
-        }
-        catch (Exception e) when (e is OperationCanceledException or IOException)
-        {
-        }
     }
 }

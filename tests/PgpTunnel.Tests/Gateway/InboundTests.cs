@@ -18,17 +18,7 @@ public sealed class InboundTests : IAsyncLifetime
 
     private DateTimeOffset Now => _pair.World.Time.GetUtcNow();
 
-    private InnerHeader Header(string rcpt = "<bob@b.example>") => new()
-    {
-        Id = Parcels.NewId(),
-        Date = Now,
-        Expires = Now.AddDays(7),
-        Sender = ("a.example", _pair.A.Key.Fingerprint),
-        Recipient = ("b.example", _pair.B.Key.Fingerprint),
-        MailFrom = ReversePath.Parse("<alice@a.example>").Path!,
-        RcptTo = [ForwardPath.Parse(rcpt, false).Path!],
-        Size = Message.Length,
-    };
+    private InnerHeader Header(string rcpt = "<bob@b.example>") => _pair.Header(rcpt, Message.Length);
 
     private PeerKey PeerB(GatewayKey? key = null) => Certificate.Read((key ?? _pair.B.Key).ExportCertificate()).Judge(_pair.B.Configuration.Gateway, Now).Key!;
 

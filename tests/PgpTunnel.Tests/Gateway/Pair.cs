@@ -57,6 +57,20 @@ internal sealed class Pair : IAsyncDisposable
         return next is null ? SmtpReply.Ok : (await _hop.SendAsync(new SmtpTarget("next", next.Gateway.InboundServer!.EndPoint, TlsMode.Opportunistic), seen.From, seen.To, [seen.Message], CancellationToken.None))[0];
     }
 
+    /// <summary>The header block of a good parcel from A for B, to be made wrong in one way.</summary>
+    /// <param name="size">Octets of the message behind it.</param>
+    public InnerHeader Header(string rcpt, int size) => new()
+    {
+        Id = Parcels.NewId(),
+        Date = World.Time.GetUtcNow(),
+        Expires = World.Time.GetUtcNow().AddDays(7),
+        Sender = ("a.example", A.Key.Fingerprint),
+        Recipient = ("b.example", B.Key.Fingerprint),
+        MailFrom = ReversePath.Parse("<alice@a.example>").Path!,
+        RcptTo = [ForwardPath.Parse(rcpt, false).Path!],
+        Size = size,
+    };
+
     public async ValueTask DisposeAsync()
     {
         await World.DisposeAsync();

@@ -71,15 +71,22 @@ public class TrustThroughTimeTests
         Assert.Empty(pair.A.Received);
     }
 
+    /// <summary>B, whose key A has verified, publishes only a new one that the old certifies: the step with both was missed.</summary>
+    private static async Task<GatewayKey> MissedStepAsync(Pair pair, string more)
+    {
+        await VerifyAsync(pair, pair.B.Key.Fingerprint);
+        Assert.Contains("sealed", await SendAsync(pair));
+        var next = NewKey(pair).CertifiedBy(pair.B.Key, pair.World.Time.GetUtcNow());
+        Publish(pair, $"v=PGPT1; m=enforce; fp={next.Fingerprint}{more}", next.ExportCertificate());
+        pair.World.Time.Advance(TimeSpan.FromHours(1));
+        return next;
+    }
+
     [Fact]
     public async Task A_successor_is_known_by_the_kept_certificate_of_a_key_published_no_more()
     {
         await using var pair = await Pair.CreateAsync();
-        await VerifyAsync(pair, pair.B.Key.Fingerprint);
-        Assert.Contains("sealed", await SendAsync(pair));
-        var next = NewKey(pair).CertifiedBy(pair.B.Key, pair.World.Time.GetUtcNow());
-        Publish(pair, $"v=PGPT1; m=enforce; fp={next.Fingerprint}", next.ExportCertificate()); // the step with both keys was missed
-        pair.World.Time.Advance(TimeSpan.FromHours(1));
+        var next = await MissedStepAsync(pair, "");
         Assert.Contains($"key {next.Fingerprint}", await SendAsync(pair));
         Assert.Contains("event=key-succeeded", pair.A.Log.ToString());
         Assert.Contains(next.Fingerprint, (await RecordAsync(pair)).Verified);
@@ -89,11 +96,7 @@ public class TrustThroughTimeTests
     public async Task A_kept_certificate_of_a_distrusted_key_vouches_for_nobody()
     {
         await using var pair = await Pair.CreateAsync();
-        await VerifyAsync(pair, pair.B.Key.Fingerprint);
-        Assert.Contains("sealed", await SendAsync(pair));
-        var thief = NewKey(pair).CertifiedBy(pair.B.Key, pair.World.Time.GetUtcNow());
-        Publish(pair, $"v=PGPT1; m=enforce; fp={thief.Fingerprint}; xfp={pair.B.Key.Fingerprint}", thief.ExportCertificate());
-        pair.World.Time.Advance(TimeSpan.FromHours(1));
+        await MissedStepAsync(pair, $"; xfp={pair.B.Key.Fingerprint}");
         Assert.StartsWith("451 4.7.5", await SendAsync(pair));
         Assert.Contains("alarm=true", pair.A.Log.ToString());
     }
@@ -145,6 +148,23 @@ public class TrustThroughTimeTests
         Publish(pair, $"v=PGPT1; m=enforce; fp={thief.Fingerprint}", thief.ExportCertificate());
         pair.World.Time.Advance(TimeSpan.FromHours(1));
         Assert.StartsWith("451 4.7.5", await SendAsync(pair));
+    }
+
+    [Fact]
+    public async Task A_successor_falls_in_the_very_answer_that_revokes_its_certifier_unless_it_was_compared_by_hand()
+    {
+        await using var pair = await Pair.CreateAsync();
+        var next = await MissedStepAsync(pair, "");
+        Assert.Contains($"key {next.Fingerprint}", await SendAsync(pair));
+        var revoked = pair.B.Key.ExportCertificate(pair.World.Time.GetUtcNow());
+        Publish(pair, $"v=PGPT1; m=enforce; fp={next.Fingerprint}; xfp={pair.B.Key.Fingerprint}", next.ExportCertificate(), revoked);
+        pair.World.Time.Advance(TimeSpan.FromHours(1));
+        Assert.StartsWith("451 4.7.5", await SendAsync(pair));
+        await using (var spool = Spool.Open(pair.A.Configuration.SpoolFile, running: false))
+            await PeerMemory.ChangeAsync(spool, "b.example", r => r.VerifiedByHand(next.Fingerprint));
+        Assert.Contains($"key {next.Fingerprint}", await SendAsync(pair));
+        pair.World.Time.Advance(TimeSpan.FromHours(1));
+        Assert.Contains($"key {next.Fingerprint}", await SendAsync(pair));
     }
 
     [Fact]
@@ -288,7 +308,6 @@ public class TrustThroughTimeTests
         await Wait.UntilAsync(() =>
         {
             time.Advance(TimeSpan.FromSeconds(0.3));
-            pair.A.Gateway.Delivery.Wake();
             return asking.IsCompleted;
         }, () => $"{pair.A.Log}\n{pair.B.Log}");
         Assert.StartsWith(outcome, await asking);

@@ -1,0 +1,134 @@
+using System.Globalization;
+using Microsoft.Data.Sqlite;
+
+namespace PgpTunnel;
+
+internal sealed partial class Spool
+{
+    private const int CheckedPages = 32 * 1024;
+
+    /// <summary>What each version of the schema adds; a spool is brought up from the one it was written with.</summary>
+    private static readonly string[] Schema =
+    [
+        """
+        CREATE TABLE parcel(id TEXT PRIMARY KEY, route INTEGER NOT NULL, form INTEGER NOT NULL, domain TEXT NOT NULL, token TEXT NOT NULL, state INTEGER NOT NULL,
+            created INTEGER NOT NULL, expires INTEGER NOT NULL, next INTEGER NOT NULL, attempts INTEGER NOT NULL, done TEXT NOT NULL, status TEXT NOT NULL,
+            must_seal INTEGER NOT NULL, may_clear INTEGER NOT NULL, exempt INTEGER NOT NULL, delayed INTEGER NOT NULL, key_fingerprint TEXT NOT NULL,
+            body BLOB NOT NULL, key BLOB NOT NULL, envelope BLOB NOT NULL, envelope_key BLOB NOT NULL) STRICT;
+        CREATE INDEX parcel_due ON parcel(state, route, domain, next);
+        CREATE INDEX parcel_token ON parcel(token) WHERE token <> '';
+        CREATE TABLE replay(sender TEXT NOT NULL, id TEXT NOT NULL, hash BLOB NOT NULL, expires INTEGER NOT NULL, PRIMARY KEY(sender, id)) STRICT, WITHOUT ROWID;
+        CREATE INDEX replay_expires ON replay(expires);
+        CREATE TABLE peer(domain TEXT PRIMARY KEY, fingerprints TEXT NOT NULL, enforce_until INTEGER NOT NULL, verified TEXT NOT NULL, distrusted TEXT NOT NULL,
+            contrary_since INTEGER, contrary_last INTEGER, contrary_apart INTEGER NOT NULL, override_action TEXT, override_until INTEGER, override_reason TEXT, alarmed INTEGER) STRICT;
+        CREATE TABLE gateway(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+        """,
+        """
+        ALTER TABLE peer ADD COLUMN alarm TEXT;
+        CREATE TABLE certificate(domain TEXT NOT NULL, fingerprint TEXT NOT NULL, octets BLOB NOT NULL, PRIMARY KEY(domain, fingerprint)) STRICT, WITHOUT ROWID;
+        """,
+        """
+        ALTER TABLE parcel ADD COLUMN octets INTEGER NOT NULL DEFAULT 0;
+        UPDATE parcel SET octets = length(body);
+        CREATE TABLE part(parcel TEXT NOT NULL, number INTEGER NOT NULL, octets BLOB NOT NULL, PRIMARY KEY(parcel, number)) STRICT;
+        CREATE TRIGGER parcel_gone AFTER DELETE ON parcel WHEN OLD.octets > length(OLD.body) BEGIN DELETE FROM part WHERE parcel = OLD.id; END;
+        CREATE TRIGGER parcel_handed AFTER UPDATE OF octets ON parcel WHEN NEW.octets = 0 BEGIN DELETE FROM part WHERE parcel = OLD.id; END;
+        """,
+    ];
+
+    /// <summary>Opens or creates the database, mode 0600.</summary>
+    /// <param name="running">This is the gateway itself, of which a spool has one.</param>
+    /// <exception cref="SpoolException">It cannot be opened, is not ours, or is damaged; the message says what to do.</exception>
+    public static Spool Open(string file, bool running)
+    {
+        FileStream? only = null;
+        try
+        {
+            if (running)
+                only = new FileStream($"{file}.lock", FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException e) when (e is not DirectoryNotFoundException)
+        {
+            throw new SpoolException($"spool {file} is in use by another running gateway ({e.Message})", false, e);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Unusable(file, e);
+        }
+        try
+        {
+            if (!File.Exists(file))
+                KeyRing.WriteOwnerOnly(file, []);
+            var connectionString = new SqliteConnectionStringBuilder { DataSource = file, DefaultTimeout = 10, Pooling = true }.ToString();
+            var writer = new SqliteConnection(connectionString);
+            writer.Open();
+            Execute(writer, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000;");
+            var version = Convert.ToInt32(Scalar(writer, "PRAGMA user_version"), CultureInfo.InvariantCulture);
+            if (version > Schema.Length)
+                throw new SpoolException($"spool {file} was written by a newer PgpTunnel (schema {version}); upgrade this program", false);
+            if (running && version > 0 && Damage(writer) is { } damage)
+                throw new SpoolException($"spool {file} is damaged: {damage}. 'pgptunnel queue check' says more; 'queue export DIR' writes out what can be read, then move the file away and 'queue import DIR' into a new one", false);
+            if (version < Schema.Length)
+                Upgrade(writer);
+            return new Spool(connectionString, writer, only);
+        }
+        catch (Exception e) when (e is SqliteException or IOException or UnauthorizedAccessException)
+        {
+            only?.Dispose();
+            throw Unusable(file, e);
+        }
+        catch
+        {
+            only?.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Brings the schema up to date; another process may have done so in this moment.</summary>
+    private static void Upgrade(SqliteConnection connection)
+    {
+        using var transaction = connection.BeginTransaction(deferred: false);
+        using var command = connection.CreateCommand();
+        command.Transaction = transaction;
+        command.CommandText = "PRAGMA user_version";
+        var version = Convert.ToInt32(command.ExecuteScalar(), CultureInfo.InvariantCulture);
+        if (version < Schema.Length)
+        {
+#pragma warning disable CA2100 // our own schema
+            command.CommandText = $"{string.Concat(Schema[version..])} PRAGMA user_version={Schema.Length};";
+#pragma warning restore CA2100
+            command.ExecuteNonQuery();
+        }
+        transaction.Commit();
+    }
+
+    /// <summary>What is wrong with the file. A large one is looked at only where its size and its tables' roots show it: that must not delay a start.</summary>
+    private static string? Damage(SqliteConnection connection)
+    {
+        long Number(string pragma) => Convert.ToInt64(Scalar(connection, $"PRAGMA {pragma}"), CultureInfo.InvariantCulture);
+        if (Number("page_count") <= CheckedPages)
+            return SpoolRescue.Check(connection, "quick_check") is [var first, ..] ? first : null;
+        Scalar(connection, "SELECT max(rowid) FROM parcel");
+        Scalar(connection, "SELECT count(*) FROM (SELECT 1 FROM replay LIMIT 100)");
+        return null;
+    }
+
+    /// <summary>True when a gateway holds this spool.</summary>
+    public static bool IsRunning(string file)
+    {
+        try
+        {
+            if (File.Exists($"{file}.lock"))
+                using (new FileStream($"{file}.lock", FileMode.Open, FileAccess.ReadWrite, FileShare.None))
+                    return false;
+            return false;
+        }
+        catch (IOException)
+        {
+            return true;
+        }
+    }
+
+    private static SpoolException Unusable(string file, Exception e) =>
+        new($"spool {file}: {e.Message.TrimEnd('.')}. It must be a writable file on a local disk; if it is damaged, 'pgptunnel queue check' says more, and 'queue export DIR' writes out what can be read", false, e);
+}
