@@ -76,7 +76,7 @@ internal sealed partial class SmtpSession
     private async Task<MessageBuffer?> NewBufferAsync()
     {
         MemoryShare? share = null;
-        if (_options.Memory is { } memory && (share = await memory.TakeAsync(MessageBuffer.Cost * Math.Min(_from.Size ?? Undeclared, _options.ReserveDeclared ? long.MaxValue / 4 : Undeclared), _options.MemoryPatience, _aborted)) is null)
+        if (_options.Memory is { } memory && (share = await memory.TakeAsync(MessageBuffer.Cost * Math.Min(_from.Size ?? Undeclared, _options.ReserveDeclared ? long.MaxValue / 4 : Undeclared), _options.Trusted(_client.Address) ? null : _client.Address, _options.MemoryPatience, _aborted)) is null)
             return null;
         return new MessageBuffer(_options.MessageSize, _options.NormaliseNewlines, _options.ReserveDeclared ? _from.Size ?? 0 : 0, share);
     }

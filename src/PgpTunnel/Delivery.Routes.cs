@@ -108,7 +108,7 @@ internal sealed partial class Delivery
         }
         var relay = settings.Configuration.Relay;
         var to = Open(parcel, header).ToList();
-        var replies = await SendAsync(parcel, relay, parcel.Domain, header.MailFrom, to, [Mark(relay), message], cancel);
+        var replies = await SendAsync(parcel, relay, parcel.Domain, header.MailFrom, to, [Mark(relay), Received(parcel, header), message], cancel);
         var failed = to.Zip(replies).Where(r => r.Second.IsPermanent).Select(r => (r.First, r.Second)).ToList();
         var settled = Settled(parcel, header, to, replies);
         var notice = failed.Count == 0 ? null : Notice.Build(settings.Configuration, NoticeAction.Failed, header.MailFrom, failed, [message], parcel.Created, null);
@@ -140,8 +140,8 @@ internal sealed partial class Delivery
         var local = settings.Configuration.Local;
         var to = Open(parcel, header).ToList();
         IReadOnlyList<ReadOnlyMemory<byte>> octets = header.MailFrom.Mailbox is null && parcel.Form == ParcelForm.Kept ? [Mark(local), message] // a notice of ours
-            : parcel.Form == ParcelForm.Kept ? [Mark(local), .. WithoutForgeries(message)]
-            : [Mark(local), Trace(parcel, header, message), .. WithoutForgeries(message)];
+            : parcel.Form == ParcelForm.Kept ? [Mark(local), Received(parcel, header), .. WithoutForgeries(message)]
+            : [Mark(local), Received(parcel, header), Result(header, message), .. WithoutForgeries(message)];
         var replies = await SendAsync(parcel, local, header.Recipient.Domain, header.MailFrom, to, octets, cancel);
         var settled = Settled(parcel, header, to, replies);
         var failed = to.Zip(replies).Where(r => r.Second.IsPermanent).Select(r => (r.First, r.Second)).ToList();
@@ -151,13 +151,16 @@ internal sealed partial class Delivery
             await SettleAsync(parcel, header, settled, replies, Success(parcel, header, message, to, replies), cancel);
     }
 
-    /// <summary>What the receiving gateway adds in front (PROTOCOL.md 7).</summary>
-    private ReadOnlyMemory<byte> Trace(Parcel parcel, InnerHeader header, ReadOnlyMemory<byte> message)
+    /// <summary>The trace of every server that passes mail on (RFC 5321 4.4): what a mail loop is recognised by.</summary>
+    private ReadOnlyMemory<byte> Received(Parcel parcel, InnerHeader header) => Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture,
+        $"Received: from {header.Sender.Domain} by {settings.Configuration.Hostname} (PgpTunnel)\r\n\twith ESMTP id {header.Id}; {parcel.Created.UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000\r\n"));
+
+    /// <summary>What the receiving gateway found, for the recipient to see (PROTOCOL.md 7).</summary>
+    private ReadOnlyMemory<byte> Result(InnerHeader header, ReadOnlyMemory<byte> message)
     {
         var configuration = settings.Configuration;
         var from = HeaderFields.FromDomain(message.Span) == header.Sender.Domain ? "aligned" : "other";
         var text = new StringBuilder()
-            .Append(CultureInfo.InvariantCulture, $"Received: from {header.Sender.Domain} by {configuration.Hostname} (PgpTunnel)\r\n\twith ESMTP id {header.Id}; {parcel.Created.UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000\r\n")
             .Append($"PgpTunnel-Result: pass; d={header.Sender.Domain}; from={from};\r\n\tfpr={header.Sender.Fingerprint}; id={header.Id}");
         if (configuration.TraceToken is { } token)
             text.Append($";\r\n\ttoken={token}");

@@ -179,6 +179,56 @@ public sealed class FaultTests
     }
 
     [Fact]
+    public async Task Without_inodes_mail_still_flows_and_a_start_says_what_is_wrong()
+    {
+        Need.Root();
+        await using var lab = await Lab.CreateAsync();
+        var disk = Directory.CreateDirectory(Path.Combine(lab.Directory, "disk")).FullName;
+        if ((await Run.ProgramAsync("mount", ["-t", "tmpfs", "-o", "size=64m,nr_inodes=12", "tmpfs", disk])).Code != 0)
+            Assert.Skip("a tmpfs cannot be mounted here");
+        void Fill()
+        {
+            try
+            {
+                for (var i = 0; i < 100; i++)
+                    File.WriteAllText(Path.Combine(disk, $"full{i}"), "");
+            }
+            catch (IOException)
+            {
+                return;
+            }
+            Assert.Fail("the disk takes any number of files");
+        }
+        try
+        {
+            lab.Change(c =>
+            {
+                c["spool"] = $"sqlite:{disk}/spool.db";
+                c["limits"] = new JsonObject { ["freeDisk"] = 0 };
+                c["deliver"]!["relay"] = "127.0.0.1:1";
+            });
+            await using (var gateway = await lab.StartAsync())
+            {
+                Fill();
+                Assert.Equal(250, (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", Message))!.Code);
+                await gateway.WaitForAsync("event=delivery-deferred");
+                Assert.Equal(0, await gateway.StopAsync());
+            }
+            Fill();
+            Assert.Contains("spool.db", (await FailingRunAsync(lab, 73)).Error);
+            foreach (var file in Directory.EnumerateFiles(disk, "full*"))
+                File.Delete(file);
+            await using var again = await lab.StartAsync();
+            Assert.Contains("b.example", (await lab.PgpTunnelAsync("queue", "list")).Expect(0).Text);
+            Assert.Equal(0, await again.StopAsync());
+        }
+        finally
+        {
+            await Run.ProgramAsync("umount", ["-l", disk]);
+        }
+    }
+
+    [Fact]
     public async Task Sighup_takes_over_what_changed_and_keeps_what_was_when_it_is_wrong()
     {
         await using var lab = await Lab.CreateAsync();

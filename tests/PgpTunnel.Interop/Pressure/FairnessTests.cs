@@ -25,7 +25,7 @@ public sealed class FairnessTests
             var name = $"{(alive ? "live" : "dead")}{number}.example";
             lab.Publish("example", name, RecordType.MX, [0, 10, .. DomainName.Parse($"mx.{name}").Wire]);
             lab.Publish("example", $"mx.{name}", RecordType.A, address.GetAddressBytes());
-            (alive ? live : silent).Add(new PlainServer(new IPEndPoint(address, 25), silent: !alive));
+            (alive ? live : silent).Add(new PlainServer(new IPEndPoint(address, 25), alive ? Conduct.Takes : Conduct.Silent));
         }
         lab.Change(c => c["deliver"]!["relay"] = null);
         await using var gateway = await lab.StartAsync();

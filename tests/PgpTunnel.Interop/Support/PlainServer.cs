@@ -4,19 +4,44 @@ using System.Text;
 
 namespace PgpTunnel.Interop;
 
-/// <summary>A mail server without any extension that reads and forgets, or accepts connections and says nothing.</summary>
+/// <summary>What a <see cref="PlainServer"/> does.</summary>
+internal enum Conduct
+{
+    /// <summary>Reads messages and forgets them.</summary>
+    Takes,
+
+    /// <summary>Accepts connections and says nothing.</summary>
+    Silent,
+
+    /// <summary>Says one octet of an endless greeting every now and then.</summary>
+    Drips,
+
+    /// <summary>Says what is no SMTP.</summary>
+    Babbles,
+
+    /// <summary>Begins a reply that never ends.</summary>
+    Rambles,
+
+    /// <summary>Asks for the message and hangs up.</summary>
+    HangsUpAtData,
+
+    /// <summary>Reads the whole message and hangs up without a word.</summary>
+    HangsUpAtTheEnd,
+}
+
+/// <summary>A mail server without any extension, well-behaved or not.</summary>
 internal sealed class PlainServer : IAsyncDisposable
 {
     private readonly TcpListener _listener;
-    private readonly bool _silent;
+    private readonly Conduct _conduct;
     private readonly CancellationTokenSource _stop = new();
     private readonly List<TcpClient> _clients = [];
     private readonly Task _accepting;
-    private int _taken;
+    private int _taken, _connections;
 
-    public PlainServer(IPEndPoint? address = null, bool silent = false)
+    public PlainServer(IPEndPoint? address = null, Conduct conduct = Conduct.Takes)
     {
-        (_listener, _silent) = (new TcpListener(address ?? new IPEndPoint(IPAddress.Loopback, 0)), silent);
+        (_listener, _conduct) = (new TcpListener(address ?? new IPEndPoint(IPAddress.Loopback, 0)), conduct);
         _listener.Start(200);
         _accepting = AcceptAsync();
     }
@@ -26,6 +51,9 @@ internal sealed class PlainServer : IAsyncDisposable
     /// <summary>Messages taken.</summary>
     public int Taken => Volatile.Read(ref _taken);
 
+    /// <summary>Connections accepted.</summary>
+    public int Connections => Volatile.Read(ref _connections);
+
     private async Task AcceptAsync()
     {
         try
@@ -34,8 +62,8 @@ internal sealed class PlainServer : IAsyncDisposable
             {
                 var client = await _listener.AcceptTcpClientAsync(_stop.Token);
                 _clients.Add(client);
-                if (!_silent)
-                    _ = ServeAsync(client);
+                Interlocked.Increment(ref _connections);
+                _ = ServeAsync(client);
             }
         }
         catch (OperationCanceledException)
@@ -50,6 +78,23 @@ internal sealed class PlainServer : IAsyncDisposable
             var stream = client.GetStream();
             using var reader = new StreamReader(stream, Encoding.Latin1, false, 256 * 1024);
             async Task SayAsync(string line) => await stream.WriteAsync(Encoding.ASCII.GetBytes(line + "\r\n"), _stop.Token);
+            switch (_conduct)
+            {
+                case Conduct.Silent:
+                    return;
+                case Conduct.Drips:
+                    while (true)
+                    {
+                        await stream.WriteAsync("2"u8.ToArray(), _stop.Token);
+                        await Task.Delay(50, _stop.Token);
+                    }
+                case Conduct.Babbles:
+                    await stream.WriteAsync(new byte[] { 0, 255, 13, 10, 13, 1, 10 }, _stop.Token);
+                    return;
+                case Conduct.Rambles:
+                    while (true)
+                        await SayAsync("220-and so on");
+            }
             await SayAsync("220 plain");
             while (await reader.ReadLineAsync(_stop.Token) is { } line)
             {
@@ -59,12 +104,17 @@ internal sealed class PlainServer : IAsyncDisposable
                     continue;
                 }
                 await SayAsync("354 go on");
+                if (_conduct == Conduct.HangsUpAtData)
+                    break;
                 while (await reader.ReadLineAsync(_stop.Token) is { } data && data != ".")
                 {
                 }
+                if (_conduct == Conduct.HangsUpAtTheEnd)
+                    break;
                 Interlocked.Increment(ref _taken);
                 await SayAsync("250 taken");
             }
+            client.Close();
         }
         catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException)
         {

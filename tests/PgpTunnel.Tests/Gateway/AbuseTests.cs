@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using PgpTunnel.Demo;
 using PgpTunnel.OpenPgp;
 using PgpTunnel.Smtp;
 
@@ -64,6 +65,55 @@ public class AbuseTests
         await a.StartAsync();
         foreach (var from in new[] { "<>", "<alice@a.example>", "<pgptunnel+0@pgptunnel.a.example>" })
             Assert.Matches("^550 5.7.1", (await SayAsync(a.Gateway.OutboundServer!.EndPoint, "EHLO x.example", $"MAIL FROM:{from}"))[^1]);
+    }
+
+    /// <summary>A relay that leads back to the gateway, and two gateways that are each other's relay: in clear and sealed.</summary>
+    [Theory]
+    [InlineData("<eve@plain.example>", false)]
+    [InlineData("<bob@b.example>", false)]
+    [InlineData("<eve@plain.example>", true)]
+    [InlineData("<bob@b.example>", true)]
+    public async Task Mail_that_goes_round_and_round_ends_as_a_notice(string to, bool overTwo)
+    {
+        await using var pair = await Pair.CreateAsync();
+        pair.World.AddZone("plain.example");
+        await using var back = new SmtpSender(() => "loop.example");
+        var rounds = 0;
+        pair.HopAnswer = seen =>
+        {
+            var next = overTwo && Interlocked.Increment(ref rounds) % 2 == 1 ? pair.B : pair.A;
+            return back.SendAsync(new SmtpTarget("next", next.Gateway.OutboundServer!.EndPoint, TlsMode.None), seen.From, seen.To, [seen.Message], CancellationToken.None).GetAwaiter().GetResult()[0];
+        };
+        await pair.A.SendAsync("<alice@a.example>", [to], "Subject: x\r\n\r\nround\r\n");
+        IEnumerable<Seen> Notices() => pair.A.Received.Concat(pair.B.Received);
+        await Wait.UntilAsync(() => Notices().Any(), () => $"{pair.HopSaw.Count} rounds, {pair.A.Log}", 30);
+        Assert.Contains("Status: 5.4.6", Encoding.ASCII.GetString(Notices().Single().Message));
+        Assert.InRange(pair.HopSaw.Count, 90, 101);
+    }
+
+    [Fact]
+    public async Task What_comes_with_starttls_is_no_command()
+    {
+        await using var world = new TestWorld();
+        var a = await world.AddCompanyAsync("a.example");
+        using var client = new TcpClient();
+        await client.ConnectAsync(a.Gateway.InboundServer!.EndPoint);
+        var stream = client.GetStream();
+        var octets = new byte[4096];
+        await stream.ReadAtLeastAsync(octets, 4).AsTask().WaitAsync(TimeSpan.FromSeconds(10));
+        await stream.WriteAsync("EHLO x.example\r\n"u8.ToArray());
+        await stream.ReadAtLeastAsync(octets, 40).AsTask().WaitAsync(TimeSpan.FromSeconds(10));
+        // One segment: were the rest kept, it would be answered inside TLS as if it had come there (CVE-2011-0411).
+        await stream.WriteAsync("STARTTLS\r\nEHLO injected.example\r\nMAIL FROM:<mallory@c.example>\r\n"u8.ToArray());
+        var read = await stream.ReadAsync(octets).AsTask().WaitAsync(TimeSpan.FromSeconds(10));
+        Assert.Equal("220 2.0.0 go ahead\r\n", Encoding.ASCII.GetString(octets, 0, read));
+        await using var tls = new System.Net.Security.SslStream(stream, false, (_, _, _, errors) => errors != System.Net.Security.SslPolicyErrors.RemoteCertificateNotAvailable);
+        await tls.AuthenticateAsClientAsync("gw.a.example").WaitAsync(TimeSpan.FromSeconds(10));
+        await tls.WriteAsync("NOOP\r\nMAIL FROM:<alice@a.example>\r\n"u8.ToArray());
+        var answers = "";
+        while (answers.Split("\r\n").Length < 3)
+            answers += Encoding.ASCII.GetString(octets, 0, await tls.ReadAsync(octets).AsTask().WaitAsync(TimeSpan.FromSeconds(10)));
+        Assert.Equal("250 2.0.0 OK\r\n503 5.5.1 say EHLO first\r\n", answers);
     }
 
     [Fact]

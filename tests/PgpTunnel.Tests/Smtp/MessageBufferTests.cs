@@ -39,18 +39,18 @@ public class MessageBufferTests
         if (octets is null)
             return null;
         var budget = new MemoryBudget(MessageBuffer.Cost * octets.Value);
-        await budget.TakeAsync(1, TimeSpan.Zero, CancellationToken.None);
-        return await budget.TakeAsync(1, TimeSpan.Zero, CancellationToken.None);
+        await budget.TakeAsync(1, null, TimeSpan.Zero, CancellationToken.None);
+        return await budget.TakeAsync(1, null, TimeSpan.Zero, CancellationToken.None);
     }
 
     [Fact]
     public async Task Who_waits_for_memory_is_served_in_order_and_one_alone_may_have_more_than_there_is()
     {
         var memory = new MemoryBudget(100);
-        var first = await memory.TakeAsync(500, TimeSpan.Zero, CancellationToken.None);
+        var first = await memory.TakeAsync(500, null, TimeSpan.Zero, CancellationToken.None);
         Assert.NotNull(first);
-        Assert.Null(await memory.TakeAsync(1, TimeSpan.FromMilliseconds(20), CancellationToken.None));
-        var (second, third) = (memory.TakeAsync(90, TimeSpan.FromSeconds(10), CancellationToken.None), memory.TakeAsync(20, TimeSpan.FromSeconds(10), CancellationToken.None));
+        Assert.Null(await memory.TakeAsync(1, null, TimeSpan.FromMilliseconds(20), CancellationToken.None));
+        var (second, third) = (memory.TakeAsync(90, null, TimeSpan.FromSeconds(10), CancellationToken.None), memory.TakeAsync(20, null, TimeSpan.FromSeconds(10), CancellationToken.None));
         Assert.False(second.IsCompleted);
         first.Dispose();
         var share = await second;
@@ -61,9 +61,9 @@ public class MessageBufferTests
         (await third)!.Dispose();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(async () =>
         {
-            using var all = await memory.TakeAsync(100, TimeSpan.Zero, CancellationToken.None);
+            using var all = await memory.TakeAsync(100, null, TimeSpan.Zero, CancellationToken.None);
             using var stop = new CancellationTokenSource(20);
-            await memory.TakeAsync(1, TimeSpan.FromSeconds(10), stop.Token);
+            await memory.TakeAsync(1, null, TimeSpan.FromSeconds(10), stop.Token);
         });
     }
 
@@ -73,11 +73,30 @@ public class MessageBufferTests
         var memory = new MemoryBudget(1_000_000);
         for (var i = 0; i < 100; i++)
         {
-            using var buffer = new MessageBuffer(10_000_000, false, 0, await memory.TakeAsync(1, TimeSpan.Zero, CancellationToken.None));
+            using var buffer = new MessageBuffer(10_000_000, false, 0, await memory.TakeAsync(1, null, TimeSpan.Zero, CancellationToken.None));
             buffer.AppendChunk(Encoding.ASCII.GetBytes(new string('a', 300_000)));
             Assert.Null(buffer.Finish().Refusal);
         }
-        using var one = await memory.TakeAsync(1, TimeSpan.Zero, CancellationToken.None);
-        Assert.NotNull(await memory.TakeAsync(999_999, TimeSpan.Zero, CancellationToken.None));
+        using var one = await memory.TakeAsync(1, null, TimeSpan.Zero, CancellationToken.None);
+        Assert.NotNull(await memory.TakeAsync(999_999, null, TimeSpan.Zero, CancellationToken.None));
+    }
+
+    [Fact]
+    public async Task One_client_leaves_a_quarter_to_those_who_hold_little()
+    {
+        var memory = new MemoryBudget(100);
+        Task<MemoryShare?> Ask(long octets, string? holder) => memory.TakeAsync(octets, holder, TimeSpan.Zero, CancellationToken.None);
+        var (first, second) = (await Ask(20, "greedy"), await Ask(50, "greedy"));
+        Assert.Null(await Ask(10, "greedy"));
+        Assert.False(first!.TryHave(26));
+        using var small = await Ask(20, "modest");
+        Assert.NotNull(small);
+        Assert.False(small.TryHave(31));
+        using var ours = await Ask(10, null);
+        Assert.NotNull(ours);
+        second!.Dispose();
+        Assert.True(first.TryHave(26));
+        first.Dispose();
+        Assert.NotNull(await Ask(45, "greedy"));
     }
 }
