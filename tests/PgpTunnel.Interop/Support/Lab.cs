@@ -128,8 +128,8 @@ internal sealed class Lab : IAsyncDisposable
     /// <summary>A parcel from B's gateway for A's, as a hop would hand it in.</summary>
     public byte[] SealForA(string message)
     {
-        var (a, b) = (ConfigurationReader.Read(Config), ConfigurationReader.Read(Path.Combine(Directory, "b", "pgptunnel.json")));
-        var (keyA, keyB, now) = (KeyRing.Load(a).Active, KeyRing.Load(b).Active, TimeProvider.System.GetUtcNow());
+        var (a, b) = _companies ??= (Company("a"), Company("b"));
+        var (keyA, keyB, now) = (a.Key, b.Key, TimeProvider.System.GetUtcNow());
         var header = new InnerHeader
         {
             Id = Parcels.NewId(),
@@ -141,9 +141,17 @@ internal sealed class Lab : IAsyncDisposable
             RcptTo = [ForwardPath.Parse("<alice@a.example>", false).Path!],
             Size = message.Length,
         };
-        var peer = Certificate.Read(keyA.ExportCertificate()).Judge(a.Gateway, now).Key!;
+        var peer = Certificate.Read(keyA.ExportCertificate()).Judge(a.Configuration.Gateway, now).Key!;
         var octets = MessageSealer.Seal(ParcelBody.Parts(header, [System.Text.Encoding.ASCII.GetBytes(message)]), keyB, peer, now).Octets;
-        return [.. OuterMessage.Build(b.Gateway, a.Gateway, Parcels.NewId(), now, octets).SelectMany(p => p.ToArray())];
+        return [.. OuterMessage.Build(b.Configuration.Gateway, a.Configuration.Gateway, Parcels.NewId(), now, octets).SelectMany(p => p.ToArray())];
+    }
+
+    private ((GatewayConfiguration Configuration, GatewayKey Key) A, (GatewayConfiguration Configuration, GatewayKey Key) B)? _companies;
+
+    private (GatewayConfiguration, GatewayKey) Company(string name)
+    {
+        var configuration = ConfigurationReader.Read(Path.Combine(Directory, name, "pgptunnel.json"));
+        return (configuration, KeyRing.Load(configuration).Active);
     }
 
     /// <summary>Hands a parcel in; the reply, or null when the connection broke.</summary>
