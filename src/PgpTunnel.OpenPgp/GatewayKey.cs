@@ -33,6 +33,7 @@ public sealed partial class GatewayKey
         (_primary, _userId, _selfSignature, _certifications, _subkeys) = (primary, userId, selfSignature, certifications, subkeys);
         Signing = Newest(f => (f & FlagSign) != 0, "signing");
         Spool = Newest(f => f == FlagSpool, "spool");
+        SpoolSeal = new SpoolSeal(Spool);
         _encryption = Newest(IsEncryption, "encryption");
         // Every subkey that can decrypt: old ones open parcels that are still on their way.
         Decrypting = [.. _subkeys.Where(s => (s.Flags & FlagEncrypt) != 0).Select(s => s.Key)];
@@ -63,6 +64,7 @@ public sealed partial class GatewayKey
 
     internal SecretKey Signing { get; }
     internal SecretKey Spool { get; }
+    internal SpoolSeal SpoolSeal { get; }
     internal IReadOnlyList<SecretKey> Decrypting { get; }
 
     private static bool IsEncryption(int flags) => (flags & 0x04) != 0;

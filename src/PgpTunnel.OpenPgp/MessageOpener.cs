@@ -88,17 +88,31 @@ public static class MessageOpener
         var shape = ReadShape(octets);
         foreach (var (start, length) in shape.Pkesks)
             if (FindKey(octets.Slice(start, length), keys) is var (own, secret))
-                return Open(shape.Encrypted, SessionKey.Unwrap(octets.Slice(start, length), secret) ?? SessionKey.Random(9), own.Fingerprint);
+                return ReadSigned(Open(shape.Encrypted, SessionKey.Unwrap(octets.Slice(start, length), secret) ?? SessionKey.Random(9)), own.Fingerprint);
         throw new NoKeyException();
     }
 
-    /// <summary>Opens a message of our own from the spool with the session key kept beside it.</summary>
-    public static DecryptedMessage DecryptSpooled(ReadOnlySpan<byte> octets, ReadOnlySpan<byte> spoolKey, IReadOnlyList<GatewayKey> keys)
+    /// <summary>The body of a message we sealed for a peer, with the session key kept beside it in the spool.</summary>
+    /// <exception cref="OpenPgpException">It is not as we made it.</exception>
+    /// <exception cref="NoKeyException">The key of that time is gone.</exception>
+    public static ReadOnlyMemory<byte> ReadSealed(ReadOnlySpan<byte> octets, ReadOnlySpan<byte> spoolKey, IReadOnlyList<GatewayKey> keys)
     {
-        var reader = new PacketReader(spoolKey);
-        var pkesk = reader.Packet(out _);
-        var (own, secret) = FindKey(pkesk, keys) ?? throw new NoKeyException();
-        return Open(ReadShape(octets).Encrypted, SessionKey.Unwrap(pkesk, secret) ?? throw new OpenPgpException("the spool key does not open"), own.Fingerprint);
+        var session = SessionKey.Decode(ReadSpooled(spoolKey, keys).Span) ?? throw new OpenPgpException("what is kept as session key is none");
+        return ReadSigned(Open(ReadShape(octets).Encrypted, session), "").UnverifiedBody;
+    }
+
+    /// <summary>What <see cref="MessageSealer.SealForSpool"/> has made.</summary>
+    /// <exception cref="OpenPgpException">It is not as we made it.</exception>
+    /// <exception cref="NoKeyException">The key of that time is gone.</exception>
+    public static ReadOnlyMemory<byte> ReadSpooled(ReadOnlySpan<byte> octets, IReadOnlyList<GatewayKey> keys)
+    {
+        var shape = ReadShape(octets);
+        var pkesk = shape.Pkesks is [var (start, length), ..] ? octets.Slice(start, length) : throw new OpenPgpException("there is no key with it");
+        var (own, _) = FindKey(pkesk, keys) ?? throw new NoKeyException();
+        var clear = Open(shape.Encrypted, own.SpoolSeal.Open(pkesk) ?? throw new OpenPgpException("the spool key does not open"));
+        var reader = new PacketReader(clear.Span);
+        var literal = reader.Packet(out var tag);
+        return tag == Tag.Literal && reader.AtEnd && literal.Length >= 6 ? clear[^(literal.Length - 6)..] : throw new OpenPgpException("it is not what a spool holds");
     }
 
     private readonly ref struct Shape(List<(int Start, int Length)> pkesks, ReadOnlySpan<byte> encrypted)
@@ -157,7 +171,8 @@ public static class MessageOpener
         return null;
     }
 
-    private static DecryptedMessage Open(ReadOnlySpan<byte> encrypted, SessionKey session, string keyFingerprint)
+    /// <summary>The packets inside, when the integrity of all is right.</summary>
+    private static ReadOnlyMemory<byte> Open(ReadOnlySpan<byte> encrypted, SessionKey session)
     {
         var clear = new byte[encrypted.Length];
         Cfb.Decrypt(session.Key, encrypted, clear);
@@ -169,7 +184,7 @@ public static class MessageOpener
             & clear[Cfb.Block - 2] == clear[Cfb.Block] & clear[Cfb.Block - 1] == clear[Cfb.Block + 1];
         if (!intact)
             throw new OpenPgpException("the session key or the encrypted data is wrong");
-        return ReadSigned(clear.AsMemory(Prefix, clear.Length - Prefix - MdcLength), keyFingerprint);
+        return clear.AsMemory(Prefix, clear.Length - Prefix - MdcLength);
     }
 
     private static DecryptedMessage ReadSigned(ReadOnlyMemory<byte> packets, string keyFingerprint)

@@ -7,7 +7,7 @@ namespace PgpTunnel.OpenPgp;
 /// <see cref="Octets"/> travel.
 /// </summary>
 /// <param name="Octets">PKESK, SEIPD, binary.</param>
-/// <param name="SpoolKey">A PKESK packet for our spool subkey.</param>
+/// <param name="SpoolKey">The session key, as <see cref="MessageSealer.SealForSpool"/> makes it.</param>
 public sealed record SealedMessage(byte[] Octets, byte[] SpoolKey);
 
 /// <summary>Makes exactly one packet shape: <c>PKESK, SEIPDv1{ One-Pass-Signature, Literal, Signature }</c> (PROTOCOL.md 4).</summary>
@@ -17,49 +17,56 @@ public static class MessageSealer
 
     /// <summary>Signs with our newest signing subkey and encrypts to the peer's encryption subkey.</summary>
     /// <param name="body">The literal body in parts: inner header, message and padding.</param>
-    public static SealedMessage Seal(IReadOnlyList<ReadOnlyMemory<byte>> body, GatewayKey signer, PeerKey recipient, DateTimeOffset now) =>
-        Seal(body, signer, recipient.Encryption, Convert.FromHexString(recipient.Fingerprint), recipient.Aes256 ? 9 : 7, now);
-
-    /// <summary>Seals to our own spool subkey what must not lie on disk in clear.</summary>
-    public static SealedMessage SealForSpool(IReadOnlyList<ReadOnlyMemory<byte>> body, GatewayKey own, DateTimeOffset now) =>
-        Seal(body, own, own.Spool.Public, Convert.FromHexString(own.Fingerprint), 9, now);
-
-    /// <summary>The message is put together once, where it will stay, and encrypted in its place.</summary>
-    private static SealedMessage Seal(IReadOnlyList<ReadOnlyMemory<byte>> body, GatewayKey signer, PublicKey recipient, byte[] recipientPrimary, int cipher, DateTimeOffset now)
+    public static SealedMessage Seal(IReadOnlyList<ReadOnlyMemory<byte>> body, GatewayKey signer, PeerKey recipient, DateTimeOffset now)
     {
-        var session = SessionKey.Random(cipher);
-        var signature = Sign(body, signer.Signing, recipientPrimary, now);
-        var bodyLength = body.Sum(p => p.Length);
-        var literal = PacketWriter.Header(Tag.Literal, bodyLength + 6);
+        var session = SessionKey.Random(recipient.Aes256 ? 9 : 7);
+        var signature = Sign(body, signer.Signing, Convert.FromHexString(recipient.Fingerprint), now);
         byte[] onePass = [3, SignatureType.Binary, (byte)HashId(signer.Signing), (byte)signer.Signing.Public.Algorithm, .. signer.Signing.Public.Fingerprint.AsSpan(12), 1];
-        var wrapped = session.Wrap(recipient);
-        int Clear(byte[] header) => Prefix + header.Length + onePass.Length + literal.Length + 6 + bodyLength + signature.Length + MdcLength;
-        int Whole(byte[] header) => wrapped.Length + PacketWriter.Header(Tag.Seipd, Clear(header) + 1).Length + 1 + Clear(header);
+        var wrapped = session.Wrap(recipient.Encryption);
+        IReadOnlyList<ReadOnlyMemory<byte>> Inner(byte[] onePassHeader) => [onePassHeader, onePass, .. Literal(body), signature];
         // A length in five octets is as good as in one (RFC 9580 4.2.1.3). Taken where the armor would else end without padding and
         // need the checksum that costs more than the encryption.
-        var onePassHeader = PacketWriter.Header(Tag.OnePass, onePass.Length);
-        if (Whole(onePassHeader) % 3 == 0)
-            onePassHeader = [0xC0 | Tag.OnePass, 255, 0, 0, 0, (byte)onePass.Length];
+        var inner = Inner(PacketWriter.Header(Tag.OnePass, onePass.Length));
+        if (Whole(wrapped, inner) % 3 == 0)
+            inner = Inner([0xC0 | Tag.OnePass, 255, 0, 0, 0, (byte)onePass.Length]);
+        return new(Encrypt(wrapped, session, inner), SealForSpool([session.Encode()], signer));
+    }
 
-        var octets = new byte[Whole(onePassHeader)];
+    /// <summary>
+    /// Encrypts to our own spool subkey what must not lie on disk in clear: <c>PKESK, SEIPDv1{ Literal }</c>. Nobody but we put it there,
+    /// so it is not signed.
+    /// </summary>
+    public static byte[] SealForSpool(IReadOnlyList<ReadOnlyMemory<byte>> body, GatewayKey own)
+    {
+        var (session, wrapped) = own.SpoolSeal.Use();
+        return Encrypt(wrapped, session, Literal(body));
+    }
+
+    /// <summary>A literal packet: binary, no file name, no date.</summary>
+    private static List<ReadOnlyMemory<byte>> Literal(IReadOnlyList<ReadOnlyMemory<byte>> body) =>
+        [(byte[])[.. PacketWriter.Header(Tag.Literal, body.Sum(p => p.Length) + 6), (byte)'b', 0, 0, 0, 0, 0], .. body];
+
+    private static int Clear(IReadOnlyList<ReadOnlyMemory<byte>> inner) => Prefix + inner.Sum(p => p.Length) + MdcLength;
+
+    private static int Whole(byte[] wrapped, IReadOnlyList<ReadOnlyMemory<byte>> inner) => wrapped.Length + PacketWriter.Header(Tag.Seipd, Clear(inner) + 1).Length + 1 + Clear(inner);
+
+    /// <summary>The message is put together once, where it will stay, and encrypted in its place.</summary>
+    private static byte[] Encrypt(byte[] wrapped, SessionKey session, IReadOnlyList<ReadOnlyMemory<byte>> inner)
+    {
+        var octets = new byte[Whole(wrapped, inner)];
         var writer = new SpanWriter(octets);
         writer.Put(wrapped);
-        writer.Put(PacketWriter.Header(Tag.Seipd, Clear(onePassHeader) + 1));
+        writer.Put(PacketWriter.Header(Tag.Seipd, Clear(inner) + 1));
         writer.Put([1]);
-        var clear = octets.AsSpan(octets.Length - Clear(onePassHeader));
+        var clear = octets.AsSpan(octets.Length - Clear(inner));
         RandomNumberGenerator.Fill(writer.Next(Cfb.Block));
         writer.Put(clear.Slice(Cfb.Block - 2, 2)); // RFC 9580 5.13.1: the last two octets again
-        writer.Put(onePassHeader);
-        writer.Put(onePass);
-        writer.Put(literal);
-        writer.Put([(byte)'b', 0, 0, 0, 0, 0]); // binary, no file name, no date
-        foreach (var part in body)
+        foreach (var part in inner)
             writer.Put(part.Span);
-        writer.Put(signature);
         writer.Put([0xD3, 0x14]);
         SHA1.HashData(clear[..^20], writer.Next(20));
         Cfb.Encrypt(session.Key, clear);
-        return new(octets, session.Wrap(signer.Spool.Public));
+        return octets;
     }
 
     private static byte[] Sign(IReadOnlyList<ReadOnlyMemory<byte>> body, SecretKey key, byte[] recipientPrimary, DateTimeOffset now)

@@ -12,7 +12,7 @@ internal sealed record SessionKey(int Cipher, byte[] Key)
     public static SessionKey Random(int cipher) => new(cipher, RandomNumberGenerator.GetBytes(KeySize(cipher)));
 
     /// <summary>Cipher id, key, and the sum of the key's octets (RFC 9580 5.1.3).</summary>
-    private byte[] Encode()
+    public byte[] Encode()
     {
         var sum = 0;
         foreach (var octet in Key)
@@ -20,7 +20,7 @@ internal sealed record SessionKey(int Cipher, byte[] Key)
         return [(byte)Cipher, .. Key, (byte)(sum >> 8), (byte)sum];
     }
 
-    private static SessionKey? Decode(ReadOnlySpan<byte> encoded)
+    public static SessionKey? Decode(ReadOnlySpan<byte> encoded)
     {
         if (encoded.Length < 3 || KeySize(encoded[0]) != encoded.Length - 3)
             return null;

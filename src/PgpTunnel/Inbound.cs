@@ -125,7 +125,7 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
         var now = _time.GetUtcNow();
         var parcel = new Parcel($"{header.Id}-{header.Sender.Fingerprint[..8]}", ParcelRoute.Local, ParcelForm.Received, header.Sender.Domain, "", ParcelState.Queued, now, header.Expires, now, 0,
             new HashSet<int>(), "", false, false, false, false, header.Sender.Fingerprint);
-        if (!await _spool.AddAsync([(parcel, new ParcelContent(octets, [], [], []))], replay))
+        if (!await _spool.AddAsync([(parcel, new ParcelContent(octets, [], []))], replay))
             return Replayed(header, decrypted, client) ?? throw new InvalidOperationException("a replay entry vanished");
         var reply = new SmtpReply(250, "2.0.0", $"{header.Id} opened and verified for {header.Recipient.Domain}");
         _log.Write("opened", ("id", header.Id), ("from", header.Sender.Domain), ("to", header.Recipient.Domain), ("recipients", header.RcptTo.Count), ("key", header.Sender.Fingerprint), ("client", client.Address), ("size", header.Size), ("reply", reply));

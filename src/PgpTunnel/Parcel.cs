@@ -52,9 +52,9 @@ public sealed record Parcel(string Id, ParcelRoute Route, ParcelForm Form, strin
 
 /// <summary>A parcel's ciphertexts.</summary>
 /// <param name="Body">The sealed message, binary.</param>
-/// <param name="Key">Its session key for our spool subkey; empty for the form Received.</param>
-/// <param name="Envelope">Inner header and header fields alone, sealed to our spool subkey with its own session key; what a notice is made from.</param>
-public sealed record ParcelContent(byte[] Body, byte[] Key, byte[] Envelope, byte[] EnvelopeKey);
+/// <param name="Key">Of the form Sealed: its session key, sealed to our spool subkey; else empty.</param>
+/// <param name="Envelope">Of the form Sealed: inner header and header fields alone, sealed to our spool subkey; what a notice is made from.</param>
+public sealed record ParcelContent(byte[] Body, byte[] Key, byte[] Envelope);
 
 /// <summary>What a replay is recognised by (PROTOCOL.md 7).</summary>
 /// <param name="Sender">The sender's primary fingerprint.</param>

@@ -33,10 +33,9 @@ internal sealed class Parcels(Settings settings, TimeProvider time)
     {
         var key = peer.Preferred;
         var sealedMessage = MessageSealer.Seal(ParcelBody.Parts(header, message), own, key, now);
-        var envelope = SealEnvelope(header, message, own, now);
         var parcel = new Parcel(header.Id, ParcelRoute.Gateway, ParcelForm.Sealed, peer.Domain, NewId(), ParcelState.Queued, now, header.Expires, now, 0,
             new HashSet<int>(), "", mustSeal, mayClear, false, false, key.Id);
-        return (parcel, new ParcelContent(sealedMessage.Octets, sealedMessage.SpoolKey, envelope.Octets, envelope.SpoolKey));
+        return (parcel, new ParcelContent(sealedMessage.Octets, sealedMessage.SpoolKey, SealEnvelope(header, message, own)));
     }
 
     /// <summary>Keeps a message that is not sealed for a peer: to our own spool subkey, since nothing lies on disk in clear.</summary>
@@ -45,10 +44,10 @@ internal sealed class Parcels(Settings settings, TimeProvider time)
     {
         var (own, now) = (settings.Keys.Active, time.GetUtcNow());
         var header = Header(NewId(), senderDomain, (senderDomain, own.Fingerprint), sender, to, message, now);
-        var kept = MessageSealer.SealForSpool(ParcelBody.Parts(header, message), own, now);
+        var kept = MessageSealer.SealForSpool(ParcelBody.Parts(header, message), own);
         var parcel = new Parcel(header.Id, route, ParcelForm.Kept, domain, "", ParcelState.Queued, now, header.Expires, now, 0,
             new HashSet<int>(), "", mustSeal, mayClear, exempt, false, "");
-        return (parcel, new ParcelContent(kept.Octets, kept.SpoolKey, [], []));
+        return (parcel, new ParcelContent(kept, [], []));
     }
 
     private InnerHeader Header(string id, string senderDomain, (string, string) recipient, ReversePath sender, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> message, DateTimeOffset now) => new()
@@ -64,7 +63,7 @@ internal sealed class Parcels(Settings settings, TimeProvider time)
     };
 
     /// <summary>Header block and header fields alone, from which a notice can be made when the body is gone.</summary>
-    private static SealedMessage SealEnvelope(InnerHeader header, IReadOnlyList<ReadOnlyMemory<byte>> message, GatewayKey own, DateTimeOffset now)
+    private static byte[] SealEnvelope(InnerHeader header, IReadOnlyList<ReadOnlyMemory<byte>> message, GatewayKey own)
     {
         var fields = new byte[Math.Min(EnvelopeHeader, message.Sum(m => m.Length))];
         var filled = 0;
@@ -75,21 +74,21 @@ internal sealed class Parcels(Settings settings, TimeProvider time)
             filled += take;
         }
         var section = fields.AsMemory(0, HeaderFields.SectionLength(fields));
-        return MessageSealer.SealForSpool(ParcelBody.Parts(header with { Size = section.Length }, [section]), own, now);
+        return MessageSealer.SealForSpool([(header with { Size = section.Length }).Write(), section], own);
     }
 
     /// <summary>The header block and the message of a parcel in the spool.</summary>
     /// <exception cref="OpenPgpException">It does not open with the keys held.</exception>
     /// <exception cref="NoKeyException">Its key is gone.</exception>
-    public (InnerHeader Header, ReadOnlyMemory<byte> Message) Open(Parcel parcel, ParcelContent content) => parcel.Form == ParcelForm.Received
-        ? ParcelBody.Read(MessageOpener.Decrypt(content.Body, settings.Keys.Keys).UnverifiedBody, ours: false) // verified before it was kept
-        : content.Body.Length > 0 ? ReadOwn(content.Body, content.Key) : OpenEnvelope(content);
+    public (InnerHeader Header, ReadOnlyMemory<byte> Message) Open(Parcel parcel, ParcelContent content) => parcel.Form switch
+    {
+        ParcelForm.Received => ParcelBody.Read(MessageOpener.Decrypt(content.Body, settings.Keys.Keys).UnverifiedBody, ours: false), // verified before it was kept
+        ParcelForm.Kept => ParcelBody.Read(MessageOpener.ReadSpooled(content.Body, settings.Keys.Keys), ours: true),
+        _ => content.Body.Length > 0 ? ParcelBody.Read(MessageOpener.ReadSealed(content.Body, content.Key, settings.Keys.Keys), ours: true) : OpenEnvelope(content),
+    };
 
     /// <summary>The header block and the header fields of a sealed parcel, body or no body.</summary>
-    public (InnerHeader Header, ReadOnlyMemory<byte> Message) OpenEnvelope(ParcelContent content) => ReadOwn(content.Envelope, content.EnvelopeKey);
-
-    private (InnerHeader, ReadOnlyMemory<byte>) ReadOwn(byte[] octets, byte[] spoolKey) =>
-        ParcelBody.Read(MessageOpener.DecryptSpooled(octets, spoolKey, settings.Keys.Keys).UnverifiedBody, ours: true);
+    public (InnerHeader Header, ReadOnlyMemory<byte> Message) OpenEnvelope(ParcelContent content) => ParcelBody.Read(MessageOpener.ReadSpooled(content.Envelope, settings.Keys.Keys), ours: true);
 
     /// <summary>128 random bits as 32 lower-case hex digits.</summary>
     public static string NewId() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));

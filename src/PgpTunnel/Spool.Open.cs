@@ -34,6 +34,7 @@ internal sealed partial class Spool
         CREATE TRIGGER parcel_gone AFTER DELETE ON parcel WHEN OLD.octets > length(OLD.body) BEGIN DELETE FROM part WHERE parcel = OLD.id; END;
         CREATE TRIGGER parcel_handed AFTER UPDATE OF octets ON parcel WHEN NEW.octets = 0 BEGIN DELETE FROM part WHERE parcel = OLD.id; END;
         """,
+        "ALTER TABLE parcel DROP COLUMN envelope_key;",
     ];
 
     /// <summary>Opens or creates the database, mode 0600.</summary>

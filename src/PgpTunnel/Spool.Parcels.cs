@@ -43,11 +43,11 @@ internal sealed partial class Spool
     private static void Insert(SqliteConnection connection, Parcel p, ParcelContent c)
     {
         Execute(connection,
-            $"INSERT INTO parcel({Columns}, body, key, envelope, envelope_key) VALUES($id, $route, $form, $domain, $token, $state, $created, $expires, $next, $attempts, $done, $status, $must, $may, $exempt, $delayed, $fpr, $octets, $body, $key, $envelope, $envelopeKey)",
+            $"INSERT INTO parcel({Columns}, body, key, envelope) VALUES($id, $route, $form, $domain, $token, $state, $created, $expires, $next, $attempts, $done, $status, $must, $may, $exempt, $delayed, $fpr, $octets, $body, $key, $envelope)",
             ("$id", p.Id), ("$route", (int)p.Route), ("$form", (int)p.Form), ("$domain", p.Domain), ("$token", p.Token), ("$state", (int)p.State),
             ("$created", p.Created.ToUnixTimeSeconds()), ("$expires", p.Expires.ToUnixTimeSeconds()), ("$next", p.Next.ToUnixTimeSeconds()), ("$attempts", p.Attempts),
             ("$done", WriteDone(p.Done)), ("$status", p.Status), ("$must", p.MustSeal ? 1 : 0), ("$may", p.MayClear ? 1 : 0), ("$exempt", p.Exempt ? 1 : 0), ("$delayed", p.Delayed ? 1 : 0), ("$fpr", p.KeyFingerprint),
-            ("$octets", c.Body.Length), ("$body", c.Body.Length <= PartSize ? c.Body : c.Body[..PartSize]), ("$key", c.Key), ("$envelope", c.Envelope), ("$envelopeKey", c.EnvelopeKey));
+            ("$octets", c.Body.Length), ("$body", c.Body.Length <= PartSize ? c.Body : c.Body[..PartSize]), ("$key", c.Key), ("$envelope", c.Envelope));
         for (var at = PartSize; at < c.Body.Length; at += PartSize)
             Execute(connection, "INSERT INTO part(parcel, number, octets) VALUES($id, $number, $octets)", ("$id", p.Id), ("$number", at / PartSize), ("$octets", c.Body[at..Math.Min(c.Body.Length, at + PartSize)]));
     }
@@ -142,7 +142,7 @@ internal sealed partial class Spool
     {
         using var connection = Reader();
         using var snapshot = connection.BeginTransaction(deferred: true); // the row and its parts as they were at one time
-        using var command = Command(connection, "SELECT octets, body, key, envelope, envelope_key FROM parcel WHERE id = $id", [("$id", id)]);
+        using var command = Command(connection, "SELECT octets, body, key, envelope FROM parcel WHERE id = $id", [("$id", id)]);
         using var row = command.ExecuteReader();
         if (!row.Read())
             return null;
@@ -154,7 +154,7 @@ internal sealed partial class Spool
             ReadParts(connection, id, whole.AsSpan(body.Length));
             body = whole;
         }
-        return new(body, (byte[])row[2], (byte[])row[3], (byte[])row[4]);
+        return new(body, (byte[])row[2], (byte[])row[3]);
     }
 
     private static void ReadParts(SqliteConnection connection, string id, Span<byte> rest)
