@@ -24,13 +24,16 @@ internal sealed class ClockWatch(EventLog log, TimeProvider time)
     }
 
     /// <summary>Called every second or so.</summary>
-    public void Look()
+    /// <returns>True when the clock has jumped.</returns>
+    public bool Look()
     {
         var (wall, monotonic) = (time.GetUtcNow(), time.GetTimestamp());
         var jump = wall - _wall - time.GetElapsedTime(_monotonic, monotonic);
         (_wall, _monotonic) = (wall, monotonic);
-        if (jump.Duration() > Tolerance)
-            Jumped(jump, "while running");
+        if (jump.Duration() <= Tolerance)
+            return false;
+        Jumped(jump, "while running");
+        return true;
     }
 
     private void Jumped(TimeSpan by, string when)

@@ -1,7 +1,9 @@
 using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Text;
 using PgpTunnel.OpenPgp;
 using PgpTunnel.Smtp;
+using Destination = (PgpTunnel.ParcelRoute Route, string Domain);
 
 namespace PgpTunnel;
 
@@ -9,127 +11,157 @@ namespace PgpTunnel;
 /// Takes parcels from the spool when their time has come: decides again, sends, and acts on the reply: done, later, or a notice. The
 /// three routes are in <c>Delivery.Routes.cs</c>. What a crash interrupts is tried again after restart.
 /// </summary>
-internal sealed partial class Delivery(Settings settings, Decisions decisions, Peers peers, Routes routes, SmtpSender sender, Parcels parcels, Echoes echoes, Alarms alarms, ClockWatch clock, Spool spool, EventLog log, TimeProvider time)
+internal sealed partial class Delivery(Settings settings, Decisions decisions, Peers peers, Routes routes, SmtpSender sender, Parcels parcels, Echoes echoes, Alarms alarms, ClockWatch clock, Slots slots, Spool spool, EventLog log, TimeProvider time) : IDisposable
 {
-    private const int AtOnce = 100, AtOnceLocal = 20, AtOncePerDestination = 5;
-
-    /// <summary>
-    /// Attempts at once to destinations that have not taken anything yet, one each, and among them to those that could not be reached
-    /// last time: a server that accepts and says nothing holds its place for minutes, and the living need theirs.
-    /// </summary>
-    private const int MostDestinations = 100_000, AtOnceUnproven = 75, AtOnceTroubled = 20;
-
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1), PurgeEvery = TimeSpan.FromHours(1), TokenLife = TimeSpan.FromDays(14);
 
-    private readonly ConcurrentDictionary<string, (Parcel Parcel, Task Attempt)> _inFlight = new();
-    private readonly ConcurrentDictionary<(ParcelRoute, string), bool> _reached = new(); // by the last attempt that was sent; absent = none yet
+    private readonly Schedule _schedule = new(slots);
+    private readonly SemaphoreSlim _wake = new(0);
+
+    /// <summary>Destinations with more due than they have slots: the next slot that one of them gives back goes to what waits there.</summary>
+    private readonly ConcurrentDictionary<Destination, byte> _backlog = new();
+    private CancellationToken _abort;
 
     /// <summary>Runs until cancelled; attempts in hand then go on until <paramref name="abort"/>.</summary>
     public async Task RunAsync(CancellationToken stop, CancellationToken abort)
     {
-        var lastPurge = DateTimeOffset.MinValue;
+        _abort = abort;
+        spool.Kept = Offer;
+        var (lastPurge, polled, anew) = (DateTimeOffset.MinValue, 0L, true);
         while (!stop.IsCancellationRequested)
         {
             try
             {
-                clock.Look();
-                if ((time.GetUtcNow() - lastPurge).Duration() >= PurgeEvery)
+                if (anew || Stopwatch.GetElapsedTime(polled) >= Poll)
                 {
-                    lastPurge = time.GetUtcNow();
-                    if (_reached.Count > MostDestinations)
-                        _reached.Clear();
-                    await spool.UsedAsync(lastPurge);
-                    if (!clock.IsInDoubt)
-                        await spool.PurgeAsync(lastPurge);
+                    polled = Stopwatch.GetTimestamp();
+                    // Commands write to the spool too, and a clock that has jumped puts everything in another order.
+                    if (clock.Look() | await spool.ChangedElsewhereAsync() | anew)
+                        _schedule.Replace(spool.Destinations());
+                    anew = false;
+                    if ((time.GetUtcNow() - lastPurge).Duration() >= PurgeEvery)
+                        await PurgeAsync(lastPurge = time.GetUtcNow());
                 }
-                foreach (var parcel in Next())
-                    Start(parcel, abort);
+                Serve();
             }
             catch (Exception e) when (e is SpoolException or Microsoft.Data.Sqlite.SqliteException)
             {
                 log.Write("spool-error", ("why", e.Message), ("do", "see that the spool's disk has room and is healthy; mail waits"));
+                anew = true;
             }
             try
             {
-                await spool.WaitAsync(Poll, stop);
+                await _wake.WaitAsync(Poll, stop);
             }
             catch (OperationCanceledException)
             {
                 break;
             }
         }
-        await Task.WhenAll(_inFlight.Values.Select(f => f.Attempt));
+        spool.Kept = null;
+        await slots.CloseAsync();
     }
 
-    /// <summary>
-    /// Due parcels that are not in flight, within the limits in all and per destination. Local delivery has slots of its own: dead
-    /// destinations out in the world never hold up opened mail.
-    /// </summary>
-    private List<Parcel> Next()
+    private async Task PurgeAsync(DateTimeOffset now)
     {
-        var flying = _inFlight.Values.Select(f => f.Parcel).ToList();
-        int Room(bool local) => (local ? AtOnceLocal : AtOnce) - flying.Count(p => p.Route == ParcelRoute.Local == local);
-        IEnumerable<Parcel> Waiting(bool local) => Room(local) <= 0 ? [] : spool.Due(time.GetUtcNow(), settings.Configuration.Retry.Longest, local, 2 * AtOncePerDestination, 4 * AtOnce).Where(p => !_inFlight.ContainsKey(p.Id))
-            .GroupBy(p => (p.Route, p.Domain)).SelectMany(g => g.Take((local || Proven(g.Key) ? AtOncePerDestination : 1) - flying.Count(f => (f.Route, f.Domain) == g.Key))).OrderBy(p => p.Next).Take(Room(local));
-        var (unproven, troubled) = (flying.Count(p => !Proven((p.Route, p.Domain))), flying.Count(p => Troubled((p.Route, p.Domain))));
-        // Each attempt holds its parcel several times over; one is always let through, however large.
-        var (chosen, octets) = (new List<Parcel>(), flying.Sum(p => p.Octets));
-        foreach (var parcel in Waiting(true).Concat(Waiting(false)))
-        {
-            var destination = (parcel.Route, parcel.Domain);
-            if (parcel.Route != ParcelRoute.Local && ((!Proven(destination) && unproven >= AtOnceUnproven) || (Troubled(destination) && troubled >= AtOnceTroubled)))
-                continue;
-            if (octets > 0 && octets + parcel.Octets > settings.Configuration.Memory / 16)
-                continue;
-            chosen.Add(parcel);
-            unproven += Proven(destination) ? 0 : 1;
-            troubled += Troubled(destination) ? 1 : 0;
-            octets += parcel.Octets;
-        }
-        return chosen;
+        await spool.UsedAsync(now);
+        if (!clock.IsInDoubt)
+            await spool.PurgeAsync(now);
     }
 
-    private bool Proven((ParcelRoute, string) destination) => destination.Item1 == ParcelRoute.Local || (_reached.TryGetValue(destination, out var reached) && reached);
-
-    private bool Troubled((ParcelRoute, string) destination) => _reached.TryGetValue(destination, out var reached) && !reached;
-
-    private void Start(Parcel parcel, CancellationToken abort)
+    /// <summary>A new parcel goes at once where a slot is free and nothing waits before it; its ciphertext is at hand still.</summary>
+    private void Offer(Parcel parcel, ParcelContent content)
     {
-        var ready = new TaskCompletionSource();
-        _inFlight[parcel.Id] = (parcel, Run());
-        ready.SetResult();
-
-        async Task Run()
+        var destination = (parcel.Route, parcel.Domain);
+        if (_backlog.ContainsKey(destination))
+            return; // it is looked at again when a slot comes back
+        if (!_schedule.HasWaiting(slots.StandingOf(destination)) && slots.TryTake(parcel))
         {
-            await ready.Task;
-            await Task.Yield();
-            try
-            {
-                await AttemptAsync(parcel, abort);
-            }
-            catch (OperationCanceledException)
-            {
-                // Going down while the spool would not take the outcome.
-            }
-            finally
-            {
-                _inFlight.TryRemove(parcel.Id, out _);
-                spool.Signal(); // its place is free
-            }
+            Start(parcel, content);
+            return;
         }
+        _schedule.Note(destination, parcel.Next);
+        Wake();
     }
+
+    private void Wake()
+    {
+        if (_wake.CurrentCount == 0)
+            _wake.Release();
+    }
+
+    /// <summary>Gives free slots to what is due, destination by destination in the order in which they came due.</summary>
+    private void Serve()
+    {
+        var now = time.GetUtcNow();
+        var far = now + 2 * settings.Configuration.Retry.Longest; // no pause is longer
+        _schedule.Look(now, far);
+        foreach (var standing in Enum.GetValues<Standing>())
+            for (var left = _schedule.Waiting(standing); left > 0 && slots.HasRoom(standing) && _schedule.TryTake(standing, out var destination); left--)
+                if (!Serve(destination, now, far))
+                    return;
+    }
+
+    /// <returns>False when there is no room for its next parcel, and none of its own attempts will make any.</returns>
+    private bool Serve(Destination destination, DateTimeOffset now, DateTimeOffset far)
+    {
+        _backlog.TryRemove(destination, out _); // before the spool is asked: what comes after that is not in the answer
+        var most = slots.Flying(destination) + Slots.PerDestination + 1;
+        var due = spool.Due(destination.Route, destination.Domain, now, far, most);
+        foreach (var parcel in due.Where(p => !slots.IsTaken(p.Id)))
+        {
+            if (slots.TryTake(parcel))
+            {
+                Start(parcel, null);
+                continue;
+            }
+            _backlog[destination] = 0;
+            if (slots.Flying(destination) > 0)
+                return true;
+            _schedule.Wait(destination);
+            return false;
+        }
+        if (due.Count >= most)
+            _schedule.Wait(destination);
+        else if (spool.NextDue(destination.Route, destination.Domain, now) is { } next)
+            _schedule.Note(destination, next);
+        return true;
+    }
+
+    private void Start(Parcel parcel, ParcelContent? content) => Task.Run(async () =>
+    {
+        try
+        {
+            await AttemptAsync(parcel, content, _abort);
+        }
+        catch (OperationCanceledException)
+        {
+            // Going down while the spool would not take the outcome.
+        }
+        finally
+        {
+            slots.Release(parcel);
+            if (_backlog.ContainsKey((parcel.Route, parcel.Domain)))
+                _schedule.Note((parcel.Route, parcel.Domain), DateTimeOffset.MinValue);
+            Wake();
+        }
+    });
 
     /// <summary>One attempt; whatever happens, the parcel is settled or tried again.</summary>
     /// <param name="listed">The parcel as the list of due ones had it: an attempt that ended since may have changed it.</param>
-    private async Task AttemptAsync(Parcel listed, CancellationToken cancel)
+    /// <param name="fresh">Its ciphertexts, when it has been taken just now; null = they are in the spool.</param>
+    private async Task AttemptAsync(Parcel listed, ParcelContent? fresh, CancellationToken cancel)
     {
-        var parcel = listed;
+        var (parcel, content) = (listed, fresh!);
         try
         {
-            // Read anew while it counts as in flight: only now nobody else settles it. It may be handed over, held or dropped by now.
-            if (spool.Find(listed.Id) is not { State: ParcelState.Queued } current || !Spool.IsDue(current, time.GetUtcNow(), settings.Configuration.Retry.Longest) || spool.Load(listed.Id) is not { Body.Length: > 0 } content)
-                return;
-            parcel = current;
+            if (fresh is null)
+            {
+                // Read anew while it has its slot: only now nobody else settles it. It may be handed over, held or dropped by now.
+                if (spool.Load(listed.Id) is not ({ State: ParcelState.Queued } current, { Body.Length: > 0 } loaded) || !IsDue(current))
+                    return;
+                (parcel, content) = (current, loaded);
+            }
             await (parcel.Route switch
             {
                 ParcelRoute.Gateway => ToGatewayAsync(parcel, content, cancel),
@@ -156,6 +188,8 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         }
     }
 
+    private bool IsDue(Parcel parcel) => parcel.Next <= time.GetUtcNow() || parcel.Next > time.GetUtcNow() + 2 * settings.Configuration.Retry.Longest;
+
     /// <summary>Tries again with growing pauses, tells of a long delay once, gives up when the time is over.</summary>
     private async Task LaterAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
     {
@@ -180,6 +214,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
             next = next with { Next = time.GetUtcNow() + retry.Longest, Delayed = parcel.Delayed };
         }
         await PersistAsync(() => spool.UpdateAsync(next), parcel, cancel);
+        _schedule.Note((next.Route, next.Domain), next.Next);
         log.Write("delivery-deferred", ("id", parcel.Id), ("to", Towards(parcel)), ("attempts", next.Attempts), ("next", InnerHeader.Time(next.Next)), ("reply", reply));
     }
 
@@ -206,7 +241,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
 
     private async Task TellDelayAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
     {
-        if (spool.Load(parcel.Id) is not { } content)
+        if (spool.Load(parcel.Id) is not var (_, content))
             return;
         var (header, message) = parcels.Open(parcel, content);
         if (Notice.Build(settings.Configuration, NoticeAction.Delayed, header.MailFrom, [.. Open(parcel, header).Select(r => (r, reply))], [message], parcel.Created, null) is { } notice)
@@ -220,8 +255,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
     /// <summary>The whole parcel has failed: a notice to its sender takes its place, or, where none may be sent, a person must look.</summary>
     private async Task FailAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
     {
-        var content = spool.Load(parcel.Id);
-        if (content is null)
+        if (spool.Load(parcel.Id) is not var (_, content))
             return;
         var (header, message) = parcels.Open(parcel, content);
         var failed = Open(parcel, header).Select(r => (r, reply)).ToList();
@@ -255,7 +289,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
                 try
                 {
                     var replies = await sender.SendAsync(target, from, to, message, cancel);
-                    _reached[(parcel.Route, parcel.Domain)] = true;
+                    slots.Reached((parcel.Route, parcel.Domain), true);
                     return replies;
                 }
                 catch (SmtpUnavailableException e) when (!e.AfterContent)
@@ -267,8 +301,9 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         }
         catch (SmtpUnavailableException)
         {
-            _reached[(parcel.Route, parcel.Domain)] = false;
+            slots.Reached((parcel.Route, parcel.Domain), false);
             throw;
         }
     }
+    public void Dispose() => _wake.Dispose();
 }

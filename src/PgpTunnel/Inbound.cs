@@ -148,7 +148,7 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
     /// <summary>A bounce of a parcel: one notice to its sender. The report is hearsay, so it changes nothing else.</summary>
     private async Task<SmtpReply> TakeReportAsync(MimeMessage? outer, string token)
     {
-        if (outer?.Body is not MultipartReport report || _spool.FindToken(token) is not { State: ParcelState.Handed } parcel || _spool.Load(parcel.Id) is not { } content)
+        if (outer?.Body is not MultipartReport report || _spool.FindToken(token) is not { State: ParcelState.Handed } parcel || _spool.Load(parcel.Id) is not var (_, content))
             return NoSuchToken;
         var groups = report.OfType<MessageDeliveryStatus>().SelectMany(s => s.StatusGroups).ToList();
         if (groups.Find(g => string.Equals(g["Action"], "failed", StringComparison.OrdinalIgnoreCase)) is not { } failed)

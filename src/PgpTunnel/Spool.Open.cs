@@ -60,17 +60,18 @@ internal sealed partial class Spool
         {
             if (!File.Exists(file))
                 KeyRing.WriteOwnerOnly(file, []);
-            var connectionString = new SqliteConnectionStringBuilder { DataSource = file, DefaultTimeout = 10, Pooling = true }.ToString();
-            var writer = new SqliteConnection(connectionString);
-            writer.Open();
-            Execute(writer, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000;");
-            var version = Convert.ToInt32(Scalar(writer, "PRAGMA user_version"), CultureInfo.InvariantCulture);
+            var connectionString = new SqliteConnectionStringBuilder { DataSource = file, DefaultTimeout = 10, Pooling = false }.ToString();
+            var connection = new SqliteConnection(connectionString);
+            connection.Open();
+            var writer = new Statements(connection);
+            writer.Execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000;");
+            var version = writer.Number("PRAGMA user_version");
             if (version > Schema.Length)
                 throw new SpoolException($"spool {file} was written by a newer PgpTunnel (schema {version}); upgrade this program", false);
-            if (running && version > 0 && Damage(writer) is { } damage)
+            if (running && version > 0 && Damage(connection, writer) is { } damage)
                 throw new SpoolException($"spool {file} is damaged: {damage}. 'pgptunnel queue check' says more; 'queue export DIR' writes out what can be read, then move the file away and 'queue import DIR' into a new one", false);
             if (version < Schema.Length)
-                Upgrade(writer);
+                Upgrade(connection);
             return new Spool(connectionString, writer, only);
         }
         catch (Exception e) when (e is SqliteException or IOException or UnauthorizedAccessException)
@@ -104,13 +105,12 @@ internal sealed partial class Spool
     }
 
     /// <summary>What is wrong with the file. A large one is looked at only where its size and its tables' roots show it: that must not delay a start.</summary>
-    private static string? Damage(SqliteConnection connection)
+    private static string? Damage(SqliteConnection connection, Statements statements)
     {
-        long Number(string pragma) => Convert.ToInt64(Scalar(connection, $"PRAGMA {pragma}"), CultureInfo.InvariantCulture);
-        if (Number("page_count") <= CheckedPages)
+        if (statements.Number("PRAGMA page_count") <= CheckedPages)
             return SpoolRescue.Check(connection, "quick_check") is [var first, ..] ? first : null;
-        Scalar(connection, "SELECT max(rowid) FROM parcel");
-        Scalar(connection, "SELECT count(*) FROM (SELECT 1 FROM replay LIMIT 100)");
+        statements.Scalar("SELECT max(rowid) FROM parcel");
+        statements.Scalar("SELECT count(*) FROM (SELECT 1 FROM replay LIMIT 100)");
         return null;
     }
 

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Threading.Channels;
 using Microsoft.Data.Sqlite;
 using PgpTunnel.Smtp;
@@ -26,46 +27,23 @@ internal sealed partial class Spool : IAsyncDisposable
     private const int MaxBatch = 64, SqliteIoError = 10, SqliteFull = 13;
 
     private readonly string _connectionString;
-    private readonly SqliteConnection _writer;
+    private readonly Statements _writer;
+    private readonly ConcurrentBag<Statements> _readers = [];
     private readonly Channel<WriteJob> _jobs = Channel.CreateUnbounded<WriteJob>(new UnboundedChannelOptions { SingleReader = true });
     private readonly Task _writing;
-    private readonly SemaphoreSlim _changed = new(0, 1);
 
-    private sealed record WriteJob(Action<SqliteConnection> Work, TaskCompletionSource Done);
+    private sealed record WriteJob(Action<Statements> Work, TaskCompletionSource Done);
 
     private readonly FileStream? _only;
 
-    private Spool(string connectionString, SqliteConnection writer, FileStream? only)
+    private Spool(string connectionString, Statements writer, FileStream? only)
     {
         (_connectionString, _writer, _only) = (connectionString, writer, only);
         _writing = Task.Run(WriteAsync);
     }
 
-    private static void Execute(SqliteConnection connection, string sql, params ReadOnlySpan<(string Name, object Value)> parameters)
-    {
-        using var command = Command(connection, sql, parameters);
-        command.ExecuteNonQuery();
-    }
-
-    private static object? Scalar(SqliteConnection connection, string sql, params ReadOnlySpan<(string Name, object Value)> parameters)
-    {
-        using var command = Command(connection, sql, parameters);
-        return command.ExecuteScalar();
-    }
-
-    private static SqliteCommand Command(SqliteConnection connection, string sql, ReadOnlySpan<(string Name, object Value)> parameters)
-    {
-        var command = connection.CreateCommand();
-#pragma warning disable CA2100 // every caller passes a constant; values are parameters
-        command.CommandText = sql;
-#pragma warning restore CA2100
-        foreach (var (name, value) in parameters)
-            command.Parameters.AddWithValue(name, value);
-        return command;
-    }
-
     /// <summary>Runs work in a transaction of the one writer; returns when it is durable.</summary>
-    private async Task WriteAsync(Action<SqliteConnection> work)
+    private async Task WriteAsync(Action<Statements> work)
     {
         var job = new WriteJob(work, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
         if (!_jobs.Writer.TryWrite(job))
@@ -86,27 +64,31 @@ internal sealed partial class Spool : IAsyncDisposable
     }
 
     /// <summary>
-    /// One transaction for the batch. A job that fails by itself is undone alone; when the database fails, every job is told so, and
-    /// none that it was kept.
+    /// One transaction for the batch. When a job fails by itself all are undone and done again one by one, so that it fails alone; when
+    /// the database fails, every job is told so, and none that it was kept.
     /// </summary>
-    private void Commit(List<WriteJob> batch)
+    private void Commit(IReadOnlyList<WriteJob> batch)
     {
-        var failed = new Dictionary<WriteJob, Exception>();
         try
         {
-            Execute(_writer, "BEGIN IMMEDIATE");
+            _writer.Execute("BEGIN IMMEDIATE");
             try
             {
                 foreach (var job in batch)
-                    if (RunAlone(job) is { } failure)
-                        failed[job] = failure;
-                Execute(_writer, "COMMIT");
+                    job.Work(_writer);
+                _writer.Execute("COMMIT");
             }
             catch
             {
                 RollBack();
                 throw;
             }
+        }
+        catch (SqliteException e) when (batch.Count > 1 && e.SqliteErrorCode is not (SqliteFull or SqliteIoError))
+        {
+            foreach (var job in batch)
+                Commit([job]);
+            return;
         }
         catch (Exception e)
         {
@@ -116,11 +98,7 @@ internal sealed partial class Spool : IAsyncDisposable
             return;
         }
         foreach (var job in batch)
-            if (failed.TryGetValue(job, out var failure))
-                job.Done.TrySetException(Failure(failure));
-            else
-                job.Done.TrySetResult();
-        Signal();
+            job.Done.TrySetResult();
     }
 
     /// <summary>
@@ -131,7 +109,7 @@ internal sealed partial class Spool : IAsyncDisposable
     {
         try
         {
-            Execute(_writer, "INSERT INTO gateway(name, value) VALUES('overwritten', '1') ON CONFLICT(name) DO UPDATE SET value = value + 1");
+            _writer.Execute("INSERT INTO gateway(name, value) VALUES('overwritten', '1') ON CONFLICT(name) DO UPDATE SET value = value + 1");
         }
         catch (SqliteException)
         {
@@ -145,28 +123,11 @@ internal sealed partial class Spool : IAsyncDisposable
         return new SpoolException(full ? "the disk of the spool is full" : $"the spool cannot be written: {e.Message}", full, e);
     }
 
-    /// <summary>Runs one job; what it threw if only it must be undone. Rethrows when the transaction itself is lost.</summary>
-    private Exception? RunAlone(WriteJob job)
-    {
-        Execute(_writer, "SAVEPOINT job");
-        try
-        {
-            job.Work(_writer);
-            Execute(_writer, "RELEASE job");
-            return null;
-        }
-        catch (SqliteException e) when (e.SqliteErrorCode is not (SqliteFull or SqliteIoError))
-        {
-            Execute(_writer, "ROLLBACK TO job; RELEASE job");
-            return e;
-        }
-    }
-
     private void RollBack()
     {
         try
         {
-            Execute(_writer, "ROLLBACK");
+            _writer.Execute("ROLLBACK");
         }
         catch (SqliteException)
         {
@@ -174,46 +135,34 @@ internal sealed partial class Spool : IAsyncDisposable
         }
     }
 
-    /// <summary>Wakes whoever waits for work: something was written, or a place to do it has become free.</summary>
-    public void Signal()
+    /// <summary>Octets that are in use.</summary>
+    public long Size() => Read(s => (s.Number("PRAGMA page_count") - s.Number("PRAGMA freelist_count")) * s.Number("PRAGMA page_size"));
+
+    private T Read<T>(Func<Statements, T> work)
     {
+        if (!_readers.TryTake(out var reader))
+        {
+            var connection = new SqliteConnection(_connectionString);
+            connection.Open();
+            reader = new Statements(connection);
+        }
         try
         {
-            if (_changed.CurrentCount == 0)
-                _changed.Release();
+            return work(reader);
         }
-        catch (SemaphoreFullException)
+        finally
         {
-            // another commit signalled in between
+            _readers.Add(reader);
         }
-    }
-
-    /// <summary>Waits until something was written, or <paramref name="longest"/>.</summary>
-    public Task WaitAsync(TimeSpan longest, CancellationToken cancel) => _changed.WaitAsync(longest, cancel);
-
-    /// <summary>Octets that are in use.</summary>
-    public long Size()
-    {
-        using var connection = Reader();
-        long Number(string pragma) => Convert.ToInt64(Scalar(connection, $"PRAGMA {pragma}"), System.Globalization.CultureInfo.InvariantCulture);
-        return (Number("page_count") - Number("freelist_count")) * Number("page_size");
-    }
-
-    private SqliteConnection Reader()
-    {
-        var connection = new SqliteConnection(_connectionString);
-        connection.Open();
-        return connection;
     }
 
     public async ValueTask DisposeAsync()
     {
         _jobs.Writer.TryComplete();
         await _writing;
-        await _writer.DisposeAsync();
-        using (var any = new SqliteConnection(_connectionString))
-            SqliteConnection.ClearPool(any);
-        _changed.Dispose();
+        while (_readers.TryTake(out var reader))
+            reader.Dispose();
+        _writer.Dispose(); // the last one, so that it empties the log into the file
         if (_only is not null)
             await _only.DisposeAsync();
     }

@@ -50,7 +50,7 @@ internal static class QueueCommand
         {
             try
             {
-                if (spool.Load(parcel.Id) is not { } content)
+                if (spool.Load(parcel.Id) is not var (_, content))
                     continue; // delivered meanwhile
                 parcels.Open(parcel, content);
                 whole++;
@@ -133,7 +133,7 @@ internal static class QueueCommand
         int? size = null;
         try
         {
-            var (header, _) = new Parcels(new Settings(configuration, KeyRing.Load(configuration)), TimeProvider.System).Open(parcel, spool.Load(parcel.Id)!);
+            var (header, _) = new Parcels(new Settings(configuration, KeyRing.Load(configuration)), TimeProvider.System).Open(parcel, spool.Load(parcel.Id)!.Value.Content);
             (from, to, size) = (header.MailFrom.ToString(), [.. header.RcptTo.Select(r => r.ToString())], header.Size);
         }
         catch (Exception e) when (e is OpenPgpException or NoKeyException or ConfigurationException)

@@ -31,7 +31,7 @@ public sealed class SpoolTests : IAsyncLifetime
         var parcel = _spool.Find("a")!;
         Assert.Equal(("b.example", ParcelState.Queued, true, 3L), (parcel.Domain, parcel.State, parcel.MustSeal, parcel.Octets));
         Assert.Equal([1, 3], parcel.Done.Order());
-        Assert.Equal([1, 2, 3], _spool.Load("a")!.Body);
+        Assert.Equal([1, 2, 3], _spool.Load("a")!.Value.Content.Body);
     }
 
     [Fact]
@@ -52,7 +52,8 @@ public sealed class SpoolTests : IAsyncLifetime
         await _spool.RescheduleAsync("a", ParcelState.Queued, Now);
         await _spool.DeleteAsync("a");
         Assert.Equal(ParcelState.Handed, _spool.Find("a")!.State);
-        Assert.Empty(_spool.Due(Now, TimeSpan.FromHours(1), false, 10, 10));
+        Assert.Empty(_spool.Destinations());
+        Assert.Empty(_spool.Due(ParcelRoute.Gateway, "b.example", Now, Now.AddHours(2), 10));
     }
 
     [Fact]
@@ -66,14 +67,29 @@ public sealed class SpoolTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Old_parcels_of_dead_destinations_crowd_out_neither_others_nor_local_mail()
+    public async Task What_is_due_is_asked_for_by_destination()
     {
-        await _spool.AddAsync([.. Enumerable.Range(0, 500).Select(i => Make($"dead{i}", domain: $"dead{i % 3}.example", age: 1000))], null);
-        await _spool.AddAsync([Make("local", ParcelRoute.Local), Make("live", domain: "live.example")], null);
-        Assert.Equal(["local"], _spool.Due(Now, TimeSpan.FromHours(1), true, 5, 20).Select(p => p.Id));
-        var others = _spool.Due(Now, TimeSpan.FromHours(1), false, 5, 20);
-        Assert.Equal(16, others.Count);
-        Assert.Contains(others, p => p.Id == "live");
+        await _spool.AddAsync([.. Enumerable.Range(0, 500).Select(i => Make($"p{i}", domain: $"d{i % 3}.example", age: i))], null);
+        await _spool.AddAsync([Make("local", ParcelRoute.Local), Make("later", domain: "d0.example", age: -100), Make("lost", domain: "d0.example", age: -1_000_000)], null);
+        Assert.Equal(
+        [
+            (ParcelRoute.Gateway, "d0.example", Now.AddSeconds(-498)), (ParcelRoute.Gateway, "d1.example", Now.AddSeconds(-499)), (ParcelRoute.Gateway, "d2.example", Now.AddSeconds(-497)), (ParcelRoute.Local, "b.example", Now),
+        ], _spool.Destinations());
+        Assert.Equal(["p498", "p495", "lost"], _spool.Due(ParcelRoute.Gateway, "d0.example", Now, Now.AddHours(2), 2).Select(p => p.Id)); // "lost" was written when the clock was wrong
+        Assert.Equal(Now.AddSeconds(100), _spool.NextDue(ParcelRoute.Gateway, "d0.example", Now));
+        Assert.Null(_spool.NextDue(ParcelRoute.Gateway, "d1.example", Now));
+    }
+
+    [Fact]
+    public async Task Writing_by_another_process_is_noticed()
+    {
+        await _spool.ChangedElsewhereAsync();
+        await _spool.AddAsync([Make("a")], null);
+        Assert.False(await _spool.ChangedElsewhereAsync());
+        await using (var other = Spool.Open(Path.Combine(_directory, "spool.db"), running: false))
+            await other.RescheduleAsync("a", ParcelState.Held, Now);
+        Assert.True(await _spool.ChangedElsewhereAsync());
+        Assert.False(await _spool.ChangedElsewhereAsync());
     }
 
     [Fact]
