@@ -98,10 +98,11 @@ public static class Armor
             line.CopyTo(compact.AsSpan(count));
             count += line.Length;
         }
-        var octets = new byte[count / 4 * 3 - (count > 1 && compact[count - 1] == '=' ? 1 : 0) - (count > 1 && compact[count - 2] == '=' ? 1 : 0)];
+        // Base64 comes in groups of four; less than one of them is no octets, not fewer than none.
+        var octets = new byte[Math.Max(0, count / 4 * 3 - (count > 1 && compact[count - 1] == '=' ? 1 : 0) - (count > 1 && compact[count - 2] == '=' ? 1 : 0))];
         var status = Base64.DecodeFromUtf8(compact.AsSpan(0, count), octets, out _, out var written);
         ArrayPool<byte>.Shared.Return(compact);
-        return status == OperationStatus.Done && written == octets.Length ? octets : throw new OpenPgpException("the armor is not Base64");
+        return count % 4 == 0 && status == OperationStatus.Done && written == octets.Length ? octets : throw new OpenPgpException("the armor is not Base64");
     }
 
     /// <summary>Skips the rest of the BEGIN line and <c>Name: value</c> lines.</summary>
