@@ -20,21 +20,39 @@ internal sealed partial class SmtpConnection
             return [.. to.Select(_ => reply)];
         var commands = new List<string> { MailCommand(from, content, size) };
         commands.AddRange(to.Select(RecipientCommand));
+        if (!Offers("CHUNKING"))
+            commands.Add("DATA"); // RFC 2920 3.1: it may end the group
         var replies = await ExchangeAsync(commands, cancel);
-        if (!replies[0].IsPositive)
-        {
-            await EndQuietlyAsync(cancel);
-            return [.. to.Select(_ => replies[0])];
-        }
-        var results = replies.Skip(1).ToArray();
+        var results = replies[0].IsPositive ? [.. replies.Skip(1).Take(to.Count)] : to.Select(_ => replies[0]).ToArray();
+        var data = Offers("CHUNKING") ? null : replies[^1];
         if (!results.Any(r => r.IsPositive))
         {
-            await EndQuietlyAsync(cancel);
+            await LeaveAsync(data, cancel);
             return results;
         }
-        var final = Offers("CHUNKING") ? await SendChunkAsync(content, size, cancel) : await SendDataAsync(content, cancel);
+        var final = data is null ? await SendChunkAsync(content, size, cancel) : await SendDataAsync(data, content, cancel);
         _lastUse = System.Diagnostics.Stopwatch.GetTimestamp();
         return [.. results.Select(r => r.IsPositive ? final : r)];
+    }
+
+    /// <summary>Leaves a transaction in which nobody was accepted. A server that wants the message all the same gets an empty one (RFC 2920 3.1).</summary>
+    /// <param name="data">Its answer to DATA, where that was sent along.</param>
+    private async Task LeaveAsync(SmtpReply? data, CancellationToken cancel)
+    {
+        if (data?.Code != 354)
+        {
+            await EndQuietlyAsync(cancel);
+            return;
+        }
+        Broken = true;
+        try
+        {
+            await SendLineAsync(".", cancel);
+        }
+        catch (SmtpUnavailableException)
+        {
+            // it is given up anyway
+        }
     }
 
     private bool _contentSent;
@@ -107,7 +125,7 @@ internal sealed partial class SmtpConnection
         {
             await SendLineAsync(command, cancel);
             replies.Add(await ReadReplyAsync(ReplyWait, cancel));
-            if (!replies[0].IsPositive)
+            if (!replies[0].IsPositive || (replies.Count == commands.Count - 1 && commands[^1] == "DATA" && !replies.Skip(1).Any(r => r.IsPositive)))
                 break;
         }
         return replies;
@@ -116,28 +134,53 @@ internal sealed partial class SmtpConnection
     /// <summary>RFC 3030: the octets as they are.</summary>
     private async Task<SmtpReply> SendChunkAsync(IReadOnlyList<ReadOnlyMemory<byte>> content, long size, CancellationToken cancel)
     {
-        await SendLineAsync($"BDAT {size} LAST", cancel);
-        foreach (var part in content)
-            await WriteAsync(part, cancel);
+        await WriteAsync([Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"BDAT {size} LAST\r\n")), .. content], cancel);
         _contentSent = true;
         return await ReadReplyAsync(EndWait, cancel);
     }
 
-    private async Task<SmtpReply> SendDataAsync(IReadOnlyList<ReadOnlyMemory<byte>> content, CancellationToken cancel)
+    /// <param name="reply">The answer to DATA.</param>
+    private async Task<SmtpReply> SendDataAsync(SmtpReply reply, IReadOnlyList<ReadOnlyMemory<byte>> content, CancellationToken cancel)
     {
-        await SendLineAsync("DATA", cancel);
-        var reply = await ReadReplyAsync(ReplyWait, cancel);
         if (reply.Code != 354)
         {
             await EndQuietlyAsync(cancel);
             return reply.IsPositive ? new SmtpReply(451, "4.5.0", $"{_target} answers DATA with {reply}") : reply;
         }
         IReadOnlyList<ReadOnlyMemory<byte>> wire = NeedsStuffing(content) ? [Stuff(content)] : [.. content, ".\r\n"u8.ToArray()];
-        foreach (var part in wire.SkipLast(1))
-            await WriteAsync(part, cancel);
-        _contentSent = true; // from the terminator on the server may have it, whatever we hear
-        await WriteAsync(wire[^1], cancel);
+        // From the terminator on the server may have it, whatever we hear.
+        _contentSent = wire.Sum(p => (long)p.Length) <= Small;
+        await WriteAsync([.. _contentSent ? wire : wire.SkipLast(1)], cancel);
+        if (!_contentSent)
+        {
+            _contentSent = true;
+            await WriteAsync(wire[^1], cancel);
+        }
         return await ReadReplyAsync(EndWait, cancel);
+    }
+
+    private const int Small = 64 * 1024;
+
+    /// <summary>Parts of a small message go as one: each write is a packet of its own.</summary>
+    private async Task WriteAsync(IReadOnlyList<ReadOnlyMemory<byte>> parts, CancellationToken cancel)
+    {
+        var size = parts.Sum(p => (long)p.Length);
+        if (size > Small)
+        {
+            foreach (var part in parts)
+                await WriteAsync(part, cancel);
+            return;
+        }
+        var all = ArrayPool<byte>.Shared.Rent((int)size);
+        var filled = 0;
+        foreach (var part in parts)
+        {
+            part.CopyTo(all.AsMemory(filled));
+            filled += part.Length;
+        }
+        await WriteAsync(all.AsMemory(0, filled), cancel);
+        System.Security.Cryptography.CryptographicOperations.ZeroMemory(all.AsSpan(0, filled));
+        ArrayPool<byte>.Shared.Return(all);
     }
 
     /// <summary>Whether a line begins with a dot, or the last line does not end; a parcel never does.</summary>

@@ -153,7 +153,10 @@ internal sealed partial class SmtpConnection : IDisposable
             throw new SmtpUnavailableException(new SmtpReply(451, "4.7.8", $"{_target} refuses our login: {reply}"));
     }
 
-    /// <summary>Ends whatever transaction is open; shows that the connection is alive.</summary>
+    /// <summary>Nothing has come since the last answer: neither an end nor a farewell.</summary>
+    public bool IsQuiet => _start == _end && !_socket.Poll(0, SelectMode.SelectRead);
+
+    /// <summary>Ends whatever transaction is open.</summary>
     public async Task ResetAsync(CancellationToken cancel)
     {
         await SendLineAsync("RSET", cancel);

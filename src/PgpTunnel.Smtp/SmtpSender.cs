@@ -73,7 +73,22 @@ public sealed class SmtpSender : IAsyncDisposable
     /// <exception cref="SmtpUnavailableException">No connection, or it broke; whether the server has the message is not known in the second case.</exception>
     public async Task<SmtpReplies> SendAsync(SmtpTarget target, ReversePath from, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> content, CancellationToken cancel)
     {
-        var connection = await TakeIdleAsync(target, cancel) ?? await OpenAsync(target, cancel);
+        if (TakeIdle(target) is { } used)
+        {
+            try
+            {
+                return await SendAsync(used, target, from, to, content, cancel);
+            }
+            catch (SmtpUnavailableException e) when (!e.AfterContent)
+            {
+                // The server has ended a connection that it had kept too long: a new one tells whether it is there.
+            }
+        }
+        return await SendAsync(await OpenAsync(target, cancel), target, from, to, content, cancel);
+    }
+
+    private async Task<SmtpReplies> SendAsync(SmtpConnection connection, SmtpTarget target, ReversePath from, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> content, CancellationToken cancel)
+    {
         try
         {
             var replies = await connection.TransactAsync(from, to, content, cancel);
@@ -119,23 +134,12 @@ public sealed class SmtpSender : IAsyncDisposable
             lost.Dispose();
     }
 
-    private async Task<SmtpConnection?> TakeIdleAsync(SmtpTarget target, CancellationToken cancel)
+    private SmtpConnection? TakeIdle(SmtpTarget target)
     {
         while (_idle.TryGetValue(target, out var stack) && stack.TryPop(out var used))
         {
-            try
-            {
-                // A server may have closed an idle connection; only an answer to RSET shows that it has not.
-                if (used.IdleFor < KeepIdle)
-                {
-                    await used.ResetAsync(cancel);
-                    return used;
-                }
-            }
-            catch (SmtpUnavailableException)
-            {
-                // the next one, or a new one
-            }
+            if (used.IdleFor < KeepIdle && used.IsQuiet)
+                return used;
             used.Dispose();
         }
         return null;

@@ -54,27 +54,26 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time)
 {
     private static readonly TimeSpan Agreement = TimeSpan.FromHours(48), Apart = TimeSpan.FromHours(24), Grain = TimeSpan.FromHours(1);
     private static readonly DateTimeOffset ForEver = DateTimeOffset.FromUnixTimeSeconds(DateTimeOffset.MaxValue.ToUnixTimeSeconds());
-    private const string VersionFact = "partners";
 
     public PeerRecord Recall(string domain) => spool?.FindPeer(domain) ?? new PeerRecord(domain);
 
     public bool RemembersEnforce(PeerRecord record) => record.EnforceUntil > time.GetUtcNow();
 
     /// <summary>Changes with every command that changes what is remembered, so that a running gateway looks again.</summary>
-    public string Version => spool?.Fact(VersionFact) ?? "";
+    public string Version => spool?.PeersVersion ?? "";
 
     /// <summary>An administrator's change.</summary>
     public static async Task<PeerRecord> ChangeAsync(Spool spool, string domain, Func<PeerRecord, PeerRecord> change)
     {
         var after = await spool.ChangePeerAsync(domain, change);
-        await spool.SetAsync(new Dictionary<string, string> { [VersionFact] = Guid.NewGuid().ToString("N") });
+        await spool.PeersChangedAsync();
         return after;
     }
 
     public static async Task ForgetAsync(Spool spool, string domain)
     {
         await spool.ForgetPeerAsync(domain);
-        await spool.SetAsync(new Dictionary<string, string> { [VersionFact] = Guid.NewGuid().ToString("N") });
+        await spool.PeersChangedAsync();
     }
 
     /// <summary>A usable answer: lengthens what is remembered and never shortens it.</summary>

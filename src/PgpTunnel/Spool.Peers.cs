@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
 using Microsoft.Data.Sqlite;
 
 namespace PgpTunnel;
@@ -6,8 +8,57 @@ internal sealed partial class Spool
 {
     private const string PeerColumns = "domain, fingerprints, enforce_until, verified, distrusted, contrary_since, contrary_last, contrary_apart, override_action, override_until, override_reason, alarmed, alarm";
 
+    private const string PeersVersionFact = "partners";
+    private const int MostPeersKnown = 10_000;
+    private static readonly TimeSpan VersionFresh = TimeSpan.FromMilliseconds(5);
+
+    private readonly ConcurrentDictionary<string, (PeerRecord? Record, string Version)> _knownPeers = new();
+    private (string Text, long Asked) _peersVersion = ("", 0);
+    private readonly Lock _versionLock = new();
+
+    /// <summary>
+    /// Changes with every change that another process makes to what is remembered, so that a running gateway looks again. Each message asks;
+    /// the spool is asked every few milliseconds.
+    /// </summary>
+    public string PeersVersion
+    {
+        get
+        {
+            lock (_versionLock)
+            {
+                if (_peersVersion.Asked == 0 || Stopwatch.GetElapsedTime(_peersVersion.Asked) > VersionFresh)
+                    _peersVersion = (Fact(PeersVersionFact) ?? "", Stopwatch.GetTimestamp());
+                return _peersVersion.Text;
+            }
+        }
+    }
+
+    /// <summary>Tells a running gateway that what is remembered has been changed by hand.</summary>
+    public async Task PeersChangedAsync()
+    {
+        await SetAsync(new Dictionary<string, string> { [PeersVersionFact] = Guid.NewGuid().ToString("N") });
+        lock (_versionLock)
+            _peersVersion = ("", 0);
+    }
+
     /// <summary>What is remembered of a domain, or null.</summary>
-    public PeerRecord? FindPeer(string domain) => Read(s => FindPeer(s, domain));
+    public PeerRecord? FindPeer(string domain)
+    {
+        var version = PeersVersion; // asked first: what is read afterwards is at least as new
+        if (_knownPeers.TryGetValue(domain, out var known) && known.Version == version)
+            return known.Record;
+        var record = Read(s => FindPeer(s, domain));
+        Know(domain, record, version, replace: false);
+        return record;
+    }
+
+    /// <param name="replace">True for what has just been written; what was read may be older than that.</param>
+    private void Know(string domain, PeerRecord? record, string version, bool replace)
+    {
+        if (_knownPeers.Count >= MostPeersKnown)
+            _knownPeers.Clear();
+        _knownPeers.AddOrUpdate(domain, (record, version), (_, known) => replace || known.Version != version ? (record, version) : known);
+    }
 
     private static PeerRecord? FindPeer(Statements statements, string domain) => statements.Rows($"SELECT {PeerColumns} FROM peer WHERE domain = $domain", ReadPeer, ("$domain", domain)).FirstOrDefault();
 
@@ -18,7 +69,7 @@ internal sealed partial class Spool
     /// <returns>What is remembered afterwards.</returns>
     public async Task<PeerRecord> ChangePeerAsync(string domain, Func<PeerRecord, PeerRecord> change, params IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels)
     {
-        var after = new PeerRecord(domain);
+        var (after, version) = (new PeerRecord(domain), PeersVersion);
         await WriteAsync(statements =>
         {
             var before = FindPeer(statements, domain) ?? new PeerRecord(domain);
@@ -29,15 +80,21 @@ internal sealed partial class Spool
                 ("$apart", after.ContraryApart ? 1 : 0), ("$action", (object?)after.Override?.Action ?? DBNull.Value), ("$until", Seconds(after.Override?.Until)), ("$reason", (object?)after.Override?.Reason ?? DBNull.Value), ("$alarmed", Seconds(after.Alarmed)), ("$alarm", (object?)after.Alarm ?? DBNull.Value));
             Insert(statements, parcels);
         });
+        Know(domain, after, version, replace: true);
         Tell(parcels);
         return after;
     }
 
-    public Task ForgetPeerAsync(string domain) => WriteAsync(statements =>
+    public async Task ForgetPeerAsync(string domain)
     {
-        statements.Execute("DELETE FROM peer WHERE domain = $domain", ("$domain", domain));
-        statements.Execute("DELETE FROM certificate WHERE domain = $domain", ("$domain", domain));
-    });
+        var version = PeersVersion;
+        await WriteAsync(statements =>
+        {
+            statements.Execute("DELETE FROM peer WHERE domain = $domain", ("$domain", domain));
+            statements.Execute("DELETE FROM certificate WHERE domain = $domain", ("$domain", domain));
+        });
+        Know(domain, null, version, replace: true);
+    }
 
     /// <summary>Domains whose remembered <c>enforce</c> ends in that time.</summary>
     public IReadOnlyList<string> PeersEnding(DateTimeOffset from, DateTimeOffset to, int most) =>
