@@ -101,7 +101,7 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
             await _spool.OldSubkeyUsedAsync(_time.GetUtcNow());
         var replay = new ReplayEntry(header.Sender.Fingerprint, header.Id, decrypted.BodySha256, header.Expires + Parcels.LongestLifetime);
         if (header.Kind == ParcelKind.Message)
-            return await CommitAsync(opened.Octets, decrypted, header, replay, client);
+            return await CommitAsync(opened, replay, client);
         var answer = await _echoes.TakeAsync(header, replay, cancel);
         return answer.IsPositive ? answer : Refuse(answer, client, "an echo", header);
     }
@@ -120,12 +120,16 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
 
     // 3 commit, then 250
 
-    private async Task<SmtpReply> CommitAsync(byte[] octets, DecryptedMessage decrypted, InnerHeader header, ReplayEntry replay, SmtpClientInfo client)
+    /// <summary>A message up to this size is handed on as it has been opened; a larger one is opened again, so that it is not in memory twice.</summary>
+    private const int HandedOn = 1024 * 1024;
+
+    private async Task<SmtpReply> CommitAsync(Opened opened, ReplayEntry replay, SmtpClientInfo client)
     {
-        var now = _time.GetUtcNow();
+        var (header, decrypted, now) = (opened.Header!, opened.Decrypted!, _time.GetUtcNow());
         var parcel = new Parcel($"{header.Id}-{header.Sender.Fingerprint[..8]}", ParcelRoute.Local, ParcelForm.Received, header.Sender.Domain, "", ParcelState.Queued, now, header.Expires, now, 0,
             new HashSet<int>(), "", false, false, false, false, header.Sender.Fingerprint);
-        if (!await _spool.AddAsync([(parcel, new ParcelContent(octets, [], []))], replay))
+        var content = new ParcelContent(opened.Octets, [], []) { Opened = opened.Octets.Length <= HandedOn ? (header, opened.Message) : null };
+        if (!await _spool.AddAsync([(parcel, content)], replay))
             return Replayed(header, decrypted, client) ?? throw new InvalidOperationException("a replay entry vanished");
         var reply = new SmtpReply(250, "2.0.0", $"{header.Id} opened and verified for {header.Recipient.Domain}");
         _log.Write("opened", ("id", header.Id), ("from", header.Sender.Domain), ("to", header.Recipient.Domain), ("recipients", header.RcptTo.Count), ("key", header.Sender.Fingerprint), ("client", client.Address), ("size", header.Size), ("reply", reply));

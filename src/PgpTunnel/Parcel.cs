@@ -54,7 +54,11 @@ public sealed record Parcel(string Id, ParcelRoute Route, ParcelForm Form, strin
 /// <param name="Body">The sealed message, binary.</param>
 /// <param name="Key">Of the form Sealed: its session key, sealed to our spool subkey; else empty.</param>
 /// <param name="Envelope">Of the form Sealed: inner header and header fields alone, sealed to our spool subkey; what a notice is made from.</param>
-public sealed record ParcelContent(byte[] Body, byte[] Key, byte[] Envelope);
+public sealed record ParcelContent(byte[] Body, byte[] Key, byte[] Envelope)
+{
+    /// <summary>What is in it, while that is at hand; never written.</summary>
+    internal (InnerHeader Header, ReadOnlyMemory<byte> Message)? Opened { get; init; }
+}
 
 /// <summary>What a replay is recognised by (PROTOCOL.md 7).</summary>
 /// <param name="Sender">The sender's primary fingerprint.</param>

@@ -80,7 +80,7 @@ internal sealed class Parcels(Settings settings, TimeProvider time)
     /// <summary>The header block and the message of a parcel in the spool.</summary>
     /// <exception cref="OpenPgpException">It does not open with the keys held.</exception>
     /// <exception cref="NoKeyException">Its key is gone.</exception>
-    public (InnerHeader Header, ReadOnlyMemory<byte> Message) Open(Parcel parcel, ParcelContent content) => parcel.Form switch
+    public (InnerHeader Header, ReadOnlyMemory<byte> Message) Open(Parcel parcel, ParcelContent content) => content.Opened ?? parcel.Form switch
     {
         ParcelForm.Received => ParcelBody.Read(MessageOpener.Decrypt(content.Body, settings.Keys.Keys).UnverifiedBody, ours: false), // verified before it was kept
         ParcelForm.Kept => ParcelBody.Read(MessageOpener.ReadSpooled(content.Body, settings.Keys.Keys), ours: true),

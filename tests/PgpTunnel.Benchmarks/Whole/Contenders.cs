@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 using PgpTunnel.Interop;
 
 namespace PgpTunnel.Benchmarks;
@@ -36,6 +37,7 @@ internal sealed class Contenders : IAsyncDisposable
     private readonly Postfix _postfix;
     private readonly string _home; // gpg's
     private Daemon? _gateway;
+    private IPEndPoint? _outbound, _inbound;
 
     private Contenders(Lab lab, Postfix postfix, string home, Sink sink) => (_lab, _postfix, _home, Sink) = (lab, postfix, home, sink);
 
@@ -56,8 +58,29 @@ internal sealed class Contenders : IAsyncDisposable
         });
         var home = await GpgHomeAsync(lab);
         var postfix = await StartPostfixAsync(sink.EndPoint, home);
-        var contenders = new Contenders(lab, postfix, home, sink) { _gateway = await lab.StartAsync() };
+        var contenders = new Contenders(lab, postfix, home, sink);
+        await contenders.StartGatewayAsync();
         return contenders;
+    }
+
+    /// <summary>It writes its log to a file, as Postfix does.</summary>
+    private async Task StartGatewayAsync()
+    {
+        _gateway = new Daemon("/bin/sh", ["-c", "exec \"$0\" run --config \"$1\" 2>\"$2\"", Run.Gateway, _lab.Config, LogFile]);
+        await Wait.UntilAsync(() => Log.Contains("ready outbound=", StringComparison.Ordinal) || _gateway.HasExited, () => $"the gateway does not start: {Log}");
+        var ready = Regex.Match(Log, "ready outbound=(\\S+) inbound=(\\S+)");
+        (_outbound, _inbound) = (IPEndPoint.Parse(ready.Groups[1].Value), IPEndPoint.Parse(ready.Groups[2].Value));
+    }
+
+    private string LogFile => Path.Combine(_lab.Directory, "log");
+
+    private string Log
+    {
+        get
+        {
+            using var reader = new StreamReader(new FileStream(LogFile, FileMode.OpenOrCreate, FileAccess.Read, FileShare.ReadWrite));
+            return reader.ReadToEnd();
+        }
     }
 
     /// <summary>Both keys for gpg, readable by the user whom Postfix runs filters as.</summary>
@@ -119,7 +142,7 @@ internal sealed class Contenders : IAsyncDisposable
         IPEndPoint At(int port) => new(IPAddress.Parse(PostfixAddress), port);
         return
         [
-            new("PgpTunnel", way == Way.Outbound ? Lab.Outbound(_gateway!) : Lab.Inbound(_gateway!), () => ProcessTree.Cpu((pid, _) => pid == _gateway!.Id), 1),
+            new("PgpTunnel", way == Way.Outbound ? _outbound! : _inbound!, () => ProcessTree.Cpu((pid, _) => pid == _gateway!.Id), 1),
             new("Postfix relay (a)", At(2525), Postfix, 1),
             new("Postfix + gpg (b)", At(way == Way.Outbound ? 2526 : 2527), Postfix, 20),
             new("nothing (roof)", Sink.EndPoint, () => TimeSpan.Zero, 1),
@@ -134,7 +157,7 @@ internal sealed class Contenders : IAsyncDisposable
     {
         var list = (await _lab.PgpTunnelAsync("queue", "list")).Expect(0).Text;
         if (!list.Contains("the queue is empty", StringComparison.Ordinal))
-            throw new InvalidOperationException($"mail is left in the gateway:\n{list}\n{_gateway!.Log[^Math.Min(4000, _gateway.Log.Length)..]}");
+            throw new InvalidOperationException($"mail is left in the gateway:\n{list}\n{Log[^Math.Min(4000, Log.Length)..]}");
     }
 
     public async ValueTask DisposeAsync()
