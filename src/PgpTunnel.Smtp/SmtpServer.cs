@@ -1,68 +1,86 @@
 using System.Collections.Concurrent;
 using System.Net;
-using Microsoft.AspNetCore.Connections;
-using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
-using Microsoft.Extensions.Logging.Abstractions;
-using Microsoft.Extensions.Options;
+using System.Net.Sockets;
 
 namespace PgpTunnel.Smtp;
 
-/// <summary>One listening socket on Kestrel's transport, a <see cref="SmtpSession"/> for each connection.</summary>
-public sealed class SmtpServer : ConnectionHandler, IAsyncDisposable
+/// <summary>One listening socket, a <see cref="SmtpSession"/> for each connection.</summary>
+public sealed class SmtpServer : IAsyncDisposable
 {
     private readonly SmtpServerOptions _options;
     private readonly IMailFlow _flow;
-    private readonly IConnectionListener _listener;
+    private readonly Socket _listener;
     private readonly CancellationTokenSource _stopping = new(), _abort = new();
     private readonly ConcurrentDictionary<IPAddress, int> _perAddress = new();
     private readonly ConcurrentDictionary<Task, byte> _sessions = new();
     private readonly Task _accepting;
-    private const int ReadAhead = 128 * 1024; // of each connection, before anybody has read it
+    private const int Backlog = 512;
+    private static readonly TimeSpan AcceptPause = TimeSpan.FromSeconds(0.2);
     private int _connections;
 
-    private SmtpServer(IConnectionListener listener, SmtpServerOptions options, IMailFlow flow)
+    private SmtpServer(Socket listener, SmtpServerOptions options, IMailFlow flow)
     {
         (_listener, _options, _flow) = (listener, options, flow);
         _accepting = AcceptAsync();
     }
 
     /// <summary>Where it listens; the port is the one taken when 0 was asked for.</summary>
-    public IPEndPoint EndPoint => (IPEndPoint)_listener.EndPoint;
+    public IPEndPoint EndPoint => (IPEndPoint)_listener.LocalEndPoint!;
 
     /// <exception cref="IOException">The address cannot be listened on.</exception>
-    public static async Task<SmtpServer> ListenAsync(IPEndPoint address, SmtpServerOptions options, IMailFlow flow)
+    public static SmtpServer Listen(IPEndPoint address, SmtpServerOptions options, IMailFlow flow)
     {
-        var factory = new SocketTransportFactory(Options.Create(new SocketTransportOptions { NoDelay = true, MaxReadBufferSize = ReadAhead }), NullLoggerFactory.Instance);
+        var listener = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         try
         {
-            return new SmtpServer(await factory.BindAsync(address), options, flow);
+            if (address.AddressFamily == AddressFamily.InterNetworkV6)
+                listener.DualMode = address.Address.Equals(IPAddress.IPv6Any);
+            listener.Bind(address);
+            listener.Listen(Backlog);
+            return new SmtpServer(listener, options, flow);
         }
-        catch (Exception e) when (e is System.Net.Sockets.SocketException or AddressInUseException)
+        catch (SocketException e)
         {
+            listener.Dispose();
             throw new IOException($"cannot listen on {address}: {e.Message}", e);
         }
     }
 
     private async Task AcceptAsync()
     {
-        while (await _listener.AcceptAsync() is { } connection)
-        {
-            var session = ServeAsync(connection);
-            _sessions[session] = 0;
-            _ = session.ContinueWith(s => _sessions.TryRemove(s, out _), TaskScheduler.Default);
-        }
-    }
-
-    private async Task ServeAsync(ConnectionContext connection)
-    {
-        await Task.Yield();
-        await using (connection)
+        while (!_stopping.IsCancellationRequested)
         {
             try
             {
-                await OnConnectedAsync(connection);
+                var session = ServeAsync(await _listener.AcceptAsync(_stopping.Token));
+                _sessions[session] = 0;
+                _ = session.ContinueWith(s => _sessions.TryRemove(s, out _), TaskScheduler.Default);
             }
-            catch (Exception e) when (e is OperationCanceledException or IOException or InvalidOperationException or System.Security.Authentication.AuthenticationException)
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+            catch (SocketException e)
+            {
+                // The client went before it was accepted, or there are no more file descriptors: the next one may have more luck.
+                _options.Log($"a connection could not be accepted: {e.Message}", null);
+                await Task.Delay(AcceptPause);
+            }
+        }
+    }
+
+    private async Task ServeAsync(Socket connection)
+    {
+        await Task.Yield();
+        using (connection)
+        {
+            try
+            {
+                connection.NoDelay = true;
+                await TalkAsync(connection);
+                connection.Shutdown(SocketShutdown.Both);
+            }
+            catch (Exception e) when (e is OperationCanceledException or IOException or SocketException or InvalidOperationException or System.Security.Authentication.AuthenticationException)
             {
                 // The client went away, or would not speak TLS: nothing was promised to it.
             }
@@ -74,7 +92,7 @@ public sealed class SmtpServer : ConnectionHandler, IAsyncDisposable
     }
 
     /// <summary>Serves one connection until its session ends.</summary>
-    public override async Task OnConnectedAsync(ConnectionContext connection)
+    private async Task TalkAsync(Socket connection)
     {
         var address = (connection.RemoteEndPoint as IPEndPoint)?.Address ?? IPAddress.None;
         if (address.IsIPv4MappedToIPv6)
@@ -85,11 +103,11 @@ public sealed class SmtpServer : ConnectionHandler, IAsyncDisposable
             var here = _perAddress.AddOrUpdate(address, 1, (_, n) => n + 1);
             if (inAll > _options.MaxConnections || (here > _options.MaxConnectionsPerAddress && !_options.Trusted(address)))
             {
-                await connection.Transport.Output.WriteAsync(new SmtpReply(421, "4.7.0", $"{_options.Hostname} too many connections; try again").ToWire());
+                await connection.SendAsync(new SmtpReply(421, "4.7.0", $"{_options.Hostname} too many connections; try again").ToWire(), _abort.Token);
                 return;
             }
             // A client that has closed its side still gets its answers, so the session ends with its input, not with the FIN.
-            await using var session = new SmtpSession(connection.Transport, address, _options, _flow, _stopping.Token, _abort.Token);
+            await using var session = new SmtpSession(new NetworkStream(connection), address, _options, _flow, _stopping.Token, _abort.Token);
             await session.RunAsync();
         }
         finally
@@ -103,8 +121,9 @@ public sealed class SmtpServer : ConnectionHandler, IAsyncDisposable
     /// <summary>Takes no more connections, lets transactions in hand finish for at most <paramref name="grace"/>, then ends all.</summary>
     public async Task StopAsync(TimeSpan grace)
     {
-        await _listener.UnbindAsync();
         await _stopping.CancelAsync();
+        await _accepting;
+        _listener.Dispose();
         await Task.WhenAny(Task.WhenAll(_sessions.Keys), Task.Delay(grace));
         await _abort.CancelAsync();
         await Task.WhenAny(Task.WhenAll(_sessions.Keys), Task.Delay(TimeSpan.FromSeconds(2)));
@@ -114,8 +133,6 @@ public sealed class SmtpServer : ConnectionHandler, IAsyncDisposable
     {
         if (!_stopping.IsCancellationRequested)
             await StopAsync(TimeSpan.Zero);
-        await _listener.DisposeAsync();
-        await _accepting;
         _stopping.Dispose();
         _abort.Dispose();
     }

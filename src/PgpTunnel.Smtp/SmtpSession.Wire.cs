@@ -13,7 +13,7 @@ internal sealed partial class SmtpSession
 
     private static readonly UTF8Encoding StrictUtf8 = new(false, throwOnInvalidBytes: true);
 
-    private readonly IDuplexPipe _transport;
+    private readonly Stream _connection;
     private PipeReader _input;
     private PipeWriter _output;
     private SslStream? _tls;
@@ -151,9 +151,15 @@ internal sealed partial class SmtpSession
     {
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(_aborted);
         deadline.CancelAfter(_options.CommandTimeout);
-        _tls = new SslStream(new PipeStream(_transport), leaveInnerStreamOpen: false);
+        _tls = new SslStream(_connection, leaveInnerStreamOpen: true);
         await _tls.AuthenticateAsServerAsync(new SslServerAuthenticationOptions { ServerCertificate = certificate }, deadline.Token);
-        _input = PipeReader.Create(_tls, new StreamPipeReaderOptions(bufferSize: 32 * 1024, leaveOpen: true));
-        _output = PipeWriter.Create(_tls, new StreamPipeWriterOptions(leaveOpen: true));
+        await _input.CompleteAsync();
+        (_input, _output) = (Reader(_tls), Writer(_tls));
     }
+
+    private const int ReadSize = 64 * 1024;
+
+    private static PipeReader Reader(Stream stream) => PipeReader.Create(stream, new StreamPipeReaderOptions(bufferSize: ReadSize, leaveOpen: true));
+
+    private static PipeWriter Writer(Stream stream) => PipeWriter.Create(stream, new StreamPipeWriterOptions(leaveOpen: true));
 }

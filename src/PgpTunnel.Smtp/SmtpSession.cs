@@ -20,9 +20,9 @@ internal sealed partial class SmtpSession : IAsyncDisposable
 
     /// <param name="stopping">The server is going down: finish the transaction in hand, then 421.</param>
     /// <param name="aborted">The connection is gone or must go now.</param>
-    public SmtpSession(IDuplexPipe transport, System.Net.IPAddress address, SmtpServerOptions options, IMailFlow flow, CancellationToken stopping, CancellationToken aborted)
+    public SmtpSession(Stream connection, System.Net.IPAddress address, SmtpServerOptions options, IMailFlow flow, CancellationToken stopping, CancellationToken aborted)
     {
-        (_input, _output, _transport) = (transport.Input, transport.Output, transport);
+        (_connection, _input, _output) = (connection, Reader(connection), Writer(connection));
         (_options, _flow, _stopping, _aborted) = (options, flow, stopping, aborted);
         _client = new SmtpClientInfo(address, "", false, false);
     }
@@ -58,6 +58,7 @@ internal sealed partial class SmtpSession : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         EndTransaction();
+        await _input.CompleteAsync();
         if (_tls is not null)
             await _tls.DisposeAsync();
     }

@@ -100,14 +100,14 @@ internal sealed class Gateway : IAsyncDisposable
             Log = (what, e) => _log.Write(e is null ? "note" : "error", ("what", what), ("why", e?.ToString())),
         };
         if (configuration.Outbound is { } outbound)
-            OutboundServer = await SmtpServer.ListenAsync(outbound.Address, Options(configuration.MessageSize, () => _outboundCertificate) with
+            OutboundServer = SmtpServer.Listen(outbound.Address, Options(configuration.MessageSize, () => _outboundCertificate) with
             {
                 NormaliseNewlines = outbound.Normalise,
                 ReserveDeclared = true,
                 Trusted = address => outbound.Networks.Any(n => n.Contains(address)),
             }, OutboundFlow);
         if (configuration.Inbound is { } inbound)
-            InboundServer = await SmtpServer.ListenAsync(inbound.Address, Options(configuration.OuterSize, () => _inboundCertificate), InboundFlow);
+            InboundServer = SmtpServer.Listen(inbound.Address, Options(configuration.OuterSize, () => _inboundCertificate), InboundFlow);
     }
 
     private void LoadCertificates(GatewayConfiguration configuration) =>

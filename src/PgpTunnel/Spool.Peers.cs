@@ -44,6 +44,8 @@ internal sealed partial class Spool
     /// <summary>What is remembered of a domain, or null.</summary>
     public PeerRecord? FindPeer(string domain)
     {
+        if (_only is null) // a command: the gateway writes as it likes
+            return Read(s => FindPeer(s, domain));
         var version = PeersVersion; // asked first: what is read afterwards is at least as new
         if (_knownPeers.TryGetValue(domain, out var known) && known.Version == version)
             return known.Record;

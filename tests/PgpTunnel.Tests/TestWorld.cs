@@ -98,7 +98,7 @@ internal sealed class TestWorld : IAsyncDisposable
     public async Task<(SmtpServer Server, CapturingServer Flow)> ServerAsync(Func<Seen, Task<SmtpReply>>? then = null, Func<ForwardPath, SmtpReply?>? recipient = null)
     {
         var flow = new CapturingServer(then, recipient);
-        var server = await SmtpServer.ListenAsync(new IPEndPoint(IPAddress.Loopback, 0), new SmtpServerOptions { Hostname = "mail.example", MessageSize = 100_000_000 }, flow);
+        var server = SmtpServer.Listen(new IPEndPoint(IPAddress.Loopback, 0), new SmtpServerOptions { Hostname = "mail.example", MessageSize = 100_000_000 }, flow);
         _parts.Add(server);
         return (server, flow);
     }

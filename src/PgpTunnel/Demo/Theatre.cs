@@ -54,14 +54,14 @@ internal sealed class Theatre : IAsyncDisposable
         await File.WriteAllTextAsync(Path.Combine(_directory, "root.ds"), World.Anchor);
 
         ServerB = new CapturingServer();
-        var serverB = Keep(await ListenAsync("mail.b.example", ServerB));
+        var serverB = Keep(Listen("mail.b.example", ServerB));
         var configurationB = Configure("b.example", serverB.EndPoint, null);
         KeyB = MakeKey(configurationB, b, now);
         B = Keep(await Gateway.StartAsync(configurationB, new EventLog(LogB, false, time), time));
 
         Hop = CapturingServer.Hop(Sender, B.InboundServer!.EndPoint);
-        var hop = Keep(await ListenAsync("hop.example", Hop));
-        var serverA = Keep(await ListenAsync("mail.a.example", new CapturingServer()));
+        var hop = Keep(Listen("hop.example", Hop));
+        var serverA = Keep(Listen("mail.a.example", new CapturingServer()));
         var configurationA = Configure("a.example", serverA.EndPoint, hop.EndPoint);
         KeyA = MakeKey(configurationA, a, now);
         A = Keep(await Gateway.StartAsync(configurationA, new EventLog(LogA, false, time), time));
@@ -73,8 +73,8 @@ internal sealed class Theatre : IAsyncDisposable
         return part;
     }
 
-    private static Task<SmtpServer> ListenAsync(string name, IMailFlow flow) =>
-        SmtpServer.ListenAsync(new IPEndPoint(IPAddress.Loopback, 0), new SmtpServerOptions { Hostname = name, MessageSize = 200 * 1024 * 1024 }, flow);
+    private static SmtpServer Listen(string name, IMailFlow flow) =>
+        SmtpServer.Listen(new IPEndPoint(IPAddress.Loopback, 0), new SmtpServerOptions { Hostname = name, MessageSize = 200 * 1024 * 1024 }, flow);
 
     private GatewayConfiguration Configure(string domain, IPEndPoint local, IPEndPoint? relay)
     {

@@ -54,7 +54,7 @@ internal sealed class Contenders : IAsyncDisposable
         {
             c["deliver"]!["relay"] = sink.EndPoint.ToString();
             c["deliver"]!["local"] = sink.EndPoint.ToString();
-            c["limits"] = new JsonObject { ["connections"] = 300, ["connectionsPerAddress"] = 300 };
+            c["limits"] = new JsonObject { ["memory"] = 4_000_000_000, ["connections"] = 300, ["connectionsPerAddress"] = 300 };
         });
         var home = await GpgHomeAsync(lab);
         var postfix = await StartPostfixAsync(sink.EndPoint, home);

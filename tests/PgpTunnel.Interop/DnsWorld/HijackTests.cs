@@ -30,8 +30,8 @@ public sealed class HijackTests
     {
         await using var operators = await Operators.SetUpAsync(ttl: 1);
         var (relayed, local) = (new List<Seen>(), new List<Seen>());
-        await using var relay = await ListenAsync(relayed);
-        await using var mailServer = await ListenAsync(local);
+        await using var relay = Listen(relayed);
+        await using var mailServer = Listen(local);
         operators.Change("a", c =>
         {
             c["listen"] = new JsonObject { ["outbound"] = new JsonObject { ["address"] = "127.0.0.1:0" }, ["inbound"] = null };
@@ -92,7 +92,7 @@ public sealed class HijackTests
             return [.. seen.Select(s => System.Text.Encoding.ASCII.GetString(s.Message))];
     }
 
-    private static Task<SmtpServer> ListenAsync(List<Seen> into) => SmtpServer.ListenAsync(new IPEndPoint(IPAddress.Loopback, 0), new SmtpServerOptions { Hostname = "mail.example", MessageSize = 1_000_000 }, new CapturingServer(seen =>
+    private static SmtpServer Listen(List<Seen> into) => SmtpServer.Listen(new IPEndPoint(IPAddress.Loopback, 0), new SmtpServerOptions { Hostname = "mail.example", MessageSize = 1_000_000 }, new CapturingServer(seen =>
     {
         lock (into)
             into.Add(seen);

@@ -44,8 +44,8 @@ internal sealed class Lab : IAsyncDisposable
             lab._zones["example"].Delegate(lab._zones[name]);
         var dns = lab.Keep(new LoopbackDns((name, type) => lab.Forge is { } forge ? forge(name, type, lab._world.Answer(name, type)) : lab._world.Answer(name, type)));
         await File.WriteAllTextAsync(Path.Combine(lab.Directory, "root.ds"), lab._world.Anchor);
-        var relay = lab.Keep(await ListenAsync(lab._relayed, seen => lab.RelayAnswer(seen)));
-        var local = lab.Keep(await ListenAsync(lab._local, _ => null));
+        var relay = lab.Keep(Listen(lab._relayed, seen => lab.RelayAnswer(seen)));
+        var local = lab.Keep(Listen(lab._local, _ => null));
         foreach (var company in new[] { "a", "b" })
         {
             var directory = Path.Combine(lab.Directory, company);
@@ -70,7 +70,7 @@ internal sealed class Lab : IAsyncDisposable
         return part;
     }
 
-    private static Task<SmtpServer> ListenAsync(List<Seen> into, Func<Seen, SmtpReply?> answer) => SmtpServer.ListenAsync(new IPEndPoint(IPAddress.Loopback, 0), new SmtpServerOptions { Hostname = "mail.example", MessageSize = 100_000_000, MaxConnectionsPerAddress = 200 }, new CapturingServer(seen =>
+    private static SmtpServer Listen(List<Seen> into, Func<Seen, SmtpReply?> answer) => SmtpServer.Listen(new IPEndPoint(IPAddress.Loopback, 0), new SmtpServerOptions { Hostname = "mail.example", MessageSize = 100_000_000, MaxConnectionsPerAddress = 200 }, new CapturingServer(seen =>
     {
         if (answer(seen) is { } refusal)
             return Task.FromResult(refusal);

@@ -34,7 +34,7 @@ public sealed class TwoCompaniesTests : IAsyncDisposable
     {
         Need.Programs("postfix", "swaks", "tcpdump", "openssl");
         _operators = Keep(await Operators.SetUpAsync(resolver: DnsWorld.Validating));
-        var capture = Keep(await SmtpServer.ListenAsync(new IPEndPoint(IPAddress.Loopback, 0), new SmtpServerOptions { Hostname = "mailbox.b.example", MessageSize = 100_000_000 }, new CapturingServer(seen =>
+        var capture = Keep(SmtpServer.Listen(new IPEndPoint(IPAddress.Loopback, 0), new SmtpServerOptions { Hostname = "mailbox.b.example", MessageSize = 100_000_000 }, new CapturingServer(seen =>
         {
             lock (_received)
                 _received.Add(seen);

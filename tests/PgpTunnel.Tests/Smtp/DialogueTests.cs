@@ -17,7 +17,7 @@ public class DialogueTests
     {
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         using var certificate = new CertificateRequest("CN=mx.example", key, HashAlgorithmName.SHA256).CreateSelfSigned(DateTimeOffset.UnixEpoch, new(2100, 1, 1, 0, 0, 0, TimeSpan.Zero));
-        await using var server = await SmtpServer.ListenAsync(new IPEndPoint(IPAddress.Loopback, 0), new SmtpServerOptions
+        await using var server = SmtpServer.Listen(new IPEndPoint(IPAddress.Loopback, 0), new SmtpServerOptions
         {
             Hostname = "mx.example",
             MessageSize = 2000,
