@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Net;
 using System.Text.Json.Nodes;
-using System.Text.RegularExpressions;
 using PgpTunnel.Interop;
 
 namespace PgpTunnel.Benchmarks;
@@ -36,10 +35,9 @@ internal sealed class Contenders : IAsyncDisposable
     private readonly Lab _lab;
     private readonly Postfix _postfix;
     private readonly string _home; // gpg's
-    private Daemon? _gateway;
-    private IPEndPoint? _outbound, _inbound;
+    private readonly GatewayProcess _gateway;
 
-    private Contenders(Lab lab, Postfix postfix, string home, Sink sink) => (_lab, _postfix, _home, Sink) = (lab, postfix, home, sink);
+    private Contenders(Lab lab, Postfix postfix, string home, Sink sink, GatewayProcess gateway) => (_lab, _postfix, _home, Sink, _gateway) = (lab, postfix, home, sink, gateway);
 
     public Sink Sink { get; }
 
@@ -58,29 +56,7 @@ internal sealed class Contenders : IAsyncDisposable
         });
         var home = await GpgHomeAsync(lab);
         var postfix = await StartPostfixAsync(sink.EndPoint, home);
-        var contenders = new Contenders(lab, postfix, home, sink);
-        await contenders.StartGatewayAsync();
-        return contenders;
-    }
-
-    /// <summary>It writes its log to a file, as Postfix does.</summary>
-    private async Task StartGatewayAsync()
-    {
-        _gateway = new Daemon("/bin/sh", ["-c", "exec \"$0\" run --config \"$1\" 2>\"$2\"", Run.Gateway, _lab.Config, LogFile]);
-        await Wait.UntilAsync(() => Log.Contains("ready outbound=", StringComparison.Ordinal) || _gateway.HasExited, () => $"the gateway does not start: {Log}");
-        var ready = Regex.Match(Log, "ready outbound=(\\S+) inbound=(\\S+)");
-        (_outbound, _inbound) = (IPEndPoint.Parse(ready.Groups[1].Value), IPEndPoint.Parse(ready.Groups[2].Value));
-    }
-
-    private string LogFile => Path.Combine(_lab.Directory, "log");
-
-    private string Log
-    {
-        get
-        {
-            using var reader = new StreamReader(new FileStream(LogFile, FileMode.OpenOrCreate, FileAccess.Read, FileShare.ReadWrite));
-            return reader.ReadToEnd();
-        }
+        return new Contenders(lab, postfix, home, sink, await GatewayProcess.StartAsync(lab));
     }
 
     /// <summary>Both keys for gpg, readable by the user whom Postfix runs filters as.</summary>
@@ -142,7 +118,7 @@ internal sealed class Contenders : IAsyncDisposable
         IPEndPoint At(int port) => new(IPAddress.Parse(PostfixAddress), port);
         return
         [
-            new("PgpTunnel", way == Way.Outbound ? _outbound! : _inbound!, () => ProcessTree.Cpu((pid, _) => pid == _gateway!.Id), 1),
+            new("PgpTunnel", way == Way.Outbound ? _gateway.Outbound : _gateway.Inbound, () => ProcessTree.Cpu((pid, _) => pid == _gateway.Id), 1),
             new("Postfix relay (a)", At(2525), Postfix, 1),
             new("Postfix + gpg (b)", At(way == Way.Outbound ? 2526 : 2527), Postfix, 20),
             new("nothing (roof)", Sink.EndPoint, () => TimeSpan.Zero, 1),
@@ -157,13 +133,12 @@ internal sealed class Contenders : IAsyncDisposable
     {
         var list = (await _lab.PgpTunnelAsync("queue", "list")).Expect(0).Text;
         if (!list.Contains("the queue is empty", StringComparison.Ordinal))
-            throw new InvalidOperationException($"mail is left in the gateway:\n{list}\n{Log[^Math.Min(4000, Log.Length)..]}");
+            throw new InvalidOperationException($"mail is left in the gateway:\n{list}\n{_gateway.Log[^Math.Min(4000, _gateway.Log.Length)..]}");
     }
 
     public async ValueTask DisposeAsync()
     {
-        if (_gateway is not null)
-            await _gateway.DisposeAsync();
+        await _gateway.DisposeAsync();
         await _postfix.DisposeAsync();
         await Sink.DisposeAsync();
         await Run.ProgramAsync("gpgconf", ["--homedir", _home, "--kill", "all"]);
