@@ -17,7 +17,7 @@ public static class Armor
         var (head, tail) = (Encoding.ASCII.GetBytes($"-----BEGIN {label}-----\r\n\r\n"), Encoding.ASCII.GetBytes($"-----END {label}-----\r\n"));
         var lines = (octets.Length + OctetsPerLine - 1) / OctetsPerLine;
         var checksum = octets.Length % 3 == 0 ? 7 : 0;
-        var text = new byte[head.Length + Base64.GetMaxEncodedToUtf8Length(octets.Length) + 2 * lines + checksum + tail.Length];
+        var text = GC.AllocateUninitializedArray<byte>(head.Length + Base64.GetMaxEncodedToUtf8Length(octets.Length) + 2 * lines + checksum + tail.Length);
         head.CopyTo(text, 0);
         var at = head.Length;
         for (var i = 0; i < octets.Length; i += OctetsPerLine)
@@ -99,7 +99,7 @@ public static class Armor
             count += line.Length;
         }
         // Base64 comes in groups of four; less than one of them is no octets, not fewer than none.
-        var octets = new byte[Math.Max(0, count / 4 * 3 - (count > 1 && compact[count - 1] == '=' ? 1 : 0) - (count > 1 && compact[count - 2] == '=' ? 1 : 0))];
+        var octets = GC.AllocateUninitializedArray<byte>(Math.Max(0, count / 4 * 3 - (count > 1 && compact[count - 1] == '=' ? 1 : 0) - (count > 1 && compact[count - 2] == '=' ? 1 : 0)));
         var status = Base64.DecodeFromUtf8(compact.AsSpan(0, count), octets, out _, out var written);
         ArrayPool<byte>.Shared.Return(compact);
         return count % 4 == 0 && status == OperationStatus.Done && written == octets.Length ? octets : throw new OpenPgpException("the armor is not Base64");

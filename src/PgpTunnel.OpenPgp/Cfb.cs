@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Numerics;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
@@ -15,10 +16,10 @@ internal static class Cfb
     {
         using var aes = Aes.Create();
         aes.Key = key;
-        var piece = new byte[Chunk];
         Span<byte> iv = stackalloc byte[Block];
         iv.Clear();
         var whole = octets.Length / Block * Block;
+        var piece = ArrayPool<byte>.Shared.Rent(Math.Min(Chunk, whole));
         for (var at = 0; at < whole; at += Chunk)
         {
             var part = octets[at..Math.Min(whole, at + Chunk)];
@@ -26,6 +27,7 @@ internal static class Cfb
             piece.AsSpan(0, part.Length).CopyTo(part);
             part[^Block..].CopyTo(iv);
         }
+        ArrayPool<byte>.Shared.Return(piece); // ciphertext only
         Span<byte> stream = stackalloc byte[Block];
         aes.EncryptEcb(iv, stream, PaddingMode.None);
         for (var i = whole; i < octets.Length; i++)
@@ -40,8 +42,9 @@ internal static class Cfb
     {
         using var aes = Aes.Create();
         aes.Key = key;
-        var feed = new byte[Chunk + Block]; // starts as the zero IV
-        var stream = new byte[Chunk];
+        var most = Math.Min(Chunk, (input.Length + Block - 1) / Block * Block);
+        var (feed, stream) = (ArrayPool<byte>.Shared.Rent(most + Block), ArrayPool<byte>.Shared.Rent(most));
+        feed.AsSpan(0, Block).Clear(); // the zero IV
         for (var at = 0; at < input.Length; at += Chunk)
         {
             var part = input[at..Math.Min(input.Length, at + Chunk)];
@@ -49,8 +52,11 @@ internal static class Cfb
             part.CopyTo(feed.AsSpan(Block));
             aes.EncryptEcb(feed.AsSpan(0, blocks), stream.AsSpan(0, blocks), PaddingMode.None);
             Xor(part, stream, output.Slice(at, part.Length));
-            feed.AsSpan(Chunk, Block).CopyTo(feed);
+            if (part.Length == Chunk)
+                feed.AsSpan(Chunk, Block).CopyTo(feed);
         }
+        ArrayPool<byte>.Shared.Return(feed);
+        ArrayPool<byte>.Shared.Return(stream, clearArray: true); // with the ciphertext it is the plaintext
     }
 
     private static void Xor(ReadOnlySpan<byte> a, ReadOnlySpan<byte> b, Span<byte> result)

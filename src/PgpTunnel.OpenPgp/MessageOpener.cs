@@ -174,7 +174,7 @@ public static class MessageOpener
     /// <summary>The packets inside, when the integrity of all is right.</summary>
     private static ReadOnlyMemory<byte> Open(ReadOnlySpan<byte> encrypted, SessionKey session)
     {
-        var clear = new byte[encrypted.Length];
+        var clear = GC.AllocateUninitializedArray<byte>(encrypted.Length);
         Cfb.Decrypt(session.Key, encrypted, clear);
         Span<byte> mdc = stackalloc byte[20];
         SHA1.HashData(clear.AsSpan(0, clear.Length - 20), mdc);

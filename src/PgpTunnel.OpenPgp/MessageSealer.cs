@@ -53,7 +53,7 @@ public static class MessageSealer
     /// <summary>The message is put together once, where it will stay, and encrypted in its place.</summary>
     private static byte[] Encrypt(byte[] wrapped, SessionKey session, IReadOnlyList<ReadOnlyMemory<byte>> inner)
     {
-        var octets = new byte[Whole(wrapped, inner)];
+        var octets = GC.AllocateUninitializedArray<byte>(Whole(wrapped, inner));
         var writer = new SpanWriter(octets);
         writer.Put(wrapped);
         writer.Put(PacketWriter.Header(Tag.Seipd, Clear(inner) + 1));

@@ -1,6 +1,6 @@
-using PgpTunnel.OpenPgp;
 using System.Buffers.Text;
 using System.Security.Cryptography;
+using PgpTunnel.OpenPgp;
 
 namespace PgpTunnel.Benchmarks;
 
