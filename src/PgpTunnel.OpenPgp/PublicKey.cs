@@ -1,6 +1,6 @@
 using System.Numerics;
 using System.Security.Cryptography;
-using Org.BouncyCastle.Math.EC.Rfc8032;
+using Sodium = NSec.Cryptography;
 
 namespace PgpTunnel.OpenPgp;
 
@@ -181,7 +181,8 @@ internal sealed class PublicKey
                     using (var ecdsa = ECDsa.Create(ToEc()))
                         return ecdsa.VerifyHash(digest, signature, DSASignatureFormat.IeeeP1363FixedFieldConcatenation);
                 case KeyAlgorithm.EdDsaLegacy or KeyAlgorithm.Ed25519:
-                    return Ed25519.Verify(signature, 0, Point, 0, digest, 0, digest.Length);
+                    return Sodium.PublicKey.TryImport(Sodium.SignatureAlgorithm.Ed25519, Point, Sodium.KeyBlobFormat.RawPublicKey, out var point) && point is not null
+                        && Sodium.SignatureAlgorithm.Ed25519.Verify(point, digest, signature);
                 default:
                     return false;
             }

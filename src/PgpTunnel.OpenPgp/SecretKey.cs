@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using Org.BouncyCastle.Math.EC.Rfc7748;
 using Org.BouncyCastle.Math.EC.Rfc8032;
+using Sodium = NSec.Cryptography;
 
 namespace PgpTunnel.OpenPgp;
 
@@ -11,7 +12,15 @@ internal sealed class SecretKey : IDisposable
     private readonly byte[] _scalar = [];
     private readonly RSA? _rsa;
 
-    private SecretKey(PublicKey key, byte[] scalar) => (Public, _scalar) = (key, scalar);
+    /// <summary>The 25519 secret for libsodium, which signs in a quarter of the time, made when first used.</summary>
+    private readonly Lazy<Sodium.Key>? _ed25519;
+
+    private SecretKey(PublicKey key, byte[] scalar)
+    {
+        (Public, _scalar) = (key, scalar);
+        if (key.KeyCurve == PublicKey.Curve.Ed25519)
+            _ed25519 = new(() => Sodium.Key.Import(Sodium.SignatureAlgorithm.Ed25519, _scalar, Sodium.KeyBlobFormat.RawPrivateKey));
+    }
 
     private SecretKey(PublicKey key, RSA rsa) => (Public, _rsa) = (key, rsa);
 
@@ -68,8 +77,7 @@ internal sealed class SecretKey : IDisposable
                     return new PacketWriter().Mpi(rs.AsSpan(0, Public.CoordinateSize)).Mpi(rs.AsSpan(Public.CoordinateSize)).ToArray();
                 }
             case KeyAlgorithm.EdDsaLegacy or KeyAlgorithm.Ed25519:
-                var signature = new byte[64];
-                Ed25519.Sign(_scalar, 0, digest, 0, digest.Length, signature, 0);
+                var signature = Sodium.SignatureAlgorithm.Ed25519.Sign(_ed25519!.Value, digest);
                 return Public.Algorithm == KeyAlgorithm.Ed25519 ? signature
                     : new PacketWriter().Mpi(signature.AsSpan(0, 32)).Mpi(signature.AsSpan(32)).ToArray();
             default:
@@ -172,6 +180,8 @@ internal sealed class SecretKey : IDisposable
     {
         CryptographicOperations.ZeroMemory(_scalar);
         _rsa?.Dispose();
+        if (_ed25519 is { IsValueCreated: true })
+            _ed25519.Value.Dispose();
     }
 
     private static class Rsa

@@ -20,6 +20,8 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
 
     /// <summary>Destinations with more due than they have slots: the next slot that one of them gives back goes to what waits there.</summary>
     private readonly ConcurrentDictionary<Destination, byte> _backlog = new();
+    private readonly ConcurrentDictionary<string, ParcelContent> _atHand = new();
+    private long _octetsAtHand;
     private CancellationToken _abort;
 
     /// <summary>Runs until cancelled; attempts in hand then go on until <paramref name="abort"/>.</summary>
@@ -37,7 +39,11 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
                     polled = Stopwatch.GetTimestamp();
                     // Commands write to the spool too, and a clock that has jumped puts everything in another order.
                     if (clock.Look() | await spool.ChangedElsewhereAsync() | anew)
+                    {
                         _schedule.Replace(spool.Destinations());
+                        foreach (var id in _atHand.Keys)
+                            TakeAtHand(id);
+                    }
                     anew = false;
                     if ((time.GetUtcNow() - lastPurge).Duration() >= PurgeEvery)
                         await PurgeAsync(lastPurge = time.GetUtcNow());
@@ -73,15 +79,32 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
     private void Offer(Parcel parcel, ParcelContent content)
     {
         var destination = (parcel.Route, parcel.Domain);
-        if (_backlog.ContainsKey(destination))
-            return; // it is looked at again when a slot comes back
-        if (!_schedule.HasWaiting(slots.StandingOf(destination)) && slots.TryTake(parcel))
+        var behind = _backlog.ContainsKey(destination); // then it is looked at when a slot comes back
+        if (!behind && !_schedule.HasWaiting(slots.StandingOf(destination)) && slots.TryTake(parcel))
         {
             Start(parcel, content);
             return;
         }
+        KeepAtHand(parcel.Id, content);
+        if (behind)
+            return;
         _schedule.Note(destination, parcel.Next);
         Wake();
+    }
+
+    /// <summary>The ciphertexts of a parcel whose turn will come soon, as far as there is room: so that they need not be read again.</summary>
+    private void KeepAtHand(string id, ParcelContent content)
+    {
+        if (Interlocked.Add(ref _octetsAtHand, content.Body.Length) > settings.Configuration.Memory / 16 || !_atHand.TryAdd(id, content))
+            Interlocked.Add(ref _octetsAtHand, -content.Body.Length);
+    }
+
+    private ParcelContent? TakeAtHand(string id)
+    {
+        if (!_atHand.TryRemove(id, out var content))
+            return null;
+        Interlocked.Add(ref _octetsAtHand, -content.Body.Length);
+        return content;
     }
 
     private void Wake()
@@ -140,6 +163,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         }
         finally
         {
+            TakeAtHand(parcel.Id);
             slots.Release(parcel);
             if (_backlog.ContainsKey((parcel.Route, parcel.Domain)))
                 _schedule.Note((parcel.Route, parcel.Domain), DateTimeOffset.MinValue);
@@ -158,7 +182,9 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
             if (fresh is null)
             {
                 // Read anew while it has its slot: only now nobody else settles it. It may be handed over, held or dropped by now.
-                if (spool.Load(listed.Id) is not ({ State: ParcelState.Queued } current, { Body.Length: > 0 } loaded) || !IsDue(current))
+                var atHand = TakeAtHand(listed.Id);
+                var found = atHand is null ? spool.Load(listed.Id) : spool.Find(listed.Id) is { } row ? (row, atHand) : null;
+                if (found is not ({ State: ParcelState.Queued } current, { Body.Length: > 0 } loaded) || !IsDue(current))
                     return;
                 (parcel, content) = (current, loaded);
             }
