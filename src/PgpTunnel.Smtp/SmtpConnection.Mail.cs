@@ -41,7 +41,8 @@ internal sealed partial class SmtpConnection
     {
         if (data?.Code != 354)
         {
-            await EndQuietlyAsync(cancel);
+            if (!Broken)
+                await EndQuietlyAsync(cancel);
             return;
         }
         Broken = true;
@@ -117,8 +118,18 @@ internal sealed partial class SmtpConnection
         if (Offers("PIPELINING")) // RFC 2920
         {
             await WriteAsync(Encoding.UTF8.GetBytes(string.Concat(commands.Select(c => c + "\r\n"))), cancel);
-            foreach (var _ in commands)
-                replies.Add(await ReadReplyAsync(ReplyWait, cancel));
+            foreach (var command in commands)
+            {
+                try
+                {
+                    replies.Add(await ReadReplyAsync(ReplyWait, cancel));
+                }
+                catch (SmtpUnavailableException) when (command == "DATA" && !replies.Skip(1).Any(r => r.IsPositive))
+                {
+                    Broken = true; // nobody was accepted, and it hung up: the verdicts stand
+                    replies.Add(new SmtpReply(421, "4.4.2", $"{_target} hung up"));
+                }
+            }
             return replies;
         }
         foreach (var command in commands)

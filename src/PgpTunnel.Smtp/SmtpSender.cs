@@ -77,7 +77,9 @@ public sealed class SmtpSender : IAsyncDisposable
         {
             try
             {
-                return await SendAsync(used, target, from, to, content, cancel);
+                var replies = await SendAsync(used, target, from, to, content, cancel);
+                if (!replies.All(r => r.Code == 421)) // else it was just closing
+                    return replies;
             }
             catch (SmtpUnavailableException e) when (!e.AfterContent)
             {

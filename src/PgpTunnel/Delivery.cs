@@ -70,6 +70,8 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
 
     private async Task PurgeAsync(DateTimeOffset now)
     {
+        foreach (var id in _atHand.Keys) // what was settled before it was kept
+            TakeAtHand(id);
         await spool.UsedAsync(now);
         if (!clock.IsInDoubt)
             await spool.PurgeAsync(now);
@@ -121,12 +123,10 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         _schedule.Look(now, far);
         foreach (var standing in Enum.GetValues<Standing>())
             for (var left = _schedule.Waiting(standing); left > 0 && slots.HasRoom(standing) && _schedule.TryTake(standing, out var destination); left--)
-                if (!Serve(destination, now, far))
-                    return;
+                Serve(destination, now, far);
     }
 
-    /// <returns>False when there is no room for its next parcel, and none of its own attempts will make any.</returns>
-    private bool Serve(Destination destination, DateTimeOffset now, DateTimeOffset far)
+    private void Serve(Destination destination, DateTimeOffset now, DateTimeOffset far)
     {
         _backlog.TryRemove(destination, out _); // before the spool is asked: what comes after that is not in the answer
         var most = slots.Flying(destination) + Slots.PerDestination + 1;
@@ -139,16 +139,14 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
                 continue;
             }
             _backlog[destination] = 0;
-            if (slots.Flying(destination) > 0)
-                return true;
-            _schedule.Wait(destination);
-            return false;
+            if (slots.Flying(destination) == 0) // none of its own will make room for it
+                _schedule.Wait(destination);
+            return;
         }
         if (due.Count >= most)
             _schedule.Wait(destination);
         else if (spool.NextDue(destination.Route, destination.Domain, now) is { } next)
             _schedule.Note(destination, next);
-        return true;
     }
 
     private void Start(Parcel parcel, ParcelContent? content) => Task.Run(async () =>
@@ -173,21 +171,24 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
 
     /// <summary>One attempt; whatever happens, the parcel is settled or tried again.</summary>
     /// <param name="listed">The parcel as the list of due ones had it: an attempt that ended since may have changed it.</param>
-    /// <param name="fresh">Its ciphertexts, when it has been taken just now; null = they are in the spool.</param>
+    /// <param name="fresh">Its ciphertexts, when it has been taken just now; null = they are at hand or in the spool.</param>
     private async Task AttemptAsync(Parcel listed, ParcelContent? fresh, CancellationToken cancel)
     {
-        var (parcel, content) = (listed, fresh!);
+        var parcel = listed;
         try
         {
-            if (fresh is null)
+            // Read anew while it has its slot: only now nobody else settles it. It may be sent, held or dropped by now, even one that is new:
+            // the loop can have found it in the spool before it was offered here.
+            var atHand = fresh ?? TakeAtHand(listed.Id);
+            var found = atHand is null ? spool.Load(listed.Id) : spool.Find(listed.Id) is { } row ? (row, atHand) : null;
+            if (found is not ({ State: ParcelState.Queued } current, { Body.Length: > 0 } content))
+                return;
+            if (!IsDue(current))
             {
-                // Read anew while it has its slot: only now nobody else settles it. It may be handed over, held or dropped by now.
-                var atHand = TakeAtHand(listed.Id);
-                var found = atHand is null ? spool.Load(listed.Id) : spool.Find(listed.Id) is { } row ? (row, atHand) : null;
-                if (found is not ({ State: ParcelState.Queued } current, { Body.Length: > 0 } loaded) || !IsDue(current))
-                    return;
-                (parcel, content) = (current, loaded);
+                _schedule.Note((current.Route, current.Domain), current.Next);
+                return;
             }
+            parcel = current;
             await (parcel.Route switch
             {
                 ParcelRoute.Gateway => ToGatewayAsync(parcel, content, cancel),

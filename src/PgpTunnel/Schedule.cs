@@ -10,6 +10,8 @@ namespace PgpTunnel;
 /// </summary>
 internal sealed class Schedule(Slots slots)
 {
+    private const int Overtaken = 1000; // entries that may stay in the order though an earlier one has taken their place
+
     private readonly ConcurrentQueue<(Destination Destination, DateTimeOffset Next)> _noted = new();
     private readonly Dictionary<Destination, DateTimeOffset> _next = [];
     private readonly PriorityQueue<Destination, DateTimeOffset> _order = new();
@@ -44,6 +46,11 @@ internal sealed class Schedule(Slots slots)
                 continue;
             _next[noted.Destination] = next;
             _order.Enqueue(noted.Destination, next);
+        }
+        if (_order.Count > 2 * _next.Count + Overtaken)
+        {
+            _order.Clear();
+            _order.EnqueueRange(_next.Select(n => (n.Key, n.Value)));
         }
         while (_order.TryPeek(out var destination, out var next) && next <= now)
         {

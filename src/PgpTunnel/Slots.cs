@@ -24,7 +24,7 @@ public enum Standing
 /// time, and all such together leave room for the living; those that could not be reached last time get fewer still: a server that
 /// accepts and says nothing holds its slot for minutes.
 /// </summary>
-/// <param name="octets">Octets that all attempts may have in hand; each holds its parcel several times over.</param>
+/// <param name="octets">Octets that attempts may have in hand together, besides one large parcel; each holds its parcel several times over.</param>
 internal sealed class Slots(Func<long> octets)
 {
     public const int PerDestination = 5;
@@ -38,8 +38,9 @@ internal sealed class Slots(Func<long> octets)
     private readonly int[] _counts = new int[Enum.GetValues<Standing>().Length];
     private TaskCompletionSource? _empty;
     private long _octets;
+    private bool _large;
 
-    private sealed record Taken(Destination Destination, Standing Standing, long Octets);
+    private sealed record Taken(Destination Destination, Standing Standing, long Octets, bool Large);
 
     public Standing StandingOf(Destination destination)
     {
@@ -67,12 +68,15 @@ internal sealed class Slots(Func<long> octets)
             var flying = _flying.GetValueOrDefault(destination);
             if (_empty is not null || _taken.ContainsKey(parcel.Id) || !RoomFor(standing) || flying >= (standing is Standing.Local or Standing.Proven ? PerDestination : 1))
                 return false;
-            if (_octets > 0 && _octets + parcel.Octets > octets()) // one is always let through, however large
+            // Large ones go one at a time, beside the small: neither waits for the other.
+            var large = parcel.Octets > octets() / 2;
+            if (large ? _large : _octets > 0 && _octets + parcel.Octets > octets())
                 return false;
-            _taken[parcel.Id] = new(destination, standing, parcel.Octets);
+            _taken[parcel.Id] = new(destination, standing, large ? 0 : parcel.Octets, large);
             _flying[destination] = flying + 1;
             _counts[(int)standing]++;
-            _octets += parcel.Octets;
+            _octets += large ? 0 : parcel.Octets;
+            _large |= large;
             return true;
         }
     }
@@ -107,6 +111,7 @@ internal sealed class Slots(Func<long> octets)
                 _flying.Remove(taken.Destination);
             _counts[(int)taken.Standing]--;
             _octets -= taken.Octets;
+            _large &= !taken.Large;
             if (_taken.Count == 0)
                 _empty?.TrySetResult();
         }

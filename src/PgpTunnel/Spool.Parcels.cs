@@ -108,13 +108,11 @@ internal sealed partial class Spool
     /// <summary>True when another process has written since this was last asked.</summary>
     public async Task<bool> ChangedElsewhereAsync()
     {
-        var changed = false;
-        await WriteAsync(statements =>
-        {
-            // It changes on this connection when another one commits; all our writing goes through this one.
-            var version = statements.Number("PRAGMA data_version");
-            (changed, _dataVersion) = (version != _dataVersion, version);
-        });
+        // It changes on this connection when another one commits; all our writing goes through this one.
+        var version = 0L;
+        await WriteAsync(statements => version = statements.Number("PRAGMA data_version"));
+        var changed = version != _dataVersion;
+        _dataVersion = version;
         return changed;
     }
 

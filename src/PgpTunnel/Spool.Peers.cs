@@ -12,7 +12,10 @@ internal sealed partial class Spool
     private const int MostPeersKnown = 10_000;
     private static readonly TimeSpan VersionFresh = TimeSpan.FromMilliseconds(5);
 
-    private readonly ConcurrentDictionary<string, (PeerRecord? Record, string Version)> _knownPeers = new();
+    private readonly ConcurrentDictionary<string, (PeerRecord? Record, string Version, long Write)> _knownPeers = new();
+
+    /// <summary>Numbers our own writes in the order in which they are made.</summary>
+    private long _peerWrites;
     private (string Text, long Asked) _peersVersion = ("", 0);
     private readonly Lock _versionLock = new();
 
@@ -33,12 +36,13 @@ internal sealed partial class Spool
         }
     }
 
-    /// <summary>Tells a running gateway that what is remembered has been changed by hand.</summary>
+    /// <summary>Tells a running gateway that what is remembered has been changed by hand; returns when it knows.</summary>
     public async Task PeersChangedAsync()
     {
         await SetAsync(new Dictionary<string, string> { [PeersVersionFact] = Guid.NewGuid().ToString("N") });
         lock (_versionLock)
             _peersVersion = ("", 0);
+        await Task.Delay(2 * VersionFresh);
     }
 
     /// <summary>What is remembered of a domain, or null.</summary>
@@ -46,20 +50,21 @@ internal sealed partial class Spool
     {
         if (_only is null) // a command: the gateway writes as it likes
             return Read(s => FindPeer(s, domain));
-        var version = PeersVersion; // asked first: what is read afterwards is at least as new
+        var (version, write) = (PeersVersion, Volatile.Read(ref _peerWrites)); // asked first: what is read afterwards is at least as new
         if (_knownPeers.TryGetValue(domain, out var known) && known.Version == version)
             return known.Record;
         var record = Read(s => FindPeer(s, domain));
-        Know(domain, record, version, replace: false);
+        if (write == Volatile.Read(ref _peerWrites)) // else it may be older than what has just been written
+            Know(domain, record, version, write);
         return record;
     }
 
-    /// <param name="replace">True for what has just been written; what was read may be older than that.</param>
-    private void Know(string domain, PeerRecord? record, string version, bool replace)
+    /// <param name="write">The last of our writes that it can know of; what knows of a later one stays.</param>
+    private void Know(string domain, PeerRecord? record, string version, long write)
     {
         if (_knownPeers.Count >= MostPeersKnown)
             _knownPeers.Clear();
-        _knownPeers.AddOrUpdate(domain, (record, version), (_, known) => replace || known.Version != version ? (record, version) : known);
+        _knownPeers.AddOrUpdate(domain, (record, version, write), (_, known) => write >= known.Write ? (record, version, write) : known);
     }
 
     private static PeerRecord? FindPeer(Statements statements, string domain) => statements.Rows($"SELECT {PeerColumns} FROM peer WHERE domain = $domain", ReadPeer, ("$domain", domain)).FirstOrDefault();
@@ -71,9 +76,10 @@ internal sealed partial class Spool
     /// <returns>What is remembered afterwards.</returns>
     public async Task<PeerRecord> ChangePeerAsync(string domain, Func<PeerRecord, PeerRecord> change, params IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels)
     {
-        var (after, version) = (new PeerRecord(domain), PeersVersion);
+        var (after, version, write) = (new PeerRecord(domain), PeersVersion, 0L);
         await WriteAsync(statements =>
         {
+            write = Interlocked.Increment(ref _peerWrites);
             var before = FindPeer(statements, domain) ?? new PeerRecord(domain);
             after = change(before);
             statements.Execute($"INSERT OR REPLACE INTO peer({PeerColumns}) VALUES($domain, $fprs, $enforce, $verified, $distrusted, $since, $last, $apart, $action, $until, $reason, $alarmed, $alarm)",
@@ -82,20 +88,21 @@ internal sealed partial class Spool
                 ("$apart", after.ContraryApart ? 1 : 0), ("$action", (object?)after.Override?.Action ?? DBNull.Value), ("$until", Seconds(after.Override?.Until)), ("$reason", (object?)after.Override?.Reason ?? DBNull.Value), ("$alarmed", Seconds(after.Alarmed)), ("$alarm", (object?)after.Alarm ?? DBNull.Value));
             Insert(statements, parcels);
         });
-        Know(domain, after, version, replace: true);
+        Know(domain, after, version, write);
         Tell(parcels);
         return after;
     }
 
     public async Task ForgetPeerAsync(string domain)
     {
-        var version = PeersVersion;
+        var (version, write) = (PeersVersion, 0L);
         await WriteAsync(statements =>
         {
+            write = Interlocked.Increment(ref _peerWrites);
             statements.Execute("DELETE FROM peer WHERE domain = $domain", ("$domain", domain));
             statements.Execute("DELETE FROM certificate WHERE domain = $domain", ("$domain", domain));
         });
-        Know(domain, null, version, replace: true);
+        Know(domain, null, version, write);
     }
 
     /// <summary>Domains whose remembered <c>enforce</c> ends in that time.</summary>

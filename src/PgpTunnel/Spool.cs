@@ -69,13 +69,16 @@ internal sealed partial class Spool : IAsyncDisposable
     /// </summary>
     private void Commit(IReadOnlyList<WriteJob> batch)
     {
+        var working = false;
         try
         {
             _writer.Execute("BEGIN IMMEDIATE");
             try
             {
+                working = true;
                 foreach (var job in batch)
                     job.Work(_writer);
+                working = false;
                 _writer.Execute("COMMIT");
             }
             catch
@@ -84,7 +87,7 @@ internal sealed partial class Spool : IAsyncDisposable
                 throw;
             }
         }
-        catch (SqliteException e) when (batch.Count > 1 && e.SqliteErrorCode is not (SqliteFull or SqliteIoError))
+        catch (SqliteException e) when (working && batch.Count > 1 && e.SqliteErrorCode is not (SqliteFull or SqliteIoError))
         {
             foreach (var job in batch)
                 Commit([job]);

@@ -36,13 +36,19 @@ public class SlotsTests
     }
 
     [Fact]
-    public void Octets_are_bounded_but_for_one_however_large()
+    public void Octets_are_bounded_and_large_ones_go_one_at_a_time_beside_the_small()
     {
         var slots = new Slots(() => 100);
         Assert.True(slots.TryTake(Make("large", "b.example", octets: 1000)));
-        Assert.False(slots.TryTake(Make("small", "c.example", octets: 1)));
+        Assert.False(slots.TryTake(Make("large2", "c.example", octets: 60)));
+        Assert.True(slots.TryTake(Make("small", "d.example", octets: 50)));
+        Assert.True(slots.TryTake(Make("small2", "e.example", octets: 50)));
+        Assert.False(slots.TryTake(Make("small3", "f.example", octets: 1)));
         slots.Release(Make("large", "b.example"));
-        Assert.True(slots.TryTake(Make("small", "c.example", octets: 1)));
+        Assert.True(slots.TryTake(Make("large2", "c.example", octets: 60)));
+        Assert.False(slots.TryTake(Make("small3", "f.example", octets: 1)));
+        slots.Release(Make("small", "d.example"));
+        Assert.True(slots.TryTake(Make("small3", "f.example", octets: 1)));
     }
 
     [Fact]

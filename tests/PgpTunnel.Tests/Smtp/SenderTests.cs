@@ -140,6 +140,23 @@ public sealed class SenderTests
     }
 
     [Fact]
+    public async Task Verdicts_stand_when_the_server_hangs_up_instead_of_answering_data()
+    {
+        using var server = new ScriptedServer("250-old.example\r\n250 PIPELINING", "250 ok", "550 5.1.1 nobody");
+        await using var sender = new SmtpSender(() => "client.example");
+        Assert.Equal("550 5.1.1 nobody", (await sender.SendAsync(new SmtpTarget("old", server.EndPoint, TlsMode.None), Alice, [Bob], [Octets("x\r\n")], CancellationToken.None))[0].ToString());
+    }
+
+    [Fact]
+    public async Task A_server_that_wants_data_for_nobody_gets_an_empty_message()
+    {
+        using var server = new ScriptedServer("250-old.example\r\n250 PIPELINING", "250 ok", "550 5.1.1 nobody", "354 go on", "250 ok");
+        await using var sender = new SmtpSender(() => "client.example");
+        Assert.Equal("550 5.1.1 nobody", (await sender.SendAsync(new SmtpTarget("old", server.EndPoint, TlsMode.None), Alice, [Bob], [Octets("secret\r\n")], CancellationToken.None))[0].ToString());
+        Assert.DoesNotContain("secret", server.Received);
+    }
+
+    [Fact]
     public async Task A_break_after_the_content_is_said_to_be_one()
     {
         using var server = new ScriptedServer("250 old.example", "250 ok", "250 ok", "354 go");
