@@ -20,8 +20,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
 
     /// <summary>Destinations with more due than they have slots: the next slot that one of them gives back goes to what waits there.</summary>
     private readonly ConcurrentDictionary<Destination, byte> _backlog = new();
-    private readonly ConcurrentDictionary<string, ParcelContent> _atHand = new();
-    private long _octetsAtHand;
+    private readonly AtHand _atHand = new(() => settings.Configuration.Memory / 16);
     private CancellationToken _abort;
 
     /// <summary>Runs until cancelled; attempts in hand then go on until <paramref name="abort"/>.</summary>
@@ -41,8 +40,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
                     if (clock.Look() | await spool.ChangedElsewhereAsync() | anew)
                     {
                         _schedule.Replace(spool.Destinations());
-                        foreach (var id in _atHand.Keys)
-                            TakeAtHand(id);
+                        _atHand.Clear();
                     }
                     anew = false;
                     if ((time.GetUtcNow() - lastPurge).Duration() >= PurgeEvery)
@@ -70,8 +68,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
 
     private async Task PurgeAsync(DateTimeOffset now)
     {
-        foreach (var id in _atHand.Keys) // what was settled before it was kept
-            TakeAtHand(id);
+        _atHand.Clear();
         await spool.UsedAsync(now);
         if (!clock.IsInDoubt)
             await spool.PurgeAsync(now);
@@ -87,26 +84,11 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
             Start(parcel, content);
             return;
         }
-        KeepAtHand(parcel.Id, content);
+        _atHand.Keep(parcel.Id, content);
         if (behind)
             return;
         _schedule.Note(destination, parcel.Next);
         Wake();
-    }
-
-    /// <summary>The ciphertexts of a parcel whose turn will come soon, as far as there is room: so that they need not be read again.</summary>
-    private void KeepAtHand(string id, ParcelContent content)
-    {
-        if (Interlocked.Add(ref _octetsAtHand, content.Body.Length) > settings.Configuration.Memory / 16 || !_atHand.TryAdd(id, content))
-            Interlocked.Add(ref _octetsAtHand, -content.Body.Length);
-    }
-
-    private ParcelContent? TakeAtHand(string id)
-    {
-        if (!_atHand.TryRemove(id, out var content))
-            return null;
-        Interlocked.Add(ref _octetsAtHand, -content.Body.Length);
-        return content;
     }
 
     private void Wake()
@@ -161,7 +143,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         }
         finally
         {
-            TakeAtHand(parcel.Id);
+            _atHand.Take(parcel.Id);
             slots.Release(parcel);
             if (_backlog.ContainsKey((parcel.Route, parcel.Domain)))
                 _schedule.Note((parcel.Route, parcel.Domain), DateTimeOffset.MinValue);
@@ -179,7 +161,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         {
             // Read anew while it has its slot: only now nobody else settles it. It may be sent, held or dropped by now, even one that is new:
             // the loop can have found it in the spool before it was offered here.
-            var atHand = fresh ?? TakeAtHand(listed.Id);
+            var atHand = fresh ?? _atHand.Take(listed.Id);
             var found = atHand is null ? spool.Load(listed.Id) : spool.Find(listed.Id) is { } row ? (row, atHand) : null;
             if (found is not ({ State: ParcelState.Queued } current, { Body.Length: > 0 } content))
                 return;
