@@ -30,11 +30,12 @@ internal sealed partial class Spool
         """
         ALTER TABLE parcel ADD COLUMN octets INTEGER NOT NULL DEFAULT 0;
         UPDATE parcel SET octets = length(body);
-        CREATE TABLE part(parcel TEXT NOT NULL, number INTEGER NOT NULL, octets BLOB NOT NULL, PRIMARY KEY(parcel, number)) STRICT;
-        CREATE TRIGGER parcel_gone AFTER DELETE ON parcel WHEN OLD.octets > length(OLD.body) BEGIN DELETE FROM part WHERE parcel = OLD.id; END;
-        CREATE TRIGGER parcel_handed AFTER UPDATE OF octets ON parcel WHEN NEW.octets = 0 BEGIN DELETE FROM part WHERE parcel = OLD.id; END;
         """,
         "ALTER TABLE parcel DROP COLUMN envelope_key;",
+        """
+        ALTER TABLE parcel ADD COLUMN file TEXT NOT NULL DEFAULT '';
+        CREATE INDEX parcel_file ON parcel(file, octets) WHERE file <> '';
+        """,
     ];
 
     /// <summary>Opens or creates the database, mode 0600.</summary>
@@ -73,7 +74,10 @@ internal sealed partial class Spool
                 throw new SpoolException($"spool {file} is damaged: {damage}. 'pgptunnel queue check' says more; 'queue export DIR' writes out what can be read, then move the file away and 'queue import DIR' into a new one", false);
             if (version < Schema.Length)
                 Upgrade(connection);
-            return new Spool(connectionString, writer, only);
+            var bodies = new Bodies(file);
+            if (running)
+                bodies.DeleteAllBut(writer.Rows("SELECT file FROM parcel WHERE file <> ''", row => row.GetString(0)).ToHashSet());
+            return new Spool(connectionString, writer, bodies, only);
         }
         catch (Exception e) when (e is SqliteException or IOException or UnauthorizedAccessException)
         {

@@ -7,38 +7,72 @@ internal sealed partial class Spool
 {
     private const string Columns = "id, route, form, domain, token, state, created, expires, next, attempts, done, status, must_seal, may_clear, exempt, delayed, key_fingerprint, octets";
 
-    /// <summary>Octets of a body that stand in the parcel's own row; the rest follows in parts, so that SQLite never copies a large one whole.</summary>
-    private const int PartSize = 512 * 1024;
-
     /// <summary>Told of each new parcel that is to go on, once it is durable; from then on it is the receiver's to see to.</summary>
     public Action<Parcel, ParcelContent>? Kept { get; set; }
 
     /// <summary>Takes parcels, and with them a replay id; all or nothing. Returned means durable.</summary>
     /// <returns>False when the replay id is there already; nothing was kept then.</returns>
-    public async Task<bool> AddAsync(IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels, ReplayEntry? replay)
-    {
-        var taken = true;
-        await WriteAsync(statements =>
-        {
-            taken = replay is null || InsertReplay(statements, replay);
-            if (taken)
-                Insert(statements, parcels);
-        });
-        if (taken)
-            Tell(parcels);
-        return taken;
-    }
+    public Task<bool> AddAsync(IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels, ReplayEntry? replay) =>
+        KeepAsync(parcels, statements => replay is null || InsertReplay(statements, replay));
 
     /// <summary>Puts new parcels in the place of an old one in one step: re-sealed, sealed at last, or turned into a notice.</summary>
     public async Task ReplaceAsync(string id, IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels)
     {
-        await WriteAsync(statements =>
+        var file = "";
+        await KeepAsync(parcels, statements =>
         {
-            statements.Execute("DELETE FROM parcel WHERE id = $id", ("$id", id));
-            Insert(statements, parcels);
+            file = FileOf(statements, "DELETE FROM parcel WHERE id = $id RETURNING file", ("$id", id));
+            return true;
         });
-        Tell(parcels);
+        _bodies.Delete(file);
     }
+
+    /// <summary>Writes new parcels, large bodies to files and all else to rows. After an exception nothing of them is there.</summary>
+    /// <param name="first">What is done before them in the same transaction; false = nothing is to be kept.</param>
+    private async Task<bool> KeepAsync(IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels, Func<Statements, bool> first)
+    {
+        var (files, taken, kept) = (new List<BodyFile>(), false, false);
+        try
+        {
+            var names = parcels.Select(p => Store(p.Content.Body, files)).ToList();
+            await WriteAsync(statements =>
+            {
+                taken = first(statements);
+                for (var i = 0; taken && i < parcels.Count; i++)
+                    Insert(statements, parcels[i].Parcel, parcels[i].Content, names[i]);
+            }, files);
+            kept = taken;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Failure(e);
+        }
+        finally
+        {
+            foreach (var file in files)
+            {
+                file.Dispose();
+                if (!kept)
+                    _bodies.Delete(file.Name);
+            }
+        }
+        if (kept)
+            Tell(parcels);
+        return kept;
+    }
+
+    /// <returns>The name of the body's file, or nothing where its row holds it.</returns>
+    private string Store(byte[] body, List<BodyFile> files)
+    {
+        if (body.Length < Bodies.Smallest)
+            return "";
+        files.Add(_bodies.Write(body));
+        return files[^1].Name;
+    }
+
+    /// <summary>The file named by the row that a statement has changed; empty = none.</summary>
+    private static string FileOf(Statements statements, string sql, params ReadOnlySpan<(string, object)> parameters) =>
+        statements.Rows(sql, row => row.GetString(0), parameters) is [var file] ? file : "";
 
     private void Tell(IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels)
     {
@@ -50,37 +84,22 @@ internal sealed partial class Spool
         statements.Execute("INSERT INTO replay(sender, id, hash, expires) VALUES($sender, $id, $hash, $expires) ON CONFLICT DO NOTHING",
             ("$sender", entry.Sender), ("$id", entry.Id), ("$hash", entry.BodySha256), ("$expires", entry.Expires.ToUnixTimeSeconds())) == 1;
 
-    private static void Insert(Statements statements, IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels)
-    {
-        foreach (var (parcel, content) in parcels)
-            Insert(statements, parcel, content);
-    }
-
-    private static void Insert(Statements statements, Parcel p, ParcelContent c)
-    {
-        statements.Execute(
-            $"INSERT INTO parcel({Columns}, body, key, envelope) VALUES($id, $route, $form, $domain, $token, $state, $created, $expires, $next, $attempts, $done, $status, $must, $may, $exempt, $delayed, $fpr, $octets, $body, $key, $envelope)",
-            ("$id", p.Id), ("$route", (int)p.Route), ("$form", (int)p.Form), ("$domain", p.Domain), ("$token", p.Token), ("$state", (int)p.State),
-            ("$created", p.Created.ToUnixTimeSeconds()), ("$expires", p.Expires.ToUnixTimeSeconds()), ("$next", p.Next.ToUnixTimeSeconds()), ("$attempts", p.Attempts),
-            ("$done", WriteDone(p.Done)), ("$status", p.Status), ("$must", p.MustSeal ? 1 : 0), ("$may", p.MayClear ? 1 : 0), ("$exempt", p.Exempt ? 1 : 0), ("$delayed", p.Delayed ? 1 : 0), ("$fpr", p.KeyFingerprint),
-            ("$octets", c.Body.Length), ("$body", c.Body.Length <= PartSize ? c.Body : c.Body[..PartSize]), ("$key", c.Key), ("$envelope", c.Envelope));
-        for (var at = PartSize; at < c.Body.Length; at += PartSize)
-            statements.Execute("INSERT INTO part(parcel, number, octets) VALUES($id, $number, $octets)", ("$id", p.Id), ("$number", at / PartSize), ("$octets", c.Body[at..Math.Min(c.Body.Length, at + PartSize)]));
-    }
+    private static void Insert(Statements statements, Parcel p, ParcelContent c, string file) => statements.Execute(
+        $"INSERT INTO parcel({Columns}, body, key, envelope, file) VALUES($id, $route, $form, $domain, $token, $state, $created, $expires, $next, $attempts, $done, $status, $must, $may, $exempt, $delayed, $fpr, $octets, $body, $key, $envelope, $file)",
+        ("$id", p.Id), ("$route", (int)p.Route), ("$form", (int)p.Form), ("$domain", p.Domain), ("$token", p.Token), ("$state", (int)p.State),
+        ("$created", p.Created.ToUnixTimeSeconds()), ("$expires", p.Expires.ToUnixTimeSeconds()), ("$next", p.Next.ToUnixTimeSeconds()), ("$attempts", p.Attempts),
+        ("$done", WriteDone(p.Done)), ("$status", p.Status), ("$must", p.MustSeal ? 1 : 0), ("$may", p.MayClear ? 1 : 0), ("$exempt", p.Exempt ? 1 : 0), ("$delayed", p.Delayed ? 1 : 0), ("$fpr", p.KeyFingerprint),
+        ("$octets", c.Body.Length), ("$body", file.Length > 0 ? Array.Empty<byte>() : c.Body), ("$key", c.Key), ("$envelope", c.Envelope), ("$file", file));
 
     /// <summary>Records the outcome of an attempt.</summary>
     public Task UpdateAsync(Parcel parcel) => WriteAsync(statements => Update(statements, parcel));
 
     /// <summary>Records the outcome of an attempt and takes new parcels, in one step.</summary>
-    public async Task UpdateWithAsync(Parcel parcel, IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels)
+    public Task UpdateWithAsync(Parcel parcel, IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels) => KeepAsync(parcels, statements =>
     {
-        await WriteAsync(statements =>
-        {
-            Update(statements, parcel);
-            Insert(statements, parcels);
-        });
-        Tell(parcels);
-    }
+        Update(statements, parcel);
+        return true;
+    });
 
     // An administrator's hold that came while the attempt ran stays: Held is above Queued.
     private static void Update(Statements statements, Parcel p) => statements.Execute(
@@ -92,10 +111,17 @@ internal sealed partial class Spool
         "UPDATE parcel SET state = $state, next = $next WHERE id = $id AND state <> $handed", ("$id", id), ("$handed", (int)ParcelState.Handed), ("$state", (int)state), ("$next", next.ToUnixTimeSeconds())));
 
     /// <summary>The next server has the parcel: its body goes, its envelope stays for a bounce.</summary>
-    public Task HandedAsync(string id, DateTimeOffset until) => WriteAsync(statements => statements.Execute(
-        "UPDATE parcel SET state = $state, body = x'', key = x'', octets = 0, next = $until WHERE id = $id", ("$id", id), ("$state", (int)ParcelState.Handed), ("$until", until.ToUnixTimeSeconds())));
+    public Task HandedAsync(string id, DateTimeOffset until) => WithoutBodyAsync(
+        "UPDATE parcel SET state = $handed, body = x'', key = x'', octets = 0, next = $until WHERE id = $id RETURNING file", ("$id", id), ("$handed", (int)ParcelState.Handed), ("$until", until.ToUnixTimeSeconds()));
 
-    public Task DeleteAsync(string id) => WriteAsync(statements => statements.Execute("DELETE FROM parcel WHERE id = $id AND state <> $handed", ("$id", id), ("$handed", (int)ParcelState.Handed)));
+    public Task DeleteAsync(string id) => WithoutBodyAsync("DELETE FROM parcel WHERE id = $id AND state <> $handed RETURNING file", ("$id", id), ("$handed", (int)ParcelState.Handed));
+
+    private async Task WithoutBodyAsync(string sql, params (string, object)[] parameters)
+    {
+        var file = "";
+        await WriteAsync(statements => file = FileOf(statements, sql, parameters));
+        _bodies.Delete(file);
+    }
 
     /// <summary>Forgets what has outlived its use: handed-over parcels and replay ids.</summary>
     public Task PurgeAsync(DateTimeOffset now) => WriteAsync(statements =>
@@ -146,39 +172,23 @@ internal sealed partial class Spool
     public Parcel? FindToken(string token) => token.Length == 0 ? null
         : Read(s => s.Rows($"SELECT {Columns} FROM parcel WHERE token = $token AND token <> ''", ReadParcel, ("$token", token))).FirstOrDefault();
 
-    /// <summary>A parcel with its ciphertexts, as they are at one time.</summary>
-    public (Parcel Parcel, ParcelContent Content)? Load(string id) => Read<(Parcel, ParcelContent)?>(s =>
+    /// <summary>A parcel with its ciphertexts.</summary>
+    /// <exception cref="SpoolException">Its body is gone.</exception>
+    public (Parcel Parcel, ParcelContent Content)? Load(string id)
     {
-        var first = LoadRow(s, id);
-        if (first is not var (parcel, content) || parcel.Octets <= content.Body.Length)
-            return first;
-        s.Execute("BEGIN"); // the row and its parts
-        try
-        {
-            return LoadRow(s, id) is not var (row, start) ? null : row.Octets <= start.Body.Length ? (row, start) : (row, start with { Body = Whole(s, row, start.Body) });
-        }
-        finally
-        {
-            s.Execute("COMMIT");
-        }
-    });
-
-    private static (Parcel, ParcelContent)? LoadRow(Statements statements, string id) =>
-        statements.Rows($"SELECT {Columns}, body, key, envelope FROM parcel WHERE id = $id", row => (ReadParcel(row), new ParcelContent((byte[])row[18], (byte[])row[19], (byte[])row[20])), ("$id", id)) is [var found] ? found : null;
-
-    private static byte[] Whole(Statements statements, Parcel parcel, byte[] start)
-    {
-        var whole = GC.AllocateUninitializedArray<byte>((int)parcel.Octets);
-        start.CopyTo(whole, 0);
-        var filled = start.Length;
-        statements.Rows("SELECT octets FROM part WHERE parcel = $id ORDER BY number", row =>
-        {
-            var part = (byte[])row[0];
-            part.CopyTo(whole, filled);
-            return filled += part.Length;
-        }, ("$id", parcel.Id));
-        return filled == whole.Length ? whole : throw new SpoolException($"parcel {parcel.Id} lacks a part; the spool is damaged, see 'pgptunnel queue check'", false);
+        if (LoadRow(id) is not var (parcel, content, file))
+            return null;
+        if (file.Length == 0 || parcel.Octets == 0)
+            return (parcel, content);
+        if (_bodies.Read(file, parcel.Octets) is { } body)
+            return (parcel, content with { Body = body });
+        // It may have been settled since its row was read.
+        return LoadRow(id) is not var (row, rest, _) ? null : row.Octets == 0 ? (row, rest)
+            : throw new SpoolException($"the body of parcel {id} ({file}) is missing or cut short; the spool is damaged, see 'pgptunnel queue check'", false);
     }
+
+    private (Parcel, ParcelContent, string)? LoadRow(string id) => Read<(Parcel, ParcelContent, string)?>(s => s.Rows($"SELECT {Columns}, body, key, envelope, file FROM parcel WHERE id = $id",
+        row => (ReadParcel(row), new ParcelContent((byte[])row[18], (byte[])row[19], (byte[])row[20]), row.GetString(21)), ("$id", id)) is [var found] ? found : null);
 
     public ReplayEntry? FindReplay(string sender, string id) => Read(s => s.Rows("SELECT hash, expires FROM replay WHERE sender = $sender AND id = $id",
         row => new ReplayEntry(sender, id, (byte[])row[0], DateTimeOffset.FromUnixTimeSeconds(row.GetInt64(1))), ("$sender", sender), ("$id", id))).FirstOrDefault();

@@ -77,7 +77,7 @@ internal sealed partial class Spool
     public async Task<PeerRecord> ChangePeerAsync(string domain, Func<PeerRecord, PeerRecord> change, params IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels)
     {
         var (after, version, write) = (new PeerRecord(domain), PeersVersion, 0L);
-        await WriteAsync(statements =>
+        await KeepAsync(parcels, statements =>
         {
             write = Interlocked.Increment(ref _peerWrites);
             var before = FindPeer(statements, domain) ?? new PeerRecord(domain);
@@ -86,10 +86,9 @@ internal sealed partial class Spool
                 ("$domain", domain), ("$fprs", string.Join(',', after.Fingerprints)), ("$enforce", after.EnforceUntil.ToUnixTimeSeconds()), ("$verified", string.Join(',', after.Verified.Select(v => after.VouchedBy.TryGetValue(v, out var by) ? $"{v}<{by}" : v))),
                 ("$distrusted", string.Join(',', after.Distrusted.Select(d => $"{d.Key}:{d.Value.ToUnixTimeSeconds()}"))), ("$since", Seconds(after.ContrarySince)), ("$last", Seconds(after.ContraryLast)),
                 ("$apart", after.ContraryApart ? 1 : 0), ("$action", (object?)after.Override?.Action ?? DBNull.Value), ("$until", Seconds(after.Override?.Until)), ("$reason", (object?)after.Override?.Reason ?? DBNull.Value), ("$alarmed", Seconds(after.Alarmed)), ("$alarm", (object?)after.Alarm ?? DBNull.Value));
-            Insert(statements, parcels);
+            return true;
         });
         Know(domain, after, version, write);
-        Tell(parcels);
         return after;
     }
 

@@ -16,15 +16,16 @@ public sealed class SpoolException(string message, bool full, Exception? inner =
 }
 
 /// <summary>
-/// Parcels, replay ids and remembered policies in one SQLite database, so that they commit together. A write has returned only when
-/// it is durable: SQLite fsyncs its log (<c>synchronous=FULL</c>) and, unlike .NET's own files on Linux, reports when that fails.
+/// Parcels, replay ids and remembered policies in one SQLite database, so that they commit together; bodies of large parcels in files
+/// (<see cref="Bodies"/>). A write has returned only when it is durable: SQLite fsyncs its log (<c>synchronous=FULL</c>) and, unlike
+/// .NET's own files on Linux, reports when that fails.
 /// </summary>
 /// <remarks>
 /// One writer; what waits while it commits goes into the next transaction together (group commit). Opening it is in <c>Spool.Open.cs</c>, SQL in <c>Spool.Parcels.cs</c> and <c>Spool.Peers.cs</c>.
 /// </remarks>
 internal sealed partial class Spool : IAsyncDisposable
 {
-    private const int MaxBatch = 64, SqliteIoError = 10, SqliteFull = 13;
+    private const int MaxBatch = 64, SqliteIoError = 10, SqliteFull = 13, NoSpace = 28, NoQuota = 122;
 
     private readonly string _connectionString;
     private readonly Statements _writer;
@@ -32,20 +33,22 @@ internal sealed partial class Spool : IAsyncDisposable
     private readonly Channel<WriteJob> _jobs = Channel.CreateUnbounded<WriteJob>(new UnboundedChannelOptions { SingleReader = true });
     private readonly Task _writing;
 
-    private sealed record WriteJob(Action<Statements> Work, TaskCompletionSource Done);
+    private sealed record WriteJob(Action<Statements> Work, IReadOnlyList<BodyFile> Files, TaskCompletionSource Done);
 
+    private readonly Bodies _bodies;
     private readonly FileStream? _only;
 
-    private Spool(string connectionString, Statements writer, FileStream? only)
+    private Spool(string connectionString, Statements writer, Bodies bodies, FileStream? only)
     {
-        (_connectionString, _writer, _only) = (connectionString, writer, only);
+        (_connectionString, _writer, _bodies, _only) = (connectionString, writer, bodies, only);
         _writing = Task.Run(WriteAsync);
     }
 
     /// <summary>Runs work in a transaction of the one writer; returns when it is durable.</summary>
-    private async Task WriteAsync(Action<Statements> work)
+    /// <param name="files">What must be durable before it.</param>
+    private async Task WriteAsync(Action<Statements> work, params IReadOnlyList<BodyFile> files)
     {
-        var job = new WriteJob(work, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+        var job = new WriteJob(work, files, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
         if (!_jobs.Writer.TryWrite(job))
             throw new SpoolException("the spool is closed", false);
         await job.Done.Task;
@@ -59,7 +62,35 @@ internal sealed partial class Spool : IAsyncDisposable
             batch.Clear();
             while (batch.Count < MaxBatch && _jobs.Reader.TryRead(out var job))
                 batch.Add(job);
+            Sync(batch);
             Commit(batch);
+        }
+    }
+
+    /// <summary>Makes the files durable that the batch will name. Jobs whose files are not leave the batch.</summary>
+    private void Sync(List<WriteJob> batch)
+    {
+        var jobs = batch.FindAll(j => j.Files.Count > 0);
+        var unnamed = jobs.Count > 0 ? Try(_bodies.SyncNames) : null;
+        foreach (var job in jobs)
+        {
+            if ((unnamed ?? Try(() => Array.ForEach([.. job.Files], f => f.Sync()))) is not { } failed)
+                continue;
+            batch.Remove(job);
+            job.Done.TrySetException(Failure(failed));
+        }
+
+        static IOException? Try(Action sync)
+        {
+            try
+            {
+                sync();
+                return null;
+            }
+            catch (IOException e)
+            {
+                return e;
+            }
         }
     }
 
@@ -122,7 +153,7 @@ internal sealed partial class Spool : IAsyncDisposable
 
     private static SpoolException Failure(Exception e)
     {
-        var full = e is SqliteException { SqliteErrorCode: SqliteFull };
+        var full = e is SqliteException { SqliteErrorCode: SqliteFull } or IOException { HResult: NoSpace or NoQuota };
         return new SpoolException(full ? "the disk of the spool is full" : $"the spool cannot be written: {e.Message}", full, e);
     }
 
@@ -139,7 +170,8 @@ internal sealed partial class Spool : IAsyncDisposable
     }
 
     /// <summary>Octets that are in use.</summary>
-    public long Size() => Read(s => (s.Number("PRAGMA page_count") - s.Number("PRAGMA freelist_count")) * s.Number("PRAGMA page_size"));
+    public long Size() => Read(s => ((s.Number("PRAGMA page_count") - s.Number("PRAGMA freelist_count")) * s.Number("PRAGMA page_size"))
+        + s.Number("SELECT coalesce(sum(octets), 0) FROM parcel WHERE file <> ''"));
 
     private T Read<T>(Func<Statements, T> work)
     {

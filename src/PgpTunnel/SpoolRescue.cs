@@ -11,7 +11,7 @@ namespace PgpTunnel;
 internal static class SpoolRescue
 {
     /// <summary>The tables that matter, and whether their rows are numbered, so that a damaged one can be stepped over.</summary>
-    private static readonly (string Name, bool Numbered)[] Tables = [("parcel", true), ("part", true), ("replay", false), ("peer", true), ("certificate", false)];
+    private static readonly (string Name, bool Numbered)[] Tables = [("parcel", true), ("replay", false), ("peer", true), ("certificate", false)];
     private const int MostSkipped = 10_000, MostComplaints = 20;
 
     private static SqliteConnection Open(string file, SqliteOpenMode mode)
@@ -71,6 +71,7 @@ internal static class SpoolRescue
             command.ExecuteNonQuery();
         }
         Directory.CreateDirectory(directory);
+        var bodies = new Bodies(file);
         var result = new List<(string, int, int)>();
         foreach (var (table, numbered) in Tables)
         {
@@ -80,6 +81,8 @@ internal static class SpoolRescue
             var (rows, unreadable) = (0, 0);
             foreach (var row in numbered ? Numbered(connection, table, () => unreadable++) : Plain(connection, table, () => unreadable++))
             {
+                if (!Complete(row, bodies))
+                    unreadable++;
                 writer.WriteLine(row.ToJsonString());
                 rows++;
             }
@@ -179,13 +182,33 @@ internal static class SpoolRescue
         for (var i = from; i < row.FieldCount; i++)
             json[row.GetName(i)] = row.GetValue(i) switch
             {
-                byte[] octets => new JsonObject { ["base64"] = Convert.ToBase64String(octets) },
+                byte[] octets => AsJson(octets),
                 long number => number,
                 string text => text,
                 _ => null,
             };
         return json;
     }
+
+    /// <summary>Puts a body that has a file where those of other rows are. False when the file cannot be read.</summary>
+    private static bool Complete(JsonObject row, Bodies bodies)
+    {
+        if ((string?)row["file"] is not { Length: > 0 } name || (long)row["octets"]! is not (> 0 and var size))
+            return true;
+        try
+        {
+            if (bodies.Read(name, size) is not { } body)
+                return false;
+            (row["body"], row["file"]) = (AsJson(body), "");
+            return true;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+
+    private static JsonObject AsJson(byte[] octets) => new() { ["base64"] = Convert.ToBase64String(octets) };
 
     private static List<string> Columns(SqliteConnection connection, string table)
     {
