@@ -7,38 +7,66 @@ namespace PgpTunnel.OpenPgp;
 /// <summary>ASCII armor (RFC 9580 6), lines of 64 characters ending in CRLF, no headers; a checksum only where GnuPG 2.2 needs it.</summary>
 public static class Armor
 {
-    private const int OctetsPerLine = 48, LineLength = 64;
+    private const int OctetsPerLine = 48, LineLength = 64, LinesPerPiece = 1000, ChecksumLength = 7;
 
     /// <summary>The label of a message's armor.</summary>
     public const string Message = "PGP MESSAGE", PublicKeyBlock = "PGP PUBLIC KEY BLOCK", PrivateKeyBlock = "PGP PRIVATE KEY BLOCK";
 
-    public static byte[] Encode(string label, ReadOnlySpan<byte> octets)
+    public static byte[] Encode(string label, ReadOnlyMemory<byte> octets)
     {
-        var (head, tail) = (Encoding.ASCII.GetBytes($"-----BEGIN {label}-----\r\n\r\n"), Encoding.ASCII.GetBytes($"-----END {label}-----\r\n"));
-        var lines = (octets.Length + OctetsPerLine - 1) / OctetsPerLine;
-        var checksum = octets.Length % 3 == 0 ? 7 : 0;
-        var text = GC.AllocateUninitializedArray<byte>(head.Length + Base64.GetMaxEncodedToUtf8Length(octets.Length) + 2 * lines + checksum + tail.Length);
-        head.CopyTo(text, 0);
-        var at = head.Length;
-        for (var i = 0; i < octets.Length; i += OctetsPerLine)
+        var text = GC.AllocateUninitializedArray<byte>((int)EncodedLength(label, octets.Length));
+        var at = 0;
+        foreach (var piece in Pieces(label, octets))
         {
-            Base64.EncodeToUtf8(octets[i..Math.Min(octets.Length, i + OctetsPerLine)], text.AsSpan(at), out _, out var written);
-            at += written;
-            text[at++] = (byte)'\r';
-            text[at++] = (byte)'\n';
+            piece.CopyTo(text.AsMemory(at));
+            at += piece.Length;
         }
-        if (checksum > 0)
-        {
-            // Without padding GnuPG 2.2 takes the END line for Base64, unless a checksum comes first.
-            var crc = Crc24(octets);
-            text[at++] = (byte)'=';
-            Base64.EncodeToUtf8([(byte)(crc >> 16), (byte)(crc >> 8), (byte)crc], text.AsSpan(at), out _, out var written);
-            at += written;
-            text[at++] = (byte)'\r';
-            text[at++] = (byte)'\n';
-        }
-        tail.CopyTo(text, at);
         return text;
+    }
+
+    /// <summary>Octets of the armor of that many.</summary>
+    public static long EncodedLength(string label, long octets) => Head(label).Length + ((octets + 2) / 3 * 4) + (2 * ((octets + OctetsPerLine - 1) / OctetsPerLine))
+        + (NeedsChecksum(octets) ? ChecksumLength : 0) + Tail(label).Length;
+
+    /// <summary>The armor in pieces, made one after another: each is good until the next is asked for.</summary>
+    public static IEnumerable<ReadOnlyMemory<byte>> Pieces(string label, ReadOnlyMemory<byte> octets)
+    {
+        yield return Head(label);
+        var lines = Math.Min(LinesPerPiece, (octets.Length + OctetsPerLine - 1) / OctetsPerLine);
+        var piece = ArrayPool<byte>.Shared.Rent(lines * (LineLength + 2));
+        for (var at = 0; at < octets.Length; at += LinesPerPiece * OctetsPerLine)
+            yield return piece.AsMemory(0, EncodeLines(octets.Span[at..Math.Min(octets.Length, at + LinesPerPiece * OctetsPerLine)], piece));
+        ArrayPool<byte>.Shared.Return(piece); // ciphertext only
+        if (NeedsChecksum(octets.Length))
+            yield return Checksum(octets.Span);
+        yield return Tail(label);
+    }
+
+    private static byte[] Head(string label) => Encoding.ASCII.GetBytes($"-----BEGIN {label}-----\r\n\r\n");
+
+    private static byte[] Tail(string label) => Encoding.ASCII.GetBytes($"-----END {label}-----\r\n");
+
+    /// <returns>Characters written.</returns>
+    private static int EncodeLines(ReadOnlySpan<byte> octets, Span<byte> text)
+    {
+        var at = 0;
+        for (; !octets.IsEmpty; octets = octets[Math.Min(octets.Length, OctetsPerLine)..])
+        {
+            Base64.EncodeToUtf8(octets[..Math.Min(octets.Length, OctetsPerLine)], text[at..], out _, out var written);
+            at += written;
+            text[at++] = (byte)'\r';
+            text[at++] = (byte)'\n';
+        }
+        return at;
+    }
+
+    /// <summary>Without padding GnuPG 2.2 takes the END line for Base64, unless a checksum comes first.</summary>
+    private static bool NeedsChecksum(long octets) => octets % 3 == 0;
+
+    private static byte[] Checksum(ReadOnlySpan<byte> octets)
+    {
+        var crc = Crc24(octets);
+        return Encoding.ASCII.GetBytes($"={Convert.ToBase64String([(byte)(crc >> 16), (byte)(crc >> 8), (byte)crc])}\r\n");
     }
 
     /// <summary>RFC 9580 6.1.1.</summary>

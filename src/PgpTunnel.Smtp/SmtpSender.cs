@@ -68,16 +68,16 @@ public sealed class SmtpSender : IAsyncDisposable
     public int Opened { get; private set; }
 
     /// <summary>Sends one message.</summary>
-    /// <param name="content">The message in one or more parts, CRLF lines, no dot-stuffing.</param>
+    /// <param name="message">CRLF lines, no dot-stuffing.</param>
     /// <returns>One final reply a recipient, in order.</returns>
     /// <exception cref="SmtpUnavailableException">No connection, or it broke; whether the server has the message is not known in the second case.</exception>
-    public async Task<SmtpReplies> SendAsync(SmtpTarget target, ReversePath from, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> content, CancellationToken cancel)
+    public async Task<SmtpReplies> SendAsync(SmtpTarget target, ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
     {
         if (TakeIdle(target) is { } used)
         {
             try
             {
-                var replies = await SendAsync(used, target, from, to, content, cancel);
+                var replies = await SendAsync(used, target, from, to, message, cancel);
                 if (!replies.All(r => r.Code == 421)) // else it was just closing
                     return replies;
             }
@@ -86,14 +86,14 @@ public sealed class SmtpSender : IAsyncDisposable
                 // The server has ended a connection that it had kept too long: a new one tells whether it is there.
             }
         }
-        return await SendAsync(await OpenAsync(target, cancel), target, from, to, content, cancel);
+        return await SendAsync(await OpenAsync(target, cancel), target, from, to, message, cancel);
     }
 
-    private async Task<SmtpReplies> SendAsync(SmtpConnection connection, SmtpTarget target, ReversePath from, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> content, CancellationToken cancel)
+    private async Task<SmtpReplies> SendAsync(SmtpConnection connection, SmtpTarget target, ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
     {
         try
         {
-            var replies = await connection.TransactAsync(from, to, content, cancel);
+            var replies = await connection.TransactAsync(from, to, message, cancel);
             if (connection.Broken)
                 connection.Dispose();
             else

@@ -34,13 +34,13 @@ internal sealed partial class Delivery
             return;
         }
         var gateway = settings.Configuration.Gateway;
-        var outer = OuterMessage.Build(gateway, peer.Gateway, parcel.Token, parcel.Created, content.Body);
         var to = Mailbox.TryParse(peer.Gateway, false, out var mailbox) ? mailbox : throw new InvalidOperationException("a gateway mailbox was checked");
         var relay = settings.Configuration.Relay;
+        var outer = OuterMessage.Build(gateway, peer.Gateway, parcel.Token, parcel.Created, content.Body, Mark(relay));
         SmtpReply reply;
         try
         {
-            reply = (await SendAsync(parcel, relay, to.Domain, new ReversePath(GatewayAddress.WithToken(gateway, parcel.Token)), [new ForwardPath(to)], [Mark(relay), .. outer], cancel))[0];
+            reply = (await SendAsync(parcel, relay, to.Domain, new ReversePath(GatewayAddress.WithToken(gateway, parcel.Token)), [new ForwardPath(to)], outer, cancel))[0];
         }
         catch (SmtpUnavailableException e) when (e.Reply.IsPermanent)
         {
@@ -139,10 +139,10 @@ internal sealed partial class Delivery
         var (header, message) = parcels.Open(parcel, content);
         var local = settings.Configuration.Local;
         var to = Open(parcel, header).ToList();
-        IReadOnlyList<ReadOnlyMemory<byte>> octets = header.MailFrom.Mailbox is null && parcel.Form == ParcelForm.Kept ? [Mark(local), message] // a notice of ours
+        OutgoingMessage outgoing = header.MailFrom.Mailbox is null && parcel.Form == ParcelForm.Kept ? [Mark(local), message] // a notice of ours
             : parcel.Form == ParcelForm.Kept ? [Mark(local), Received(parcel, header), .. WithoutForgeries(message)]
             : [Mark(local), Received(parcel, header), Result(header, message), .. WithoutForgeries(message)];
-        var replies = await SendAsync(parcel, local, header.Recipient.Domain, header.MailFrom, to, octets, cancel);
+        var replies = await SendAsync(parcel, local, header.Recipient.Domain, header.MailFrom, to, outgoing, cancel);
         var settled = Settled(parcel, header, to, replies);
         var failed = to.Zip(replies).Where(r => r.Second.IsPermanent).Select(r => (r.First, r.Second)).ToList();
         if (failed.Count > 0)

@@ -288,7 +288,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         Encoding.ASCII.GetBytes(string.Concat(endpoint?.Mark.Select(m => $"{m.Key}: {m.Value}\r\n") ?? []));
 
     /// <summary>Tries the servers in order until one gives a verdict.</summary>
-    private async Task<SmtpReplies> SendAsync(Parcel parcel, Endpoint? endpoint, string domain, ReversePath from, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> message, CancellationToken cancel)
+    private async Task<SmtpReplies> SendAsync(Parcel parcel, Endpoint? endpoint, string domain, ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
     {
         try
         {
@@ -314,5 +314,6 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
             throw;
         }
     }
+
     public void Dispose() => _wake.Dispose();
 }

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text;
 using MimeKit;
 using PgpTunnel.OpenPgp;
+using PgpTunnel.Smtp;
 
 namespace PgpTunnel;
 
@@ -12,8 +13,8 @@ internal static class OuterMessage
     private const int MaxDepth = 5, LongestAround = 64 * 1024;
 
     /// <param name="token">Names this parcel in the Message-ID; unrelated to the id inside.</param>
-    /// <returns>The message in parts.</returns>
-    public static IReadOnlyList<ReadOnlyMemory<byte>> Build(string from, string to, string token, DateTimeOffset date, ReadOnlySpan<byte> sealedOctets)
+    /// <param name="mark">Header fields to put in front.</param>
+    public static OutgoingMessage Build(string from, string to, string token, DateTimeOffset date, ReadOnlyMemory<byte> sealedOctets, ReadOnlyMemory<byte> mark = default)
     {
         var boundary = $"pgpt-{RandomNumberGenerator.GetHexString(24, true)}";
         var domain = from[(from.LastIndexOf('@') + 1)..];
@@ -26,7 +27,9 @@ internal static class OuterMessage
             .Append($"Content-Type: multipart/encrypted; protocol=\"application/pgp-encrypted\";\r\n boundary=\"{boundary}\"\r\n\r\n")
             .Append($"--{boundary}\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n\r\n")
             .Append($"--{boundary}\r\nContent-Type: application/octet-stream\r\n\r\n");
-        return [Encoding.ASCII.GetBytes(head.ToString()), Armor.Encode(Armor.Message, sealedOctets), Encoding.ASCII.GetBytes($"\r\n--{boundary}--\r\n")];
+        ReadOnlyMemory<byte> before = Encoding.ASCII.GetBytes(head.ToString()), after = Encoding.ASCII.GetBytes($"\r\n--{boundary}--\r\n");
+        return OutgoingMessage.Plain(mark.Length + before.Length + Armor.EncodedLength(Armor.Message, sealedOctets.Length) + after.Length,
+            Armor.Pieces(Armor.Message, sealedOctets).Prepend(before).Prepend(mark).Append(after));
     }
 
     /// <summary>Lines stay within 76 characters where the addresses let them.</summary>

@@ -93,7 +93,7 @@ internal static partial class ConfigurationReader
             foreach (var name in fields.OwnKeys().ToList())
             {
                 var value = fields.Text(name, "")!;
-                if (name.Length > 60 || !name.All(c => c is > ' ' and <= '~' and not ':') || value.Length > 900 || !value.All(c => c is >= ' ' and <= '~'))
+                if (name.Length > 60 || name.StartsWith('.') || !name.All(c => c is > ' ' and <= '~' and not ':') || value.Length > 900 || !value.All(c => c is >= ' ' and <= '~'))
                     fields.Mistake(name, "is not a header field: name and value are printable ASCII");
                 mark.Add(new(name, value));
             }

@@ -23,7 +23,7 @@ public sealed class SenderTests
     [InlineData("a|.b\r\n", "a.b\r\n.\r\n")]
     [InlineData("\r|\n|.|\r\n", "\r\n..\r\n.\r\n")]
     public void Dots_are_stuffed_across_parts(string parts, string wire) =>
-        Assert.Equal(wire, Encoding.Latin1.GetString(SmtpConnection.Stuff([.. parts.Split('|').Select(Octets)]).Span));
+        Assert.Equal(wire, string.Concat(OutgoingMessage.Of([.. parts.Split('|').Select(Octets)]).ForData().Select(p => Encoding.Latin1.GetString(p.Span))) + ".\r\n");
 
     /// <summary>What one server session takes, another yields: any octets with CRLF lines come through.</summary>
     [Fact]
