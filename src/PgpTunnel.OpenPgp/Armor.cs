@@ -116,21 +116,66 @@ public static class Armor
         if (length < 0)
             throw new OpenPgpException($"there is no whole armored {label}");
         var body = SkipHeaders(text.Slice(start + begin.Length, length));
-        var compact = ArrayPool<byte>.Shared.Rent(body.Length);
-        var count = 0;
-        while (!body.IsEmpty)
-        {
-            var line = NextLine(ref body);
-            if (line.Length == 5 && line[0] == (byte)'=')
-                break; // the checksum
-            line.CopyTo(compact.AsSpan(count));
-            count += line.Length;
-        }
+        var (characters, padding) = Measure(body);
+        if (characters % 4 != 0)
+            throw NotBase64();
         // Base64 comes in groups of four; less than one of them is no octets, not fewer than none.
-        var octets = GC.AllocateUninitializedArray<byte>(Math.Max(0, count / 4 * 3 - (count > 1 && compact[count - 1] == '=' ? 1 : 0) - (count > 1 && compact[count - 2] == '=' ? 1 : 0)));
-        var status = Base64.DecodeFromUtf8(compact.AsSpan(0, count), octets, out _, out var written);
-        ArrayPool<byte>.Shared.Return(compact);
-        return count % 4 == 0 && status == OperationStatus.Done && written == octets.Length ? octets : throw new OpenPgpException("the armor is not Base64");
+        var octets = GC.AllocateUninitializedArray<byte>(Math.Max(0, characters / 4 * 3 - padding));
+        return DecodeLines(body, characters, octets) == octets.Length ? octets : throw NotBase64();
+    }
+
+    private static OpenPgpException NotBase64() => new("the armor is not Base64");
+
+    /// <summary>The characters of Base64 in the lines, and how many of them are padding at the end.</summary>
+    private static (int Characters, int Padding) Measure(ReadOnlySpan<byte> body)
+    {
+        var (characters, padding) = (0, 0);
+        while (!body.IsEmpty && NextLine(ref body) is var line && !IsChecksum(line))
+        {
+            characters += line.Length;
+            var trailing = line.Length - line.TrimEnd((byte)'=').Length;
+            padding = trailing == line.Length ? padding + trailing : trailing; // a fold may part two of them
+        }
+        return (characters, padding);
+    }
+
+    private static bool IsChecksum(ReadOnlySpan<byte> line) => line.Length == 5 && line[0] == (byte)'=';
+
+    /// <summary>Decodes the lines, some thousand characters at a time: lines may break Base64's groups anywhere.</summary>
+    /// <returns>Octets written.</returns>
+    private static int DecodeLines(ReadOnlySpan<byte> body, int characters, Span<byte> octets)
+    {
+        const int most = 32 * 1024;
+        var group = ArrayPool<byte>.Shared.Rent(Math.Min(characters, most));
+        try
+        {
+            var (filled, done) = (0, 0);
+            for (var left = characters; left > 0;)
+            {
+                var line = NextLine(ref body);
+                left -= line.Length;
+                while (!line.IsEmpty)
+                {
+                    var part = line[..Math.Min(line.Length, group.Length - filled)];
+                    part.CopyTo(group.AsSpan(filled));
+                    filled += part.Length;
+                    line = line[part.Length..];
+                    if (filled < group.Length && (left > 0 || !line.IsEmpty))
+                        continue;
+                    var whole = filled / 4 * 4;
+                    if (Base64.DecodeFromUtf8(group.AsSpan(0, whole), octets[done..], out _, out var written, isFinalBlock: left == 0 && line.IsEmpty) != OperationStatus.Done)
+                        throw NotBase64();
+                    done += written;
+                    group.AsSpan(whole, filled - whole).CopyTo(group);
+                    filled -= whole;
+                }
+            }
+            return done;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(group);
+        }
     }
 
     /// <summary>Skips the rest of the BEGIN line and <c>Name: value</c> lines.</summary>

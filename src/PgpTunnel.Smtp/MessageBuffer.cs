@@ -13,6 +13,9 @@ internal sealed class MessageBuffer(long limit, bool normalise, long declared, M
 {
     private const int FirstSize = 16 * 1024;
 
+    /// <summary>A message of unknown size grows by pieces of this size, which are put together at its end: copied once, not at every doubling.</summary>
+    private const int PieceSize = 256 * 1024;
+
     /// <summary>Larger arrays are not pooled: a pool keeps a few of every size for every core, which is more than all mail in hand.</summary>
     private const int LargestPooled = 1024 * 1024;
 
@@ -21,7 +24,9 @@ internal sealed class MessageBuffer(long limit, bool normalise, long declared, M
 
     // The content stands behind a CRLF of our own, so that a dot on the first line is like any other.
     private byte[] _octets = ArrayPool<byte>.Shared.Rent(FirstSize);
-    private int _length;
+    private int _filled; // of _octets
+    private readonly List<byte[]> _before = []; // full pieces
+    private int _length; // of all
     private bool _stuffed, _tooLarge, _noMemory;
 
     // The last octets seen, for a terminator that arrives in pieces.
@@ -77,38 +82,68 @@ internal sealed class MessageBuffer(long limit, bool normalise, long declared, M
         if (_length == 0)
         {
             "\r\n"u8.CopyTo(_octets);
-            _length = 2;
+            _length = _filled = 2;
         }
         var size = _length + (long)octets.Length;
-        _tooLarge = size - 2 > most;
-        _noMemory = !_tooLarge && size > _octets.Length && !Grow(size, most + 2);
-        if (_tooLarge || _noMemory)
+        _tooLarge = size - 2 > Math.Min(most, Array.MaxLength - 2);
+        while (!octets.IsEmpty && !_tooLarge && !_noMemory)
         {
-            Dispose(); // nothing of it is kept, and others need the room
-            return;
+            var part = octets[..Math.Min(octets.Length, _octets.Length - _filled)];
+            part.CopyTo(_octets.AsSpan(_filled));
+            _filled += part.Length;
+            _length += part.Length;
+            octets = octets[part.Length..];
+            _noMemory = !octets.IsEmpty && !Grow(size, most + 2);
         }
-        octets.CopyTo(_octets.AsSpan(_length));
-        _length += octets.Length;
+        if (_tooLarge || _noMemory)
+            Dispose(); // nothing of it is kept, and others need the room
     }
 
+    /// <summary>Makes room behind what is there: in a larger array while the message is small or its size known, else in another piece.</summary>
     private bool Grow(long size, long most)
     {
-        var wish = declared >= size ? declared + declared / 64 + 1024 : Math.Max(size, 2L * _octets.Length);
-        size = Math.Min(Math.Min(wish, most), Array.MaxLength);
-        if (share is not null && !share.TryHave(Cost * size))
+        var larger = declared >= size && _before.Count == 0 ? Math.Min(declared + declared / 64 + 1024, most) : 2L * _octets.Length;
+        var moves = _before.Count == 0 && (declared >= size || larger <= PieceSize);
+        if (share is not null && !share.TryHave(Cost * (moves ? larger : _length + (long)PieceSize)))
             return false;
-        var larger = Rent((int)size);
-        _octets.AsSpan(0, _length).CopyTo(larger);
-        GiveBack(_octets);
-        _octets = larger;
+        var anew = Rent(moves ? (int)larger : PieceSize);
+        if (moves)
+        {
+            _octets.AsSpan(0, _filled).CopyTo(anew);
+            GiveBack(_octets, _filled);
+        }
+        else
+        {
+            _before.Add(_octets);
+            _filled = 0;
+        }
+        _octets = anew;
         return true;
+    }
+
+    /// <summary>Puts the pieces together.</summary>
+    private void Join()
+    {
+        if (_before.Count == 0)
+            return;
+        var (whole, at) = (Rent(_length), 0);
+        foreach (var piece in _before.Append(_octets))
+        {
+            var part = piece.AsSpan(0, Math.Min(piece.Length, _length - at));
+            part.CopyTo(whole.AsSpan(at));
+            GiveBack(piece, piece.Length);
+            at += part.Length;
+        }
+        _before.Clear();
+        (_octets, _filled) = (whole, _length);
     }
 
     private static byte[] Rent(int size) => size <= LargestPooled ? ArrayPool<byte>.Shared.Rent(size) : GC.AllocateUninitializedArray<byte>(size);
 
-    private void GiveBack(byte[] octets)
+    /// <param name="used">Octets of it that were written.</param>
+    private void GiveBack(byte[] octets, int used)
     {
-        System.Security.Cryptography.CryptographicOperations.ZeroMemory(octets);
+        System.Security.Cryptography.CryptographicOperations.ZeroMemory(octets.AsSpan(0, used));
         if (octets.Length <= LargestPooled)
             ArrayPool<byte>.Shared.Return(octets);
         else
@@ -122,6 +157,7 @@ internal sealed class MessageBuffer(long limit, bool normalise, long declared, M
             return (default, new SmtpReply(452, "4.3.1", "too many messages in hand; try again soon"));
         if (_tooLarge)
             return (default, TooLarge());
+        Join();
         if (normalise)
             Normalise();
         if (_stuffed)
@@ -158,7 +194,7 @@ internal sealed class MessageBuffer(long limit, bool normalise, long declared, M
         if (!MessageContent.HasBareNewline(_octets.AsSpan(0, _length)))
             return;
         Normalised = true;
-        var (source, length) = (_octets, _length);
+        var (source, length, filled) = (_octets, _length, _filled);
         _octets = Rent(2 * length);
         _length = 0;
         for (var i = 0; i < length; i++)
@@ -173,7 +209,8 @@ internal sealed class MessageBuffer(long limit, bool normalise, long declared, M
             _octets[_length++] = (byte)'\r';
             _octets[_length++] = (byte)'\n';
         }
-        GiveBack(source);
+        GiveBack(source, filled);
+        _filled = _length;
     }
 
     public void Dispose()
@@ -184,8 +221,11 @@ internal sealed class MessageBuffer(long limit, bool normalise, long declared, M
 
     private void Release()
     {
+        foreach (var piece in _before)
+            GiveBack(piece, piece.Length);
+        _before.Clear();
         if (_octets.Length > 0)
-            GiveBack(_octets);
-        (_octets, _length) = ([], 0);
+            GiveBack(_octets, _filled);
+        (_octets, _filled, _length) = ([], 0, 0);
     }
 }

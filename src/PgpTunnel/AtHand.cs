@@ -2,7 +2,7 @@ using System.Collections.Concurrent;
 
 namespace PgpTunnel;
 
-/// <summary>Ciphertexts of parcels whose turn will come soon, as far as there is room: so that they need not be read again.</summary>
+/// <summary>Contents of parcels whose turn will come soon, as far as there is room: so that they need not be read again.</summary>
 /// <param name="octets">The room.</param>
 internal sealed class AtHand(Func<long> octets)
 {
@@ -11,17 +11,19 @@ internal sealed class AtHand(Func<long> octets)
 
     public void Keep(string id, ParcelContent content)
     {
-        if (Interlocked.Add(ref _octets, content.Body.Length) > octets() || !_contents.TryAdd(id, content))
-            Interlocked.Add(ref _octets, -content.Body.Length);
+        if (Interlocked.Add(ref _octets, Size(content)) > octets() || !_contents.TryAdd(id, content))
+            Interlocked.Add(ref _octets, -Size(content));
     }
 
     public ParcelContent? Take(string id)
     {
         if (!_contents.TryRemove(id, out var content))
             return null;
-        Interlocked.Add(ref _octets, -content.Body.Length);
+        Interlocked.Add(ref _octets, -Size(content));
         return content;
     }
+
+    private static long Size(ParcelContent content) => content.Body.Length + (content.Opened?.Message.Length ?? 0);
 
     /// <summary>Lets all go: what a command has dropped meanwhile, and what was settled before it was kept.</summary>
     public void Clear()

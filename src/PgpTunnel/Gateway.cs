@@ -42,7 +42,7 @@ internal sealed class Gateway : IAsyncDisposable
         InboundFlow = new Inbound(settings, new Opening(settings, _peers, time), parcels, echoes, _alarms, room, spool, log, time);
         var clock = new ClockWatch(log, time);
         clock.Start(spool.LastUsed);
-        Delivery = new Delivery(settings, decisions, _peers, new Routes(settings, () => _trust.Exchangers), _sender, parcels, echoes, _alarms, clock, new Slots(() => settings.Configuration.Memory / 16), spool, log, time);
+        Delivery = new Delivery(settings, decisions, _peers, new Routes(settings, () => _trust.Exchangers), _sender, parcels, echoes, _alarms, clock, new Slots(() => settings.Configuration.Memory), spool, log, time);
         _upkeep = new Upkeep(settings, _peers, new Doctor(settings, _peers, _trust, time), spool, log, time, ReloadAsync);
     }
 

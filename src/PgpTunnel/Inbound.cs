@@ -120,15 +120,13 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
 
     // 3 commit, then 250
 
-    /// <summary>A message up to this size is handed on as it has been opened; a larger one is opened again, so that it is not in memory twice.</summary>
-    private const int HandedOn = 1024 * 1024;
-
     private async Task<SmtpReply> CommitAsync(Opened opened, ReplayEntry replay, SmtpClientInfo client)
     {
         var (header, decrypted, now) = (opened.Header!, opened.Decrypted!, _time.GetUtcNow());
         var parcel = new Parcel($"{header.Id}-{header.Sender.Fingerprint[..8]}", ParcelRoute.Local, ParcelForm.Received, header.Sender.Domain, "", ParcelState.Queued, now, header.Expires, now, 0,
             new HashSet<int>(), "", false, false, false, false, header.Sender.Fingerprint);
-        var content = new ParcelContent(opened.Octets, [], []) { Opened = opened.Octets.Length <= HandedOn ? (header, opened.Message) : null };
+        // A large message is opened again when its turn comes, so that it is not in memory twice until then.
+        var content = new ParcelContent(opened.Octets, [], []) { Opened = opened.Octets.Length <= Slots.Large(_settings.Configuration.Memory) ? (header, opened.Message) : null };
         if (!await _spool.AddAsync([(parcel, content)], replay))
             return Replayed(header, decrypted, client) ?? throw new InvalidOperationException("a replay entry vanished");
         var reply = new SmtpReply(250, "2.0.0", $"{header.Id} opened and verified for {header.Recipient.Domain}");

@@ -24,8 +24,8 @@ public enum Standing
 /// time, and all such together leave room for the living; those that could not be reached last time get fewer still: a server that
 /// accepts and says nothing holds its slot for minutes.
 /// </summary>
-/// <param name="octets">Octets that attempts may have in hand together, besides one large parcel; each holds its parcel several times over.</param>
-internal sealed class Slots(Func<long> octets)
+/// <param name="memory"><c>limits.memory</c>: of it attempts may have a sixteenth in hand together, besides one large parcel; each holds its parcel several times over.</param>
+internal sealed class Slots(Func<long> memory)
 {
     public const int PerDestination = 5;
 
@@ -41,6 +41,9 @@ internal sealed class Slots(Func<long> octets)
     private bool _large;
 
     private sealed record Taken(Destination Destination, Standing Standing, long Octets, bool Large);
+
+    /// <summary>Octets from which on a parcel counts as large.</summary>
+    public static long Large(long memory) => memory / 32;
 
     public Standing StandingOf(Destination destination)
     {
@@ -69,8 +72,8 @@ internal sealed class Slots(Func<long> octets)
             if (_empty is not null || _taken.ContainsKey(parcel.Id) || !RoomFor(standing) || flying >= (standing is Standing.Local or Standing.Proven ? PerDestination : 1))
                 return false;
             // Large ones go one at a time, beside the small: neither waits for the other.
-            var large = parcel.Octets > octets() / 2;
-            if (large ? _large : _octets > 0 && _octets + parcel.Octets > octets())
+            var large = parcel.Octets > Large(memory());
+            if (large ? _large : _octets > 0 && _octets + parcel.Octets > memory() / 16)
                 return false;
             _taken[parcel.Id] = new(destination, standing, large ? 0 : parcel.Octets, large);
             _flying[destination] = flying + 1;

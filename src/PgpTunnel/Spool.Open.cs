@@ -74,7 +74,7 @@ internal sealed partial class Spool
                 throw new SpoolException($"spool {file} is damaged: {damage}. 'pgptunnel queue check' says more; 'queue export DIR' writes out what can be read, then move the file away and 'queue import DIR' into a new one", false);
             if (version < Schema.Length)
                 Upgrade(connection);
-            var bodies = new Bodies(file);
+            var bodies = new BodyFiles(file);
             if (running)
                 bodies.DeleteAllBut(writer.Rows("SELECT file FROM parcel WHERE file <> ''", row => row.GetString(0)).ToHashSet());
             return new Spool(connectionString, writer, bodies, only);

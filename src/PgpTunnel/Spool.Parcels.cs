@@ -64,7 +64,7 @@ internal sealed partial class Spool
     /// <returns>The name of the body's file, or nothing where its row holds it.</returns>
     private string Store(byte[] body, List<BodyFile> files)
     {
-        if (body.Length < Bodies.Smallest)
+        if (body.Length < BodyFiles.Smallest)
             return "";
         files.Add(_bodies.Write(body));
         return files[^1].Name;

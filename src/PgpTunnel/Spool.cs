@@ -17,7 +17,7 @@ public sealed class SpoolException(string message, bool full, Exception? inner =
 
 /// <summary>
 /// Parcels, replay ids and remembered policies in one SQLite database, so that they commit together; bodies of large parcels in files
-/// (<see cref="Bodies"/>). A write has returned only when it is durable: SQLite fsyncs its log (<c>synchronous=FULL</c>) and, unlike
+/// (<see cref="BodyFiles"/>). A write has returned only when it is durable: SQLite fsyncs its log (<c>synchronous=FULL</c>) and, unlike
 /// .NET's own files on Linux, reports when that fails.
 /// </summary>
 /// <remarks>
@@ -35,10 +35,10 @@ internal sealed partial class Spool : IAsyncDisposable
 
     private sealed record WriteJob(Action<Statements> Work, IReadOnlyList<BodyFile> Files, TaskCompletionSource Done);
 
-    private readonly Bodies _bodies;
+    private readonly BodyFiles _bodies;
     private readonly FileStream? _only;
 
-    private Spool(string connectionString, Statements writer, Bodies bodies, FileStream? only)
+    private Spool(string connectionString, Statements writer, BodyFiles bodies, FileStream? only)
     {
         (_connectionString, _writer, _bodies, _only) = (connectionString, writer, bodies, only);
         _writing = Task.Run(WriteAsync);

@@ -71,7 +71,7 @@ internal static class SpoolRescue
             command.ExecuteNonQuery();
         }
         Directory.CreateDirectory(directory);
-        var bodies = new Bodies(file);
+        var bodies = new BodyFiles(file);
         var result = new List<(string, int, int)>();
         foreach (var (table, numbered) in Tables)
         {
@@ -191,7 +191,7 @@ internal static class SpoolRescue
     }
 
     /// <summary>Puts a body that has a file where those of other rows are. False when the file cannot be read.</summary>
-    private static bool Complete(JsonObject row, Bodies bodies)
+    private static bool Complete(JsonObject row, BodyFiles bodies)
     {
         if ((string?)row["file"] is not { Length: > 0 } name || (long)row["octets"]! is not (> 0 and var size))
             return true;

@@ -177,12 +177,24 @@ internal sealed class Lab : IAsyncDisposable
         }
     }
 
-    /// <summary>The messages inside the parcels that reached the relay; throws when one does not open.</summary>
-    public IReadOnlyList<string> OpenRelayed()
+    /// <summary>The messages inside the parcels that reached the relay.</summary>
+    /// <param name="damaged">Whether parcels may be among them that do not open; else one throws.</param>
+    public IReadOnlyList<string> OpenRelayed(bool damaged = false)
     {
         var keys = KeyRing.Load(ConfigurationReader.Read(Path.Combine(Directory, "b", "pgptunnel.json"))).Keys;
-        return [.. Relayed.Where(s => s.To[0].Mailbox.Domain == "pgptunnel.b.example").Select(s => System.Text.Encoding.ASCII.GetString(
-            ParcelBody.Read(MessageOpener.Decrypt(Armor.Decode(Armor.Message, s.Message), keys).UnverifiedBody, ours: false).Message.Span))];
+        return [.. Relayed.Where(s => s.To[0].Mailbox.Domain == "pgptunnel.b.example").Select(s => Open(s.Message)).OfType<string>()];
+
+        string? Open(byte[] message)
+        {
+            try
+            {
+                return System.Text.Encoding.ASCII.GetString(ParcelBody.Read(MessageOpener.Decrypt(Armor.Decode(Armor.Message, message), keys).UnverifiedBody, ours: false).Message.Span);
+            }
+            catch (OpenPgpException) when (damaged)
+            {
+                return null;
+            }
+        }
     }
 
     public async ValueTask DisposeAsync()

@@ -38,7 +38,7 @@ public class SlotsTests
     [Fact]
     public void Octets_are_bounded_and_large_ones_go_one_at_a_time_beside_the_small()
     {
-        var slots = new Slots(() => 100);
+        var slots = new Slots(() => 1600);
         Assert.True(slots.TryTake(Make("large", "b.example", octets: 1000)));
         Assert.False(slots.TryTake(Make("large2", "c.example", octets: 60)));
         Assert.True(slots.TryTake(Make("small", "d.example", octets: 50)));
@@ -54,7 +54,7 @@ public class SlotsTests
     [Fact]
     public async Task Closed_it_gives_none_and_waits_for_those_it_gave()
     {
-        var slots = new Slots(() => 100);
+        var slots = new Slots(() => 1600);
         Assert.True(slots.TryTake(Make("a", "b.example")));
         var closed = slots.CloseAsync();
         Assert.False(slots.TryTake(Make("b", "c.example")));
@@ -66,7 +66,7 @@ public class SlotsTests
     [Fact]
     public void Destinations_come_in_the_order_in_which_they_are_due_each_once()
     {
-        var slots = new Slots(() => 100);
+        var slots = new Slots(() => 1600);
         var schedule = new Schedule(slots);
         void Note(string domain, int seconds) => schedule.Note((ParcelRoute.Gateway, domain), Now.AddSeconds(seconds));
         Note("late", 20);

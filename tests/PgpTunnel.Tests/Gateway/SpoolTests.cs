@@ -21,8 +21,8 @@ public sealed class SpoolTests : IAsyncLifetime
 
     private static readonly DateTimeOffset Now = new(2026, 9, 1, 0, 0, 0, TimeSpan.Zero);
 
-    private static (Parcel, ParcelContent) Make(string id, ParcelRoute route = ParcelRoute.Gateway, string domain = "b.example", int age = 0) =>
-        (new Parcel(id, route, ParcelForm.Sealed, domain, id, ParcelState.Queued, Now, Now.AddDays(7), Now.AddSeconds(-age), 0, new HashSet<int> { 1, 3 }, "", true, false, false, false, "k"), new ParcelContent([1, 2, 3], [4], [5]));
+    private static (Parcel, ParcelContent) Make(string id, ParcelRoute route = ParcelRoute.Gateway, string domain = "b.example", int age = 0, byte[]? body = null) =>
+        (new Parcel(id, route, ParcelForm.Sealed, domain, id, ParcelState.Queued, Now, Now.AddDays(7), Now.AddSeconds(-age), 0, new HashSet<int> { 1, 3 }, "", true, false, false, false, "k"), new ParcelContent(body ?? [1, 2, 3], [4], [5]));
 
     [Fact]
     public async Task What_goes_in_comes_out()
@@ -100,6 +100,103 @@ public sealed class SpoolTests : IAsyncLifetime
         await Assert.ThrowsAsync<SpoolException>(() => jobs[7]);
         await Task.WhenAll(jobs.Where((_, i) => i != 7));
         Assert.Equal(20, _spool.List().Count);
+    }
+
+    // Bodies in files
+
+    private static readonly byte[] Large = [.. Enumerable.Range(0, BodyFiles.Smallest + 1000).Select(i => (byte)(i * 7))];
+
+    private string[] Files => Directory.GetFiles(Path.Combine(_directory, "spool.db.bodies"));
+
+    [Fact]
+    public async Task A_large_body_has_a_file_that_goes_with_its_row()
+    {
+        await _spool.AddAsync([Make("edge", body: Large[..BodyFiles.Smallest]), Make("small", body: Large[..(BodyFiles.Smallest - 1)])], null);
+        Assert.Single(Files);
+        Assert.Equal(Large[..BodyFiles.Smallest], _spool.Load("edge")!.Value.Content.Body);
+        Assert.Equal(Large[..(BodyFiles.Smallest - 1)], _spool.Load("small")!.Value.Content.Body);
+        Assert.True(_spool.Size() > 2 * BodyFiles.Smallest);
+        await _spool.ReplaceAsync("edge", [Make("anew", body: Large)]);
+        Assert.Equal(Large, await File.ReadAllBytesAsync(Assert.Single(Files)));
+        await _spool.HandedAsync("anew", Now);
+        Assert.Empty(Files);
+        Assert.Empty(_spool.Load("anew")!.Value.Content.Body);
+        await _spool.AddAsync([Make("dropped", body: Large)], null);
+        await _spool.DeleteAsync("dropped");
+        Assert.Empty(Files);
+    }
+
+    [Fact]
+    public async Task What_is_not_kept_leaves_no_file_and_takes_none_away()
+    {
+        var replay = new ReplayEntry("f", "id", [1], Now.AddDays(1));
+        Assert.True(await _spool.AddAsync([Make("a", body: Large)], replay));
+        Assert.False(await _spool.AddAsync([Make("a", body: Large)], replay));
+        await Assert.ThrowsAsync<SpoolException>(() => _spool.AddAsync([Make("a", body: Large)], null)); // an id twice
+        Assert.Single(Files);
+        Assert.Equal(Large, _spool.Load("a")!.Value.Content.Body);
+    }
+
+    [Fact]
+    public async Task What_a_crash_left_over_goes_at_the_next_start_and_only_that()
+    {
+        await _spool.AddAsync([Make("a", body: Large)], null);
+        await _spool.DisposeAsync();
+        var left = Path.Combine(_directory, "spool.db.bodies", "0123");
+        await File.WriteAllTextAsync(left, "left over");
+        await Spool.Open(Path.Combine(_directory, "spool.db"), running: false).DisposeAsync(); // a command: not its business
+        Assert.True(File.Exists(left));
+        _spool = Spool.Open(Path.Combine(_directory, "spool.db"), running: true);
+        Assert.False(File.Exists(left));
+        Assert.Equal(Large, _spool.Load("a")!.Value.Content.Body);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_body_that_is_missing_or_cut_short_is_named(bool missing)
+    {
+        await _spool.AddAsync([Make("a", body: Large)], null);
+        if (missing)
+            File.Delete(Files[0]);
+        else
+            await File.WriteAllBytesAsync(Files[0], Large[..100]);
+        Assert.Contains("the body of parcel a", Assert.Throws<SpoolException>(() => _spool.Load("a")).Message);
+    }
+
+    [Fact]
+    public async Task Without_its_folder_the_spool_takes_no_large_body_and_small_ones_still()
+    {
+        Directory.Delete(Path.Combine(_directory, "spool.db.bodies"));
+        await Assert.ThrowsAsync<SpoolException>(() => _spool.AddAsync([Make("a", body: Large)], null));
+        await _spool.AddAsync([Make("a")], null);
+    }
+
+    [Fact]
+    public async Task Bodies_in_files_are_exported_and_imported()
+    {
+        var (old, rescued, anew) = (Path.Combine(_directory, "spool.db"), Path.Combine(_directory, "rescued"), Path.Combine(_directory, "new.db"));
+        await _spool.AddAsync([Make("a", body: Large), Make("b"), Make("c", body: Large)], null);
+        File.Delete(Files[0]);
+        Assert.Equal(("parcel", 3, 1), SpoolRescue.Export(old, rescued)[0]);
+        await Spool.Open(anew, running: true).DisposeAsync();
+        SpoolRescue.Import(anew, rescued);
+        await using var spool = Spool.Open(anew, running: true);
+        Assert.Equal(3, spool.List().Count);
+        var whole = new[] { "a", "c" }.Where(id => _spool.Find(id) is not null && Try(() => spool.Load(id)) is { } found && found.Content.Body.AsSpan().SequenceEqual(Large)).ToList();
+        Assert.Single(whole);
+
+        static (Parcel Parcel, ParcelContent Content)? Try(Func<(Parcel, ParcelContent)?> load)
+        {
+            try
+            {
+                return load();
+            }
+            catch (SpoolException)
+            {
+                return null;
+            }
+        }
     }
 
     [Fact]

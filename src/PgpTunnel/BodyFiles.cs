@@ -8,7 +8,7 @@ namespace PgpTunnel;
 /// by many at a time. A row names a file only when that is durable, and a file goes after its row; what a crash leaves over belongs to
 /// nobody and goes at the next start.
 /// </summary>
-internal sealed partial class Bodies
+internal sealed partial class BodyFiles
 {
     /// <summary>Octets from which on a body has a file; smaller ones are quicker in the database.</summary>
     public const int Smallest = 128 * 1024;
@@ -17,7 +17,7 @@ internal sealed partial class Bodies
 
     /// <param name="spoolFile">The database.</param>
     /// <exception cref="IOException">The folder cannot be made.</exception>
-    public Bodies(string spoolFile)
+    public BodyFiles(string spoolFile)
     {
         _directory = $"{spoolFile}.bodies";
         if (Directory.Exists(_directory))
@@ -141,7 +141,7 @@ internal sealed class BodyFile(string name, SafeFileHandle handle) : IDisposable
             RandomAccess.FlushToDisk(handle);
 #pragma warning restore RS0030
         else
-            Bodies.LibC.Sync(handle);
+            BodyFiles.LibC.Sync(handle);
     }
 
     public void Dispose() => handle.Dispose();
