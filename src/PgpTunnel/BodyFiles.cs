@@ -1,6 +1,3 @@
-using System.Runtime.InteropServices;
-using Microsoft.Win32.SafeHandles;
-
 namespace PgpTunnel;
 
 /// <summary>
@@ -8,7 +5,7 @@ namespace PgpTunnel;
 /// by many at a time. A row names a file only when that is durable, and a file goes after its row; what a crash leaves over belongs to
 /// nobody and goes at the next start.
 /// </summary>
-internal sealed partial class BodyFiles
+internal sealed class BodyFiles
 {
     /// <summary>Octets from which on a body has a file; smaller ones are quicker in the database.</summary>
     public const int Smallest = 128 * 1024;
@@ -22,11 +19,9 @@ internal sealed partial class BodyFiles
         _directory = $"{spoolFile}.bodies";
         if (Directory.Exists(_directory))
             return;
-        if (OperatingSystem.IsWindows())
-            Directory.CreateDirectory(_directory);
-        else
-            Directory.CreateDirectory(_directory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        SyncNames(Path.GetDirectoryName(Path.GetFullPath(spoolFile))!);
+        OwnFiles.MakeDirectory(_directory);
+        OwnFiles.KeepOwner(_directory, spoolFile);
+        OwnFiles.SyncNames(Path.GetDirectoryName(Path.GetFullPath(spoolFile))!);
     }
 
     private string PathOf(string name) => Path.Combine(_directory, name);
@@ -36,22 +31,22 @@ internal sealed partial class BodyFiles
     public BodyFile Write(ReadOnlySpan<byte> octets)
     {
         var name = Parcels.NewId();
-        var handle = File.OpenHandle(PathOf(name), FileMode.CreateNew, FileAccess.Write);
+        var file = OwnFiles.Create(PathOf(name));
         try
         {
-            RandomAccess.Write(handle, octets, 0);
-            return new BodyFile(name, handle);
+            RandomAccess.Write(file.SafeFileHandle, octets, 0);
+            return new BodyFile(name, file);
         }
         catch
         {
-            handle.Dispose();
+            file.Dispose();
             Delete(name);
             throw;
         }
     }
 
     /// <summary>Makes the names of new files durable; <see cref="BodyFile.Sync"/> does so for what is in them.</summary>
-    public void SyncNames() => SyncNames(_directory);
+    public void SyncNames() => OwnFiles.SyncNames(_directory);
 
     /// <returns>Null when there is no such file, or it has another size.</returns>
     public byte[]? Read(string name, long size)
@@ -93,56 +88,16 @@ internal sealed partial class BodyFiles
             if (!names.Contains(Path.GetFileName(path)))
                 Delete(Path.GetFileName(path));
     }
-
-    private static void SyncNames(string directory)
-    {
-        if (OperatingSystem.IsWindows())
-            return; // there the file system sees to names
-        using var handle = new SafeFileHandle(LibC.Open(directory, LibC.ReadOnlyCloseOnExec), ownsHandle: true);
-        LibC.Sync(handle);
-    }
-
-    /// <summary>The C library's own calls: .NET returns from its flush without a word when the disk has failed, and opens no directories.</summary>
-    internal static partial class LibC
-    {
-        public const int ReadOnlyCloseOnExec = 0x80000;
-        private const int Interrupted = 4;
-
-        [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-        public static partial int Open(string path, int flags);
-
-        [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
-        private static partial int FSync(SafeFileHandle file);
-
-        public static void Sync(SafeFileHandle file)
-        {
-            if (file.IsInvalid)
-                throw Failed();
-            while (FSync(file) != 0)
-                if (Marshal.GetLastPInvokeError() != Interrupted)
-                    throw Failed();
-        }
-
-        private static IOException Failed() => new(Marshal.GetLastPInvokeErrorMessage(), Marshal.GetLastPInvokeError());
-    }
 }
 
 /// <summary>A body's new file, open until its row is written.</summary>
-internal sealed class BodyFile(string name, SafeFileHandle handle) : IDisposable
+internal sealed class BodyFile(string name, FileStream file) : IDisposable
 {
     public string Name => name;
 
     /// <summary>Returns when what is in it is on the disk.</summary>
     /// <exception cref="IOException">It is not.</exception>
-    public void Sync()
-    {
-        if (OperatingSystem.IsWindows())
-#pragma warning disable RS0030 // there it tells of failures
-            RandomAccess.FlushToDisk(handle);
-#pragma warning restore RS0030
-        else
-            BodyFiles.LibC.Sync(handle);
-    }
+    public void Sync() => OwnFiles.Sync(file.SafeFileHandle);
 
-    public void Dispose() => handle.Dispose();
+    public void Dispose() => file.Dispose();
 }

@@ -7,7 +7,6 @@ namespace PgpTunnel;
 internal sealed class KeyRing
 {
     private const int LockAttempts = 50; // a tenth of a second each
-    private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
     private KeyRing(IReadOnlyList<GatewayKey> keys, KeyPlan plan)
     {
@@ -39,7 +38,7 @@ internal sealed class KeyRing
         {
             try
             {
-                if (!OperatingSystem.IsWindows() && (File.GetUnixFileMode(file) & ~OwnerOnly) != 0)
+                if (!OperatingSystem.IsWindows() && (File.GetUnixFileMode(file) & ~OwnFiles.OwnerOnly) != 0)
                     mistakes.Add($"{file}: others than its owner can read it; chmod 600 it (and think whether the key is still secret)");
                 else
                     keys.Add(GatewayKey.ReadSecret(File.ReadAllBytes(file), passphrase));
@@ -84,20 +83,12 @@ internal sealed class KeyRing
     /// <exception cref="IOException">It cannot be created.</exception>
     public static void Write(string directory, GatewayKey key, string? passphrase, DateTimeOffset now)
     {
-        MakeDirectory(directory);
-        WriteOwnerOnly(Path.Combine(directory, $"{key.Fingerprint}.key"), key.ExportSecret(passphrase));
-        WriteOwnerOnly(Path.Combine(directory, $"{key.Fingerprint}.revocation"), [.. Encoding.ASCII.GetBytes(
+        OwnFiles.MakeDirectory(directory);
+        OwnFiles.Write(Path.Combine(directory, $"{key.Fingerprint}.key"), key.ExportSecret(passphrase));
+        OwnFiles.Write(Path.Combine(directory, $"{key.Fingerprint}.revocation"), [.. Encoding.ASCII.GetBytes(
             $"Revocation certificate of gateway key {key.Fingerprint}.\r\nKeep it apart from the key. Publishing it ends the key for good.\r\n\r\n"), .. key.RevocationCertificate(now)]);
         foreach (var kind in new[] { "key", "revocation" })
-            KeepOwner(Path.Combine(directory, $"{key.Fingerprint}.{kind}"), directory);
-    }
-
-    private static void MakeDirectory(string directory)
-    {
-        if (OperatingSystem.IsWindows())
-            Directory.CreateDirectory(directory);
-        else
-            Directory.CreateDirectory(directory, OwnerOnly | UnixFileMode.UserExecute);
+            OwnFiles.KeepOwner(Path.Combine(directory, $"{key.Fingerprint}.{kind}"), directory);
     }
 
     /// <summary>Puts a changed key in the place of its file in one step.</summary>
@@ -117,26 +108,13 @@ internal sealed class KeyRing
         foreach (var left in Directory.EnumerateFiles(Path.GetDirectoryName(file)!, $"{Path.GetFileName(file)}.*.new"))
             File.Delete(left); // of a run that was cut short
         var temporary = $"{file}.{Guid.NewGuid():N}.new";
-        WriteOwnerOnly(temporary, content);
+        OwnFiles.Write(temporary, content);
         using (var handle = File.OpenHandle(temporary, FileMode.Open, FileAccess.ReadWrite))
-        {
-#pragma warning disable RS0030 // an error would not be told; reading it again below finds what the system still knows of it
-            RandomAccess.FlushToDisk(handle);
-#pragma warning restore RS0030
-        }
+            OwnFiles.Sync(handle);
         check(File.ReadAllBytes(temporary));
-        KeepOwner(temporary, File.Exists(file) ? file : Path.GetDirectoryName(file)!);
+        OwnFiles.KeepOwner(temporary, File.Exists(file) ? file : Path.GetDirectoryName(file)!);
         File.Move(temporary, file, overwrite: true);
-    }
-
-    /// <summary>Root's commands must not take the gateway's files from it.</summary>
-    private static void KeepOwner(string file, string like)
-    {
-        if (OperatingSystem.IsWindows() || Environment.UserName != "root")
-            return;
-        using var chown = System.Diagnostics.Process.Start("chown", [$"--reference={like}", file]);
-        if (!chown.WaitForExit(5000) || chown.ExitCode != 0)
-            throw new IOException($"cannot give {file} the owner of {like}");
+        OwnFiles.SyncNames(Path.GetDirectoryName(file)!);
     }
 
     /// <summary>One at a time changes keys and plan, the gateway or a command; held until disposed.</summary>
@@ -148,9 +126,9 @@ internal sealed class KeyRing
             try
             {
                 var file = Path.Combine(configuration.KeysDirectory, ".lock");
-                MakeDirectory(configuration.KeysDirectory);
+                OwnFiles.MakeDirectory(configuration.KeysDirectory);
                 var held = new FileStream(file, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-                KeepOwner(file, configuration.KeysDirectory);
+                OwnFiles.KeepOwner(file, configuration.KeysDirectory);
                 return held;
             }
             catch (IOException) when (attempt < LockAttempts)
@@ -158,15 +136,5 @@ internal sealed class KeyRing
                 Thread.Sleep(100);
             }
         }
-    }
-
-    /// <summary>A new file, mode 0600 from its first moment.</summary>
-    public static void WriteOwnerOnly(string path, ReadOnlySpan<byte> content)
-    {
-        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
-        if (!OperatingSystem.IsWindows())
-            options.UnixCreateMode = OwnerOnly;
-        using var file = new FileStream(path, options);
-        file.Write(content);
     }
 }

@@ -47,7 +47,7 @@ internal sealed partial class Spool
         try
         {
             if (running)
-                only = new FileStream($"{file}.lock", FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+                only = Lock($"{file}.lock");
         }
         catch (IOException e) when (e is not DirectoryNotFoundException)
         {
@@ -60,7 +60,10 @@ internal sealed partial class Spool
         try
         {
             if (!File.Exists(file))
-                KeyRing.WriteOwnerOnly(file, []);
+            {
+                OwnFiles.Write(file, []);
+                OwnFiles.KeepOwner(file, Path.GetDirectoryName(Path.GetFullPath(file))!);
+            }
             var connectionString = new SqliteConnectionStringBuilder { DataSource = file, DefaultTimeout = 10, Pooling = false }.ToString();
             var connection = new SqliteConnection(connectionString);
             connection.Open();
@@ -76,7 +79,7 @@ internal sealed partial class Spool
                 Upgrade(connection);
             var bodies = new BodyFiles(file);
             if (running)
-                bodies.DeleteAllBut(writer.Rows("SELECT file FROM parcel WHERE file <> ''", row => row.GetString(0)).ToHashSet());
+                bodies.DeleteAllBut(writer.Rows("SELECT file FROM parcel WHERE file <> '' AND octets > 0", row => row.GetString(0)).ToHashSet());
             return new Spool(connectionString, writer, bodies, only);
         }
         catch (Exception e) when (e is SqliteException or IOException or UnauthorizedAccessException)
@@ -89,6 +92,15 @@ internal sealed partial class Spool
             only?.Dispose();
             throw;
         }
+    }
+
+    private static FileStream Lock(string file)
+    {
+        var isNew = !File.Exists(file);
+        var only = new FileStream(file, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        if (isNew)
+            OwnFiles.KeepOwner(file, Path.GetDirectoryName(Path.GetFullPath(file))!);
+        return only;
     }
 
     /// <summary>Brings the schema up to date; another process may have done so in this moment.</summary>

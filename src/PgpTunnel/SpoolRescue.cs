@@ -76,7 +76,7 @@ internal static class SpoolRescue
         foreach (var (table, numbered) in Tables)
         {
             var path = Path.Combine(directory, $"{table}.jsonl");
-            KeyRing.WriteOwnerOnly(path, []);
+            OwnFiles.Write(path, []);
             using var writer = new StreamWriter(path, append: true);
             var (rows, unreadable) = (0, 0);
             foreach (var row in numbered ? Numbered(connection, table, () => unreadable++) : Plain(connection, table, () => unreadable++))

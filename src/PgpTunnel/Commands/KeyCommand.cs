@@ -139,7 +139,7 @@ internal static partial class KeyCommand
         var (ring, passphrase, file) = (KeyRing.Load(configuration), KeyRing.Passphrase(configuration), parse.GetRequiredValue(FileArgument));
         try
         {
-            KeyRing.WriteOwnerOnly(file, ring.Keys.SelectMany(k => k.ExportSecret(passphrase)).ToArray());
+            OwnFiles.Write(file, ring.Keys.SelectMany(k => k.ExportSecret(passphrase)).ToArray());
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

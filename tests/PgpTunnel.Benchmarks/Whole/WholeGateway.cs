@@ -12,8 +12,11 @@ internal sealed record WholeOptions(int Rounds, IReadOnlyList<int> Sizes, IReadO
 /// <summary>Messages through the whole gateway and through what people would run instead, in turn, round after round.</summary>
 internal static class WholeGateway
 {
-    /// <summary>Rounds that do not count: the runtime compiles what is used much again, and better, within some ten thousand messages.</summary>
-    private const int WarmUp = 3;
+    /// <summary>
+    /// Rounds that do not count, for every contender alike: the runtime compiles what is used much again, and better, within some thousand
+    /// messages, and a gateway runs for months.
+    /// </summary>
+    private static int WarmUp(int size) => size < 100_000 ? 3 : size < 5_000_000 ? 10 : 5;
 
     private const string Sender = "alice@a.example", Recipient = "bob@b.example", Mailbox = "pgptunnel@pgptunnel.a.example";
 
@@ -33,7 +36,7 @@ internal static class WholeGateway
                 {
                     var chosen = contenders.For(way).Where(c => options.Only.Any(o => c.Name.StartsWith(o, StringComparison.OrdinalIgnoreCase))).ToList();
                     var results = chosen.ToDictionary(c => c.Name, _ => new List<Result>());
-                    for (var round = 1 - WarmUp; round <= options.Rounds; round++)
+                    for (var round = 1 - WarmUp(size); round <= options.Rounds; round++)
                         foreach (var contender in chosen)
                         {
                             var result = await RunAsync(contenders, contender, way, size, sessions);

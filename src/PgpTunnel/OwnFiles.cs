@@ -1,0 +1,86 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace PgpTunnel;
+
+/// <summary>Files and folders that nobody but the gateway's own user reads, and how they become durable.</summary>
+internal static partial class OwnFiles
+{
+    public const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+
+    /// <summary>A new file, mode 0600 from its first moment.</summary>
+    public static FileStream Create(string path)
+    {
+        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, BufferSize = 0 };
+        if (!OperatingSystem.IsWindows())
+            options.UnixCreateMode = OwnerOnly;
+        return new FileStream(path, options);
+    }
+
+    /// <summary>A new file with that content, mode 0600.</summary>
+    public static void Write(string path, ReadOnlySpan<byte> content)
+    {
+        using var file = Create(path);
+        file.Write(content);
+    }
+
+    /// <summary>A folder, mode 0700 if it is new.</summary>
+    public static void MakeDirectory(string directory)
+    {
+        if (OperatingSystem.IsWindows())
+            Directory.CreateDirectory(directory);
+        else
+            Directory.CreateDirectory(directory, OwnerOnly | UnixFileMode.UserExecute);
+    }
+
+    /// <summary>Root's commands must not take the gateway's files from it.</summary>
+    public static void KeepOwner(string file, string like)
+    {
+        if (OperatingSystem.IsWindows() || Environment.UserName != "root")
+            return;
+        using var chown = System.Diagnostics.Process.Start("chown", [$"--reference={like}", file]);
+        if (!chown.WaitForExit(5000) || chown.ExitCode != 0)
+            throw new IOException($"cannot give {file} the owner of {like}");
+    }
+
+    /// <summary>
+    /// Returns when what is in a file is on the disk. By the C library itself: .NET's own flush returns without a word when the disk has
+    /// failed.
+    /// </summary>
+    /// <exception cref="IOException">It is not on the disk.</exception>
+    public static void Sync(SafeFileHandle file)
+    {
+        if (OperatingSystem.IsWindows())
+        {
+#pragma warning disable RS0030 // there it tells of failures
+            RandomAccess.FlushToDisk(file);
+#pragma warning restore RS0030
+            return;
+        }
+        while (FSync(file) != 0)
+            if (Marshal.GetLastPInvokeError() != Interrupted)
+                throw Failed();
+    }
+
+    /// <summary>Returns when the names of new files in a folder are on the disk; on Windows the file system sees to that.</summary>
+    /// <exception cref="IOException">They are not.</exception>
+    public static void SyncNames(string directory)
+    {
+        if (OperatingSystem.IsWindows())
+            return;
+        using var handle = new SafeFileHandle(Open(directory, ReadOnlyCloseOnExec), ownsHandle: true);
+        if (handle.IsInvalid)
+            throw Failed();
+        Sync(handle);
+    }
+
+    private const int ReadOnlyCloseOnExec = 0x80000, Interrupted = 4;
+
+    private static IOException Failed() => new(Marshal.GetLastPInvokeErrorMessage(), Marshal.GetLastPInvokeError());
+
+    [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int Open(string path, int flags);
+
+    [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
+    private static partial int FSync(SafeFileHandle file);
+}
