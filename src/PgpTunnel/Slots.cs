@@ -24,7 +24,7 @@ public enum Standing
 /// time, and all such together leave room for the living; those that could not be reached last time get fewer still: a server that
 /// accepts and says nothing holds its slot for minutes.
 /// </summary>
-/// <param name="memory"><c>limits.memory</c>: of it attempts may have a sixteenth in hand together, besides one large parcel; each holds its parcel several times over.</param>
+/// <param name="memory"><c>limits.memory</c>: of it attempts may have a sixteenth in hand together, besides one large parcel of each standing; each holds its parcel several times over.</param>
 internal sealed class Slots(Func<long> memory)
 {
     public const int PerDestination = 5;
@@ -38,7 +38,7 @@ internal sealed class Slots(Func<long> memory)
     private readonly int[] _counts = new int[Enum.GetValues<Standing>().Length];
     private TaskCompletionSource? _empty;
     private long _octets;
-    private bool _large;
+    private readonly bool[] _large = new bool[Enum.GetValues<Standing>().Length];
 
     private sealed record Taken(Destination Destination, Standing Standing, long Octets, bool Large);
 
@@ -71,15 +71,15 @@ internal sealed class Slots(Func<long> memory)
             var flying = _flying.GetValueOrDefault(destination);
             if (_empty is not null || _taken.ContainsKey(parcel.Id) || !RoomFor(standing) || flying >= (standing is Standing.Local or Standing.Proven ? PerDestination : 1))
                 return false;
-            // Large ones go one at a time, beside the small: neither waits for the other.
+            // Large ones go beside the small, one of each standing at a time: neither waits for the other, and none that is well for one that is not.
             var large = parcel.Octets > Large(memory());
-            if (large ? _large : _octets > 0 && _octets + parcel.Octets > memory() / 16)
+            if (large ? _large[(int)standing] : _octets > 0 && _octets + parcel.Octets > memory() / 16)
                 return false;
             _taken[parcel.Id] = new(destination, standing, large ? 0 : parcel.Octets, large);
             _flying[destination] = flying + 1;
             _counts[(int)standing]++;
             _octets += large ? 0 : parcel.Octets;
-            _large |= large;
+            _large[(int)standing] |= large;
             return true;
         }
     }
@@ -114,7 +114,7 @@ internal sealed class Slots(Func<long> memory)
                 _flying.Remove(taken.Destination);
             _counts[(int)taken.Standing]--;
             _octets -= taken.Octets;
-            _large &= !taken.Large;
+            _large[(int)taken.Standing] &= !taken.Large;
             if (_taken.Count == 0)
                 _empty?.TrySetResult();
         }

@@ -41,6 +41,9 @@ public class SlotsTests
         var slots = new Slots(() => 1600);
         Assert.True(slots.TryTake(Make("large", "b.example", octets: 1000)));
         Assert.False(slots.TryTake(Make("large2", "c.example", octets: 60)));
+        slots.Reached((ParcelRoute.Gateway, "proven.example"), true); // who has taken something does not wait for who has not
+        Assert.True(slots.TryTake(Make("large3", "proven.example", octets: 60)));
+        Assert.False(slots.TryTake(Make("large4", "proven.example", octets: 60)));
         Assert.True(slots.TryTake(Make("small", "d.example", octets: 50)));
         Assert.True(slots.TryTake(Make("small2", "e.example", octets: 50)));
         Assert.False(slots.TryTake(Make("small3", "f.example", octets: 1)));
