@@ -115,7 +115,7 @@ public sealed partial class DnsValidator
             foreach (var key in zone.Keys.Where(k => k.Tag == signature.KeyTag && k.Algorithm == signature.Algorithm).Take(WorkBudget.KeysPerTag))
             {
                 budget.Signature();
-                if (SignatureCheck.Verify(key, data, signature.Signature))
+                if (key.Verifies(data, signature.Signature))
                     return (signature, Shorter(Shorter(MinTtl(set), Seconds(signature.OriginalTtl)), Seconds(signature.Expiration - now)), new Proof(PeriodOf(signature, now), Seconds(signature.OriginalTtl)));
                 budget.Failure();
                 why = $"the signature by {zone.Name} key {signature.KeyTag} is wrong";

@@ -6,7 +6,28 @@ namespace PgpTunnel.Dns;
 /// <summary>A DNSKEY (RFC 4034 2).</summary>
 internal sealed class DnsKey
 {
+    private readonly Lock _lock = new();
+    private readonly Lazy<AsymmetricAlgorithm?> _imported;
+
+    private DnsKey() => _imported = new(() => SignatureCheck.Import(this));
+
     public required byte[] Rdata { get; init; }
+
+    /// <summary>True when <paramref name="signature"/> is this key's over <paramref name="data"/>. Never throws for bad keys or signatures.</summary>
+    public bool Verifies(byte[] data, byte[] signature)
+    {
+        try
+        {
+            // To take a key over costs the platform as much as to verify with it, and a zone's key verifies many times.
+            lock (_lock)
+                return SignatureCheck.Verify(this, _imported.Value, data, signature);
+        }
+        catch (Exception e) when (e is CryptographicException or ArgumentException or InvalidOperationException)
+        {
+            return false; // a key that the platform refuses signs nothing
+        }
+    }
+
     public ushort Flags => BinaryPrimitives.ReadUInt16BigEndian(Rdata);
     public byte Algorithm => Rdata[3];
     public ReadOnlySpan<byte> PublicKey => Rdata.AsSpan(4);
