@@ -80,16 +80,16 @@ internal sealed partial class Spool : IAsyncDisposable
             job.Done.TrySetException(Failure(failed));
         }
 
-        static IOException? Try(Action sync)
+        static Exception? Try(Action sync)
         {
             try
             {
                 sync();
                 return null;
             }
-            catch (IOException e)
+            catch (Exception e)
             {
-                return e;
+                return e; // whatever it is: the writer lives on
             }
         }
     }
