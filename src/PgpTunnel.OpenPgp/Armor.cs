@@ -36,7 +36,7 @@ public static class Armor
         var piece = ArrayPool<byte>.Shared.Rent(lines * (LineLength + 2));
         for (var at = 0; at < octets.Length; at += LinesPerPiece * OctetsPerLine)
             yield return piece.AsMemory(0, EncodeLines(octets.Span[at..Math.Min(octets.Length, at + LinesPerPiece * OctetsPerLine)], piece));
-        ArrayPool<byte>.Shared.Return(piece); // ciphertext only
+        ArrayPool<byte>.Shared.Return(piece, clearArray: true); // secret keys are armored too
         if (NeedsChecksum(octets.Length))
             yield return Checksum(octets.Span);
         yield return Tail(label);
@@ -174,7 +174,7 @@ public static class Armor
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(group);
+            ArrayPool<byte>.Shared.Return(group, clearArray: true);
         }
     }
 

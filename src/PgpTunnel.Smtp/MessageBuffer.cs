@@ -14,7 +14,7 @@ internal sealed class MessageBuffer(long limit, bool normalise, long declared, M
     private const int FirstSize = 16 * 1024;
 
     /// <summary>A message of unknown size grows by pieces of this size, which are put together at its end: copied once, not at every doubling.</summary>
-    private const int PieceSize = 256 * 1024;
+    private const int PieceSize = 64 * 1024;
 
     /// <summary>Larger arrays are not pooled: a pool keeps a few of every size for every core, which is more than all mail in hand.</summary>
     private const int LargestPooled = 1024 * 1024;

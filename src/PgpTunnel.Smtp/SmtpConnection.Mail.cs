@@ -153,7 +153,7 @@ internal sealed partial class SmtpConnection
         var parts = message.ForData();
         if (message.Size <= Small)
         {
-            // From the terminator on the server may have it, whatever we hear.
+            // From the terminator on, which goes with the rest, the server may have it, whatever we hear.
             _contentSent = true;
             await WriteAsync(parts.Append(Terminator), message.Size + 1024, cancel);
         }
@@ -170,9 +170,12 @@ internal sealed partial class SmtpConnection
 
     private static readonly ReadOnlyMemory<byte> Terminator = ".\r\n"u8.ToArray();
 
-    /// <summary>Small parts go together, since each write is a packet of its own.</summary>
+    /// <summary>Octets a second below which a server is given up: it would hold its slot for hours.</summary>
+    private const int SlowestRate = 32 * 1024;
+
+    /// <summary>Sends parts under one deadline, small ones together, since each write is a packet of its own.</summary>
     /// <param name="size">About what they have together.</param>
-    private async Task WriteAsync(IEnumerable<ReadOnlyMemory<byte>> parts, long size, CancellationToken cancel)
+    private async Task WriteAsync(IEnumerable<ReadOnlyMemory<byte>> parts, long size, CancellationToken cancel) => await GuardAsync(BlockWait + TimeSpan.FromSeconds(size / SlowestRate), async deadline =>
     {
         var buffer = ArrayPool<byte>.Shared.Rent((int)Math.Min(Small, size));
         var (filled, most) = (0, 0);
@@ -180,20 +183,20 @@ internal sealed partial class SmtpConnection
         {
             if (part.Length > buffer.Length - filled)
             {
-                await WriteAsync(buffer.AsMemory(0, filled), cancel);
+                await _stream.WriteAsync(buffer.AsMemory(0, filled), deadline);
                 filled = 0;
             }
             if (part.Length > buffer.Length)
             {
-                await WriteAsync(part, cancel);
+                await _stream.WriteAsync(part, deadline);
                 continue;
             }
             part.CopyTo(buffer.AsMemory(filled));
             filled += part.Length;
             most = Math.Max(most, filled);
         }
-        await WriteAsync(buffer.AsMemory(0, filled), cancel);
+        await _stream.WriteAsync(buffer.AsMemory(0, filled), deadline);
         System.Security.Cryptography.CryptographicOperations.ZeroMemory(buffer.AsSpan(0, most));
         ArrayPool<byte>.Shared.Return(buffer);
-    }
+    }, cancel);
 }

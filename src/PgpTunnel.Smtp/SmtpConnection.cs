@@ -180,11 +180,8 @@ internal sealed partial class SmtpConnection : IDisposable
 
     private async Task SendLineAsync(string line, CancellationToken cancel) => await WriteAsync(Encoding.UTF8.GetBytes(line + "\r\n"), cancel);
 
-    private async Task WriteAsync(ReadOnlyMemory<byte> octets, CancellationToken cancel)
-    {
-        if (octets.Length > 0)
-            await GuardAsync(BlockWait, async deadline => await _stream.WriteAsync(octets, deadline), cancel);
-    }
+    private async Task WriteAsync(ReadOnlyMemory<byte> octets, CancellationToken cancel) =>
+        await GuardAsync(BlockWait, async deadline => await _stream.WriteAsync(octets, deadline), cancel);
 
     private async Task<SmtpReply> ReadReplyAsync(TimeSpan wait, CancellationToken cancel)
     {

@@ -3,21 +3,24 @@ namespace PgpTunnel;
 /// <summary>
 /// Bodies that are too large for the database, each in a file of its own in a folder beside it: there they are written once, not twice, and
 /// by many at a time. A row names a file only when that is durable, and a file goes after its row; what a crash leaves over belongs to
-/// nobody and goes at the next start.
+/// nobody and goes in time.
 /// </summary>
-internal sealed class BodyFiles
+/// <param name="spoolFile">The database.</param>
+internal sealed class BodyFiles(string spoolFile)
 {
     /// <summary>Octets from which on a body has a file; smaller ones are quicker in the database.</summary>
     public const int Smallest = 128 * 1024;
 
-    private readonly string _directory;
+    /// <summary>How long a file stays that no row names: longer than any parcel lives. It may be what a damaged or exchanged database has lost.</summary>
+    public static readonly TimeSpan LeftOverLife = Parcels.LongestLifetime;
 
-    /// <param name="spoolFile">The database.</param>
-    /// <exception cref="IOException">The folder cannot be made.</exception>
-    public BodyFiles(string spoolFile)
+    private readonly string _directory = $"{spoolFile}.bodies";
+
+    /// <summary>Makes the folder where it is not there yet.</summary>
+    /// <exception cref="IOException">It cannot be made.</exception>
+    public void MakeFolder()
     {
-        _directory = $"{spoolFile}.bodies";
-        if (Directory.Exists(_directory))
+        if (Directory.Exists(_directory) && Directory.EnumerateFileSystemEntries(_directory).Any())
             return;
         OwnFiles.MakeDirectory(_directory);
         OwnFiles.KeepOwner(_directory, spoolFile);
@@ -26,29 +29,30 @@ internal sealed class BodyFiles
 
     private string PathOf(string name) => Path.Combine(_directory, name);
 
-    /// <summary>Writes a new file, not yet durable.</summary>
+    /// <summary>Writes a new file; returned means that what is in it is on the disk. Its name is after <see cref="SyncNames"/>.</summary>
+    /// <returns>Its name.</returns>
     /// <exception cref="IOException">It cannot be written; nothing of it is left.</exception>
-    public BodyFile Write(ReadOnlySpan<byte> octets)
+    public string Write(ReadOnlySpan<byte> octets)
     {
         var name = Parcels.NewId();
-        var file = OwnFiles.Create(PathOf(name));
         try
         {
+            using var file = OwnFiles.Create(PathOf(name));
             RandomAccess.Write(file.SafeFileHandle, octets, 0);
-            return new BodyFile(name, file);
+            OwnFiles.Sync(file.SafeFileHandle);
+            return name;
         }
         catch
         {
-            file.Dispose();
             Delete(name);
             throw;
         }
     }
 
-    /// <summary>Makes the names of new files durable; <see cref="BodyFile.Sync"/> does so for what is in them.</summary>
+    /// <summary>Makes the names of new files durable.</summary>
     public void SyncNames() => OwnFiles.SyncNames(_directory);
 
-    /// <returns>Null when there is no such file, or it has another size.</returns>
+    /// <returns>Null when it cannot be read, or has another size.</returns>
     public byte[]? Read(string name, long size)
     {
         try
@@ -58,16 +62,16 @@ internal sealed class BodyFiles
                 return null;
             var octets = GC.AllocateUninitializedArray<byte>((int)size);
             for (var at = 0; at < octets.Length;)
-                at += RandomAccess.Read(handle, octets.AsSpan(at), at) is > 0 and var read ? read : throw new EndOfStreamException($"{PathOf(name)} became shorter while it was read");
+                at += RandomAccess.Read(handle, octets.AsSpan(at), at) is > 0 and var read ? read : throw new EndOfStreamException();
             return octets;
         }
-        catch (FileNotFoundException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             return null;
         }
     }
 
-    /// <summary>Deletes a file; one that stays goes at the next start.</summary>
+    /// <summary>Deletes a file; one that stays is left over.</summary>
     /// <param name="name">Empty = there is none.</param>
     public void Delete(string name)
     {
@@ -81,23 +85,11 @@ internal sealed class BodyFiles
         }
     }
 
-    /// <summary>Deletes all files but those.</summary>
-    public void DeleteAllBut(IReadOnlySet<string> names)
+    /// <summary>Deletes what no row names and is older than a parcel gets.</summary>
+    public void DeleteLeftOver(IReadOnlySet<string> named, DateTimeOffset now)
     {
-        foreach (var path in Directory.EnumerateFiles(_directory))
-            if (!names.Contains(Path.GetFileName(path)))
-                Delete(Path.GetFileName(path));
+        foreach (var file in new DirectoryInfo(_directory).EnumerateFiles())
+            if (!named.Contains(file.Name) && file.LastWriteTimeUtc < now - LeftOverLife)
+                Delete(file.Name);
     }
-}
-
-/// <summary>A body's new file, open until its row is written.</summary>
-internal sealed class BodyFile(string name, FileStream file) : IDisposable
-{
-    public string Name => name;
-
-    /// <summary>Returns when what is in it is on the disk.</summary>
-    /// <exception cref="IOException">It is not.</exception>
-    public void Sync() => OwnFiles.Sync(file.SafeFileHandle);
-
-    public void Dispose() => file.Dispose();
 }

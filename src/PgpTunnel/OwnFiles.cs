@@ -33,14 +33,16 @@ internal static partial class OwnFiles
             Directory.CreateDirectory(directory, OwnerOnly | UnixFileMode.UserExecute);
     }
 
-    /// <summary>Root's commands must not take the gateway's files from it.</summary>
+    /// <summary>Root's commands must not take the gateway's files from it: gives a file the owner and group of another.</summary>
+    /// <exception cref="IOException">That cannot be done.</exception>
     public static void KeepOwner(string file, string like)
     {
         if (OperatingSystem.IsWindows() || Environment.UserName != "root")
             return;
-        using var chown = System.Diagnostics.Process.Start("chown", [$"--reference={like}", file]);
-        if (!chown.WaitForExit(5000) || chown.ExitCode != 0)
-            throw new IOException($"cannot give {file} the owner of {like}");
+        Span<byte> status = stackalloc byte[StatusSize];
+        if (StatX(CurrentDirectory, like, 0, OwnerAndGroup, status) != 0
+            || ChangeOwner(file, BitConverter.ToUInt32(status[UserAt..]), BitConverter.ToUInt32(status[GroupAt..])) != 0)
+            throw new IOException($"cannot give {file} the owner of {like}: {Marshal.GetLastPInvokeErrorMessage()}");
     }
 
     /// <summary>
@@ -74,7 +76,10 @@ internal static partial class OwnFiles
         Sync(handle);
     }
 
-    private const int ReadOnlyCloseOnExec = 0x80000, Interrupted = 4;
+    private const int ReadOnlyCloseOnExec = 0x80000, Interrupted = 4, CurrentDirectory = -100;
+
+    // struct statx, the same on every machine (statx(2)).
+    private const int StatusSize = 256, UserAt = 20, GroupAt = 24, OwnerAndGroup = 0x18;
 
     private static IOException Failed() => new(Marshal.GetLastPInvokeErrorMessage(), Marshal.GetLastPInvokeError());
 
@@ -83,4 +88,10 @@ internal static partial class OwnFiles
 
     [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
     private static partial int FSync(SafeFileHandle file);
+
+    [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int StatX(int directory, string path, int flags, uint mask, Span<byte> status);
+
+    [LibraryImport("libc", EntryPoint = "chown", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int ChangeOwner(string path, uint user, uint group);
 }

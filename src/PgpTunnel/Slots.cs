@@ -24,7 +24,7 @@ public enum Standing
 /// time, and all such together leave room for the living; those that could not be reached last time get fewer still: a server that
 /// accepts and says nothing holds its slot for minutes.
 /// </summary>
-/// <param name="memory"><c>limits.memory</c>: of it attempts may have a sixteenth in hand together, besides one large parcel of each standing; each holds its parcel several times over.</param>
+/// <param name="memory"><c>limits.memory</c>: of it attempts may have a sixteenth in hand together, besides three large parcels; each holds its parcel several times over.</param>
 internal sealed class Slots(Func<long> memory)
 {
     public const int PerDestination = 5;
@@ -71,18 +71,21 @@ internal sealed class Slots(Func<long> memory)
             var flying = _flying.GetValueOrDefault(destination);
             if (_empty is not null || _taken.ContainsKey(parcel.Id) || !RoomFor(standing) || flying >= (standing is Standing.Local or Standing.Proven ? PerDestination : 1))
                 return false;
-            // Large ones go beside the small, one of each standing at a time: neither waits for the other, and none that is well for one that is not.
+            // Large ones go beside the small, one at a time of each kind: neither waits for the other, nor who is well for who is not.
             var large = parcel.Octets > Large(memory());
-            if (large ? _large[(int)standing] : _octets > 0 && _octets + parcel.Octets > memory() / 16)
+            if (large ? _large[Kind(standing)] : _octets > 0 && _octets + parcel.Octets > memory() / 16)
                 return false;
             _taken[parcel.Id] = new(destination, standing, large ? 0 : parcel.Octets, large);
             _flying[destination] = flying + 1;
             _counts[(int)standing]++;
             _octets += large ? 0 : parcel.Octets;
-            _large[(int)standing] |= large;
+            _large[Kind(standing)] |= large;
             return true;
         }
     }
+
+    /// <summary>Our own server, those who took something the last time, and all others: one large parcel each.</summary>
+    private static int Kind(Standing standing) => Math.Min((int)standing, (int)Standing.Unproven);
 
     /// <summary>Whether a destination of that standing could have a slot.</summary>
     public bool HasRoom(Standing standing)
@@ -114,7 +117,7 @@ internal sealed class Slots(Func<long> memory)
                 _flying.Remove(taken.Destination);
             _counts[(int)taken.Standing]--;
             _octets -= taken.Octets;
-            _large[(int)taken.Standing] &= !taken.Large;
+            _large[Kind(taken.Standing)] &= !taken.Large;
             if (_taken.Count == 0)
                 _empty?.TrySetResult();
         }

@@ -31,43 +31,49 @@ internal sealed partial class Spool
     /// <param name="first">What is done before them in the same transaction; false = nothing is to be kept.</param>
     private async Task<bool> KeepAsync(IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels, Func<Statements, bool> first)
     {
-        var (files, taken, kept) = (new List<BodyFile>(), false, false);
+        var (files, taken, kept) = (new string[parcels.Count], false, false);
         try
         {
-            var names = parcels.Select(p => Store(p.Content.Body, files)).ToList();
+            await WriteBodiesAsync(parcels, files);
             await WriteAsync(statements =>
             {
                 taken = first(statements);
                 for (var i = 0; taken && i < parcels.Count; i++)
-                    Insert(statements, parcels[i].Parcel, parcels[i].Content, names[i]);
-            }, files);
+                    Insert(statements, parcels[i].Parcel, parcels[i].Content, files[i]);
+            }, namesFiles: files.Any(f => f.Length > 0));
             kept = taken;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (SpoolException e) when (e.MayReturn)
         {
-            throw Failure(e);
+            files = []; // and the rows would name them
+            throw;
         }
         finally
         {
-            foreach (var file in files)
-            {
-                file.Dispose();
-                if (!kept)
-                    _bodies.Delete(file.Name);
-            }
+            if (!kept)
+                Array.ForEach(files, _bodies.Delete);
         }
         if (kept)
             Tell(parcels);
         return kept;
     }
 
-    /// <returns>The name of the body's file, or nothing where its row holds it.</returns>
-    private string Store(byte[] body, List<BodyFile> files)
+    /// <summary>Writes large bodies to files, on a thread of its own: a sync takes as long as the disk likes.</summary>
+    /// <param name="files">Gets the name of each parcel's file; empty where its row holds the body.</param>
+    private async Task WriteBodiesAsync(IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels, string[] files)
     {
-        if (body.Length < BodyFiles.Smallest)
-            return "";
-        files.Add(_bodies.Write(body));
-        return files[^1].Name;
+        Array.Fill(files, "");
+        var large = Enumerable.Range(0, parcels.Count).Where(i => parcels[i].Content.Body.Length >= BodyFiles.Smallest).ToList();
+        if (large.Count == 0)
+            return;
+        try
+        {
+            await Task.Factory.StartNew(() => large.ForEach(i => files[i] = _bodies.Write(parcels[i].Content.Body)), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Failure(e);
+        }
     }
 
     /// <summary>The file named by the row that a statement has changed; empty = none.</summary>
@@ -178,13 +184,13 @@ internal sealed partial class Spool
     {
         if (LoadRow(id) is not var (parcel, content, file))
             return null;
-        if (file.Length == 0 || parcel.Octets == 0)
+        if (content.Body.Length == parcel.Octets)
             return (parcel, content);
-        if (_bodies.Read(file, parcel.Octets) is { } body)
+        if (file.Length > 0 && _bodies.Read(file, parcel.Octets) is { } body)
             return (parcel, content with { Body = body });
         // It may have been settled since its row was read.
         return LoadRow(id) is not var (row, rest, _) ? null : row.Octets == 0 ? (row, rest)
-            : throw new SpoolException($"the body of parcel {id} ({file}) is missing or cut short; the spool is damaged, see 'pgptunnel queue check'", false);
+            : throw new SpoolException($"the body of parcel {id} ({(file.Length > 0 ? file : "in the database")}) cannot be read or is not whole; the spool is damaged, see 'pgptunnel queue check'", false);
     }
 
     private (Parcel, ParcelContent, string)? LoadRow(string id) => Read<(Parcel, ParcelContent, string)?>(s => s.Rows($"SELECT {Columns}, body, key, envelope, file FROM parcel WHERE id = $id",
@@ -199,7 +205,6 @@ internal sealed partial class Spool
     public DateTimeOffset? OldSubkeyUsed => Fact(OldSubkeyFact) is { } text ? Time(long.Parse(text, CultureInfo.InvariantCulture)) : null;
 
     public Task OldSubkeyUsedAsync(DateTimeOffset now) => SetAsync(new Dictionary<string, string> { [OldSubkeyFact] = now.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture) });
-
 
     /// <summary>Notes that a gateway uses the spool now.</summary>
     public Task UsedAsync(DateTimeOffset now) => SetAsync(new Dictionary<string, string> { [UsedFact] = now.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture) });

@@ -11,6 +11,9 @@ public sealed class SpoolException(string message, bool full, Exception? inner =
     /// <summary>For want of space.</summary>
     public bool Full => full;
 
+    /// <summary>Whether what was not kept may be there again after a crash: the disk failed at every try to take it back.</summary>
+    public bool MayReturn { get; init; }
+
     /// <summary>What the client is told: it keeps the message.</summary>
     public SmtpReply Reply => full ? new(452, "4.3.1", Message) : new(451, "4.3.0", Message);
 }
@@ -33,7 +36,7 @@ internal sealed partial class Spool : IAsyncDisposable
     private readonly Channel<WriteJob> _jobs = Channel.CreateUnbounded<WriteJob>(new UnboundedChannelOptions { SingleReader = true });
     private readonly Task _writing;
 
-    private sealed record WriteJob(Action<Statements> Work, IReadOnlyList<BodyFile> Files, TaskCompletionSource Done);
+    private sealed record WriteJob(Action<Statements> Work, bool NamesFiles, TaskCompletionSource Done);
 
     private readonly BodyFiles _bodies;
     private readonly FileStream? _only;
@@ -45,10 +48,10 @@ internal sealed partial class Spool : IAsyncDisposable
     }
 
     /// <summary>Runs work in a transaction of the one writer; returns when it is durable.</summary>
-    /// <param name="files">What must be durable before it.</param>
-    private async Task WriteAsync(Action<Statements> work, params IReadOnlyList<BodyFile> files)
+    /// <param name="namesFiles">New files are named in it, which must be durable first.</param>
+    private async Task WriteAsync(Action<Statements> work, bool namesFiles = false)
     {
-        var job = new WriteJob(work, files, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+        var job = new WriteJob(work, namesFiles, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
         if (!_jobs.Writer.TryWrite(job))
             throw new SpoolException("the spool is closed", false);
         await job.Done.Task;
@@ -62,35 +65,25 @@ internal sealed partial class Spool : IAsyncDisposable
             batch.Clear();
             while (batch.Count < MaxBatch && _jobs.Reader.TryRead(out var job))
                 batch.Add(job);
-            Sync(batch);
+            SyncNames(batch);
             Commit(batch);
         }
     }
 
-    /// <summary>Makes the files durable that the batch will name. Jobs whose files are not leave the batch.</summary>
-    private void Sync(List<WriteJob> batch)
+    /// <summary>Makes the names of files durable that the batch will name, all at once. Where that fails those jobs leave the batch.</summary>
+    private void SyncNames(List<WriteJob> batch)
     {
-        var jobs = batch.FindAll(j => j.Files.Count > 0);
-        var unnamed = jobs.Count > 0 ? Try(_bodies.SyncNames) : null;
-        foreach (var job in jobs)
+        if (!batch.Exists(j => j.NamesFiles))
+            return;
+        try
         {
-            if ((unnamed ?? Try(() => Array.ForEach([.. job.Files], f => f.Sync()))) is not { } failed)
-                continue;
-            batch.Remove(job);
-            job.Done.TrySetException(Failure(failed));
+            _bodies.SyncNames();
         }
-
-        static Exception? Try(Action sync)
+        catch (Exception e)
         {
-            try
-            {
-                sync();
-                return null;
-            }
-            catch (Exception e)
-            {
-                return e; // whatever it is: the writer lives on
-            }
+            foreach (var job in batch.FindAll(j => j.NamesFiles))
+                job.Done.TrySetException(Failure(e));
+            batch.RemoveAll(j => j.NamesFiles);
         }
     }
 
@@ -126,9 +119,9 @@ internal sealed partial class Spool : IAsyncDisposable
         }
         catch (Exception e)
         {
-            Overwrite();
+            var mayReturn = !TryOverwrite();
             foreach (var job in batch)
-                job.Done.TrySetException(Failure(e));
+                job.Done.TrySetException(Failure(e, mayReturn));
             return;
         }
         foreach (var job in batch)
@@ -139,22 +132,23 @@ internal sealed partial class Spool : IAsyncDisposable
     /// A commit whose sync failed stands in the log, whole perhaps, and would come back to life after a crash although its client was
     /// told to come again. A commit more, however small, takes its place there. Where that fails too, so does the disk.
     /// </summary>
-    private void Overwrite()
+    private bool TryOverwrite()
     {
         try
         {
             _writer.Execute("INSERT INTO gateway(name, value) VALUES('overwritten', '1') ON CONFLICT(name) DO UPDATE SET value = value + 1");
+            return true;
         }
         catch (SqliteException)
         {
-            // nothing more can be done here; the caller hears that nothing was kept
+            return false; // nothing more can be done here; the caller hears that nothing was kept
         }
     }
 
-    private static SpoolException Failure(Exception e)
+    private static SpoolException Failure(Exception e, bool mayReturn = false)
     {
         var full = e is SqliteException { SqliteErrorCode: SqliteFull } or IOException { HResult: NoSpace or NoQuota };
-        return new SpoolException(full ? "the disk of the spool is full" : $"the spool cannot be written: {e.Message}", full, e);
+        return new SpoolException(full ? "the disk of the spool is full" : $"the spool cannot be written: {e.Message}", full, e) { MayReturn = mayReturn };
     }
 
     private void RollBack()

@@ -82,7 +82,11 @@ internal static class SpoolRescue
             foreach (var row in numbered ? Numbered(connection, table, () => unreadable++) : Plain(connection, table, () => unreadable++))
             {
                 if (!Complete(row, bodies))
+                {
+                    if (IsSettled(connection, row))
+                        continue; // meanwhile, by a gateway that runs
                     unreadable++;
+                }
                 writer.WriteLine(row.ToJsonString());
                 rows++;
             }
@@ -193,16 +197,31 @@ internal static class SpoolRescue
     /// <summary>Puts a body that has a file where those of other rows are. False when the file cannot be read.</summary>
     private static bool Complete(JsonObject row, BodyFiles bodies)
     {
-        if ((string?)row["file"] is not { Length: > 0 } name || (long)row["octets"]! is not (> 0 and var size))
-            return true;
         try
         {
+            if ((string?)row["file"] is not { Length: > 0 } name || (long)row["octets"]! is not (> 0 and var size))
+                return true;
             if (bodies.Read(name, size) is not { } body)
                 return false;
             (row["body"], row["file"]) = (AsJson(body), "");
             return true;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is InvalidOperationException or NullReferenceException or ArgumentException or OverflowException)
+        {
+            return false; // what stands there is damaged
+        }
+    }
+
+    private static bool IsSettled(SqliteConnection connection, JsonObject row)
+    {
+        using var command = connection.CreateCommand();
+        command.CommandText = "SELECT octets FROM parcel WHERE id = $id";
+        command.Parameters.AddWithValue("$id", row["id"]?.ToString() ?? "");
+        try
+        {
+            return command.ExecuteScalar() is null or 0L;
+        }
+        catch (SqliteException)
         {
             return false;
         }

@@ -58,5 +58,17 @@ internal static class SubkeyRotation
     /// <summary>A parcel for the old subkey waits in the spool, or one came within the longest life of a parcel: some partner still uses it.</summary>
     private static bool IsNeeded(GatewayKey key, Spool? spool, DateTimeOffset now) => spool is not null
         && (spool.OldSubkeyUsed > now - Parcels.LongestLifetime
-            || spool.List().Where(p => p.Form == ParcelForm.Received).Any(p => spool.Load(p.Id) is var (_, content) && key.NeedsOldEncryption(content.Body)));
+            || spool.List().Where(p => p.Form == ParcelForm.Received).Any(p => IsNeeded(key, spool, p)));
+
+    private static bool IsNeeded(GatewayKey key, Spool spool, Parcel parcel)
+    {
+        try
+        {
+            return spool.Load(parcel.Id) is var (_, content) && key.NeedsOldEncryption(content.Body);
+        }
+        catch (SpoolException)
+        {
+            return true; // its body cannot be read now; it may be later
+        }
+    }
 }

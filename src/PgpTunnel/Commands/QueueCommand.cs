@@ -136,7 +136,7 @@ internal static class QueueCommand
             var (header, _) = new Parcels(new Settings(configuration, KeyRing.Load(configuration)), TimeProvider.System).Open(parcel, spool.Load(parcel.Id)!.Value.Content);
             (from, to, size) = (header.MailFrom.ToString(), [.. header.RcptTo.Select(r => r.ToString())], header.Size);
         }
-        catch (Exception e) when (e is OpenPgpException or NoKeyException or ConfigurationException)
+        catch (Exception e) when (e is OpenPgpException or NoKeyException or ConfigurationException or SpoolException)
         {
             unreadable = e.Message;
         }

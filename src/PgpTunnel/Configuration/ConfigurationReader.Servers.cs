@@ -94,7 +94,7 @@ internal static partial class ConfigurationReader
             {
                 var value = fields.Text(name, "")!;
                 if (name.Length > 60 || name.StartsWith('.') || !name.All(c => c is > ' ' and <= '~' and not ':') || value.Length > 900 || !value.All(c => c is >= ' ' and <= '~'))
-                    fields.Mistake(name, "is not a header field: name and value are printable ASCII");
+                    fields.Mistake(name, "is not a header field: name and value are printable ASCII, and a name does not begin with a dot");
                 mark.Add(new(name, value));
             }
         node.Close();

@@ -146,6 +146,20 @@ public sealed class FaultTests
         Assert.Empty(relay);
     }
 
+    [Fact]
+    public async Task What_roots_commands_make_belongs_to_the_owner_of_its_folder()
+    {
+        Need.Root();
+        await using var lab = await Lab.CreateAsync();
+        var folder = Path.Combine(lab.Directory, "a");
+        (await Run.ProgramAsync("chown", ["nobody", folder])).Expect(0);
+        (await lab.PgpTunnelAsync("queue", "list")).Expect(0);
+        (await lab.PgpTunnelAsync("queue", "export", Path.Combine(lab.Directory, "rescued"))).Expect(0);
+        (await lab.PgpTunnelAsync("queue", "import", Path.Combine(lab.Directory, "rescued"))).Expect(0);
+        foreach (var made in new[] { "spool.db", "spool.db.bodies", "spool.db.lock" })
+            Assert.Equal("nobody", (await Run.ProgramAsync("stat", ["-c", "%U", Path.Combine(folder, made)])).Expect(0).Text.Trim());
+    }
+
     private static readonly string Large = "Subject: large\r\n\r\n" + string.Concat(Enumerable.Repeat("a line of the large message\r\n", 100_000));
 
     [Fact]

@@ -138,7 +138,7 @@ public sealed class SpoolTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task What_a_crash_left_over_goes_at_the_next_start_and_only_that()
+    public async Task What_a_crash_left_over_goes_when_it_is_older_than_a_parcel_gets_and_only_that()
     {
         await _spool.AddAsync([Make("a", body: Large)], null);
         var files = Files;
@@ -147,12 +147,15 @@ public sealed class SpoolTests : IAsyncLifetime
         await _spool.HandedAsync("handed", Now);
         await File.WriteAllBytesAsync(handed, Large); // as if the crash had come before it was deleted
         await _spool.DisposeAsync();
-        var left = Path.Combine(_directory, "spool.db.bodies", "0123");
-        await File.WriteAllTextAsync(left, "left over");
+        var (left, young) = (Path.Combine(_directory, "spool.db.bodies", "0123"), Path.Combine(_directory, "spool.db.bodies", "4567"));
+        foreach (var file in new[] { left, young })
+            await File.WriteAllTextAsync(file, "left over");
+        foreach (var file in Files.Where(f => f != young))
+            File.SetLastWriteTimeUtc(file, File.GetLastWriteTimeUtc(file) - BodyFiles.LeftOverLife);
         await Spool.Open(Path.Combine(_directory, "spool.db"), running: false).DisposeAsync(); // a command: not its business
         Assert.True(File.Exists(left));
         _spool = Spool.Open(Path.Combine(_directory, "spool.db"), running: true);
-        Assert.Equal(files, Files);
+        Assert.Equal([.. files, young], Files.Order().OrderBy(f => f == young));
         Assert.Equal(Large, _spool.Load("a")!.Value.Content.Body);
     }
 
