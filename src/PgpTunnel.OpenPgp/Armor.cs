@@ -93,6 +93,9 @@ public static class Armor
         return table;
     }
 
+    /// <summary>True when an armored block with this label starts in the text.</summary>
+    public static bool IsIn(string label, ReadOnlySpan<byte> text) => text.IndexOf(Encoding.ASCII.GetBytes($"-----BEGIN {label}-----")) >= 0;
+
     /// <summary>How many armored blocks with this label start in the text (after any white space or quotation at a line's start, none).</summary>
     public static int Count(string label, ReadOnlySpan<byte> text)
     {

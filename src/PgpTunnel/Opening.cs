@@ -32,7 +32,7 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time)
         ReadOnlyMemory<byte> message;
         try
         {
-            octets = Armor.Count(Armor.Message, text.Span) > 0 ? Armor.Decode(Armor.Message, text.Span) : text.ToArray();
+            octets = Armor.IsIn(Armor.Message, text.Span) ? Armor.Decode(Armor.Message, text.Span) : text.ToArray();
             decrypted = MessageOpener.Decrypt(octets, settings.Keys.Keys);
             (header, message) = ParcelBody.Read(decrypted.UnverifiedBody, ours: false);
         }

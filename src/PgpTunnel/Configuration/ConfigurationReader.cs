@@ -239,7 +239,7 @@ internal static partial class ConfigurationReader
         try
         {
             var octets = File.ReadAllBytes(file);
-            return Certificate.Read(Armor.Count(Armor.PublicKeyBlock, octets) > 0 ? Armor.Decode(Armor.PublicKeyBlock, octets) : octets);
+            return Certificate.Read(Armor.IsIn(Armor.PublicKeyBlock, octets) ? Armor.Decode(Armor.PublicKeyBlock, octets) : octets);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or OpenPgpException)
         {

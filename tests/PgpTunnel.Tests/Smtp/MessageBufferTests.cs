@@ -33,6 +33,27 @@ public class MessageBufferTests
         }
     }
 
+    /// <summary>Sizes on both sides of the borders between pieces, where the size was not stated, stated too small, rightly, and too large.</summary>
+    [Fact]
+    public void Messages_larger_than_a_piece_come_out_as_they_went_in()
+    {
+        var random = new System.Random(6);
+        foreach (var size in Enumerable.Range(65_520, 20).Concat(Enumerable.Range(131_056, 20)).Concat([300_000, 1_100_000]))
+            foreach (var declared in new[] { 0, size / 2, size, 2 * size })
+            {
+                var body = string.Concat(Enumerable.Range(0, size / 32 + 1).Select(i => i % 5 == 0 ? $".{i,29}\r\n" : $"{i,30}\r\n"))[..(size - 2)].TrimEnd('\r') + "\r\n";
+                var wire = Encoding.ASCII.GetBytes($"{body.Replace("\r\n.", "\r\n..").Insert(0, body[0] == '.' ? "." : "")}.\r\nNOOP\r\n");
+                using var buffer = new MessageBuffer(10_000_000, false, declared, null);
+                var (at, ended) = (0, false);
+                while (!ended)
+                    at += buffer.AppendData(wire.AsSpan(at, Math.Min(random.Next(1, 70_000), wire.Length - at)), out ended);
+                var (message, refusal) = buffer.Finish();
+                Assert.Null(refusal);
+                Assert.Equal(6, wire.Length - at);
+                Assert.True(message.Span.SequenceEqual(Encoding.ASCII.GetBytes(body)), $"{size} octets, {declared} stated");
+            }
+    }
+
     /// <summary>A share of a budget in which somebody else has begun already, so that it can end.</summary>
     private static async Task<MemoryShare?> ShareAsync(long? octets)
     {
