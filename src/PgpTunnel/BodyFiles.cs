@@ -16,7 +16,7 @@ internal sealed class BodyFiles(string spoolFile)
 
     private readonly string _directory = $"{spoolFile}.bodies";
 
-    /// <summary>Makes the folder where it is not there yet.</summary>
+    /// <summary>Makes the folder where it is not there yet, or was left half made.</summary>
     /// <exception cref="IOException">It cannot be made.</exception>
     public void MakeFolder()
     {
@@ -58,7 +58,7 @@ internal sealed class BodyFiles(string spoolFile)
         try
         {
             using var handle = File.OpenHandle(PathOf(name));
-            if (RandomAccess.GetLength(handle) != size)
+            if (RandomAccess.GetLength(handle) != size || size > Array.MaxLength)
                 return null;
             var octets = GC.AllocateUninitializedArray<byte>((int)size);
             for (var at = 0; at < octets.Length;)

@@ -27,7 +27,7 @@ internal sealed partial class Spool
         _bodies.Delete(file);
     }
 
-    /// <summary>Writes new parcels, large bodies to files and all else to rows. After an exception nothing of them is there.</summary>
+    /// <summary>Writes new parcels, large bodies to files and all else to rows. After an exception nothing of them is there, or may be again whole.</summary>
     /// <param name="first">What is done before them in the same transaction; false = nothing is to be kept.</param>
     private async Task<bool> KeepAsync(IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels, Func<Statements, bool> first)
     {
@@ -45,7 +45,7 @@ internal sealed partial class Spool
         }
         catch (SpoolException e) when (e.MayReturn)
         {
-            files = []; // and the rows would name them
+            files = []; // the rows may be there again after a crash, and name them
             throw;
         }
         finally

@@ -83,8 +83,8 @@ internal static class SpoolRescue
             {
                 if (!Complete(row, bodies))
                 {
-                    if (IsSettled(connection, row))
-                        continue; // meanwhile, by a gateway that runs
+                    if (Spool.IsRunning(file) && IsSettled(connection, row))
+                        continue; // meanwhile
                     unreadable++;
                 }
                 writer.WriteLine(row.ToJsonString());
@@ -197,19 +197,16 @@ internal static class SpoolRescue
     /// <summary>Puts a body that has a file where those of other rows are. False when the file cannot be read.</summary>
     private static bool Complete(JsonObject row, BodyFiles bodies)
     {
-        try
-        {
-            if ((string?)row["file"] is not { Length: > 0 } name || (long)row["octets"]! is not (> 0 and var size))
-                return true;
-            if (bodies.Read(name, size) is not { } body)
-                return false;
-            (row["body"], row["file"]) = (AsJson(body), "");
+        if (row["file"] is not JsonValue file || !file.TryGetValue(out string? name) || name.Length == 0)
             return true;
-        }
-        catch (Exception e) when (e is InvalidOperationException or NullReferenceException or ArgumentException or OverflowException)
-        {
+        if (row["octets"] is not JsonValue octets || !octets.TryGetValue(out long size) || !name.All(char.IsAsciiHexDigitLower))
             return false; // what stands there is damaged
-        }
+        if (size == 0)
+            return true; // handed over
+        if (bodies.Read(name, size) is not { } body)
+            return false;
+        (row["body"], row["file"]) = (AsJson(body), "");
+        return true;
     }
 
     private static bool IsSettled(SqliteConnection connection, JsonObject row)
