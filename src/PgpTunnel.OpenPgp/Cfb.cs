@@ -11,27 +11,48 @@ internal static class Cfb
     public const int Block = 16;
     private const int Chunk = 64 * 1024;
 
-    /// <summary>Encrypts in place, a piece at a time: each block needs the one before it.</summary>
+    /// <summary>Encrypts in place.</summary>
     public static void Encrypt(byte[] key, Span<byte> octets)
     {
-        using var aes = Aes.Create();
-        aes.Key = key;
-        Span<byte> iv = stackalloc byte[Block];
-        iv.Clear();
-        var whole = octets.Length / Block * Block;
-        var piece = ArrayPool<byte>.Shared.Rent(Math.Min(Chunk, whole));
-        for (var at = 0; at < whole; at += Chunk)
+        using var encryptor = new Encryptor(key);
+        encryptor.Encrypt(octets);
+    }
+
+    /// <summary>
+    /// Encrypts in place, piece after piece. The key stream is what CBC makes of the same plaintext, with the first octets of the key
+    /// stream as its IV: <c>S[1] = E(0)</c>, and <c>S[n+1] = E(C[n]) = E(P[n] xor S[n])</c>. The platform has a fast CBC, not a fast CFB.
+    /// </summary>
+    public sealed class Encryptor : IDisposable
+    {
+        private readonly Aes _aes = Aes.Create();
+        private readonly byte[] _stream = ArrayPool<byte>.Shared.Rent(Chunk + Block);
+
+        public Encryptor(byte[] key)
         {
-            var part = octets[at..Math.Min(whole, at + Chunk)];
-            aes.EncryptCfb(part, iv, piece, PaddingMode.None, 128);
-            piece.AsSpan(0, part.Length).CopyTo(part);
-            part[^Block..].CopyTo(iv);
+            _aes.Key = key;
+            Span<byte> zero = stackalloc byte[Block];
+            zero.Clear();
+            _aes.EncryptEcb(zero, _stream, PaddingMode.None);
         }
-        ArrayPool<byte>.Shared.Return(piece); // ciphertext only
-        Span<byte> stream = stackalloc byte[Block];
-        aes.EncryptEcb(iv, stream, PaddingMode.None);
-        for (var i = whole; i < octets.Length; i++)
-            octets[i] ^= stream[i - whole];
+
+        /// <param name="octets">Whole blocks; only the last piece of all may end within one.</param>
+        public void Encrypt(Span<byte> octets)
+        {
+            for (; !octets.IsEmpty; octets = octets[Math.Min(Chunk, octets.Length)..])
+            {
+                var part = octets[..Math.Min(Chunk, octets.Length)];
+                var whole = part.Length / Block * Block;
+                _aes.EncryptCbc(part[..whole], _stream.AsSpan(0, Block), _stream.AsSpan(Block), PaddingMode.None);
+                Xor(part, _stream, part);
+                _stream.AsSpan(whole, Block).CopyTo(_stream);
+            }
+        }
+
+        public void Dispose()
+        {
+            _aes.Dispose();
+            ArrayPool<byte>.Shared.Return(_stream, clearArray: true); // with the ciphertext it is the plaintext
+        }
     }
 
     /// <summary>

@@ -50,23 +50,69 @@ public static class MessageSealer
 
     private static int Whole(byte[] wrapped, IReadOnlyList<ReadOnlyMemory<byte>> inner) => wrapped.Length + PacketWriter.Header(Tag.Seipd, Clear(inner) + 1).Length + 1 + Clear(inner);
 
-    /// <summary>The message is put together once, where it will stay, and encrypted in its place.</summary>
+    /// <summary>
+    /// The message is put together once, where it will stay, and hashed and encrypted in its place: a piece at a time, while it is in the
+    /// processor's cache.
+    /// </summary>
     private static byte[] Encrypt(byte[] wrapped, SessionKey session, IReadOnlyList<ReadOnlyMemory<byte>> inner)
     {
         var octets = GC.AllocateUninitializedArray<byte>(Whole(wrapped, inner));
-        var writer = new SpanWriter(octets);
-        writer.Put(wrapped);
-        writer.Put(PacketWriter.Header(Tag.Seipd, Clear(inner) + 1));
-        writer.Put([1]);
-        var clear = octets.AsSpan(octets.Length - Clear(inner));
-        RandomNumberGenerator.Fill(writer.Next(Cfb.Block));
-        writer.Put(clear.Slice(Cfb.Block - 2, 2)); // RFC 9580 5.13.1: the last two octets again
+        byte[] head = [.. wrapped, .. PacketWriter.Header(Tag.Seipd, Clear(inner) + 1), 1];
+        head.CopyTo(octets, 0);
+        using var target = new SealedPart(octets, head.Length, session);
+        Span<byte> prefix = stackalloc byte[Prefix];
+        RandomNumberGenerator.Fill(prefix[..Cfb.Block]);
+        prefix[(Cfb.Block - 2)..Cfb.Block].CopyTo(prefix[Cfb.Block..]); // RFC 9580 5.13.1: the last two octets again
+        target.Put(prefix);
         foreach (var part in inner)
-            writer.Put(part.Span);
-        writer.Put([0xD3, 0x14]);
-        SHA1.HashData(clear[..^20], writer.Next(20));
-        Cfb.Encrypt(session.Key, clear);
+            target.Put(part.Span);
+        target.Finish();
         return octets;
+    }
+
+    /// <summary>The encrypted part of a message while it grows: what is put into it is hashed and encrypted where it stands.</summary>
+    /// <param name="start">Where in the message it begins.</param>
+    private sealed class SealedPart(byte[] message, int start, SessionKey session) : IDisposable
+    {
+        private const int Piece = 32 * 1024;
+
+        private readonly IncrementalHash _sha1 = IncrementalHash.CreateHash(HashAlgorithmName.SHA1);
+        private readonly Cfb.Encryptor _cfb = new(session.Key);
+        private int _done = start, _filled = start; // up to where it is encrypted, and put
+
+        public void Put(ReadOnlySpan<byte> octets)
+        {
+            while (!octets.IsEmpty)
+            {
+                var part = octets[..Math.Min(octets.Length, _done + Piece - _filled)];
+                part.CopyTo(message.AsSpan(_filled));
+                _sha1.AppendData(part);
+                _filled += part.Length;
+                octets = octets[part.Length..];
+                if (_filled == _done + Piece)
+                    Encrypt();
+            }
+        }
+
+        private void Encrypt()
+        {
+            _cfb.Encrypt(message.AsSpan(_done.._filled));
+            _done = _filled;
+        }
+
+        /// <summary>Ends it with the modification detection code (RFC 9580 5.13.1).</summary>
+        public void Finish()
+        {
+            Put([0xD3, 0x14]);
+            Put(_sha1.GetHashAndReset());
+            Encrypt();
+        }
+
+        public void Dispose()
+        {
+            _sha1.Dispose();
+            _cfb.Dispose();
+        }
     }
 
     private static byte[] Sign(IReadOnlyList<ReadOnlyMemory<byte>> body, SecretKey key, byte[] recipientPrimary, DateTimeOffset now)
@@ -81,20 +127,6 @@ public static class MessageSealer
     }
 
     private static int HashId(SecretKey key) => key.Public.KeyCurve == PublicKey.Curve.P384 ? 9 : 8;
-
-    private ref struct SpanWriter(Span<byte> target)
-    {
-        private Span<byte> _rest = target;
-
-        public Span<byte> Next(int count)
-        {
-            var span = _rest[..count];
-            _rest = _rest[count..];
-            return span;
-        }
-
-        public void Put(ReadOnlySpan<byte> octets) => octets.CopyTo(Next(octets.Length));
-    }
 }
 
 /// <summary>Makes version 4 signature packets.</summary>

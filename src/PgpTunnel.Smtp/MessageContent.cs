@@ -1,3 +1,5 @@
+using System.Numerics;
+
 namespace PgpTunnel.Smtp;
 
 /// <summary>What a message must be like to be carried without anyone reading it differently.</summary>
@@ -19,14 +21,21 @@ public static class MessageContent
     /// <summary>True when a CR or LF stands without the other.</summary>
     public static bool HasBareNewline(ReadOnlySpan<byte> octets)
     {
-        while (true)
-        {
-            var at = octets.IndexOfAny((byte)'\r', (byte)'\n');
-            if (at < 0)
-                return false;
-            if (octets[at] == '\n' || at + 1 >= octets.Length || octets[at + 1] != '\n')
+        if (octets.IsEmpty)
+            return false;
+        if (octets[0] == '\n' || octets[^1] == '\r')
+            return true;
+        // Every CR has a LF behind it and every LF a CR before it exactly where the one's places, moved by one, are the other's.
+        var before = octets[..^1];
+        var behind = octets[1..];
+        var at = 0;
+        var (cr, lf) = (new Vector<byte>((byte)'\r'), new Vector<byte>((byte)'\n'));
+        for (; at + Vector<byte>.Count <= before.Length; at += Vector<byte>.Count)
+            if (Vector.Equals(new Vector<byte>(before[at..]), cr) != Vector.Equals(new Vector<byte>(behind[at..]), lf))
                 return true;
-            octets = octets[(at + 2)..];
-        }
+        for (; at < before.Length; at++)
+            if ((before[at] == '\r') != (behind[at] == '\n'))
+                return true;
+        return false;
     }
 }
