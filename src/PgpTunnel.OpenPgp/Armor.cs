@@ -46,14 +46,20 @@ public static class Armor
 
     private static byte[] Tail(string label) => Encoding.ASCII.GetBytes($"-----END {label}-----\r\n");
 
+    /// <summary>Encodes all at once behind where the lines will stand, and moves line by line forward.</summary>
+    /// <param name="text">Has room for the lines.</param>
     /// <returns>Characters written.</returns>
     private static int EncodeLines(ReadOnlySpan<byte> octets, Span<byte> text)
     {
+        var lines = (octets.Length + OctetsPerLine - 1) / OctetsPerLine;
+        Base64.EncodeToUtf8(octets, text[(2 * lines)..], out _, out var characters);
+        ReadOnlySpan<byte> rest = text.Slice(2 * lines, characters);
         var at = 0;
-        for (; !octets.IsEmpty; octets = octets[Math.Min(octets.Length, OctetsPerLine)..])
+        for (; !rest.IsEmpty; rest = rest[Math.Min(rest.Length, LineLength)..])
         {
-            Base64.EncodeToUtf8(octets[..Math.Min(octets.Length, OctetsPerLine)], text[at..], out _, out var written);
-            at += written;
+            var line = rest[..Math.Min(rest.Length, LineLength)];
+            line.CopyTo(text[at..]);
+            at += line.Length;
             text[at++] = (byte)'\r';
             text[at++] = (byte)'\n';
         }
@@ -106,79 +112,33 @@ public static class Armor
         return count;
     }
 
+    /// <inheritdoc cref="Decode(string, ReadOnlySpan{byte}, ArrayPool{byte})"/>
+    public static byte[] Decode(string label, ReadOnlySpan<byte> text) => Decode(label, text, null).ToArray();
+
     /// <summary>
     /// The octets of the first block with this label. Text around it, armor headers, the CRC-24 line and white space are ignored
     /// (RFC 9580 6.1, 6.2), since relays fold, pad and add footers.
     /// </summary>
+    /// <param name="arrays">Where the octets' array comes from; null = one of their size.</param>
     /// <exception cref="OpenPgpException">No whole block, or one that is not Base64.</exception>
-    public static byte[] Decode(string label, ReadOnlySpan<byte> text)
+    public static ReadOnlyMemory<byte> Decode(string label, ReadOnlySpan<byte> text, ArrayPool<byte>? arrays)
     {
         var (begin, end) = (Encoding.ASCII.GetBytes($"-----BEGIN {label}-----"), Encoding.ASCII.GetBytes($"-----END {label}-----"));
         var start = text.IndexOf(begin);
         var length = start < 0 ? -1 : text[(start + begin.Length)..].IndexOf(end);
         if (length < 0)
             throw new OpenPgpException($"there is no whole armored {label}");
-        var body = SkipHeaders(text.Slice(start + begin.Length, length));
-        var (characters, padding) = Measure(body);
-        if (characters % 4 != 0)
-            throw NotBase64();
-        // Base64 comes in groups of four; less than one of them is no octets, not fewer than none.
-        var octets = GC.AllocateUninitializedArray<byte>(Math.Max(0, characters / 4 * 3 - padding));
-        return DecodeLines(body, characters, octets) == octets.Length ? octets : throw NotBase64();
+        var body = WithoutChecksum(SkipHeaders(text.Slice(start + begin.Length, length)));
+        var octets = Octets.New(arrays, Base64.GetMaxDecodedFromUtf8Length(body.Length));
+        // The platform passes over white space, wherever it stands.
+        return Base64.DecodeFromUtf8(body, octets.Span, out _, out var written) == OperationStatus.Done ? octets[..written] : throw new OpenPgpException("the armor is not Base64");
     }
 
-    private static OpenPgpException NotBase64() => new("the armor is not Base64");
-
-    /// <summary>The characters of Base64 in the lines, and how many of them are padding at the end.</summary>
-    private static (int Characters, int Padding) Measure(ReadOnlySpan<byte> body)
+    private static ReadOnlySpan<byte> WithoutChecksum(ReadOnlySpan<byte> body)
     {
-        var (characters, padding) = (0, 0);
-        while (!body.IsEmpty && NextLine(ref body) is var line && !IsChecksum(line))
-        {
-            characters += line.Length;
-            var trailing = line.Length - line.TrimEnd((byte)'=').Length;
-            padding = trailing == line.Length ? padding + trailing : trailing; // a fold may part two of them
-        }
-        return (characters, padding);
-    }
-
-    private static bool IsChecksum(ReadOnlySpan<byte> line) => line.Length == 5 && line[0] == (byte)'=';
-
-    /// <summary>Decodes the lines, some thousand characters at a time: lines may break Base64's groups anywhere.</summary>
-    /// <returns>Octets written.</returns>
-    private static int DecodeLines(ReadOnlySpan<byte> body, int characters, Span<byte> octets)
-    {
-        const int most = 32 * 1024;
-        var group = ArrayPool<byte>.Shared.Rent(Math.Min(characters, most));
-        try
-        {
-            var (filled, done) = (0, 0);
-            for (var left = characters; left > 0;)
-            {
-                var line = NextLine(ref body);
-                left -= line.Length;
-                while (!line.IsEmpty)
-                {
-                    var part = line[..Math.Min(line.Length, group.Length - filled)];
-                    part.CopyTo(group.AsSpan(filled));
-                    filled += part.Length;
-                    line = line[part.Length..];
-                    if (filled < group.Length && (left > 0 || !line.IsEmpty))
-                        continue;
-                    var whole = filled / 4 * 4;
-                    if (Base64.DecodeFromUtf8(group.AsSpan(0, whole), octets[done..], out _, out var written, isFinalBlock: left == 0 && line.IsEmpty) != OperationStatus.Done)
-                        throw NotBase64();
-                    done += written;
-                    group.AsSpan(whole, filled - whole).CopyTo(group);
-                    filled -= whole;
-                }
-            }
-            return done;
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(group, clearArray: true);
-        }
+        body = body.TrimEnd(" \t\r\n"u8);
+        var last = body[(body.LastIndexOf((byte)'\n') + 1)..].TrimStart(" \t\r"u8);
+        return last.Length == 5 && last[0] == '=' ? body[..^5] : body;
     }
 
     /// <summary>Skips the rest of the BEGIN line and <c>Name: value</c> lines.</summary>
@@ -197,7 +157,7 @@ public static class Armor
     private static ReadOnlySpan<byte> NextLine(ref ReadOnlySpan<byte> text)
     {
         var newline = text.IndexOf((byte)'\n');
-        var line = (newline < 0 ? text : text[..newline]).Trim(" \t\r"u8);
+        var line = newline < 0 ? text : text[..newline];
         text = newline < 0 ? [] : text[(newline + 1)..];
         return line;
     }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Security.Cryptography;
 
 namespace PgpTunnel.OpenPgp;
@@ -81,14 +82,15 @@ public static class MessageOpener
     private const int MaxPkesk = 4, Prefix = Cfb.Block + 2, MdcLength = 22;
 
     /// <summary>Decrypts with whichever of our keys a PKESK names.</summary>
+    /// <param name="arrays">Where the array of the decrypted octets comes from; null = one of their size.</param>
     /// <exception cref="OpenPgpException">Any failure from the first packet to the signature's form; the message tells which, for the log only.</exception>
     /// <exception cref="NoKeyException">No PKESK is for a key we hold.</exception>
-    public static DecryptedMessage Decrypt(ReadOnlySpan<byte> octets, IReadOnlyList<GatewayKey> keys)
+    public static DecryptedMessage Decrypt(ReadOnlySpan<byte> octets, IReadOnlyList<GatewayKey> keys, ArrayPool<byte>? arrays = null)
     {
         var shape = ReadShape(octets);
         foreach (var (start, length) in shape.Pkesks)
             if (FindKey(octets.Slice(start, length), keys) is var (own, secret))
-                return ReadSigned(Open(shape.Encrypted, SessionKey.Unwrap(octets.Slice(start, length), secret) ?? SessionKey.Random(9)), own.Fingerprint);
+                return ReadSigned(Open(shape.Encrypted, SessionKey.Unwrap(octets.Slice(start, length), secret) ?? SessionKey.Random(9), arrays), own.Fingerprint);
         throw new NoKeyException();
     }
 
@@ -98,7 +100,7 @@ public static class MessageOpener
     public static ReadOnlyMemory<byte> ReadSealed(ReadOnlySpan<byte> octets, ReadOnlySpan<byte> spoolKey, IReadOnlyList<GatewayKey> keys)
     {
         var session = SessionKey.Decode(ReadSpooled(spoolKey, keys).Span) ?? throw new OpenPgpException("what is kept as session key is none");
-        return ReadSigned(Open(ReadShape(octets).Encrypted, session), "").UnverifiedBody;
+        return ReadSigned(Open(ReadShape(octets).Encrypted, session, null), "").UnverifiedBody;
     }
 
     /// <summary>What <see cref="MessageSealer.SealForSpool"/> has made.</summary>
@@ -109,7 +111,7 @@ public static class MessageOpener
         var shape = ReadShape(octets);
         var pkesk = shape.Pkesks is [var (start, length), ..] ? octets.Slice(start, length) : throw new OpenPgpException("there is no key with it");
         var (own, _) = FindKey(pkesk, keys) ?? throw new NoKeyException();
-        var clear = Open(shape.Encrypted, own.SpoolSeal.Open(pkesk) ?? throw new OpenPgpException("the spool key does not open"));
+        var clear = Open(shape.Encrypted, own.SpoolSeal.Open(pkesk) ?? throw new OpenPgpException("the spool key does not open"), null);
         var reader = new PacketReader(clear.Span);
         var literal = reader.Packet(out var tag);
         return tag == Tag.Literal && reader.AtEnd && literal.Length >= 6 ? clear[^(literal.Length - 6)..] : throw new OpenPgpException("it is not what a spool holds");
@@ -172,19 +174,20 @@ public static class MessageOpener
     }
 
     /// <summary>The packets inside, when the integrity of all is right.</summary>
-    private static ReadOnlyMemory<byte> Open(ReadOnlySpan<byte> encrypted, SessionKey session)
+    private static ReadOnlyMemory<byte> Open(ReadOnlySpan<byte> encrypted, SessionKey session, ArrayPool<byte>? arrays)
     {
-        var clear = GC.AllocateUninitializedArray<byte>(encrypted.Length);
+        var memory = Octets.New(arrays, encrypted.Length);
+        var clear = memory.Span;
         Cfb.Decrypt(session.Key, encrypted, clear);
         Span<byte> mdc = stackalloc byte[20];
-        SHA1.HashData(clear.AsSpan(0, clear.Length - 20), mdc);
+        SHA1.HashData(clear[..^20], mdc);
         // One condition for a wrong key, a flipped octet and a bad prefix alike (RFC 9580 13.4, 13.5).
-        var intact = CryptographicOperations.FixedTimeEquals(mdc, clear.AsSpan(clear.Length - 20))
+        var intact = CryptographicOperations.FixedTimeEquals(mdc, clear[^20..])
             & clear[^22] == 0xD3 & clear[^21] == 0x14
             & clear[Cfb.Block - 2] == clear[Cfb.Block] & clear[Cfb.Block - 1] == clear[Cfb.Block + 1];
         if (!intact)
             throw new OpenPgpException("the session key or the encrypted data is wrong");
-        return clear.AsMemory(Prefix, clear.Length - Prefix - MdcLength);
+        return memory[Prefix..^MdcLength];
     }
 
     private static DecryptedMessage ReadSigned(ReadOnlyMemory<byte> packets, string keyFingerprint)

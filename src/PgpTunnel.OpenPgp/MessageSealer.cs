@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Security.Cryptography;
 
 namespace PgpTunnel.OpenPgp;
@@ -8,7 +9,7 @@ namespace PgpTunnel.OpenPgp;
 /// </summary>
 /// <param name="Octets">PKESK, SEIPD, binary.</param>
 /// <param name="SpoolKey">The session key, as <see cref="MessageSealer.SealForSpool"/> makes it.</param>
-public sealed record SealedMessage(byte[] Octets, byte[] SpoolKey);
+public sealed record SealedMessage(ReadOnlyMemory<byte> Octets, byte[] SpoolKey);
 
 /// <summary>Makes exactly one packet shape: <c>PKESK, SEIPDv1{ One-Pass-Signature, Literal, Signature }</c> (PROTOCOL.md 4).</summary>
 public static class MessageSealer
@@ -17,7 +18,8 @@ public static class MessageSealer
 
     /// <summary>Signs with our newest signing subkey and encrypts to the peer's encryption subkey.</summary>
     /// <param name="body">The literal body in parts: inner header, message and padding.</param>
-    public static SealedMessage Seal(IReadOnlyList<ReadOnlyMemory<byte>> body, GatewayKey signer, PeerKey recipient, DateTimeOffset now)
+    /// <param name="arrays">Where the array of the sealed message comes from; null = one of its size.</param>
+    public static SealedMessage Seal(IReadOnlyList<ReadOnlyMemory<byte>> body, GatewayKey signer, PeerKey recipient, DateTimeOffset now, ArrayPool<byte>? arrays = null)
     {
         var session = SessionKey.Random(recipient.Aes256 ? 9 : 7);
         var signature = Sign(body, signer.Signing, Convert.FromHexString(recipient.Fingerprint), now);
@@ -29,17 +31,18 @@ public static class MessageSealer
         var inner = Inner(PacketWriter.Header(Tag.OnePass, onePass.Length));
         if (Whole(wrapped, inner) % 3 == 0)
             inner = Inner([0xC0 | Tag.OnePass, 255, 0, 0, 0, (byte)onePass.Length]);
-        return new(Encrypt(wrapped, session, inner), SealForSpool([session.Encode()], signer));
+        return new(Encrypt(wrapped, session, inner, arrays), SealForSpool([session.Encode()], signer).ToArray());
     }
 
     /// <summary>
     /// Encrypts to our own spool subkey what must not lie on disk in clear: <c>PKESK, SEIPDv1{ Literal }</c>. Nobody but we put it there,
     /// so it is not signed.
     /// </summary>
-    public static byte[] SealForSpool(IReadOnlyList<ReadOnlyMemory<byte>> body, GatewayKey own)
+    /// <param name="arrays">Where the array of the sealed octets comes from; null = one of their size.</param>
+    public static ReadOnlyMemory<byte> SealForSpool(IReadOnlyList<ReadOnlyMemory<byte>> body, GatewayKey own, ArrayPool<byte>? arrays = null)
     {
         var (session, wrapped) = own.SpoolSeal.Use();
-        return Encrypt(wrapped, session, Literal(body));
+        return Encrypt(wrapped, session, Literal(body), arrays);
     }
 
     /// <summary>A literal packet: binary, no file name, no date.</summary>
@@ -54,11 +57,11 @@ public static class MessageSealer
     /// The message is put together once, where it will stay, and hashed and encrypted in its place: a piece at a time, while it is in the
     /// processor's cache.
     /// </summary>
-    private static byte[] Encrypt(byte[] wrapped, SessionKey session, IReadOnlyList<ReadOnlyMemory<byte>> inner)
+    private static ReadOnlyMemory<byte> Encrypt(byte[] wrapped, SessionKey session, IReadOnlyList<ReadOnlyMemory<byte>> inner, ArrayPool<byte>? arrays)
     {
-        var octets = GC.AllocateUninitializedArray<byte>(Whole(wrapped, inner));
+        var octets = Octets.New(arrays, Whole(wrapped, inner));
         byte[] head = [.. wrapped, .. PacketWriter.Header(Tag.Seipd, Clear(inner) + 1), 1];
-        head.CopyTo(octets, 0);
+        head.CopyTo(octets);
         using var target = new SealedPart(octets, head.Length, session);
         Span<byte> prefix = stackalloc byte[Prefix];
         RandomNumberGenerator.Fill(prefix[..Cfb.Block]);
@@ -72,7 +75,7 @@ public static class MessageSealer
 
     /// <summary>The encrypted part of a message while it grows: what is put into it is hashed and encrypted where it stands.</summary>
     /// <param name="start">Where in the message it begins.</param>
-    private sealed class SealedPart(byte[] message, int start, SessionKey session) : IDisposable
+    private sealed class SealedPart(Memory<byte> message, int start, SessionKey session) : IDisposable
     {
         private const int Piece = 32 * 1024;
 
@@ -85,7 +88,7 @@ public static class MessageSealer
             while (!octets.IsEmpty)
             {
                 var part = octets[..Math.Min(octets.Length, _done + Piece - _filled)];
-                part.CopyTo(message.AsSpan(_filled));
+                part.CopyTo(message.Span[_filled..]);
                 _sha1.AppendData(part);
                 _filled += part.Length;
                 octets = octets[part.Length..];
@@ -96,7 +99,7 @@ public static class MessageSealer
 
         private void Encrypt()
         {
-            _cfb.Encrypt(message.AsSpan(_done.._filled));
+            _cfb.Encrypt(message.Span[_done.._filled]);
             _done = _filled;
         }
 

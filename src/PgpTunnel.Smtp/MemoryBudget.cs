@@ -7,12 +7,10 @@ namespace PgpTunnel.Smtp;
 /// </summary>
 public sealed class MemoryBudget(long octets)
 {
-    private const long CollectAfterMilliseconds = 200;
-
     private readonly Lock _lock = new();
     private readonly LinkedList<(long Octets, object? Holder, TaskCompletionSource Turn)> _line = [];
     private readonly Dictionary<object, long> _held = [];
-    private long _taken, _garbage, _collected = Environment.TickCount64;
+    private long _taken;
 
     /// <summary>A share of the budget, when its turn comes.</summary>
     /// <param name="holder">Whose shares are counted together: a client's address. Null = one of our own, not counted.</param>
@@ -80,22 +78,6 @@ public sealed class MemoryBudget(long octets)
             }
         }
     }
-
-    /// <summary>
-    /// Told of large arrays that are dropped. They stay until the next full collection, which the runtime puts off, while the budget
-    /// counts what is really there: so one is made when an eighth of the budget is garbage, at most five times a second.
-    /// </summary>
-    internal void Dropped(long size)
-    {
-        lock (_lock)
-        {
-            _garbage += size;
-            if (_garbage <= octets / 8 || Environment.TickCount64 - _collected < CollectAfterMilliseconds)
-                return;
-            (_garbage, _collected) = (0, Environment.TickCount64);
-        }
-        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, true, true);
-    }
 }
 
 /// <summary>What one message has of a <see cref="MemoryBudget"/>, until disposed.</summary>
@@ -117,9 +99,6 @@ public sealed class MemoryShare : IDisposable
         _octets = octets;
         return true;
     }
-
-    /// <summary>Tells of an array that was large, and what was made of it, and is dropped.</summary>
-    internal void Dropped(long size) => _budget.Dropped(size);
 
     public void Dispose()
     {

@@ -9,15 +9,13 @@ namespace PgpTunnel.Smtp;
 /// </summary>
 /// <param name="declared">The size that the client has stated, or 0.</param>
 /// <param name="share">Its memory; disposed with the buffer.</param>
-internal sealed class MessageBuffer(long limit, bool normalise, long declared, MemoryShare? share) : IDisposable
+/// <param name="large">Where arrays come from that are not small.</param>
+internal sealed class MessageBuffer(long limit, bool normalise, long declared, MemoryShare? share, LargeArrays large) : IDisposable
 {
     private const int FirstSize = 16 * 1024;
 
     /// <summary>A message of unknown size grows by pieces of this size, which are put together at its end: copied once, not at every doubling.</summary>
     private const int PieceSize = 64 * 1024;
-
-    /// <summary>Larger arrays are not pooled: a pool keeps a few of every size for every core, which is more than all mail in hand.</summary>
-    private const int LargestPooled = 1024 * 1024;
 
     /// <summary>Octets of memory for each of a message: itself, and what is made of it while it is in hand.</summary>
     public const int Cost = 3;
@@ -138,16 +136,13 @@ internal sealed class MessageBuffer(long limit, bool normalise, long declared, M
         (_octets, _filled) = (whole, _length);
     }
 
-    private static byte[] Rent(int size) => size <= LargestPooled ? ArrayPool<byte>.Shared.Rent(size) : GC.AllocateUninitializedArray<byte>(size);
+    private byte[] Rent(int size) => (size <= PieceSize ? ArrayPool<byte>.Shared : large).Rent(size);
 
     /// <param name="used">Octets of it that were written.</param>
     private void GiveBack(byte[] octets, int used)
     {
         System.Security.Cryptography.CryptographicOperations.ZeroMemory(octets.AsSpan(0, used));
-        if (octets.Length <= LargestPooled)
-            ArrayPool<byte>.Shared.Return(octets);
-        else
-            share?.Dropped(Cost * (long)octets.Length);
+        (octets.Length <= PieceSize ? ArrayPool<byte>.Shared : large).Return(octets);
     }
 
     /// <summary>The whole message, or the reply that refuses it. Valid until this buffer is disposed.</summary>

@@ -40,6 +40,9 @@ public sealed record SmtpServerOptions
     /// <summary>Messages in hand share this; null = no limit.</summary>
     public MemoryBudget? Memory { get; init; }
 
+    /// <summary>Arrays for large messages.</summary>
+    public LargeArrays Arrays { get; init; } = new(0);
+
     /// <summary>
     /// A message gets memory for the size it declares before it begins; for our own mail server, which means it. Strangers get memory for
     /// what they send.

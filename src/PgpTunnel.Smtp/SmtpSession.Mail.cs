@@ -78,7 +78,7 @@ internal sealed partial class SmtpSession
         MemoryShare? share = null;
         if (_options.Memory is { } memory && (share = await memory.TakeAsync(MessageBuffer.Cost * Math.Min(_from.Size ?? Undeclared, _options.ReserveDeclared ? long.MaxValue / 4 : Undeclared), _options.Trusted(_client.Address) ? null : _client.Address, _options.MemoryPatience, _aborted)) is null)
             return null;
-        return new MessageBuffer(_options.MessageSize, _options.NormaliseNewlines, _options.ReserveDeclared ? _from.Size ?? 0 : 0, share);
+        return new MessageBuffer(_options.MessageSize, _options.NormaliseNewlines, _options.ReserveDeclared ? _from.Size ?? 0 : 0, share, _options.Arrays);
     }
 
     private async Task<SmtpReply> DataAsync(string argument)

@@ -157,6 +157,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
     private async Task AttemptAsync(Parcel listed, ParcelContent? fresh, CancellationToken cancel)
     {
         var parcel = listed;
+        ParcelContent? used = null;
         try
         {
             // Read anew while it has its slot: only now nobody else settles it. It may be sent, held or dropped by now, even one that is new:
@@ -170,7 +171,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
                 _schedule.Note((current.Route, current.Domain), current.Next);
                 return;
             }
-            parcel = current;
+            (parcel, used) = (current, content);
             await (parcel.Route switch
             {
                 ParcelRoute.Gateway => ToGatewayAsync(parcel, content, cancel),
@@ -194,6 +195,11 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         {
             log.Write("error", ("id", parcel.Id), ("why", e.ToString()));
             await LaterAsync(parcel, new SmtpReply(451, "4.3.0", $"internal error: {e.Message}"), cancel);
+        }
+        finally
+        {
+            if (used is not null)
+                parcels.GiveBack(used);
         }
     }
 

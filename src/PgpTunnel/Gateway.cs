@@ -17,6 +17,7 @@ internal sealed class Gateway : IAsyncDisposable
     private readonly Peers _peers;
     private readonly SmtpSender _sender;
     private readonly EventLog _log;
+    private readonly LargeArrays _arrays;
     private readonly CancellationTokenSource _stop = new(), _abort = new();
     private volatile X509Certificate2? _outboundCertificate, _inboundCertificate;
     private readonly Trust _trust;
@@ -28,18 +29,19 @@ internal sealed class Gateway : IAsyncDisposable
     {
         var configuration = settings.Configuration;
         (_settings, _spool, _log) = (settings, spool, log);
+        _arrays = new LargeArrays(configuration.Memory / 16);
         var memory = new PeerMemory(spool, log, time);
         _trust = new Trust(configuration, time);
         _peers = new Peers(() => _trust.Validator, memory, domain => settings.Configuration.Partners.GetValueOrDefault(domain), time);
         Arming = new Arming(settings, _peers, log, time);
         _sender = new SmtpSender(() => settings.Configuration.Hostname);
-        var parcels = new Parcels(settings, time);
+        var parcels = new Parcels(settings, time, _arrays);
         var decisions = new Decisions(settings, _peers, memory, Arming, time);
         _alarms = new Alarms(settings, parcels, spool, log, time);
         var echoes = new Echoes(settings, _peers, parcels, spool, log, time);
         var room = new SpoolRoom(settings, spool, log, time);
         OutboundFlow = new Outbound(settings, decisions, _peers, Arming, parcels, _alarms, room, spool, log, time);
-        InboundFlow = new Inbound(settings, new Opening(settings, _peers, time), parcels, echoes, _alarms, room, spool, log, time);
+        InboundFlow = new Inbound(settings, new Opening(settings, _peers, time, _arrays), parcels, echoes, _alarms, room, spool, log, time);
         var clock = new ClockWatch(log, time);
         clock.Start(spool.LastUsed);
         Delivery = new Delivery(settings, decisions, _peers, new Routes(settings, () => _trust.Exchangers), _sender, parcels, echoes, _alarms, clock, new Slots(() => settings.Configuration.Memory), spool, log, time);
@@ -97,6 +99,7 @@ internal sealed class Gateway : IAsyncDisposable
             MaxConnectionsPerAddress = configuration.ConnectionsPerAddress,
             // Half of the budget each: what strangers do at one listener must not stop our own mail at the other.
             Memory = new MemoryBudget(configuration.Memory / 2),
+            Arrays = _arrays,
             Log = (what, e) => _log.Write(e is null ? "note" : "error", ("what", what), ("why", e?.ToString())),
         };
         if (configuration.Outbound is { } outbound)

@@ -97,7 +97,7 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
             return replayed;
         if (_opening.CheckFreshness(header) is var (stale, why))
             return Refuse(stale, client, why, header);
-        if (_settings.Keys.Keys.Any(k => k.HasOldEncryption && k.NeedsOldEncryption(opened.Octets)))
+        if (_settings.Keys.Keys.Any(k => k.HasOldEncryption && k.NeedsOldEncryption(opened.Octets.Span)))
             await _spool.OldSubkeyUsedAsync(_time.GetUtcNow());
         var replay = new ReplayEntry(header.Sender.Fingerprint, header.Id, decrypted.BodySha256, header.Expires + Parcels.LongestLifetime);
         if (header.Kind == ParcelKind.Message)

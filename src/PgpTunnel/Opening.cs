@@ -1,3 +1,4 @@
+using System.Buffers;
 using PgpTunnel.OpenPgp;
 using PgpTunnel.Smtp;
 
@@ -6,13 +7,14 @@ namespace PgpTunnel;
 /// <summary>What became of opening a parcel: a refusal with its reason for the log, or all its parts.</summary>
 /// <param name="Refusal">Null = opened, verified, and addressed to us.</param>
 /// <param name="Header">Null when the parcel did not come that far.</param>
-internal sealed record Opened(SmtpReply? Refusal, string Why, bool Alarm, InnerHeader? Header, ReadOnlyMemory<byte> Message, DecryptedMessage? Decrypted, byte[] Octets);
+internal sealed record Opened(SmtpReply? Refusal, string Why, bool Alarm, InnerHeader? Header, ReadOnlyMemory<byte> Message, DecryptedMessage? Decrypted, ReadOnlyMemory<byte> Octets);
 
 /// <summary>
 /// Opens a parcel and checks it, in the order of PROTOCOL.md 7: packet shape, decryption, header block, the sender domain's DNS, the
 /// signature, and only then what it asks for. Whether it was here before, and its age, are asked after that by the caller.
 /// </summary>
-internal sealed class Opening(Settings settings, Peers peers, TimeProvider time)
+/// <param name="arrays">Where the arrays of what is opened come from; null = each has its own.</param>
+internal sealed class Opening(Settings settings, Peers peers, TimeProvider time, ArrayPool<byte>? arrays = null)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromHours(48), Ahead = TimeSpan.FromHours(1);
 
@@ -26,14 +28,14 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time)
     /// <param name="outerDate">The outer Date field; <see cref="DateTimeOffset.MinValue"/> when there is none.</param>
     public async Task<Opened> OpenAsync(ReadOnlyMemory<byte> text, DateTimeOffset outerDate, CancellationToken cancel)
     {
-        byte[] octets = [];
+        ReadOnlyMemory<byte> octets = default;
         DecryptedMessage decrypted;
         InnerHeader header;
         ReadOnlyMemory<byte> message;
         try
         {
-            octets = Armor.IsIn(Armor.Message, text.Span) ? Armor.Decode(Armor.Message, text.Span) : text.ToArray();
-            decrypted = MessageOpener.Decrypt(octets, settings.Keys.Keys);
+            octets = Armor.IsIn(Armor.Message, text.Span) ? Armor.Decode(Armor.Message, text.Span, arrays) : text.ToArray();
+            decrypted = MessageOpener.Decrypt(octets.Span, settings.Keys.Keys, arrays);
             (header, message) = ParcelBody.Read(decrypted.UnverifiedBody, ours: false);
         }
         catch (NoKeyException e)
@@ -51,7 +53,7 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time)
         return failure is null ? new Opened(null, "opened and verified", false, header, message, decrypted, octets) : Refused(failure, header, octets);
     }
 
-    private static Opened Refused(Failure failure, InnerHeader? header, byte[] octets) => new(failure.Reply, failure.Why, failure.Alarm, header, default, null, octets);
+    private static Opened Refused(Failure failure, InnerHeader? header, ReadOnlyMemory<byte> octets) => new(failure.Reply, failure.Why, failure.Alarm, header, default, null, octets);
 
     /// <summary>The sender domain's DNS, then the signature.</summary>
     private async Task<Failure?> CheckSenderAsync(DecryptedMessage decrypted, InnerHeader header, CancellationToken cancel)

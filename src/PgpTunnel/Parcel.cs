@@ -1,3 +1,6 @@
+using System.Buffers;
+using System.Runtime.InteropServices;
+
 namespace PgpTunnel;
 
 /// <summary>Where a parcel goes.</summary>
@@ -54,10 +57,23 @@ public sealed record Parcel(string Id, ParcelRoute Route, ParcelForm Form, strin
 /// <param name="Body">The sealed message, binary.</param>
 /// <param name="Key">Of the form Sealed: its session key, sealed to our spool subkey; else empty.</param>
 /// <param name="Envelope">Of the form Sealed: inner header and header fields alone, sealed to our spool subkey; what a notice is made from.</param>
-public sealed record ParcelContent(byte[] Body, byte[] Key, byte[] Envelope)
+public sealed record ParcelContent(ReadOnlyMemory<byte> Body, byte[] Key, byte[] Envelope)
 {
+    private int _givenBack;
+
     /// <summary>What is in it, while that is at hand; never written.</summary>
     internal (InnerHeader Header, ReadOnlyMemory<byte> Message)? Opened { get; init; }
+
+    /// <inheritdoc cref="Parcels.GiveBack"/>
+    internal void GiveBack(ArrayPool<byte> arrays)
+    {
+        if (Interlocked.Exchange(ref _givenBack, 1) != 0)
+            return;
+        if (MemoryMarshal.TryGetArray(Body, out var body))
+            arrays.Return(body.Array!);
+        if (MemoryMarshal.TryGetArray(Opened?.Message ?? default, out var clear))
+            arrays.Return(clear.Array!, clearArray: true);
+    }
 }
 
 /// <summary>What a replay is recognised by (PROTOCOL.md 7).</summary>

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Security.Cryptography;
 using PgpTunnel.OpenPgp;
 using PgpTunnel.Smtp;
@@ -5,7 +6,8 @@ using PgpTunnel.Smtp;
 namespace PgpTunnel;
 
 /// <summary>Makes parcels from messages and messages from parcels; the one place where plaintext and ciphertext meet.</summary>
-internal sealed class Parcels(Settings settings, TimeProvider time)
+/// <param name="arrays">Where the arrays of their bodies come from; null = each has its own.</param>
+internal sealed class Parcels(Settings settings, TimeProvider time, ArrayPool<byte>? arrays = null)
 {
     /// <summary>How long a parcel may travel (PROTOCOL.md 5).</summary>
     public static readonly TimeSpan Lifetime = TimeSpan.FromDays(7), LongestLifetime = TimeSpan.FromDays(14);
@@ -29,10 +31,10 @@ internal sealed class Parcels(Settings settings, TimeProvider time)
         return Seal(header with { Kind = ParcelKind.Echo, EchoOf = echoOf }, peer, own, [EchoText], mustSeal: true, mayClear: false, now);
     }
 
-    private static (Parcel, ParcelContent) Seal(InnerHeader header, PeerState peer, GatewayKey own, IReadOnlyList<ReadOnlyMemory<byte>> message, bool mustSeal, bool mayClear, DateTimeOffset now)
+    private (Parcel, ParcelContent) Seal(InnerHeader header, PeerState peer, GatewayKey own, IReadOnlyList<ReadOnlyMemory<byte>> message, bool mustSeal, bool mayClear, DateTimeOffset now)
     {
         var key = peer.Preferred;
-        var sealedMessage = MessageSealer.Seal(ParcelBody.Parts(header, message), own, key, now);
+        var sealedMessage = MessageSealer.Seal(ParcelBody.Parts(header, message), own, key, now, arrays);
         var parcel = new Parcel(header.Id, ParcelRoute.Gateway, ParcelForm.Sealed, peer.Domain, NewId(), ParcelState.Queued, now, header.Expires, now, 0,
             new HashSet<int>(), "", mustSeal, mayClear, false, false, key.Id);
         return (parcel, new ParcelContent(sealedMessage.Octets, sealedMessage.SpoolKey, SealEnvelope(header, message, own)));
@@ -44,7 +46,7 @@ internal sealed class Parcels(Settings settings, TimeProvider time)
     {
         var (own, now) = (settings.Keys.Active, time.GetUtcNow());
         var header = Header(NewId(), senderDomain, (senderDomain, own.Fingerprint), sender, to, message, now);
-        var kept = MessageSealer.SealForSpool(ParcelBody.Parts(header, message), own);
+        var kept = MessageSealer.SealForSpool(ParcelBody.Parts(header, message), own, arrays);
         var parcel = new Parcel(header.Id, route, ParcelForm.Kept, domain, "", ParcelState.Queued, now, header.Expires, now, 0,
             new HashSet<int>(), "", mustSeal, mayClear, exempt, false, "");
         return (parcel, new ParcelContent(kept, [], []));
@@ -74,7 +76,7 @@ internal sealed class Parcels(Settings settings, TimeProvider time)
             filled += take;
         }
         var section = fields.AsMemory(0, HeaderFields.SectionLength(fields));
-        return MessageSealer.SealForSpool([(header with { Size = section.Length }).Write(), section], own);
+        return MessageSealer.SealForSpool([(header with { Size = section.Length }).Write(), section], own).ToArray();
     }
 
     /// <summary>The header block and the message of a parcel in the spool.</summary>
@@ -82,13 +84,20 @@ internal sealed class Parcels(Settings settings, TimeProvider time)
     /// <exception cref="NoKeyException">Its key is gone.</exception>
     public (InnerHeader Header, ReadOnlyMemory<byte> Message) Open(Parcel parcel, ParcelContent content) => content.Opened ?? parcel.Form switch
     {
-        ParcelForm.Received => ParcelBody.Read(MessageOpener.Decrypt(content.Body, settings.Keys.Keys).UnverifiedBody, ours: false), // verified before it was kept
-        ParcelForm.Kept => ParcelBody.Read(MessageOpener.ReadSpooled(content.Body, settings.Keys.Keys), ours: true),
-        _ => content.Body.Length > 0 ? ParcelBody.Read(MessageOpener.ReadSealed(content.Body, content.Key, settings.Keys.Keys), ours: true) : OpenEnvelope(content),
+        ParcelForm.Received => ParcelBody.Read(MessageOpener.Decrypt(content.Body.Span, settings.Keys.Keys).UnverifiedBody, ours: false), // verified before it was kept
+        ParcelForm.Kept => ParcelBody.Read(MessageOpener.ReadSpooled(content.Body.Span, settings.Keys.Keys), ours: true),
+        _ => content.Body.Length > 0 ? ParcelBody.Read(MessageOpener.ReadSealed(content.Body.Span, content.Key, settings.Keys.Keys), ours: true) : OpenEnvelope(content),
     };
 
     /// <summary>The header block and the header fields of a sealed parcel, body or no body.</summary>
     public (InnerHeader Header, ReadOnlyMemory<byte> Message) OpenEnvelope(ParcelContent content) => ParcelBody.Read(MessageOpener.ReadSpooled(content.Envelope, settings.Keys.Keys), ours: true);
+
+    /// <summary>Gives the arrays of a parcel's contents back. It is for who has them alone and last: nothing of them may be looked at afterwards.</summary>
+    public void GiveBack(ParcelContent content)
+    {
+        if (arrays is not null)
+            content.GiveBack(arrays);
+    }
 
     /// <summary>128 random bits as 32 lower-case hex digits.</summary>
     public static string NewId() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));

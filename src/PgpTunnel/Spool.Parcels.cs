@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using Microsoft.Data.Sqlite;
 
 namespace PgpTunnel;
@@ -68,7 +69,7 @@ internal sealed partial class Spool
             return;
         try
         {
-            await Task.Factory.StartNew(() => large.ForEach(i => files[i] = _bodies.Write(parcels[i].Content.Body)), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+            await Task.Factory.StartNew(() => large.ForEach(i => files[i] = _bodies.Write(parcels[i].Content.Body.Span)), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -95,7 +96,11 @@ internal sealed partial class Spool
         ("$id", p.Id), ("$route", (int)p.Route), ("$form", (int)p.Form), ("$domain", p.Domain), ("$token", p.Token), ("$state", (int)p.State),
         ("$created", p.Created.ToUnixTimeSeconds()), ("$expires", p.Expires.ToUnixTimeSeconds()), ("$next", p.Next.ToUnixTimeSeconds()), ("$attempts", p.Attempts),
         ("$done", WriteDone(p.Done)), ("$status", p.Status), ("$must", p.MustSeal ? 1 : 0), ("$may", p.MayClear ? 1 : 0), ("$exempt", p.Exempt ? 1 : 0), ("$delayed", p.Delayed ? 1 : 0), ("$fpr", p.KeyFingerprint),
-        ("$octets", c.Body.Length), ("$body", file.Length > 0 ? Array.Empty<byte>() : c.Body), ("$key", c.Key), ("$envelope", c.Envelope), ("$file", file));
+        ("$octets", c.Body.Length), ("$body", file.Length > 0 ? Array.Empty<byte>() : ArrayOf(c.Body)), ("$key", c.Key), ("$envelope", c.Envelope), ("$file", file));
+
+    /// <summary>As SQLite takes it.</summary>
+    private static byte[] ArrayOf(ReadOnlyMemory<byte> octets) =>
+        MemoryMarshal.TryGetArray(octets, out var whole) && whole.Array!.Length == octets.Length ? whole.Array : octets.ToArray();
 
     /// <summary>Records the outcome of an attempt.</summary>
     public Task UpdateAsync(Parcel parcel) => WriteAsync(statements => Update(statements, parcel));

@@ -64,7 +64,7 @@ internal static class SubkeyRotation
     {
         try
         {
-            return spool.Load(parcel.Id) is var (_, content) && key.NeedsOldEncryption(content.Body);
+            return spool.Load(parcel.Id) is var (_, content) && key.NeedsOldEncryption(content.Body.Span);
         }
         catch (SpoolException)
         {

@@ -15,6 +15,7 @@ internal static class Targets
     private static readonly GatewayKey Key = GatewayKey.Generate(GatewayAlgorithm.Ed25519, "pgptunnel@pgptunnel.b.example", Now.AddDays(-1));
     private static readonly PeerKey Peer = Certificate.Read(Key.ExportCertificate()).Judge("pgptunnel@pgptunnel.b.example", Now).Key!;
     private static readonly SessionKey Session = SessionKey.Random(9);
+    private static readonly LargeArrays Arrays = new(1 << 24);
 
     /// <param name="Seeds">Inputs to begin from.</param>
     internal sealed record Target(string Name, Action<byte[]> Run, IReadOnlyList<byte[]> Seeds);
@@ -27,7 +28,7 @@ internal static class Targets
         new("dns-message", Dns, [DnsSeed()]),
         new("policy-record", Policy, Texts("v=PGPT1; m=enforce; fp=0123456789012345678901234567890123456789; gw=pgptunnel@pgptunnel.a.example; a=604800; sz=1", "v=PGPT1;m=none", "v=PGPT1; xfp=0123456789012345678901234567890123456789")),
         new("certificate", Certificates, [Key.ExportCertificate(), GatewayKey.Generate(GatewayAlgorithm.P256, "pgptunnel@pgptunnel.b.example", Now.AddDays(-1)).ExportCertificate(Now)]),
-        new("sealed-message", Sealed, [MessageSealer.Seal(["body"u8.ToArray()], Key, Peer, Now).Octets]),
+        new("sealed-message", Sealed, [MessageSealer.Seal(["body"u8.ToArray()], Key, Peer, Now).Octets.ToArray()]),
         new("inside", Inside, [InsideSeed()]),
         new("armor", Armored, [Armor.Encode(Armor.Message, "octets"u8.ToArray()), .. Texts("-----BEGIN PGP MESSAGE-----\r\nVersion: x\r\n\r\nAAAA\r\n=AAAA\r\n-----END PGP MESSAGE-----")]),
         new("inner-header", Header, [HeaderSeed()]),
@@ -66,8 +67,8 @@ internal static class Targets
     {
         if (input.Length == 0)
             return;
-        using var whole = new MessageBuffer(1 << 20, input[0] % 2 == 0, 0, null);
-        using var pieces = new MessageBuffer(1 << 20, input[0] % 2 == 0, 0, null);
+        using var whole = new MessageBuffer(1 << 20, input[0] % 2 == 0, 0, null, Arrays);
+        using var pieces = new MessageBuffer(1 << 20, input[0] % 2 == 0, 0, null, Arrays);
         var taken = whole.AppendData(input, out var ended);
         var cut = input[^1] % input.Length;
         var first = pieces.AppendData(input.AsSpan(0, cut), out var early);

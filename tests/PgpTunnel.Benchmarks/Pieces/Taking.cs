@@ -12,6 +12,8 @@ public class Taking
     [Params(10_000, 1_000_000)]
     public int Size { get; set; }
 
+    private readonly LargeArrays _arrays = new(64_000_000);
+
     [GlobalSetup]
     public void Setup()
     {
@@ -29,7 +31,7 @@ public class Taking
     [Benchmark]
     public int Data()
     {
-        using var buffer = new MessageBuffer(100_000_000, false, Size, null);
+        using var buffer = new MessageBuffer(100_000_000, false, Size, null, _arrays);
         for (var at = 0; at < _wire.Length; at += 65536)
             buffer.AppendData(_wire.AsSpan(at, Math.Min(65536, _wire.Length - at)), out _);
         var (message, refusal) = buffer.Finish();

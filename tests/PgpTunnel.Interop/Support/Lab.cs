@@ -142,7 +142,7 @@ internal sealed class Lab : IAsyncDisposable
             Size = message.Length,
         };
         var peer = Certificate.Read(keyA.ExportCertificate()).Judge(a.Configuration.Gateway, now).Key!;
-        var octets = MessageSealer.Seal(ParcelBody.Parts(header, [System.Text.Encoding.ASCII.GetBytes(message)]), keyB, peer, now).Octets;
+        var octets = MessageSealer.Seal(ParcelBody.Parts(header, [System.Text.Encoding.ASCII.GetBytes(message)]), keyB, peer, now).Octets.ToArray();
         return [.. OuterMessage.Build(b.Configuration.Gateway, a.Configuration.Gateway, Parcels.NewId(), now, octets).SelectMany(p => p.ToArray())];
     }
 

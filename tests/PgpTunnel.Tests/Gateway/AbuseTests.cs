@@ -176,7 +176,7 @@ public class AbuseTests
         var now = pair.World.Time.GetUtcNow();
         var header = pair.Header("<bob@b.example> NOTIFY=SUCCESS,FAILURE,DELAY", 18) with { MailFrom = ReversePath.Parse("<victim@c.example>").Path! };
         var peer = Certificate.Read(pair.B.Key.ExportCertificate()).Judge(pair.B.Configuration.Gateway, now).Key!;
-        var octets = MessageSealer.Seal(ParcelBody.Parts(header, ["Subject: x\r\n\r\nab\r\n"u8.ToArray()]), pair.A.Key, peer, now).Octets;
+        var octets = MessageSealer.Seal(ParcelBody.Parts(header, ["Subject: x\r\n\r\nab\r\n"u8.ToArray()]), pair.A.Key, peer, now).Octets.ToArray();
         byte[] outer = [.. OuterMessage.Build(pair.A.Configuration.Gateway, pair.B.Configuration.Gateway, "t", now, octets).SelectMany(p => p.ToArray())];
         Assert.StartsWith("250", (await Company.SendAsync(server, "<pgptunnel+0@pgptunnel.a.example>", ["<pgptunnel@pgptunnel.b.example>"], outer))[0].ToString());
         for (var i = 0; i < 10; i++)

@@ -22,7 +22,7 @@ public sealed class InboundTests : IAsyncLifetime
 
     private PeerKey PeerB(GatewayKey? key = null) => Certificate.Read((key ?? _pair.B.Key).ExportCertificate()).Judge(_pair.B.Configuration.Gateway, Now).Key!;
 
-    private byte[] Seal(byte[] body, GatewayKey? signer = null, GatewayKey? recipient = null) => MessageSealer.Seal([body], signer ?? _pair.A.Key, PeerB(recipient), Now).Octets;
+    private byte[] Seal(byte[] body, GatewayKey? signer = null, GatewayKey? recipient = null) => MessageSealer.Seal([body], signer ?? _pair.A.Key, PeerB(recipient), Now).Octets.ToArray();
 
     private byte[] Seal(InnerHeader header, GatewayKey? signer = null) => Seal(Bodies.Write(header, [Encoding.ASCII.GetBytes(Message)]), signer);
 

@@ -201,7 +201,7 @@ public class HostileMessageTests
         for (var i = 0; i < 10_000; i++)
         {
             var message = MessageSealer.Seal([new byte[] { 1 }], signer, peer, Now);
-            var packets = new PacketReader(message.Octets);
+            var packets = new PacketReader(message.Octets.Span);
             var pkesk = packets.Packet(out _);
             var id = BinaryPrimitives.ReadUInt64BigEndian(pkesk[1..]);
             Assert.True(seen.Add(Convert.ToHexString(SessionKey.Unwrap(pkesk, reader.Decrypting.First(d => d.Public.KeyId == id))!.Key)));

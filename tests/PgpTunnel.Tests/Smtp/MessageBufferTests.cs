@@ -5,6 +5,8 @@ namespace PgpTunnel.Tests;
 
 public class MessageBufferTests
 {
+    private static readonly LargeArrays Arrays = new(4_000_000);
+
     /// <summary>The end is found, whatever the pieces, and whether or not the message can be kept.</summary>
     [Theory]
     [InlineData(1000, null, null)]
@@ -17,7 +19,7 @@ public class MessageBufferTests
         var wire = Encoding.ASCII.GetBytes($"{body.Replace("\r\n.", "\r\n..")}.\r\nNOOP\r\n");
         for (var round = 0; round < 200; round++)
         {
-            using var buffer = new MessageBuffer(limit, false, 0, await ShareAsync(memory));
+            using var buffer = new MessageBuffer(limit, false, 0, await ShareAsync(memory), Arrays);
             var (at, ended) = (0, false);
             while (!ended)
             {
@@ -43,7 +45,7 @@ public class MessageBufferTests
             {
                 var body = string.Concat(Enumerable.Range(0, size / 32 + 1).Select(i => i % 5 == 0 ? $".{i,29}\r\n" : $"{i,30}\r\n"))[..(size - 2)].TrimEnd('\r') + "\r\n";
                 var wire = Encoding.ASCII.GetBytes($"{body.Replace("\r\n.", "\r\n..").Insert(0, body[0] == '.' ? "." : "")}.\r\nNOOP\r\n");
-                using var buffer = new MessageBuffer(10_000_000, false, declared, null);
+                using var buffer = new MessageBuffer(10_000_000, false, declared, null, Arrays);
                 var (at, ended) = (0, false);
                 while (!ended)
                     at += buffer.AppendData(wire.AsSpan(at, Math.Min(random.Next(1, 70_000), wire.Length - at)), out ended);
@@ -94,7 +96,7 @@ public class MessageBufferTests
         var memory = new MemoryBudget(1_000_000);
         for (var i = 0; i < 100; i++)
         {
-            using var buffer = new MessageBuffer(10_000_000, false, 0, await memory.TakeAsync(1, null, TimeSpan.Zero, CancellationToken.None));
+            using var buffer = new MessageBuffer(10_000_000, false, 0, await memory.TakeAsync(1, null, TimeSpan.Zero, CancellationToken.None), Arrays);
             buffer.AppendChunk(Encoding.ASCII.GetBytes(new string('a', 300_000)));
             Assert.Null(buffer.Finish().Refusal);
         }
