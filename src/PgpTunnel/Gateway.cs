@@ -29,7 +29,7 @@ internal sealed class Gateway : IAsyncDisposable
     {
         var configuration = settings.Configuration;
         (_settings, _spool, _log) = (settings, spool, log);
-        _arrays = new LargeArrays(configuration.Memory / 16);
+        _arrays = new LargeArrays(configuration.Memory / 8);
         var memory = new PeerMemory(spool, log, time);
         _trust = new Trust(configuration, time);
         _peers = new Peers(() => _trust.Validator, memory, domain => settings.Configuration.Partners.GetValueOrDefault(domain), time);

@@ -16,7 +16,7 @@ internal static class WholeGateway
     /// Rounds that do not count, for every contender alike: the runtime compiles what is used much again, and better, within some thousand
     /// messages, and a gateway runs for months.
     /// </summary>
-    private static int WarmUp(int size) => size < 100_000 ? 3 : size < 5_000_000 ? 10 : 5;
+    private static int WarmUp(int size) => size < 100_000 ? 3 : size < 5_000_000 ? 4 : 2;
 
     private const string Sender = "alice@a.example", Recipient = "bob@b.example", Mailbox = "pgptunnel@pgptunnel.a.example";
 
@@ -55,8 +55,8 @@ internal static class WholeGateway
         return way == Way.Outbound ? await OutboundAsync(contenders, contender, size, sessions, count) : await InboundAsync(contenders, contender, size, sessions, count);
     }
 
-    /// <summary>So many that a round takes a second or two.</summary>
-    private static int Count(int size, int sessions) => Math.Max(sessions, (size, sessions) switch { ( < 100_000, 1) => 400, ( < 100_000, _) => 2000, ( < 5_000_000, 1) => 20, ( < 5_000_000, _) => 100, (_, 1) => 4, _ => 20 });
+    /// <summary>So many that a round takes a second or two, and that each session has several: with one each all would do the same at the same time.</summary>
+    private static int Count(int size, int sessions) => Math.Max(sessions, (size, sessions) switch { ( < 100_000, 1) => 400, ( < 100_000, _) => 2000, ( < 5_000_000, 1) => 20, ( < 5_000_000, _) => 300, (_, 1) => 4, _ => 60 });
 
     private static async Task<Result> OutboundAsync(Contenders contenders, Contender contender, int size, int sessions, int count)
     {

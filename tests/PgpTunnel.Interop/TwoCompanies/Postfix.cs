@@ -15,7 +15,8 @@ internal sealed class Postfix : IAsyncDisposable
 
     /// <param name="main">Lines of main.cf.</param>
     /// <param name="master">Lines of master.cf beside the common services.</param>
-    public static async Task<Postfix> StartAsync(string name, string address, string main, string master, IReadOnlyDictionary<string, string>? files = null)
+    /// <param name="asSystem">It and all it runs see its configuration in /etc/postfix, where sendmail looks for it.</param>
+    public static async Task<Postfix> StartAsync(string name, string address, string main, string master, IReadOnlyDictionary<string, string>? files = null, bool asSystem = false)
     {
         Need.Root();
         var postfix = Need.Program("postfix");
@@ -77,7 +78,8 @@ internal sealed class Postfix : IAsyncDisposable
 
             """);
         var started = new Postfix(directory, address);
-        var start = await Run.ProgramAsync(postfix, ["-c", etc, "start"]);
+        var start = asSystem ? await Run.ProgramAsync(Need.Program("unshare"), ["--mount", "sh", "-c", "for f in main.cf master.cf; do mount --bind \"$0/$f\" \"/etc/postfix/$f\" || exit; done; exec \"$1\" start", etc, postfix])
+            : await Run.ProgramAsync(postfix, ["-c", etc, "start"]);
         Assert.True(start.Code == 0, $"Postfix {name} does not start: {start.Error}\n{started.Log}");
         await Wait.UntilAsync(() => Net.Answers(address, 2525), () => $"Postfix {name} does not answer:\n{started.Log}");
         return started;
