@@ -35,7 +35,7 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time,
         try
         {
             octets = Armor.IsIn(Armor.Message, text.Span) ? Armor.Decode(Armor.Message, text.Span, arrays) : text.ToArray();
-            decrypted = MessageOpener.Decrypt(octets.Span, settings.Keys.Keys, arrays);
+            decrypted = await LargeWork.DoAsync(octets.Length, () => MessageOpener.Decrypt(octets.Span, settings.Keys.Keys, arrays), cancel);
             (header, message) = ParcelBody.Read(decrypted.UnverifiedBody, ours: false);
         }
         catch (NoKeyException e)
@@ -45,7 +45,7 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time,
                 ? Refused(new(Uniform, e.Message, Alarm: true), null, octets)
                 : Refused(new(new SmtpReply(451, "4.3.5", "the parcel is for a key this gateway does not hold; try again"), $"{e.Message}; is keys.directory complete?", Alarm: true), null, octets);
         }
-        catch (Exception e) when (e is not OutOfMemoryException)
+        catch (Exception e) when (e is not (OutOfMemoryException or OperationCanceledException))
         {
             return Refused(new(Uniform, e.Message), null, octets);
         }

@@ -133,7 +133,7 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
                 await outbound.ReportAsync(refused[0], from, refused[0].Decision.Reply!);
                 return refused[0].Decision.Reply!;
             }
-            var made = _destinations.Values.Except(refused).SelectMany(d => Make(d, senderDomain, content, required)).ToList();
+            var made = await LargeWork.DoAsync(size, () => _destinations.Values.Except(refused).SelectMany(d => Make(d, senderDomain, content, required)).ToList(), cancel);
             var items = made.Select(m => (m.Parcel, m.Content)).ToList();
             foreach (var destination in refused)
                 await outbound.ReportAsync(destination, from, destination.Decision.Reply!);
