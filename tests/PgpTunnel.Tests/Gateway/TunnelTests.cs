@@ -35,6 +35,38 @@ public class TunnelTests
         Assert.Contains("\r\nAuto-Submitted: auto-generated\r\nPgpTunnel: v=1\r\n", outer);
     }
 
+    /// <summary>Their arrays are used again by others all the time: at the first attempt, when refused for now, and when read from the spool later.</summary>
+    [Fact]
+    public async Task Large_messages_in_hand_at_once_are_kept_apart()
+    {
+        const int count = 90;
+        await using var pair = await Pair.CreateAsync("""
+            "limits": { "connections": 100, "connectionsPerAddress": 100 }
+            """, """
+            "limits": { "connections": 100, "connectionsPerAddress": 100 }
+            """);
+        pair.World.AddZone("plain.example");
+        var messages = Enumerable.Range(0, count).Select(n => $"From: alice@a.example\r\nSubject: {n}\r\n\r\n" + string.Concat(Enumerable.Repeat($"this line belongs to number {n:000}\r\n", 2500 + (n * 7 % 31 * 800)))).ToList();
+        var refused = new System.Collections.Concurrent.ConcurrentDictionary<int, bool>();
+        SmtpReply? RefuseOnce(byte[] message) => int.Parse(HeaderFields.Values(message, "Subject")[0], System.Globalization.CultureInfo.InvariantCulture) is var n && n % 4 < 2 && refused.TryAdd(n, true) ? new SmtpReply(451, "4.2.0", "later") : null;
+        pair.B.LocalAnswer = s => RefuseOnce(s.Message);
+        pair.HopAnswer = s => s.To[0].Mailbox.Domain == "plain.example" ? RefuseOnce(s.Message) : null;
+        await Parallel.ForAsync(0, count, new ParallelOptions { MaxDegreeOfParallelism = 15 }, async (n, _) =>
+            Assert.StartsWith("250", (await pair.A.SendAsync("<alice@a.example>", [n % 3 == 0 ? "<eve@plain.example>" : "<bob@b.example>"], messages[n]))[0].ToString()));
+        List<byte[]> Arrived() => [.. pair.B.Received.Select(s => s.Message), .. pair.HopSaw.Where(s => s.To[0].Mailbox.Domain == "plain.example").Select(s => s.Message)];
+        await Wait.UntilAsync(() =>
+        {
+            pair.World.Time.Advance(TimeSpan.FromSeconds(30));
+            return Arrived().Count >= count + refused.Keys.Count(n => n % 3 == 0);
+        }, () => $"{Arrived().Count} arrived\n{pair.A.Log}", 60);
+        foreach (var arrived in Arrived())
+        {
+            var n = int.Parse(HeaderFields.Values(arrived, "Subject")[0], System.Globalization.CultureInfo.InvariantCulture);
+            Assert.True(Text(arrived).EndsWith(messages[n], StringComparison.Ordinal), $"number {n} has other octets than were sent");
+        }
+        Assert.Equal(count, Arrived().Select(m => HeaderFields.Values(m, "Subject")[0]).Distinct().Count());
+    }
+
     [Fact]
     public async Task Nothing_on_either_gateways_disk_is_readable()
     {

@@ -56,6 +56,31 @@ public class MessageBufferTests
             }
     }
 
+    /// <summary>Against the definition, octet by octet, wherever in a vector a line may end.</summary>
+    [Fact]
+    public void A_bare_newline_is_found_wherever_it_stands()
+    {
+        static bool Bare(ReadOnlySpan<byte> octets)
+        {
+            for (var i = 0; i < octets.Length; i++)
+                if ((octets[i] == '\n' && (i == 0 || octets[i - 1] != '\r')) || (octets[i] == '\r' && (i + 1 == octets.Length || octets[i + 1] != '\n')))
+                    return true;
+            return false;
+        }
+        var random = new System.Random(7);
+        for (var round = 0; round < 200_000; round++)
+        {
+            var text = new byte[random.Next(0, 140)];
+            text.AsSpan().Fill((byte)'x');
+            for (var i = 0; i + 1 < text.Length; i++)
+                if (random.Next(9) == 0)
+                    "\r\n"u8.CopyTo(text.AsSpan(i++));
+            if (text.Length > 0 && round % 2 == 0)
+                text[random.Next(text.Length)] = random.Next(2) == 0 ? (byte)'\r' : (byte)'\n';
+            Assert.Equal(Bare(text), MessageContent.HasBareNewline(text));
+        }
+    }
+
     /// <summary>A share of a budget in which somebody else has begun already, so that it can end.</summary>
     private static async Task<MemoryShare?> ShareAsync(long? octets)
     {
