@@ -113,7 +113,13 @@ public static class Armor
     }
 
     /// <inheritdoc cref="Decode(string, ReadOnlySpan{byte}, ArrayPool{byte})"/>
-    public static byte[] Decode(string label, ReadOnlySpan<byte> text) => Decode(label, text, null).ToArray();
+    public static byte[] Decode(string label, ReadOnlySpan<byte> text)
+    {
+        var octets = Decode(label, text, null);
+        var exact = octets.ToArray();
+        Octets.GiveBack(null, octets, secret: true); // secret keys are armored too
+        return exact;
+    }
 
     /// <summary>
     /// The octets of the first block with this label. Text around it, armor headers, the CRC-24 line and white space are ignored
@@ -131,7 +137,12 @@ public static class Armor
         var body = WithoutChecksum(SkipHeaders(text.Slice(start + begin.Length, length)));
         var octets = Octets.New(arrays, Base64.GetMaxDecodedFromUtf8Length(body.Length));
         // The platform passes over white space, wherever it stands.
-        return Base64.DecodeFromUtf8(body, octets.Span, out _, out var written) == OperationStatus.Done ? octets[..written] : throw new OpenPgpException("the armor is not Base64");
+        var status = Base64.DecodeFromUtf8(body, octets.Span, out _, out var written);
+        // Much white space and little else must not hold a large array for as long as a small parcel waits.
+        var result = status != OperationStatus.Done ? default : octets.Length - written <= written / 8 ? octets[..written] : octets[..written].ToArray();
+        if (!octets.Span.Overlaps(result.Span))
+            Octets.GiveBack(arrays, octets, secret: true);
+        return status == OperationStatus.Done ? result : throw new OpenPgpException("the armor is not Base64");
     }
 
     private static ReadOnlySpan<byte> WithoutChecksum(ReadOnlySpan<byte> body)

@@ -9,7 +9,7 @@ namespace PgpTunnel.OpenPgp;
 internal static class Cfb
 {
     public const int Block = 16;
-    private const int Chunk = 64 * 1024;
+    private const int Chunk = 32 * 1024;
 
     /// <summary>Encrypts in place.</summary>
     public static void Encrypt(byte[] key, Span<byte> octets)
@@ -26,6 +26,7 @@ internal static class Cfb
     {
         private readonly Aes _aes = Aes.Create();
         private readonly byte[] _stream = ArrayPool<byte>.Shared.Rent(Chunk + Block);
+        private int _used = Block;
 
         public Encryptor(byte[] key)
         {
@@ -45,13 +46,15 @@ internal static class Cfb
                 _aes.EncryptCbc(part[..whole], _stream.AsSpan(0, Block), _stream.AsSpan(Block), PaddingMode.None);
                 Xor(part, _stream, part);
                 _stream.AsSpan(whole, Block).CopyTo(_stream);
+                _used = Math.Max(_used, whole + Block);
             }
         }
 
         public void Dispose()
         {
             _aes.Dispose();
-            ArrayPool<byte>.Shared.Return(_stream, clearArray: true); // with the ciphertext it is the plaintext
+            CryptographicOperations.ZeroMemory(_stream.AsSpan(0, _used)); // with the ciphertext it is the plaintext
+            ArrayPool<byte>.Shared.Return(_stream);
         }
     }
 

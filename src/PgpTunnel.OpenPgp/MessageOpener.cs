@@ -89,29 +89,43 @@ public static class MessageOpener
     {
         var shape = ReadShape(octets);
         foreach (var (start, length) in shape.Pkesks)
-            if (FindKey(octets.Slice(start, length), keys) is var (own, secret))
-                return ReadSigned(Open(shape.Encrypted, SessionKey.Unwrap(octets.Slice(start, length), secret) ?? SessionKey.Random(9), arrays), own.Fingerprint);
+        {
+            if (FindKey(octets.Slice(start, length), keys) is not var (own, secret))
+                continue;
+            var packets = Open(shape.Encrypted, SessionKey.Unwrap(octets.Slice(start, length), secret) ?? SessionKey.Random(9), arrays);
+            try
+            {
+                return ReadSigned(packets, own.Fingerprint);
+            }
+            catch (OpenPgpException)
+            {
+                Octets.GiveBack(arrays, packets, secret: true);
+                throw;
+            }
+        }
         throw new NoKeyException();
     }
 
     /// <summary>The body of a message we sealed for a peer, with the session key kept beside it in the spool.</summary>
+    /// <param name="arrays">Where the array of the decrypted octets comes from; null = one of their size.</param>
     /// <exception cref="OpenPgpException">It is not as we made it.</exception>
     /// <exception cref="NoKeyException">The key of that time is gone.</exception>
-    public static ReadOnlyMemory<byte> ReadSealed(ReadOnlySpan<byte> octets, ReadOnlySpan<byte> spoolKey, IReadOnlyList<GatewayKey> keys)
+    public static ReadOnlyMemory<byte> ReadSealed(ReadOnlySpan<byte> octets, ReadOnlySpan<byte> spoolKey, IReadOnlyList<GatewayKey> keys, ArrayPool<byte>? arrays = null)
     {
         var session = SessionKey.Decode(ReadSpooled(spoolKey, keys).Span) ?? throw new OpenPgpException("what is kept as session key is none");
-        return ReadSigned(Open(ReadShape(octets).Encrypted, session, null), "").UnverifiedBody;
+        return ReadSigned(Open(ReadShape(octets).Encrypted, session, arrays), "").UnverifiedBody;
     }
 
     /// <summary>What <see cref="MessageSealer.SealForSpool"/> has made.</summary>
+    /// <param name="arrays">Where the array of the decrypted octets comes from; null = one of their size.</param>
     /// <exception cref="OpenPgpException">It is not as we made it.</exception>
     /// <exception cref="NoKeyException">The key of that time is gone.</exception>
-    public static ReadOnlyMemory<byte> ReadSpooled(ReadOnlySpan<byte> octets, IReadOnlyList<GatewayKey> keys)
+    public static ReadOnlyMemory<byte> ReadSpooled(ReadOnlySpan<byte> octets, IReadOnlyList<GatewayKey> keys, ArrayPool<byte>? arrays = null)
     {
         var shape = ReadShape(octets);
         var pkesk = shape.Pkesks is [var (start, length), ..] ? octets.Slice(start, length) : throw new OpenPgpException("there is no key with it");
         var (own, _) = FindKey(pkesk, keys) ?? throw new NoKeyException();
-        var clear = Open(shape.Encrypted, own.SpoolSeal.Open(pkesk) ?? throw new OpenPgpException("the spool key does not open"), null);
+        var clear = Open(shape.Encrypted, own.SpoolSeal.Open(pkesk) ?? throw new OpenPgpException("the spool key does not open"), arrays);
         var reader = new PacketReader(clear.Span);
         var literal = reader.Packet(out var tag);
         return tag == Tag.Literal && reader.AtEnd && literal.Length >= 6 ? clear[^(literal.Length - 6)..] : throw new OpenPgpException("it is not what a spool holds");
@@ -186,7 +200,10 @@ public static class MessageOpener
             & clear[^22] == 0xD3 & clear[^21] == 0x14
             & clear[Cfb.Block - 2] == clear[Cfb.Block] & clear[Cfb.Block - 1] == clear[Cfb.Block + 1];
         if (!intact)
+        {
+            Octets.GiveBack(arrays, memory, secret: true);
             throw new OpenPgpException("the session key or the encrypted data is wrong");
+        }
         return memory[Prefix..^MdcLength];
     }
 

@@ -58,8 +58,15 @@ public sealed class LargeArrays(long mostIdle) : ArrayPool<byte>
             return;
         lock (_lock)
         {
-            _idle.Add(array);
-            _octets += array.Length;
+            if (array.Length <= mostIdle)
+            {
+                _idle.Add(array);
+                _octets += array.Length;
+            }
+            else
+            {
+                _garbage += array.Length;
+            }
             while (_octets > mostIdle)
             {
                 _octets -= _idle[0].Length;

@@ -20,7 +20,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
 
     /// <summary>Destinations with more due than they have slots: the next slot that one of them gives back goes to what waits there.</summary>
     private readonly ConcurrentDictionary<Destination, byte> _backlog = new();
-    private readonly AtHand _atHand = new(() => settings.Configuration.Memory / 16);
+    private readonly AtHand _atHand = new(() => settings.Configuration.Memory / 16, parcels.GiveBack);
     private CancellationToken _abort;
 
     /// <summary>Runs until cancelled; attempts in hand then go on until <paramref name="abort"/>.</summary>
@@ -143,7 +143,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         }
         finally
         {
-            _atHand.Take(parcel.Id);
+            _atHand.Drop(parcel.Id);
             slots.Release(parcel);
             if (_backlog.ContainsKey((parcel.Route, parcel.Domain)))
                 _schedule.Note((parcel.Route, parcel.Domain), DateTimeOffset.MinValue);
@@ -157,13 +157,13 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
     private async Task AttemptAsync(Parcel listed, ParcelContent? fresh, CancellationToken cancel)
     {
         var parcel = listed;
-        ParcelContent? used = null;
+        var used = fresh;
         try
         {
             // Read anew while it has its slot: only now nobody else settles it. It may be sent, held or dropped by now, even one that is new:
             // the loop can have found it in the spool before it was offered here.
-            var atHand = fresh ?? _atHand.Take(listed.Id);
-            var found = atHand is null ? spool.Load(listed.Id) : spool.Find(listed.Id) is { } row ? (row, atHand) : null;
+            used ??= _atHand.Take(listed.Id);
+            var found = used is null ? spool.Load(listed.Id) : spool.Find(listed.Id) is { } row ? (row, used) : null;
             if (found is not ({ State: ParcelState.Queued } current, { Body.Length: > 0 } content))
                 return;
             if (!IsDue(current))

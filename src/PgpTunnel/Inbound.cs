@@ -92,18 +92,26 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
             await _alarms.RaiseAsync(domain, opened.Why);
         if (opened.Refusal is { } refusal)
             return Refuse(refusal, client, opened.Why, opened.Header, opened.Alarm);
-        var (header, decrypted) = (opened.Header!, opened.Decrypted!);
+        var content = new ParcelContent(opened.Octets, [], []) { Opened = (opened.Header!, opened.Message) };
+        var (kept, reply) = await TakeOpenedAsync(opened.Header!, opened.Decrypted!, content, client, cancel);
+        if (!kept) // else it is the delivery's by now, as it may be after an exception
+            _parcels.GiveBack(content);
+        return reply;
+    }
+
+    private async Task<(bool Kept, SmtpReply Reply)> TakeOpenedAsync(InnerHeader header, DecryptedMessage decrypted, ParcelContent content, SmtpClientInfo client, CancellationToken cancel)
+    {
         if (Replayed(header, decrypted, client) is { } replayed)
-            return replayed;
+            return (false, replayed);
         if (_opening.CheckFreshness(header) is var (stale, why))
-            return Refuse(stale, client, why, header);
-        if (_settings.Keys.Keys.Any(k => k.HasOldEncryption && k.NeedsOldEncryption(opened.Octets.Span)))
+            return (false, Refuse(stale, client, why, header));
+        if (_settings.Keys.Keys.Any(k => k.HasOldEncryption && k.NeedsOldEncryption(content.Body.Span)))
             await _spool.OldSubkeyUsedAsync(_time.GetUtcNow());
         var replay = new ReplayEntry(header.Sender.Fingerprint, header.Id, decrypted.BodySha256, header.Expires + Parcels.LongestLifetime);
         if (header.Kind == ParcelKind.Message)
-            return await CommitAsync(opened, replay, client);
+            return await CommitAsync(header, decrypted, content, replay, client);
         var answer = await _echoes.TakeAsync(header, replay, cancel);
-        return answer.IsPositive ? answer : Refuse(answer, client, "an echo", header);
+        return (false, answer.IsPositive ? answer : Refuse(answer, client, "an echo", header));
     }
 
     /// <summary>The same parcel again is an honest retransmission; another under the same id is not.</summary>
@@ -120,18 +128,18 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
 
     // 3 commit, then 250
 
-    private async Task<SmtpReply> CommitAsync(Opened opened, ReplayEntry replay, SmtpClientInfo client)
+    private async Task<(bool Kept, SmtpReply Reply)> CommitAsync(InnerHeader header, DecryptedMessage decrypted, ParcelContent content, ReplayEntry replay, SmtpClientInfo client)
     {
-        var (header, decrypted, now) = (opened.Header!, opened.Decrypted!, _time.GetUtcNow());
+        var now = _time.GetUtcNow();
         var parcel = new Parcel($"{header.Id}-{header.Sender.Fingerprint[..8]}", ParcelRoute.Local, ParcelForm.Received, header.Sender.Domain, "", ParcelState.Queued, now, header.Expires, now, 0,
             new HashSet<int>(), "", false, false, false, false, header.Sender.Fingerprint);
-        // A large message is opened again when its turn comes, so that it is not in memory twice until then.
-        var content = new ParcelContent(opened.Octets, [], []) { Opened = opened.Octets.Length <= Slots.Large(_settings.Configuration.Memory) ? (header, opened.Message) : null };
+        if (content.Body.Length > Slots.Large(_settings.Configuration.Memory))
+            _parcels.Close(content); // so that it is not in memory twice until its turn
         if (!await _spool.AddAsync([(parcel, content)], replay))
-            return Replayed(header, decrypted, client) ?? throw new InvalidOperationException("a replay entry vanished");
+            return (false, Replayed(header, decrypted, client) ?? throw new InvalidOperationException("a replay entry vanished"));
         var reply = new SmtpReply(250, "2.0.0", $"{header.Id} opened and verified for {header.Recipient.Domain}");
         _log.Write("opened", ("id", header.Id), ("from", header.Sender.Domain), ("to", header.Recipient.Domain), ("recipients", header.RcptTo.Count), ("key", header.Sender.Fingerprint), ("client", client.Address), ("size", header.Size), ("reply", reply));
-        return reply;
+        return (true, reply);
     }
 
     // Not parcels: bounces to a token, people's mail

@@ -29,7 +29,7 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time,
     public async Task<Opened> OpenAsync(ReadOnlyMemory<byte> text, DateTimeOffset outerDate, CancellationToken cancel)
     {
         ReadOnlyMemory<byte> octets = default;
-        DecryptedMessage decrypted;
+        DecryptedMessage? decrypted = null;
         InnerHeader header;
         ReadOnlyMemory<byte> message;
         try
@@ -42,18 +42,24 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time,
         {
             // A key directory that is not mounted must not bounce everything.
             return outerDate != DateTimeOffset.MinValue && time.GetUtcNow() - outerDate >= Patience
-                ? Refused(new(Uniform, e.Message, Alarm: true), null, octets)
-                : Refused(new(new SmtpReply(451, "4.3.5", "the parcel is for a key this gateway does not hold; try again"), $"{e.Message}; is keys.directory complete?", Alarm: true), null, octets);
+                ? Refused(new(Uniform, e.Message, Alarm: true), null, octets, decrypted)
+                : Refused(new(new SmtpReply(451, "4.3.5", "the parcel is for a key this gateway does not hold; try again"), $"{e.Message}; is keys.directory complete?", Alarm: true), null, octets, decrypted);
         }
         catch (Exception e) when (e is not (OutOfMemoryException or OperationCanceledException))
         {
-            return Refused(new(Uniform, e.Message), null, octets);
+            return Refused(new(Uniform, e.Message), null, octets, decrypted);
         }
         var failure = await CheckSenderAsync(decrypted, header, cancel) ?? CheckEnvelope(decrypted, header, message);
-        return failure is null ? new Opened(null, "opened and verified", false, header, message, decrypted, octets) : Refused(failure, header, octets);
+        return failure is null ? new Opened(null, "opened and verified", false, header, message, decrypted, octets) : Refused(failure, header, octets, decrypted);
     }
 
-    private static Opened Refused(Failure failure, InnerHeader? header, ReadOnlyMemory<byte> octets) => new(failure.Reply, failure.Why, failure.Alarm, header, default, null, octets);
+    private Opened Refused(Failure failure, InnerHeader? header, ReadOnlyMemory<byte> octets, DecryptedMessage? decrypted)
+    {
+        Octets.GiveBack(arrays, octets, secret: false);
+        if (decrypted is not null)
+            Octets.GiveBack(arrays, decrypted.UnverifiedBody, secret: true);
+        return new(failure.Reply, failure.Why, failure.Alarm, header, default, null, default);
+    }
 
     /// <summary>The sender domain's DNS, then the signature.</summary>
     private async Task<Failure?> CheckSenderAsync(DecryptedMessage decrypted, InnerHeader header, CancellationToken cancel)

@@ -1,5 +1,5 @@
 using System.Buffers;
-using System.Runtime.InteropServices;
+using PgpTunnel.OpenPgp;
 
 namespace PgpTunnel;
 
@@ -62,17 +62,26 @@ public sealed record ParcelContent(ReadOnlyMemory<byte> Body, byte[] Key, byte[]
     private int _givenBack;
 
     /// <summary>What is in it, while that is at hand; never written.</summary>
-    internal (InnerHeader Header, ReadOnlyMemory<byte> Message)? Opened { get; init; }
+    internal (InnerHeader Header, ReadOnlyMemory<byte> Message)? Opened { get; set; }
+
+    /// <summary>Octets of memory that it holds.</summary>
+    internal long Held => Octets.Held(Body) + (Opened is { } opened ? Octets.Held(opened.Message) : 0);
+
+    /// <summary>Lets what is in it go, and keeps the ciphertexts.</summary>
+    internal void Close(ArrayPool<byte>? arrays)
+    {
+        if (Opened is { } opened)
+            Octets.GiveBack(arrays, opened.Message, secret: true);
+        Opened = null;
+    }
 
     /// <inheritdoc cref="Parcels.GiveBack"/>
-    internal void GiveBack(ArrayPool<byte> arrays)
+    internal void GiveBack(ArrayPool<byte>? arrays)
     {
         if (Interlocked.Exchange(ref _givenBack, 1) != 0)
             return;
-        if (MemoryMarshal.TryGetArray(Body, out var body))
-            arrays.Return(body.Array!);
-        if (MemoryMarshal.TryGetArray(Opened?.Message ?? default, out var clear))
-            arrays.Return(clear.Array!, clearArray: true);
+        Octets.GiveBack(arrays, Body, secret: false);
+        Close(arrays);
     }
 }
 

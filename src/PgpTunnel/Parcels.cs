@@ -79,25 +79,24 @@ internal sealed class Parcels(Settings settings, TimeProvider time, ArrayPool<by
         return MessageSealer.SealForSpool([(header with { Size = section.Length }).Write(), section], own).ToArray();
     }
 
-    /// <summary>The header block and the message of a parcel in the spool.</summary>
+    /// <summary>The header block and the message of a parcel in the spool; they are there until its contents are given back.</summary>
     /// <exception cref="OpenPgpException">It does not open with the keys held.</exception>
     /// <exception cref="NoKeyException">Its key is gone.</exception>
-    public (InnerHeader Header, ReadOnlyMemory<byte> Message) Open(Parcel parcel, ParcelContent content) => content.Opened ?? parcel.Form switch
+    public (InnerHeader Header, ReadOnlyMemory<byte> Message) Open(Parcel parcel, ParcelContent content) => content.Opened ??= parcel.Form switch
     {
-        ParcelForm.Received => ParcelBody.Read(MessageOpener.Decrypt(content.Body.Span, settings.Keys.Keys).UnverifiedBody, ours: false), // verified before it was kept
-        ParcelForm.Kept => ParcelBody.Read(MessageOpener.ReadSpooled(content.Body.Span, settings.Keys.Keys), ours: true),
-        _ => content.Body.Length > 0 ? ParcelBody.Read(MessageOpener.ReadSealed(content.Body.Span, content.Key, settings.Keys.Keys), ours: true) : OpenEnvelope(content),
+        ParcelForm.Received => ParcelBody.Read(MessageOpener.Decrypt(content.Body.Span, settings.Keys.Keys, arrays).UnverifiedBody, ours: false), // verified before it was kept
+        ParcelForm.Kept => ParcelBody.Read(MessageOpener.ReadSpooled(content.Body.Span, settings.Keys.Keys, arrays), ours: true),
+        _ => content.Body.Length > 0 ? ParcelBody.Read(MessageOpener.ReadSealed(content.Body.Span, content.Key, settings.Keys.Keys, arrays), ours: true) : OpenEnvelope(content),
     };
 
     /// <summary>The header block and the header fields of a sealed parcel, body or no body.</summary>
     public (InnerHeader Header, ReadOnlyMemory<byte> Message) OpenEnvelope(ParcelContent content) => ParcelBody.Read(MessageOpener.ReadSpooled(content.Envelope, settings.Keys.Keys), ours: true);
 
     /// <summary>Gives the arrays of a parcel's contents back. It is for who has them alone and last: nothing of them may be looked at afterwards.</summary>
-    public void GiveBack(ParcelContent content)
-    {
-        if (arrays is not null)
-            content.GiveBack(arrays);
-    }
+    public void GiveBack(ParcelContent content) => content.GiveBack(arrays);
+
+    /// <summary>Lets the plaintext of a parcel go: it is opened again when its turn comes.</summary>
+    public void Close(ParcelContent content) => content.Close(arrays);
 
     /// <summary>128 random bits as 32 lower-case hex digits.</summary>
     public static string NewId() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
