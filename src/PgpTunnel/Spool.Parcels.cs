@@ -198,6 +198,9 @@ internal sealed partial class Spool
             : throw new SpoolException($"the body of parcel {id} ({(file.Length > 0 ? file : "in the database")}) cannot be read or is not whole; the spool is damaged, see 'pgptunnel queue check'", false);
     }
 
+    /// <summary>A parcel's other ciphertexts, whatever has become of its body.</summary>
+    public ParcelContent? LoadWithoutBody(string id) => LoadRow(id) is var (_, content, _) ? content with { Body = default } : null;
+
     private (Parcel, ParcelContent, string)? LoadRow(string id) => Read<(Parcel, ParcelContent, string)?>(s => s.Rows($"SELECT {Columns}, body, key, envelope, file FROM parcel WHERE id = $id",
         row => (ReadParcel(row), new ParcelContent((byte[])row[18], (byte[])row[19], (byte[])row[20]), row.GetString(21)), ("$id", id)) is [var found] ? found : null);
 

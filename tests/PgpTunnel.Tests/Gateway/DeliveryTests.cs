@@ -105,6 +105,32 @@ public class DeliveryTests
         Assert.Contains(notices, n => n.Contains("Action: failed\r\nStatus: 5.4.7"));
     }
 
+    /// <summary>Of what the disk has lost the sender hears all the same: its envelope lies elsewhere.</summary>
+    [Theory]
+    [InlineData("gone")]
+    [InlineData("damaged")]
+    public async Task A_parcel_whose_body_is_lost_is_given_up_like_any_other(string how)
+    {
+        await using var pair = await Pair.CreateAsync(moreA: "\"retry\": { \"first\": \"01:00:00\", \"longest\": \"01:00:00\", \"giveUp\": \"06:00:00\", \"delayNotice\": \"02:30:00\" }");
+        pair.HopAnswer = _ => new SmtpReply(451, "4.2.0", "later");
+        await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message + string.Concat(Enumerable.Repeat("a line of text\r\n", 20_000)));
+        await pair.A.WaitForLogAsync("event=delivery-deferred");
+        foreach (var file in Directory.EnumerateFiles(Path.Combine(Path.GetDirectoryName(pair.A.File)!, "spool.db.bodies")))
+            if (how == "gone")
+                File.Delete(file);
+            else
+                File.WriteAllBytes(file, new byte[new FileInfo(file).Length]);
+        for (var hour = 0; hour < 8; hour++)
+        {
+            pair.World.Time.Advance(TimeSpan.FromHours(1));
+            await Task.Delay(300);
+        }
+        var notices = (await pair.A.WaitAsync(2)).Select(s => Text(s.Message)).ToList();
+        Assert.Contains(notices, n => n.Contains("Action: delayed") && n.Contains("Final-Recipient: rfc822; bob@b.example"));
+        Assert.Contains(notices, n => n.Contains("Action: failed") && n.Contains("Final-Recipient: rfc822; bob@b.example") && n.Contains("Subject: "));
+        Assert.DoesNotContain("event=stuck", pair.A.Log.ToString());
+    }
+
     [Fact]
     public async Task Testing_and_prefer_go_clear_after_a_final_refusal_and_nothing_else_does()
     {

@@ -1,0 +1,103 @@
+using PgpTunnel.OpenPgp;
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel;
+
+internal sealed partial class Delivery
+{
+    /// <summary>Tries again with growing pauses, tells of a long delay once, gives up when the time is over.</summary>
+    private async Task LaterAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
+    {
+        var retry = settings.Configuration.Retry;
+        var age = time.GetUtcNow() - parcel.Created;
+        var pause = TimeSpan.FromTicks(Math.Min(retry.Longest.Ticks, retry.First.Ticks << Math.Min(parcel.Attempts, 20)));
+        var next = parcel with { Attempts = parcel.Attempts + 1, Next = time.GetUtcNow() + pause, Status = reply.Status, Delayed = parcel.Delayed || age >= retry.DelayNotice };
+        try
+        {
+            if (reply.IsPermanent || (age >= retry.GiveUp && !clock.IsInDoubt))
+            {
+                await FailAsync(parcel, reply.IsPermanent ? reply : new SmtpReply(550, "5.4.7", $"given up after {retry.GiveUp:c}; last: {reply}"), cancel);
+                return;
+            }
+            if (next.Delayed && !parcel.Delayed && parcel.Form != ParcelForm.Received)
+                await TellDelayAsync(parcel, reply, cancel);
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            // A notice needs the parcel opened. Where that fails the parcel still waits in the spool, and a person must look.
+            log.Write("stuck", ("id", parcel.Id), ("alarm", true), ("why", e.Message), ("do", $"is a key missing from keys.directory? 'pgptunnel queue show {parcel.Id}'"));
+            next = next with { Next = time.GetUtcNow() + retry.Longest, Delayed = parcel.Delayed };
+        }
+        await PersistAsync(() => spool.UpdateAsync(next), parcel, cancel);
+        _schedule.Note((next.Route, next.Domain), next.Next);
+        log.Write("delivery-deferred", ("id", parcel.Id), ("to", Towards(parcel)), ("attempts", next.Attempts), ("next", InnerHeader.Time(next.Next)), ("reply", reply));
+    }
+
+    /// <summary>
+    /// Writes an outcome down, however long the spool refuses. Until then the parcel counts as in flight: it is not sent again because
+    /// a disk is full.
+    /// </summary>
+    private async Task PersistAsync(Func<Task> write, Parcel parcel, CancellationToken cancel)
+    {
+        for (var pause = Poll; ; pause = TimeSpan.FromSeconds(Math.Min(60, 2 * pause.TotalSeconds)))
+        {
+            try
+            {
+                await write();
+                return;
+            }
+            catch (SpoolException e)
+            {
+                log.Write("spool-error", ("id", parcel.Id), ("alarm", true), ("why", e.Message), ("do", "see that the spool's disk has room and is healthy; what was sent is written down as soon as it can be"));
+                await Task.Delay(pause, cancel);
+            }
+        }
+    }
+
+    private async Task TellDelayAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
+    {
+        if (OpenForNotice(parcel) is not var (header, message))
+            return;
+        if (Notice.Build(settings.Configuration, NoticeAction.Delayed, header.MailFrom, [.. Open(parcel, header).Select(r => (r, reply))], [message], parcel.Created, null) is { } notice)
+            await PersistAsync(() => spool.AddAsync([KeepNotice(header, notice)], null), parcel, cancel);
+    }
+
+    private static string Towards(Parcel parcel) => parcel.Route == ParcelRoute.Local ? "local" : parcel.Domain;
+
+    private static IEnumerable<ForwardPath> Open(Parcel parcel, InnerHeader header) => header.RcptTo.Where((_, i) => !parcel.Done.Contains(i));
+
+    /// <summary>The whole parcel has failed: a notice to its sender takes its place, or, where none may be sent, a person must look.</summary>
+    private async Task FailAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
+    {
+        if (OpenForNotice(parcel) is not var (header, message))
+            return;
+        var failed = Open(parcel, header).Select(r => (r, reply)).ToList();
+        if (parcel.Route == ParcelRoute.Local)
+        {
+            await SettleLocalAsync(parcel, header, message, failed, new HashSet<int>(Enumerable.Range(0, header.RcptTo.Count)), [reply], [], cancel);
+            return;
+        }
+        if (header.Kind == ParcelKind.Echo)
+            await PersistAsync(() => echoes.OutcomeAsync(parcel.Id, $"failed: {reply}"), parcel, cancel);
+        var notice = Notice.Build(settings.Configuration, NoticeAction.Failed, header.MailFrom, failed, [message], parcel.Created, null);
+        await PersistAsync(() => spool.ReplaceAsync(parcel.Id, notice is null ? [] : [KeepNotice(header, notice.Value)]), parcel, cancel);
+        log.Write("failed", ("id", parcel.Id), ("to", parcel.Domain), ("notice", notice is not null), ("reply", reply));
+    }
+
+    /// <summary>A notice to one of our own users, by way of our mail server.</summary>
+    private (Parcel, ParcelContent) KeepNotice(InnerHeader about, ReadOnlyMemory<byte> notice) => parcels.Keep(ParcelRoute.Local, about.Sender.Domain, about.Sender.Domain,
+        new ReversePath((Mailbox?)null, SmtpUtf8: about.MailFrom.SmtpUtf8), [new ForwardPath(about.MailFrom.Mailbox!, "NEVER")], [notice], false, false);
+
+    /// <summary>What a notice is made from: the parcel, or, where the disk has lost its body or a part of it, its envelope. Null = it is settled.</summary>
+    private (InnerHeader Header, ReadOnlyMemory<byte> Message)? OpenForNotice(Parcel parcel)
+    {
+        try
+        {
+            return spool.Load(parcel.Id) is var (_, content) ? parcels.Open(parcel, content) : null;
+        }
+        catch (Exception e) when (e is SpoolException or OpenPgpException && parcel.Form == ParcelForm.Sealed)
+        {
+            return spool.LoadWithoutBody(parcel.Id) is { } rest ? parcels.OpenEnvelope(rest) : null;
+        }
+    }
+}
