@@ -41,7 +41,7 @@ public sealed record SmtpServerOptions
     public MemoryBudget? Memory { get; init; }
 
     /// <summary>Arrays for large messages.</summary>
-    public LargeArrays Arrays { get; init; } = new(0);
+    public LargeArrays Arrays { get; init; } = new(16 * 1024 * 1024);
 
     /// <summary>
     /// A message gets memory for the size it declares before it begins; for our own mail server, which means it. Strangers get memory for
