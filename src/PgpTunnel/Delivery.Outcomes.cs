@@ -56,7 +56,7 @@ internal sealed partial class Delivery
 
     private async Task TellDelayAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
     {
-        if (OpenForNotice(parcel) is not var (header, message))
+        if (OpenForNotice(parcel, final: false) is not var (header, message, _))
             return;
         if (Notice.Build(settings.Configuration, NoticeAction.Delayed, header.MailFrom, [.. Open(parcel, header).Select(r => (r, reply))], [message], parcel.Created, null) is { } notice)
             await PersistAsync(() => spool.AddAsync([KeepNotice(header, notice)], null), parcel, cancel);
@@ -69,7 +69,7 @@ internal sealed partial class Delivery
     /// <summary>The whole parcel has failed: a notice to its sender takes its place, or, where none may be sent, a person must look.</summary>
     private async Task FailAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
     {
-        if (OpenForNotice(parcel) is not var (header, message))
+        if (OpenForNotice(parcel, final: true) is not var (header, message, whole))
             return;
         var failed = Open(parcel, header).Select(r => (r, reply)).ToList();
         if (parcel.Route == ParcelRoute.Local)
@@ -80,6 +80,8 @@ internal sealed partial class Delivery
         if (header.Kind == ParcelKind.Echo)
             await PersistAsync(() => echoes.OutcomeAsync(parcel.Id, $"failed: {reply}"), parcel, cancel);
         var notice = Notice.Build(settings.Configuration, NoticeAction.Failed, header.MailFrom, failed, [message], parcel.Created, null);
+        if (notice is null && !whole)
+            throw new SpoolException("its body is lost, and nobody is to be told", false); // so a person must look
         await PersistAsync(() => spool.ReplaceAsync(parcel.Id, notice is null ? [] : [KeepNotice(header, notice.Value)]), parcel, cancel);
         log.Write("failed", ("id", parcel.Id), ("to", parcel.Domain), ("notice", notice is not null), ("reply", reply));
     }
@@ -88,16 +90,26 @@ internal sealed partial class Delivery
     private (Parcel, ParcelContent) KeepNotice(InnerHeader about, ReadOnlyMemory<byte> notice) => parcels.Keep(ParcelRoute.Local, about.Sender.Domain, about.Sender.Domain,
         new ReversePath((Mailbox?)null, SmtpUtf8: about.MailFrom.SmtpUtf8), [new ForwardPath(about.MailFrom.Mailbox!, "NEVER")], [notice], false, false);
 
-    /// <summary>What a notice is made from: the parcel, or, where the disk has lost its body or a part of it, its envelope. Null = it is settled.</summary>
-    private (InnerHeader Header, ReadOnlyMemory<byte> Message)? OpenForNotice(Parcel parcel)
+    /// <summary>
+    /// What a notice is made from: the parcel, or, where the disk has lost its body or a part of it, its envelope. Null = it is settled. A
+    /// body that only cannot be read may come back, so it is given up only after its sender has been told of a delay.
+    /// </summary>
+    private (InnerHeader Header, ReadOnlyMemory<byte> Message, bool Whole)? OpenForNotice(Parcel parcel, bool final)
     {
         try
         {
-            return spool.Load(parcel.Id) is var (_, content) ? parcels.Open(parcel, content) : null;
+            if (spool.Load(parcel.Id) is not var (_, content))
+                return null;
+            var (header, message) = parcels.Open(parcel, content);
+            return (header, message, true);
         }
-        catch (Exception e) when (e is SpoolException or OpenPgpException && parcel.Form == ParcelForm.Sealed)
+        catch (Exception e) when (parcel.Form == ParcelForm.Sealed && (e is OpenPgpException || (e is SpoolException && (!final || parcel.Delayed))))
         {
-            return spool.LoadWithoutBody(parcel.Id) is { } rest ? parcels.OpenEnvelope(rest) : null;
+            log.Write("body-lost", ("id", parcel.Id), ("alarm", true), ("why", e.Message), ("do", "see 'pgptunnel queue check'; where the body comes back the parcel still goes, else its sender is told when it is given up"));
+            if (spool.LoadWithoutBody(parcel.Id) is not { } rest)
+                return null;
+            var (header, fields) = parcels.OpenEnvelope(rest);
+            return (header, fields, false);
         }
     }
 }

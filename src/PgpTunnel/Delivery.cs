@@ -192,6 +192,11 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         {
             await LaterAsync(parcel, new SmtpReply(451, "4.3.5", $"the parcel does not open: {e.Message}; is a key missing from keys.directory?"), cancel);
         }
+        catch (SpoolException e)
+        {
+            log.Write("spool-error", ("id", parcel.Id), ("alarm", true), ("why", e.Message), ("do", "see that the spool's disk is healthy, and 'pgptunnel queue check'; the parcel waits"));
+            await LaterAsync(parcel, new SmtpReply(451, "4.3.0", "the gateway cannot read the message from its disk"), cancel);
+        }
         catch (Exception e)
         {
             log.Write("error", ("id", parcel.Id), ("why", e.ToString()));

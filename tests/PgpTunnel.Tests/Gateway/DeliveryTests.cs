@@ -129,6 +129,7 @@ public class DeliveryTests
         Assert.Contains(notices, n => n.Contains("Action: delayed") && n.Contains("Final-Recipient: rfc822; bob@b.example"));
         Assert.Contains(notices, n => n.Contains("Action: failed") && n.Contains("Final-Recipient: rfc822; bob@b.example") && n.Contains("Subject: "));
         Assert.DoesNotContain("event=stuck", pair.A.Log.ToString());
+        Assert.Contains("event=body-lost", pair.A.Log.ToString());
     }
 
     [Fact]
