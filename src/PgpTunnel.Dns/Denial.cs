@@ -11,7 +11,8 @@ internal static class Denial
 
     /// <param name="OptOut">The span is opt-out: an unsigned delegation may hide in it, so nothing is proved securely (RFC 5155 9.2).</param>
     /// <param name="Delegation">The name is a delegation without DS.</param>
-    internal sealed record Proof(DnsOutcome Outcome, bool OptOut, bool Delegation);
+    /// <param name="Signed">When the record that itself denies the name was signed.</param>
+    internal sealed record Proof(DnsOutcome Outcome, bool OptOut, bool Delegation, DateTimeOffset Signed);
 
     public static Proof Prove(DomainName name, ushort type, DomainName zone, List<Nsec> nsecs, List<Nsec3> nsec3s, WorkBudget budget) =>
         nsecs.Count > 0 ? ByNsec(name, type, zone, nsecs) : ByNsec3(name, type, new HashedSpans(zone, nsec3s, budget));
@@ -33,16 +34,16 @@ internal static class Denial
     private static Proof ByNsec(DomainName name, ushort type, DomainName zone, List<Nsec> nsecs)
     {
         if (nsecs.Find(n => n.Owner == name) is { } match)
-            return NoDataAt(match.Types, name, type);
+            return NoDataAt(match.Types, name, type, match.Signed);
         var cover = nsecs.Find(n => n.Covers(name, zone) && Denies(n, name))
             ?? throw new BogusException($"no NSEC of {zone} denies {name}");
         if (cover.Next.IsBelow(name))
-            return new Proof(DnsOutcome.NoData, false, false); // an empty non-terminal, RFC 4592 2.2.2
+            return new Proof(DnsOutcome.NoData, false, false, cover.Signed); // an empty non-terminal, RFC 4592 2.2.2
         var wildcard = ClosestEncloser(cover, name).Prepend("*"u8);
         if (nsecs.Find(n => n.Owner == wildcard) is { } match2)
-            return NoDataAt(match2.Types, wildcard, type) with { Delegation = false };
+            return NoDataAt(match2.Types, wildcard, type, cover.Signed) with { Delegation = false };
         if (nsecs.Exists(n => n.Covers(wildcard, zone) && Denies(n, wildcard)))
-            return new Proof(DnsOutcome.NxDomain, false, false);
+            return new Proof(DnsOutcome.NxDomain, false, false, cover.Signed);
         throw new BogusException($"no NSEC of {zone} denies the wildcard {wildcard}");
     }
 
@@ -54,33 +55,33 @@ internal static class Denial
         return a.LabelCount > b.LabelCount ? a : b;
     }
 
-    private static Proof NoDataAt(TypeBitmap types, DomainName name, ushort type)
+    private static Proof NoDataAt(TypeBitmap types, DomainName name, ushort type, DateTimeOffset signed)
     {
         if (types.Has(type) || types.Has(RecordType.CNAME))
             throw new BogusException($"the denial at {name} says that {RecordType.Name(type)} or CNAME exists");
         // RFC 6840 4.4 and 4.1: the child's apex says nothing of DS, the parent's side of a cut nothing of anything else.
         if (type == RecordType.DS ? types.Has(RecordType.SOA) && !name.IsRoot : types.IsDelegation)
             throw new BogusException($"the denial at {name} comes from the wrong side of the zone cut");
-        return new Proof(DnsOutcome.NoData, false, types.IsDelegation);
+        return new Proof(DnsOutcome.NoData, false, types.IsDelegation, signed);
     }
 
     private static Proof ByNsec3(DomainName name, ushort type, HashedSpans spans)
     {
         if (spans.Matching(name) is { } match)
-            return NoDataAt(match.Types, name, type);
+            return NoDataAt(match.Types, name, type, match.Signed);
         var (encloser, types) = spans.ClosestEncloser(name) ?? throw new BogusException($"no NSEC3 proves an encloser of {name}");
         if (types.HidesNamesBelow)
             throw new BogusException($"the NSEC3 of {encloser} is a delegation or DNAME and denies nothing below it");
         var nextCloser = name.Suffix(encloser.LabelCount + 1);
         var cover = spans.Covering(nextCloser) ?? throw new BogusException($"no NSEC3 covers {nextCloser}");
         if (type == RecordType.DS && cover.OptOut)
-            return new Proof(DnsOutcome.NoData, true, true); // RFC 5155 8.6
+            return new Proof(DnsOutcome.NoData, true, true, cover.Signed); // RFC 5155 8.6
         var wildcard = encloser.Prepend("*"u8);
         if (spans.Matching(wildcard) is { } match2)
-            return NoDataAt(match2.Types, wildcard, type) with { OptOut = cover.OptOut, Delegation = false };
+            return NoDataAt(match2.Types, wildcard, type, cover.Signed) with { OptOut = cover.OptOut, Delegation = false };
         if (spans.Covering(wildcard) is null)
             throw new BogusException($"no NSEC3 covers the wildcard {wildcard}");
-        return new Proof(DnsOutcome.NxDomain, cover.OptOut, false);
+        return new Proof(DnsOutcome.NxDomain, cover.OptOut, false, cover.Signed);
     }
 
     /// <summary>The NSEC3 records of one answer, asked by name; every hash is paid for from the budget.</summary>

@@ -32,7 +32,17 @@ public sealed record DnsAnswer(DomainName Name, ushort Type, DnsSecurity Securit
 
     /// <summary>The TTL as the zone publishes it (RRSIG original TTL), the shortest of all links.</summary>
     public TimeSpan? PublishedTtl { get; init; }
+
+    /// <summary>The proved links of the answer in order, aliases first: what was said at each name, and when that was signed.</summary>
+    public IReadOnlyList<SignedStep> Steps { get; init; } = [];
 }
+
+/// <summary>One proved link of an answer: a record set, an alias, or the denial of a name.</summary>
+/// <param name="Alias">Where the name leads; null at the end.</param>
+/// <param name="Signed">Inception of the signature over the set, or over the NSEC or NSEC3 that itself denies the name.</param>
+/// <param name="Oldest">The same, or of a denial the oldest over any record of its proof (wildcard, closest encloser).</param>
+/// <param name="Wildcard">The set was made from a wildcard.</param>
+public sealed record SignedStep(DomainName Owner, DomainName? Alias, DateTimeOffset Signed, DateTimeOffset Oldest, bool Wildcard);
 
 /// <summary>The security of the zone that holds (or would hold) a name.</summary>
 public sealed record ZoneSecurity(DomainName Zone, DnsSecurity Security, TimeSpan Ttl, string Why);

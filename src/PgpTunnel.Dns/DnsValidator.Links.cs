@@ -39,7 +39,8 @@ public sealed partial class DnsValidator
         if (zone.Security != DnsSecurity.Secure)
             return Failed(zone.Security, zone.Why, message.Rcode);
         var (signature, ttl, proof) = Verify(set, signatures, zone, budget);
-        if (signature.Labels < LabelsOf(owner))
+        var step = new SignedStep(owner, alias, proof.Period.From, proof.Period.From, signature.Labels < LabelsOf(owner));
+        if (step.Wildcard)
         {
             if (covered == RecordType.DNAME)
                 throw new BogusException("a DNAME made from a wildcard"); // RFC 6672 3.3
@@ -47,9 +48,9 @@ public sealed partial class DnsValidator
             if (!Denial.ProveNoCloser(owner, owner.Suffix(signature.Labels), zone.Name, nsecs, nsec3s, budget, out var optOut))
                 throw new BogusException($"the answer is made from a wildcard without proof that {owner} itself does not exist");
             var security = optOut ? DnsSecurity.Insecure : DnsSecurity.Secure;
-            return new(security, DnsOutcome.Answer, rdata, alias, zone.Name, false, Shorter(ttl, denialTtl), message.Rcode, $"signed by {zone.Name}, from a wildcard") { Proof = proof };
+            return new(security, DnsOutcome.Answer, rdata, alias, zone.Name, false, Shorter(ttl, denialTtl), message.Rcode, $"signed by {zone.Name}, from a wildcard") { Proof = proof, Step = step };
         }
-        return new(DnsSecurity.Secure, DnsOutcome.Answer, rdata, alias, zone.Name, false, ttl, message.Rcode, $"signed by {zone.Name}") { Proof = proof };
+        return new(DnsSecurity.Secure, DnsOutcome.Answer, rdata, alias, zone.Name, false, ttl, message.Rcode, $"signed by {zone.Name}") { Proof = proof, Step = step };
     }
 
     private async Task<Link> JudgeNegativeAsync(DnsMessage message, DomainName name, ushort type, WorkBudget budget, CancellationToken cancel)
@@ -68,7 +69,7 @@ public sealed partial class DnsValidator
         return new(proof.OptOut ? DnsSecurity.Insecure : DnsSecurity.Secure, proof.Outcome, [], null, zone.Name, proof.Delegation,
             Shorter(ttl, NegativeTtl(message.Authority)), message.Rcode,
             proof.OptOut ? $"{zone.Name} uses opt-out there, an unsigned delegation may exist" : $"{zone.Name} proves that {what}")
-        { Proof = signed };
+        { Proof = signed, Step = new SignedStep(name, null, proof.Signed, nsecs.Select(n => n.Signed).Concat(nsec3s.Select(n => n.Signed)).Min(), false) };
     }
 
     /// <summary>
@@ -116,7 +117,7 @@ public sealed partial class DnsValidator
             {
                 budget.Signature();
                 if (key.Verifies(data, signature.Signature))
-                    return (signature, Shorter(Shorter(MinTtl(set), Seconds(signature.OriginalTtl)), Seconds(signature.Expiration - now)), new Proof(PeriodOf(signature, now), Seconds(signature.OriginalTtl)));
+                    return (signature, Shorter(Shorter(MinTtl(set), Seconds(signature.OriginalTtl)), Seconds(signature.Expiration - now)), new Proof(PeriodOf(signature), Seconds(signature.OriginalTtl)));
                 budget.Failure();
                 why = $"the signature by {zone.Name} key {signature.KeyTag} is wrong";
             }
@@ -167,9 +168,9 @@ public sealed partial class DnsValidator
                 continue;
             (ttl, proof) = (Shorter(ttl, left), Proof.Weaker(proof, one));
             if (set.Key.Type == RecordType.NSEC && Nsec.Read(records[0]) is { } nsec && nsec.Next.IsWithin(zone.Name))
-                nsecs.Add(nsec);
+                nsecs.Add(nsec with { Signed = one.Period.From });
             else if (set.Key.Type == RecordType.NSEC3 && Nsec3.Read(records[0], zone.Name) is { } nsec3)
-                nsec3s.Add(nsec3);
+                nsec3s.Add(nsec3 with { Signed = one.Period.From });
         }
         return (nsecs, nsec3s, ttl, proof);
     }
@@ -198,8 +199,12 @@ public sealed partial class DnsValidator
     }
 
     /// <summary>RFC 1982: the two times are serial numbers around now.</summary>
-    private SignaturePeriod PeriodOf(RrSignature signature, uint now) =>
-        new(time.GetUtcNow().AddSeconds((int)(signature.Inception - now)), time.GetUtcNow().AddSeconds((int)(signature.Expiration - now)));
+    private SignaturePeriod PeriodOf(RrSignature signature)
+    {
+        var now = time.GetUtcNow().ToUnixTimeSeconds();
+        DateTimeOffset Around(uint serial) => DateTimeOffset.FromUnixTimeSeconds(now + (int)(serial - (uint)now));
+        return new(Around(signature.Inception), Around(signature.Expiration));
+    }
 
     private static TimeSpan Seconds(uint seconds) => TimeSpan.FromSeconds(seconds);
 

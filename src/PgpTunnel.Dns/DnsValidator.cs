@@ -47,16 +47,19 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
         var budget = new WorkBudget();
         var (security, ttl, at) = (DnsSecurity.Secure, LongestTtl, name);
         Proof? proof = null;
+        var steps = new List<SignedStep>();
         for (var hop = 0; hop <= MaxAliases; hop++)
         {
             var (link, left) = await LinkAsync(at, type, budget, cancel, fresh);
             security = Weakest(security, link.Security);
             ttl = left < ttl ? left : ttl;
             proof = Proof.Weaker(proof, link.Proof);
+            if (link.Step is not null)
+                steps.Add(link.Step);
             if (link.Alias is null || security > DnsSecurity.Insecure)
                 return new(name, type, security, security > DnsSecurity.Insecure ? DnsOutcome.Failure : link.Outcome,
                     security > DnsSecurity.Insecure ? [] : link.Data, ttl, link.Rcode, link.Why)
-                { Signed = proof?.Period, PublishedTtl = proof?.OriginalTtl };
+                { Signed = proof?.Period, PublishedTtl = proof?.OriginalTtl, Steps = steps };
             at = link.Alias;
         }
         return new(name, type, DnsSecurity.Bogus, DnsOutcome.Failure, [], FailureTtl, 0, $"more than {MaxAliases} aliases lead away from {name}");
@@ -122,6 +125,8 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
         bool Delegation, TimeSpan Ttl, int Rcode, string Why)
     {
         public Proof? Proof { get; init; }
+
+        public SignedStep? Step { get; init; }
     }
 
     private static Link Failed(DnsSecurity security, string why, int rcode = 2) => new(security, DnsOutcome.Failure, [], null, null, false, FailureTtl, rcode, why);

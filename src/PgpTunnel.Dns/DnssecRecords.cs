@@ -134,6 +134,9 @@ internal readonly struct TypeBitmap(byte[] octets)
 /// <summary>A verified NSEC (RFC 4034 4).</summary>
 internal sealed record Nsec(DomainName Owner, DomainName Next, TypeBitmap Types)
 {
+    /// <summary>Inception of the signature that proved it.</summary>
+    public DateTimeOffset Signed { get; init; }
+
     public static Nsec? Read(DnsRecord record)
     {
         try
@@ -154,6 +157,9 @@ internal sealed record Nsec(DomainName Owner, DomainName Next, TypeBitmap Types)
 /// <summary>A verified NSEC3 (RFC 5155 3).</summary>
 internal sealed record Nsec3(byte[] OwnerHash, byte[] NextHash, byte Flags, ushort Iterations, byte[] Salt, TypeBitmap Types)
 {
+    /// <summary>Inception of the signature that proved it.</summary>
+    public DateTimeOffset Signed { get; init; }
+
     public bool OptOut => (Flags & 1) != 0;
 
     public static Nsec3? Read(DnsRecord record, DomainName apex)

@@ -110,7 +110,7 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time,
         if (peer.Trusted && key is null)
             return new(new SmtpReply(451, "4.7.5", $"{domain} does not offer a key that was verified for it"), peer.Why, Alarm: suspicious);
         if (peer.Class is PeerClass.None or PeerClass.Insecure)
-            return peer.Remembered ? new(new SmtpReply(451, "4.7.5", $"the keys of {domain} cannot be established now"), peer.Why, Alarm: suspicious)
+            return peer.Remembered || peer.Outdated ? new(new SmtpReply(451, "4.7.5", $"the keys of {domain} cannot be established now"), peer.Why, Alarm: suspicious)
                 : new(young ? new SmtpReply(451, "4.7.1", $"{domain} publishes no gateway key that can be trusted") : new SmtpReply(550, "5.7.1", $"{domain} publishes no gateway key that can be trusted"), peer.Why);
         if (!peer.Listed.Contains(fingerprint))
             return new(young ? new SmtpReply(451, "4.7.5", $"{domain} does not list the signing key") : Uniform, $"{domain} lists {string.Join(", ", peer.Listed)}, not {fingerprint}");

@@ -27,6 +27,15 @@ public sealed record PeerRecord(string Domain)
 
     public DateTimeOffset? ContraryLast { get; init; }
 
+    /// <summary>The newest signature over one of those answers.</summary>
+    public DateTimeOffset? ContrarySigned { get; init; }
+
+    /// <summary>The newest signature over the policy, or an alias to it, in the last usable answer; null = none was seen, or by a version that did not note it.</summary>
+    public DateTimeOffset? Signed { get; init; }
+
+    /// <inheritdoc cref="PolicySigning.Path"/>
+    public IReadOnlyList<string> SignedPath { get; init; } = [];
+
     /// <summary>Two such answers lay a day apart.</summary>
     public bool ContraryApart { get; init; }
 
@@ -76,24 +85,42 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time)
         await spool.PeersChangedAsync();
     }
 
-    /// <summary>A usable answer: lengthens what is remembered and never shortens it.</summary>
-    public async Task UsableAsync(PeerRecord before, PolicyRecord policy)
+    /// <summary>True of a usable answer that was signed before one that we have seen: a secondary that lags behind, or a replay.</summary>
+    public static bool IsOlder(PeerRecord record, PolicySigning signing) => signing.Newest < record.Signed || signing.Newest < record.ContrarySigned;
+
+    /// <summary>
+    /// True of a denial that was not signed after the policy that we have seen: who recorded it before the policy was published may be
+    /// playing it back. Signers write one time into many signatures, so equal is no proof of being later.
+    /// </summary>
+    public bool IsOutdated(PeerRecord record, PolicySigning denial) =>
+        (record.Signed ?? (record.Fingerprints.Count > 0 ? spool?.SignedSince : null)) is { } seen && denial.OldestAgainst(record.SignedPath) <= seen;
+
+    /// <summary>A usable answer: lengthens what is remembered and never shortens it. One that is older than what was seen is remembered as nothing.</summary>
+    public async Task UsableAsync(PeerRecord before, PolicyRecord policy, PolicySigning signing)
     {
+        if (IsOlder(before, signing))
+        {
+            log?.Write("older-answer", ("domain", before.Domain), ("why", "its policy was signed before the one seen last: a name server lags behind, or an old answer is played back; it is used, and nothing of it remembered"));
+            return;
+        }
         var (now, expires) = (time.GetUtcNow(), time.GetUtcNow() + policy.MaxAge);
         PeerRecord After(PeerRecord r) => r with
         {
             Fingerprints = policy.Fingerprints,
             ContrarySince = null,
             ContraryLast = null,
+            ContrarySigned = null,
             ContraryApart = false,
+            Signed = signing.Newest,
+            SignedPath = signing.Path,
             EnforceUntil = policy.Mode == PolicyMode.Enforce && expires > r.EnforceUntil ? expires : r.EnforceUntil,
             Alarm = null,
             // What is published is distrusted until the remembered time is over, what its own key has revoked for ever.
             Distrusted = policy.Distrusted.Select(d => KeyValuePair.Create(d, expires)).Concat(r.Distrusted.Where(d => d.Value > now)).GroupBy(d => d.Key).ToDictionary(g => g.Key, g => g.Max(d => d.Value)),
         };
         var after = After(before);
-        // Written when it says something new, or lengthens what is known by an hour: not for each message.
-        if (spool is null || (after.EnforceUntil - before.EnforceUntil < Grain && before.ContrarySince is null && before.Alarm is null && after.Fingerprints.SequenceEqual(before.Fingerprints) && after.Distrusted.All(d => before.Distrusted.TryGetValue(d.Key, out var known) && d.Value - known < Grain)))
+        // Written when it says something new or was signed anew, or lengthens what is known by an hour: not for each message.
+        if (spool is null || (after.Signed == before.Signed && after.SignedPath.SequenceEqual(before.SignedPath) && after.EnforceUntil - before.EnforceUntil < Grain && before.ContrarySince is null && before.Alarm is null && after.Fingerprints.SequenceEqual(before.Fingerprints) && after.Distrusted.All(d => before.Distrusted.TryGetValue(d.Key, out var known) && d.Value - known < Grain)))
             return;
         await TryAsync(spool, before, After);
     }
@@ -161,8 +188,9 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time)
     }
 
     /// <summary>A secure denial while <c>enforce</c> is remembered. When all have agreed for 48 h, two of them a day apart, it is forgotten.</summary>
+    /// <param name="denial">One that <see cref="IsOutdated"/> counts for nothing and must not come here.</param>
     /// <returns>What is remembered afterwards.</returns>
-    public async Task<PeerRecord> DeniedAsync(PeerRecord before)
+    public async Task<PeerRecord> DeniedAsync(PeerRecord before, PolicySigning denial)
     {
         var now = time.GetUtcNow();
         if (spool is null || before.EnforceUntil <= now || before.Verified.Count > 0 || (before.ContraryLast is { } last && now - last < Grain))
@@ -171,10 +199,12 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time)
         {
             var apart = r.ContraryApart || (r.ContrarySince is { } first && now - first >= Apart);
             return r.ContrarySince is { } since && now - since >= Agreement && apart
-                ? r with { EnforceUntil = now, ContrarySince = null, ContraryLast = null, ContraryApart = false }
-                : r with { ContrarySince = r.ContrarySince ?? now, ContraryLast = now, ContraryApart = apart };
+                ? r with { EnforceUntil = now, Signed = Later(r.Signed, denial.Newest), ContrarySince = null, ContraryLast = null, ContrarySigned = null, ContraryApart = false }
+                : r with { ContrarySince = r.ContrarySince ?? now, ContraryLast = now, ContrarySigned = Later(r.ContrarySigned, denial.Newest), ContraryApart = apart };
         });
     }
+
+    private static DateTimeOffset Later(DateTimeOffset? a, DateTimeOffset b) => a > b ? a.Value : b;
 
     /// <summary>A look-up must not fail because a disk is full; what could not be written now comes with the next answer.</summary>
     private async Task<PeerRecord> TryAsync(Spool spool, PeerRecord before, Func<PeerRecord, PeerRecord> change)

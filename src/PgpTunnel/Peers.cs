@@ -14,7 +14,10 @@ namespace PgpTunnel;
 public sealed record PeerState(string Domain, PeerClass Class, DnsSecurity Security, PolicyMode? Mode, IReadOnlyList<PeerKey> Keys, IReadOnlyList<SignerKey> Signers, IReadOnlyList<string> Listed,
     IReadOnlyList<string> Distrusted, string Gateway, long? Size, bool Trusted, bool TrustedOffered, bool Remembered, DateTimeOffset Until, string Why)
 {
-    public PolicyFacts Facts => new(Class, Mode ?? PolicyMode.Enforce, Remembered, Trusted, TrustedOffered, Security == DnsSecurity.Bogus);
+    public PolicyFacts Facts => new(Class, Mode ?? PolicyMode.Enforce, Remembered, Trusted, TrustedOffered, Security == DnsSecurity.Bogus, Outdated);
+
+    /// <summary>It denies what was seen to be signed no earlier: it may be an old answer, played back.</summary>
+    public bool Outdated { get; init; }
 
     /// <summary>What to remember of it; null = nothing.</summary>
     internal PolicyToRemember? ToRemember { get; init; }
@@ -24,9 +27,11 @@ public sealed record PeerState(string Domain, PeerClass Class, DnsSecurity Secur
 }
 
 /// <summary>A policy that is written to memory once, when the first who may asks for it.</summary>
-internal sealed class PolicyToRemember(PolicyRecord policy)
+internal sealed class PolicyToRemember(PolicyRecord policy, PolicySigning signing)
 {
     public PolicyRecord Policy => policy;
+
+    public PolicySigning Signing => signing;
 
     /// <summary>1 once it has been written.</summary>
     public int Written;
@@ -39,7 +44,7 @@ internal sealed class PolicyToRemember(PolicyRecord policy)
 internal sealed class Peers(Func<DnsValidator> validators, PeerMemory memory, Func<string, Partner?> partners, TimeProvider time)
 {
     private const int MaxRecords = 8, MaxFallback = 16 * 1024, MaxCached = 10_000, LongestDomain = 253 - 31; // with _pgptunnel and the default gateway's labels in front
-    private static readonly TimeSpan ShortestUse = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan ShortestUse = TimeSpan.FromSeconds(1), OutdatedUse = TimeSpan.FromSeconds(30);
 
     private readonly ConcurrentDictionary<string, (PeerState State, DateTimeOffset Made)> _cache = new();
     private volatile string _version = "";
@@ -58,7 +63,7 @@ internal sealed class Peers(Func<DnsValidator> validators, PeerMemory memory, Fu
     public async Task RememberAsync(PeerState state)
     {
         if (state.ToRemember is { } policy && Interlocked.Exchange(ref policy.Written, 1) == 0)
-            await memory.UsableAsync(memory.Recall(state.Domain), policy.Policy);
+            await memory.UsableAsync(memory.Recall(state.Domain), policy.Policy, policy.Signing);
     }
 
     /// <summary>As <see cref="FindAsync"/>, but a usable answer is not remembered: of domains that a stranger names, until a parcel shows that it is theirs.</summary>
@@ -115,12 +120,18 @@ internal sealed class Peers(Func<DnsValidator> validators, PeerMemory memory, Fu
             return State(lookup, PeerClass.Unusable, answer.Security, null, answer.Ttl, e.Message);
         }
         if (policy is null or { Mode: PolicyMode.None })
-        {
-            record = await memory.DeniedAsync(record);
-            lookup = lookup with { Remembered = memory.RemembersEnforce(record) };
-            return State(lookup, PeerClass.None, answer.Security, policy, answer.Ttl, policy is null ? $"no policy: {answer.Why}" : "the policy says m=none");
-        }
+            return await DeniedAsync(lookup, policy, answer);
         return await FindKeysAsync(validator, lookup, policy, answer, fresh, cancel);
+    }
+
+    /// <summary>A secure denial, or <c>m=none</c>: counted against what is remembered, unless it is no younger than that.</summary>
+    private async Task<PeerState> DeniedAsync(Lookup lookup, PolicyRecord? policy, DnsAnswer answer)
+    {
+        var (signing, why) = (new PolicySigning(answer.Steps), policy is null ? $"no policy: {answer.Why}" : "the policy says m=none");
+        if (memory.IsOutdated(lookup.Record, signing))
+            return State(lookup, PeerClass.None, answer.Security, policy, Shorter(answer.Ttl, OutdatedUse), $"{why}, but that was not signed after the policy that was seen here: an old answer is played back, or a name server lags behind") with { Outdated = true };
+        var record = await memory.DeniedAsync(lookup.Record, signing);
+        return State(lookup with { Remembered = memory.RemembersEnforce(record) }, PeerClass.None, answer.Security, policy, answer.Ttl, why);
     }
 
     /// <param name="Configured">Trusted fingerprints of the configuration.</param>
@@ -130,6 +141,9 @@ internal sealed class Peers(Func<DnsValidator> validators, PeerMemory memory, Fu
         public IReadOnlyList<string> TrustedFingerprints => [.. Configured, .. Record.Verified];
 
         public bool Trusted => TrustedFingerprints.Count > 0;
+
+        /// <summary>The answer is older than one that was seen: nothing of it is remembered.</summary>
+        public bool Lagging { get; init; }
     }
 
     private IEnumerable<string> Distrusted(PeerRecord record) => record.Distrusted.Where(d => d.Value > time.GetUtcNow()).Select(d => d.Key);
@@ -180,7 +194,8 @@ internal sealed class Peers(Func<DnsValidator> validators, PeerMemory memory, Fu
             else
                 reasons.Add(judgement.Refusal!);
         }
-        lookup = lookup with { Record = await memory.RevokedAsync(lookup.Record, await RevokedAsync(validator, lookup, policy, [.. published, .. certificates], fresh, cancel)) };
+        var signing = new PolicySigning(policyAnswer.Steps);
+        lookup = lookup with { Lagging = PeerMemory.IsOlder(lookup.Record, signing), Record = await memory.RevokedAsync(lookup.Record, await RevokedAsync(validator, lookup, policy, [.. published, .. certificates], fresh, cancel)) };
         var trustedNow = await SuccessorsAsync(lookup, policy, certificates);
         if (lookup.Trusted) // only these count, for whatever purpose
             signers.RemoveAll(s => !trustedNow.Contains(s.Fingerprint));
@@ -192,7 +207,7 @@ internal sealed class Peers(Func<DnsValidator> validators, PeerMemory memory, Fu
         if (lookup.Trusted && trusted.Count == 0)
             state = state with { Why = $"{lookup.Domain} offers {string.Join(", ", keys.Select(k => k.Fingerprint))}, but only {string.Join(", ", lookup.TrustedFingerprints)} is trusted for it" };
         if (!lookup.Trusted || trusted.Count > 0)
-            state = state with { ToRemember = new PolicyToRemember(policy) };
+            state = state with { ToRemember = new PolicyToRemember(policy, signing) };
         return state with { Keys = trusted.Count > 0 ? trusted : keys, Signers = signers, TrustedOffered = lookup.Trusted && trusted.Count > 0, Remembered = lookup.Remembered || policy.Mode == PolicyMode.Enforce };
     }
 
@@ -232,10 +247,10 @@ internal sealed class Peers(Func<DnsValidator> validators, PeerMemory memory, Fu
             var next = certificates.Find(c => !trusted.Contains(c.Fingerprint) && former.Exists(f => trusted.Contains(f.Fingerprint) && c.IsSuccessorOf(f, policy.Gateway)));
             var certifier = former.Find(f => next is not null && trusted.Contains(f.Fingerprint) && next.IsSuccessorOf(f, policy.Gateway));
             found = next is not null && trusted.Add(next.Fingerprint);
-            if (found)
+            if (found && !lookup.Lagging)
                 await memory.SucceededAsync(lookup.Record, next!.Fingerprint, certifier!.Fingerprint);
         }
-        foreach (var certificate in certificates.Where(c => trusted.Contains(c.Fingerprint) && !kept.Exists(k => k.Octets.AsSpan().SequenceEqual(c.Octets))))
+        foreach (var certificate in certificates.Where(c => !lookup.Lagging && trusted.Contains(c.Fingerprint) && !kept.Exists(k => k.Octets.AsSpan().SequenceEqual(c.Octets))))
             await memory.KeepCertificateAsync(lookup.Domain, certificate.Fingerprint, certificate.Octets);
         return trusted;
     }

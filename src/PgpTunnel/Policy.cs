@@ -35,7 +35,8 @@ public enum DecisionKind
 /// <param name="Trusted">Trusted fingerprints are set for the domain.</param>
 /// <param name="TrustedOffered">One of them, or a certified successor, is offered.</param>
 /// <param name="Bogus">The answer was proved wrong, not only missing.</param>
-public readonly record struct PolicyFacts(PeerClass Class, PolicyMode Mode, bool Remembered, bool Trusted, bool TrustedOffered, bool Bogus = false);
+/// <param name="Outdated">The denial was signed no later than a policy that was seen.</param>
+public readonly record struct PolicyFacts(PeerClass Class, PolicyMode Mode, bool Remembered, bool Trusted, bool TrustedOffered, bool Bogus = false, bool Outdated = false);
 
 /// <summary>What happens to mail for one domain.</summary>
 /// <param name="Reply">The reply that says so when it is not taken.</param>
@@ -69,6 +70,7 @@ public static class Policy
                 : Defer("4.7.5", $"this gateway is not armed: {arms.Missing}"),
             PeerClass.None or PeerClass.Insecure when facts.Remembered =>
                 Defer("4.7.5", $"{domain} asked for encryption, and now its DNS {(facts.Class == PeerClass.None ? "says nothing of it" : "is not signed")}", alarm: true),
+            PeerClass.None when facts.Outdated && !prefer => Defer("4.7.5", $"{domain} published a gateway key, and the answer that there is none may be an old one", alarm: true),
             PeerClass.None => prefer ? Clear($"{domain} publishes no gateway key") : Refuse($"encryption is required, and {domain} publishes no gateway key"),
             PeerClass.Insecure => prefer ? Clear($"the DNS of {domain} is not signed") : Refuse($"encryption is required, and the DNS of {domain} is not signed"),
             PeerClass.Unusable when prefer && facts.Mode == PolicyMode.Testing => Clear($"the records of {domain} are unusable, mode testing"),

@@ -36,6 +36,12 @@ internal sealed partial class Spool
         ALTER TABLE parcel ADD COLUMN file TEXT NOT NULL DEFAULT '';
         CREATE INDEX parcel_file ON parcel(file, octets) WHERE file <> '';
         """,
+        """
+        ALTER TABLE peer ADD COLUMN signed INTEGER;
+        ALTER TABLE peer ADD COLUMN signed_path TEXT NOT NULL DEFAULT '';
+        ALTER TABLE peer ADD COLUMN contrary_signed INTEGER;
+        INSERT OR REPLACE INTO gateway(name, value) VALUES('signed-since', strftime('%s', 'now'));
+        """,
     ];
 
     /// <summary>Opens or creates the database, mode 0600.</summary>

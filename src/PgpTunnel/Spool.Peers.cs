@@ -6,9 +6,9 @@ namespace PgpTunnel;
 
 internal sealed partial class Spool
 {
-    private const string PeerColumns = "domain, fingerprints, enforce_until, verified, distrusted, contrary_since, contrary_last, contrary_apart, override_action, override_until, override_reason, alarmed, alarm";
+    private const string PeerColumns = "domain, fingerprints, enforce_until, verified, distrusted, contrary_since, contrary_last, contrary_apart, override_action, override_until, override_reason, alarmed, alarm, signed, signed_path, contrary_signed";
 
-    private const string PeersVersionFact = "partners";
+    private const string PeersVersionFact = "partners", SignedSinceFact = "signed-since";
     private const int MostPeersKnown = 10_000;
     private static readonly TimeSpan VersionFresh = TimeSpan.FromMilliseconds(5);
 
@@ -82,10 +82,11 @@ internal sealed partial class Spool
             write = Interlocked.Increment(ref _peerWrites);
             var before = FindPeer(statements, domain) ?? new PeerRecord(domain);
             after = change(before);
-            statements.Execute($"INSERT OR REPLACE INTO peer({PeerColumns}) VALUES($domain, $fprs, $enforce, $verified, $distrusted, $since, $last, $apart, $action, $until, $reason, $alarmed, $alarm)",
+            statements.Execute($"INSERT OR REPLACE INTO peer({PeerColumns}) VALUES($domain, $fprs, $enforce, $verified, $distrusted, $since, $last, $apart, $action, $until, $reason, $alarmed, $alarm, $signed, $path, $csigned)",
                 ("$domain", domain), ("$fprs", string.Join(',', after.Fingerprints)), ("$enforce", after.EnforceUntil.ToUnixTimeSeconds()), ("$verified", string.Join(',', after.Verified.Select(v => after.VouchedBy.TryGetValue(v, out var by) ? $"{v}<{by}" : v))),
                 ("$distrusted", string.Join(',', after.Distrusted.Select(d => $"{d.Key}:{d.Value.ToUnixTimeSeconds()}"))), ("$since", Seconds(after.ContrarySince)), ("$last", Seconds(after.ContraryLast)),
-                ("$apart", after.ContraryApart ? 1 : 0), ("$action", (object?)after.Override?.Action ?? DBNull.Value), ("$until", Seconds(after.Override?.Until)), ("$reason", (object?)after.Override?.Reason ?? DBNull.Value), ("$alarmed", Seconds(after.Alarmed)), ("$alarm", (object?)after.Alarm ?? DBNull.Value));
+                ("$apart", after.ContraryApart ? 1 : 0), ("$action", (object?)after.Override?.Action ?? DBNull.Value), ("$until", Seconds(after.Override?.Until)), ("$reason", (object?)after.Override?.Reason ?? DBNull.Value), ("$alarmed", Seconds(after.Alarmed)), ("$alarm", (object?)after.Alarm ?? DBNull.Value),
+                ("$signed", Seconds(after.Signed)), ("$path", string.Join(' ', after.SignedPath)), ("$csigned", Seconds(after.ContrarySigned)));
             return true;
         });
         Know(domain, after, version, write);
@@ -103,6 +104,11 @@ internal sealed partial class Spool
         });
         Know(domain, null, version, write);
     }
+
+    /// <summary>Since when it is noted at what time a policy was signed; of what is older, nothing signed before then tells.</summary>
+    public DateTimeOffset SignedSince => _signedSince ??= Fact(SignedSinceFact) is { } text ? Time(long.Parse(text, System.Globalization.CultureInfo.InvariantCulture)) : DateTimeOffset.MaxValue;
+
+    private DateTimeOffset? _signedSince;
 
     /// <summary>Domains whose remembered <c>enforce</c> ends in that time.</summary>
     public IReadOnlyList<string> PeersEnding(DateTimeOffset from, DateTimeOffset to, int most) =>
@@ -134,6 +140,9 @@ internal sealed partial class Spool
             Override = row.IsDBNull(8) ? null : new PartnerOverride(row.GetString(8), When(9)!.Value, row.GetString(10)),
             Alarmed = When(11),
             Alarm = row.IsDBNull(12) ? null : row.GetString(12),
+            Signed = When(13),
+            SignedPath = row.GetString(14).Split(' ', StringSplitOptions.RemoveEmptyEntries),
+            ContrarySigned = When(15),
         };
     }
 }

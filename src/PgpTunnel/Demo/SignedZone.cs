@@ -17,7 +17,8 @@ internal sealed class SignedZone
     private readonly SortedDictionary<DomainName, Dictionary<ushort, List<byte[]>>> _names = [];
     private readonly Lock _changing = new(); // zones change while they are asked
     private readonly byte[] _dnsKey;
-    private readonly uint _inception, _expiration;
+    private readonly uint _expiration;
+    private uint _inception;
 
     /// <param name="days">For which its records are signed.</param>
     public SignedZone(string name, DateTimeOffset now, int days = 30)
@@ -33,6 +34,9 @@ internal sealed class SignedZone
     }
 
     public DomainName Name { get; }
+
+    /// <summary>Signs everything anew: what is answered from now on says that it was signed then.</summary>
+    public void SignAnew(DateTimeOffset inception) => _inception = (uint)inception.ToUnixTimeSeconds();
 
     public void Add(DomainName name, ushort type, byte[] rdata)
     {

@@ -11,7 +11,7 @@ public class PolicyTests
         var cell = left.Split(' ', StringSplitOptions.RemoveEmptyEntries);
         var local = cell[0] switch { "never" => LocalPolicy.Never, "prefer" => LocalPolicy.Prefer, "require" => LocalPolicy.Require, _ => LocalPolicy.RequireVerified };
         var mode = cell[2] switch { "testing" => PolicyMode.Testing, "enforce" => PolicyMode.Enforce, _ => PolicyMode.None };
-        var facts = new PolicyFacts(Enum.Parse<PeerClass>(cell[1]), mode, cell[3] == "yes", cell[4] != "none", cell[4] == "offered", cell[2] == "bogus");
+        var facts = new PolicyFacts(Enum.Parse<PeerClass>(cell[1]), mode, cell[3] == "yes", cell[4] != "none", cell[4] == "offered", cell[2] == "bogus", cell[2] == "outdated");
         var decision = Policy.Decide(local, facts, cell[5] switch { "yes" => ArmState.Armed, "no" => new ArmState("a.example publishes no record", true), _ => new ArmState("a.example cannot be looked up", false) }, "b.example");
         var reply = decision.Reply is { } r ? $" {r.Code} {r.Status}" : "";
         Assert.Equal(right, $"{decision.Kind.ToString().ToLowerInvariant()}{reply}{(decision.Alarm ? " alarm" : "")}");

@@ -1,0 +1,129 @@
+using PgpTunnel.Demo;
+using PgpTunnel.Dns;
+
+namespace PgpTunnel.Tests;
+
+/// <summary>An attacker on the path recorded the signed proof that a domain had no policy, and plays it back after one was published.</summary>
+public class ReplayedDenialTests
+{
+    private const string Message = "From: x@a.example\r\nSubject: s\r\n\r\nbody\r\n";
+    private static readonly DomainName Policy = DomainName.Parse("_pgptunnel.b.example");
+
+    /// <summary>What signers write as inception: the moment, an hour back, or the same all week.</summary>
+    public static TheoryData<string, string> Signers => new(
+        from signer in new[] { "now", "hour", "week" }
+        from denial in new[] { "nothing there", "no such type", "m=none" }
+        select (signer, denial));
+
+    private static void Sign(Pair pair, string signer)
+    {
+        if (signer != "week")
+            pair.World.Zone("b.example").SignAnew(pair.World.Time.GetUtcNow().AddHours(signer == "hour" ? -1 : 0));
+    }
+
+    private static async Task<string> SendAsync(Pair pair, TimeSpan later)
+    {
+        pair.World.Time.Advance(later);
+        return (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message))[0].ToString();
+    }
+
+    private static WorldAnswer Record(Pair pair, string denial)
+    {
+        var zone = pair.World.Zone("b.example");
+        if (denial == "no such type")
+            zone.Add(Policy, RecordType.A, [127, 0, 0, 1]);
+        else if (denial == "m=none")
+            zone.Add(Policy, RecordType.TXT, TestWorld.Txt("v=PGPT1; m=none"));
+        var recorded = zone.Answer(Policy, RecordType.TXT);
+        if (denial != "nothing there")
+            zone.Remove(Policy, denial == "m=none" ? RecordType.TXT : RecordType.A);
+        return recorded;
+    }
+
+    private static async Task<(Pair Pair, WorldAnswer Recorded)> PublishedAsync(string signer, string denial, string moreA, string policy)
+    {
+        var pair = await Pair.CreateAsync(moreA, publishB: false);
+        Sign(pair, signer);
+        var recorded = Record(pair, denial);
+        pair.World.Time.Advance(TimeSpan.FromHours(2));
+        Sign(pair, signer);
+        pair.B.Publish(policy);
+        Assert.Contains("sealed for b.example", await SendAsync(pair, TimeSpan.FromHours(1)));
+        return (pair, recorded);
+    }
+
+    [Theory, MemberData(nameof(Signers))]
+    public async Task A_denial_from_before_the_policy_never_brings_clear_text(string signer, string denial)
+    {
+        var (pair, recorded) = await PublishedAsync(signer, denial, "", "v=PGPT1; m=enforce; fp=FPR; a=31557600");
+        await using var ended = pair;
+        pair.World.Forge = (name, type, answer) => name == Policy && type == RecordType.TXT ? recorded : answer;
+        for (var hours = 0; hours < 100; hours += 10)
+            Assert.StartsWith("451 4.7.5", await SendAsync(pair, TimeSpan.FromHours(10)));
+        Assert.Contains("alarm=true", pair.A.Log.ToString());
+        pair.World.Forge = null;
+        Sign(pair, signer);
+        Assert.Contains("sealed for b.example", await SendAsync(pair, TimeSpan.FromHours(1)));
+    }
+
+    [Theory, MemberData(nameof(Signers))]
+    public async Task Nor_is_mail_refused_for_good_on_it(string signer, string denial)
+    {
+        var (pair, recorded) = await PublishedAsync(signer, denial, "\"policy\": { \"default\": \"require\" }", "v=PGPT1; m=testing; fp=FPR");
+        await using var ended = pair;
+        pair.World.Forge = (name, type, answer) => name == Policy && type == RecordType.TXT ? recorded : answer;
+        Assert.StartsWith("451 4.7.5", await SendAsync(pair, TimeSpan.FromHours(2)));
+    }
+
+    [Theory]
+    [InlineData("now")]
+    [InlineData("hour")]
+    [InlineData("week")]
+    public async Task A_policy_that_was_withdrawn_is_forgotten_whatever_the_signer_writes(string signer)
+    {
+        var (pair, _) = await PublishedAsync(signer, "nothing there", "", "v=PGPT1; m=enforce; fp=FPR; a=31557600");
+        await using var ended = pair;
+        pair.World.Zone("b.example").Remove(Policy, RecordType.TXT);
+        async Task WaitsAsync()
+        {
+            for (var hours = 0; hours < 50; hours += 10)
+            {
+                Sign(pair, signer);
+                Assert.StartsWith("451 4.7.5", await SendAsync(pair, TimeSpan.FromHours(10)));
+            }
+        }
+        await WaitsAsync();
+        if (signer == "week")
+        {
+            await WaitsAsync(); // nothing tells it from a replay until the zone is signed anew
+            Sign(pair, "now");
+            await WaitsAsync();
+        }
+        Sign(pair, signer);
+        Assert.Contains("in clear", await SendAsync(pair, TimeSpan.FromHours(10)));
+    }
+
+    [Fact]
+    public async Task A_secondary_that_lags_behind_is_used_and_nothing_of_it_remembered()
+    {
+        var (pair, _) = await PublishedAsync("now", "nothing there", "", "v=PGPT1; m=enforce; fp=FPR; a=100000; sz=5000");
+        await using var ended = pair;
+        var zone = pair.World.Zone("b.example");
+        var lagging = zone.Answer(Policy, RecordType.TXT);
+        zone.Remove(Policy, RecordType.TXT);
+        zone.Add(Policy, RecordType.TXT, TestWorld.Txt($"v=PGPT1; m=enforce; fp={pair.B.Key.Fingerprint}; a=200000"));
+        Sign(pair, "now");
+        Assert.Contains("sealed for b.example", await SendAsync(pair, TimeSpan.FromHours(1)));
+        var before = (await RecallAsync(pair)).EnforceUntil;
+        pair.World.Forge = (name, type, answer) => name == Policy && type == RecordType.TXT ? lagging : answer;
+        Assert.Contains("sealed for b.example", await SendAsync(pair, TimeSpan.FromHours(20)));
+        Assert.Equal(before, (await RecallAsync(pair)).EnforceUntil);
+        Assert.Contains("event=older-answer", pair.A.Log.ToString());
+    }
+
+    private static async Task<PeerRecord> RecallAsync(Pair pair)
+    {
+        await using var spool = Spool.Open(pair.A.Configuration.SpoolFile, running: false);
+        return spool.FindPeer("b.example")!;
+    }
+}
