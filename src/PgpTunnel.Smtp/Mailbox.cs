@@ -18,6 +18,14 @@ public sealed record Mailbox(string Local, string Domain)
     /// <summary>True when writing it needs SMTPUTF8.</summary>
     public bool IsInternational => Local.Any(c => c > 0x7F) || Domain.Any(c => c > 0x7F);
 
+    /// <summary>
+    /// The local part may be read as a way to somebody elsewhere: <c>user@elsewhere</c>, <c>user%elsewhere</c>, <c>elsewhere!user</c>
+    /// (RFC 5321 3.6.1 and appendix C, RFC 1123 5.2.16). What SRS, BATV and VERP write (<c>= + - /</c>) is no routing.
+    /// </summary>
+    public bool CarriesRouting => Local.AsSpan().IndexOfAny('@', '%', '!') >= 0;
+
+    public static readonly SmtpReply RoutingRefusal = new(550, "5.7.1", "the local part names somebody elsewhere (@, % or !), which is not passed on");
+
     /// <summary>The address in wire form without angle brackets.</summary>
     public override string ToString() => Domain.Length == 0 ? QuotedLocal : $"{QuotedLocal}@{Domain}";
 

@@ -1,14 +1,10 @@
-using System.Globalization;
-using System.Text;
-using PgpTunnel.Smtp;
-
 namespace PgpTunnel;
 
 /// <summary>
 /// A partner whose mail waits because its records are not what they were: remembered for <c>partner list</c>, and told to the postmaster
 /// at most once a day and partner. The log line and its count are the caller's.
 /// </summary>
-internal sealed class Alarms(Settings settings, Parcels parcels, Spool spool, EventLog log, TimeProvider time) : IDisposable
+internal sealed class Alarms(Settings settings, OwnMail ownMail, Spool spool, EventLog log, TimeProvider time) : IDisposable
 {
     private static readonly TimeSpan Silence = TimeSpan.FromDays(1);
 
@@ -50,7 +46,7 @@ internal sealed class Alarms(Settings settings, Parcels parcels, Spool spool, Ev
             return;
         try
         {
-            await spool.ChangePeerAsync(domain, r => r with { Alarm = why, Alarmed = tell ? now : r.Alarmed }, tell ? [Notice(domain, why, now)] : []);
+            await spool.ChangePeerAsync(domain, r => r with { Alarm = why, Alarmed = tell ? now : r.Alarmed }, tell ? [Notice(domain, why)] : []);
             if (tell)
                 log.Write("postmaster-told", ("domain", domain), ("why", why));
         }
@@ -67,39 +63,17 @@ internal sealed class Alarms(Settings settings, Parcels parcels, Spool spool, Ev
         return _today++ < NoticesADay;
     }
 
-    private (Parcel, ParcelContent) Notice(string domain, string why, DateTimeOffset now)
-    {
-        var configuration = settings.Configuration;
-        var to = Mailbox.TryParse(configuration.Postmaster, false, out var mailbox) ? mailbox : throw new InvalidOperationException("postmaster was checked");
-        var text = string.Create(CultureInfo.InvariantCulture, $"""
-            From: Encryption gateway <{configuration.Postmaster}>
-            To: <{configuration.Postmaster}>
-            Subject: Mail to or from {domain} waits
-            Date: {now.UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000
-            Message-ID: <{Parcels.NewId()}@{configuration.GatewayDomain}>
-            Auto-Submitted: auto-generated
-            MIME-Version: 1.0
-            Content-Type: text/plain; charset=utf-8
-            Content-Transfer-Encoding: 8bit
+    private (Parcel, ParcelContent) Notice(string domain, string why) => ownMail.ToPostmaster($"Mail to or from {domain} waits", $"""
+        Mail to or from {domain} waits, and nothing of it is sent in clear:
 
-            This is the encryption gateway {configuration.Hostname}.
+          {OwnMail.Printable(why)}
 
-            Mail to or from {domain} waits, and nothing of it is sent in clear:
+        It may be a mistake there, or somebody who wants the mail to go unencrypted.
+        What to do: {Advice(domain)}.
 
-              {Printable(why)}
-
-            It may be a mistake there, or somebody who wants the mail to go unencrypted.
-            What to do: {Advice(domain)}.
-
-            When the records are right again, mail flows again by itself. While they are
-            not, this is said once a day at most; the log has every case.
-
-            """).ReplaceLineEndings("\r\n");
-        var domainOfOurs = configuration.Domains[0];
-        return parcels.Keep(ParcelRoute.Local, domainOfOurs, domainOfOurs, new ReversePath((Mailbox?)null), [new ForwardPath(to, "NEVER")], [Encoding.UTF8.GetBytes(text)], false, false);
-    }
+        When the records are right again, mail flows again by itself. While they are
+        not, this is said once a day at most; the log has every case.
+        """);
 
     public void Dispose() => _one.Dispose();
-
-    private static string Printable(string text) => string.Concat(text.Take(600).Select(c => char.IsControl(c) ? ' ' : c));
 }

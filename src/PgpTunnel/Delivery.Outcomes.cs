@@ -59,7 +59,7 @@ internal sealed partial class Delivery
         if (OpenForNotice(parcel, final: false) is not var (header, message, _))
             return;
         if (Notice.Build(settings.Configuration, NoticeAction.Delayed, header.MailFrom, [.. Open(parcel, header).Select(r => (r, reply))], [message], parcel.Created, null) is { } notice)
-            await PersistAsync(() => spool.AddAsync([KeepNotice(header, notice)], null), parcel, cancel);
+            await PersistAsync(() => spool.AddAsync([Report(parcel, header, notice)], null), parcel, cancel);
     }
 
     private static string Towards(Parcel parcel) => parcel.Route == ParcelRoute.Local ? "local" : parcel.Domain;
@@ -79,16 +79,30 @@ internal sealed partial class Delivery
         }
         if (header.Kind == ParcelKind.Echo)
             await PersistAsync(() => echoes.OutcomeAsync(parcel.Id, $"failed: {reply}"), parcel, cancel);
+        if (parcel.IsNotice && ownMail.IsForPostmaster(header))
+        {
+            await HoldAsync(parcel, reply, parcel.Done, cancel);
+            return;
+        }
         var notice = Notice.Build(settings.Configuration, NoticeAction.Failed, header.MailFrom, failed, [message], parcel.Created, null);
         if (notice is null && !whole)
             throw new SpoolException("its body is lost, and nobody is to be told", false); // so a person must look
-        await PersistAsync(() => spool.ReplaceAsync(parcel.Id, notice is null ? [] : [KeepNotice(header, notice.Value)]), parcel, cancel);
+        await PersistAsync(() => spool.ReplaceAsync(parcel.Id, notice is null ? Untold(parcel, header, reply) : [Report(parcel, header, notice.Value)]), parcel, cancel);
         log.Write("failed", ("id", parcel.Id), ("to", parcel.Domain), ("notice", notice is not null), ("reply", reply));
     }
 
-    /// <summary>A notice to one of our own users, by way of our mail server.</summary>
-    private (Parcel, ParcelContent) KeepNotice(InnerHeader about, ReadOnlyMemory<byte> notice) => parcels.Keep(ParcelRoute.Local, about.Sender.Domain, about.Sender.Domain,
-        new ReversePath((Mailbox?)null, SmtpUtf8: about.MailFrom.SmtpUtf8), [new ForwardPath(about.MailFrom.Mailbox!, "NEVER")], [notice], false, false);
+    private (Parcel, ParcelContent) Report(Parcel parcel, InnerHeader about, ReadOnlyMemory<byte> notice) => ownMail.Report(about.Sender.Domain, about.MailFrom, notice, parcel.MustSeal);
+
+    /// <summary>Of a report of ours that fails itself the postmaster is told; of other mail from the null sender nobody is (RFC 5321 6.1).</summary>
+    private List<(Parcel, ParcelContent)> Untold(Parcel parcel, InnerHeader header, SmtpReply reply) => parcel.IsNotice ? [ownMail.Undeliverable(header, reply)] : [];
+
+    /// <summary>Nobody can be told of its failure, so it is kept for a person to see.</summary>
+    /// <param name="done">Recipients that are settled.</param>
+    private async Task HoldAsync(Parcel parcel, SmtpReply reply, IReadOnlySet<int> done, CancellationToken cancel)
+    {
+        await PersistAsync(() => spool.UpdateAsync(parcel with { State = ParcelState.Held, Attempts = parcel.Attempts + 1, Status = reply.Status, Done = done }), parcel, cancel);
+        log.Write("held", ("id", parcel.Id), ("alarm", true), ("reply", reply), ("do", $"it is refused and nobody can be told; 'pgptunnel queue show {parcel.Id}', then release or drop it"));
+    }
 
     /// <summary>
     /// What a notice is made from: the parcel, or, where the disk has lost its body or a part of it, its envelope. Null = it is settled. A

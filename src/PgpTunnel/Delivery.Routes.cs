@@ -71,7 +71,7 @@ internal sealed partial class Delivery
             return;
         }
         var (anew, sealedAnew) = parcels.Seal(peer, header.Sender.Domain, header.MailFrom, [.. Open(parcel, header)], [message], parcel.MustSeal, parcel.MayClear);
-        await PersistAsync(() => spool.ReplaceAsync(parcel.Id, [(anew with { Created = parcel.Created, Delayed = parcel.Delayed }, sealedAnew)]), parcel, cancel);
+        await PersistAsync(() => spool.ReplaceAsync(parcel.Id, [(anew with { Created = parcel.Created, Delayed = parcel.Delayed, IsNotice = parcel.IsNotice }, sealedAnew)]), parcel, cancel);
         log.Write("resealed", ("id", anew.Id), ("was", parcel.Id), ("to", parcel.Domain), ("key", peer.Preferred.Fingerprint));
     }
 
@@ -80,7 +80,7 @@ internal sealed partial class Delivery
     {
         var (header, message) = parcels.Open(parcel, content);
         var (clear, kept) = parcels.Keep(ParcelRoute.World, parcel.Domain, header.Sender.Domain, header.MailFrom, header.RcptTo, [message], false, true);
-        await PersistAsync(() => spool.ReplaceAsync(parcel.Id, [(clear with { Created = parcel.Created, Delayed = parcel.Delayed }, kept)]), parcel, cancel);
+        await PersistAsync(() => spool.ReplaceAsync(parcel.Id, [(clear with { Created = parcel.Created, Delayed = parcel.Delayed, IsNotice = parcel.IsNotice }, kept)]), parcel, cancel);
         log.Write("clear-after-test", ("id", clear.Id), ("was", parcel.Id), ("to", parcel.Domain), ("reply", reply));
     }
 
@@ -111,8 +111,14 @@ internal sealed partial class Delivery
         var replies = await SendAsync(parcel, relay, parcel.Domain, header.MailFrom, to, [Mark(relay), Received(parcel, header), message], cancel);
         var failed = to.Zip(replies).Where(r => r.Second.IsPermanent).Select(r => (r.First, r.Second)).ToList();
         var settled = Settled(parcel, header, to, replies);
+        if (failed.Count > 0 && parcel.IsNotice && ownMail.IsForPostmaster(header))
+        {
+            await HoldAsync(parcel, failed[0].Second, parcel.Done, cancel);
+            return;
+        }
         var notice = failed.Count == 0 ? null : Notice.Build(settings.Configuration, NoticeAction.Failed, header.MailFrom, failed, [message], parcel.Created, null);
-        await SettleAsync(parcel, header, settled, replies, [.. notice is null ? [] : new[] { KeepNotice(header, notice.Value) }, .. Success(parcel, header, message, to, replies)], cancel);
+        List<(Parcel, ParcelContent)> told = notice is not null ? [Report(parcel, header, notice.Value)] : failed.Count > 0 ? Untold(parcel, header, failed[0].Second) : [];
+        await SettleAsync(parcel, header, settled, replies, [.. told, .. Success(parcel, header, message, to, replies)], cancel);
     }
 
     /// <summary>Reports of success where the next server leaves them to us.</summary>
@@ -123,13 +129,13 @@ internal sealed partial class Delivery
         var taken = to.Zip(replies).Where(r => r.Second.IsPositive).Select(r => (r.First, r.Second)).ToList();
         if (Notice.Build(settings.Configuration, NoticeAction.Relayed, header.MailFrom, taken, [message], parcel.Created, null) is not { } notice)
             return [];
-        return parcel.Form == ParcelForm.Received ? ThroughTheTunnel(header, notice) is { } back ? [back] : [] : [KeepNotice(header, notice)];
+        return parcel.Form == ParcelForm.Received ? ThroughTheTunnel(header, notice) is { } back ? [back] : [] : [Report(parcel, header, notice)];
     }
 
     /// <summary>A notice back through the tunnel, to the gateway of the sender domain only (PROTOCOL.md 7); null for another sender.</summary>
     private (Parcel, ParcelContent)? ThroughTheTunnel(InnerHeader header, ReadOnlyMemory<byte> notice) =>
         header.MailFrom.Mailbox is { } original && Domains.TryNormalise(original.Domain, out var domain) && domain == header.Sender.Domain
-            ? parcels.Keep(ParcelRoute.World, domain, header.Recipient.Domain, new ReversePath((Mailbox?)null, SmtpUtf8: header.MailFrom.SmtpUtf8), [new ForwardPath(original, "NEVER")], [notice], true, false)
+            ? ownMail.Report(header.Recipient.Domain, header.MailFrom, notice, mustSeal: true)
             : null;
 
     // Opened, or a notice, to our own mail server
@@ -142,13 +148,28 @@ internal sealed partial class Delivery
         OutgoingMessage outgoing = header.MailFrom.Mailbox is null && parcel.Form == ParcelForm.Kept ? [Mark(local), message] // a notice of ours
             : parcel.Form == ParcelForm.Kept ? [Mark(local), Received(parcel, header), .. WithoutForgeries(message)]
             : [Mark(local), Received(parcel, header), Result(header, message), .. WithoutForgeries(message)];
-        var replies = await SendAsync(parcel, local, header.Recipient.Domain, header.MailFrom, to, outgoing, cancel);
+        var replies = await SendLocalAsync(parcel, header, to, outgoing, cancel);
         var settled = Settled(parcel, header, to, replies);
         var failed = to.Zip(replies).Where(r => r.Second.IsPermanent).Select(r => (r.First, r.Second)).ToList();
         if (failed.Count > 0)
             await SettleLocalAsync(parcel, header, message, failed, settled, replies, Success(parcel, header, message, to, replies), cancel);
         else
             await SettleAsync(parcel, header, settled, replies, Success(parcel, header, message, to, replies), cancel);
+    }
+
+    /// <summary>
+    /// Sends to those whose local part names nobody elsewhere: our own server may read routing in it and relay for whoever is behind the
+    /// tunnel (RFC 5321 3.6.1, appendix C). The others fail each by itself.
+    /// </summary>
+    private async Task<SmtpReplies> SendLocalAsync(Parcel parcel, InnerHeader header, List<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
+    {
+        var local = settings.Configuration.Local;
+        var taken = local.RefusesRouting ? to.FindAll(t => !t.Mailbox.CarriesRouting) : to;
+        var replies = taken.Count == 0 ? new SmtpReplies([], takesDsn: true) : await SendAsync(parcel, local, header.Recipient.Domain, header.MailFrom, taken, message, cancel);
+        if (taken.Count == to.Count)
+            return replies;
+        var next = 0;
+        return new SmtpReplies([.. to.Select(t => t.Mailbox.CarriesRouting ? Mailbox.RoutingRefusal : replies[next++])], replies.TakesDsn);
     }
 
     /// <summary>The trace of every server that passes mail on (RFC 5321 4.4): what a mail loop is recognised by.</summary>
@@ -206,7 +227,7 @@ internal sealed partial class Delivery
             var notice = Notice.Build(settings.Configuration, NoticeAction.Failed, header.MailFrom, failed, [message], parcel.Created, null);
             if (notice is null)
                 log.Write("discarded", ("id", parcel.Id), ("alarm", true), ("reply", failed[0].Reply), ("do", $"our own mail server refuses mail whose sender is not told; does it take mail for {settings.Configuration.Postmaster}?"));
-            await SettleAsync(parcel, header, settled, replies, [.. notices, .. notice is null ? [] : new[] { KeepNotice(header, notice.Value) }], cancel);
+            await SettleAsync(parcel, header, settled, replies, [.. notices, .. notice is null ? [] : new[] { Report(parcel, header, notice.Value) }], cancel);
             return;
         }
         // A notice, or mail of a forwarded sender, that our own server refuses: no one can be told, so it is kept for a person to see.
@@ -216,8 +237,7 @@ internal sealed partial class Delivery
             await LaterAsync(parcel with { Done = done }, later, cancel); // the others first
             return;
         }
-        await PersistAsync(() => spool.UpdateAsync(parcel with { State = ParcelState.Held, Attempts = parcel.Attempts + 1, Status = failed[0].Reply.Status, Done = done }), parcel, cancel);
-        log.Write("held", ("id", parcel.Id), ("alarm", true), ("reply", failed[0].Reply), ("do", $"our own mail server refuses it; 'pgptunnel queue show {parcel.Id}', then release or drop it"));
+        await HoldAsync(parcel, failed[0].Reply, done, cancel);
     }
 
     private static HashSet<int> Settled(Parcel parcel, InnerHeader header, List<ForwardPath> to, IReadOnlyList<SmtpReply> replies)

@@ -9,11 +9,12 @@ namespace PgpTunnel;
 /// Mail from the world to our gateway mailbox, top to bottom: 1 recognise, 2 open and check before the answer to the message, 3 commit,
 /// then 250. Nothing of a parcel goes on before its integrity, signature and envelope have all passed. Mirrors <see cref="Outbound"/>.
 /// </summary>
-internal sealed class Inbound(Settings settings, Opening opening, Parcels parcels, Echoes echoes, Alarms alarms, SpoolRoom room, Spool spool, EventLog log, TimeProvider time) : IMailFlow
+internal sealed class Inbound(Settings settings, Opening opening, Parcels parcels, OwnMail ownMail, Echoes echoes, Alarms alarms, SpoolRoom room, Spool spool, EventLog log, TimeProvider time) : IMailFlow
 {
     private readonly Settings _settings = settings;
     private readonly Opening _opening = opening;
     private readonly Parcels _parcels = parcels;
+    private readonly OwnMail _ownMail = ownMail;
     private readonly Echoes _echoes = echoes;
     private readonly Alarms _alarms = alarms;
     private readonly SpoolRoom _room = room;
@@ -172,7 +173,7 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
         var notice = Notice.Build(_settings.Configuration, NoticeAction.Failed, header.MailFrom, [.. header.RcptTo.Select(r => (r, outcome))], [message], header.Date,
             "The report about the sealed message came back unauthenticated, as bounces do; the status digits are all that was taken from it.");
         var items = notice is null ? new List<(Parcel, ParcelContent)>()
-            : [_parcels.Keep(ParcelRoute.Local, header.Sender.Domain, header.Sender.Domain, new ReversePath((Mailbox?)null, SmtpUtf8: header.MailFrom.SmtpUtf8), [new ForwardPath(header.MailFrom.Mailbox!, "NEVER")], [notice.Value], false, false)];
+            : [_ownMail.Report(header.Sender.Domain, header.MailFrom, notice.Value, parcel.MustSeal)];
         if (header.Kind == ParcelKind.Echo)
             await _echoes.OutcomeAsync(header.Id, $"failed: {outcome}");
         await _spool.ReplaceAsync(parcel.Id, items);
@@ -187,10 +188,9 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
             || outer.Headers.Contains(HeaderId.ListId) || outer.Headers.Contains("PgpTunnel") || outer.Headers[HeaderId.Precedence] is not null;
         if (automatic)
             return Refuse(new SmtpReply(550, "5.7.1", "this mailbox takes sealed mail only"), client, "no parcel in it, and not written by a person");
-        var to = Mailbox.TryParse(_settings.Configuration.Postmaster, false, out var postmaster) ? postmaster : throw new InvalidOperationException("postmaster was checked");
         byte[] received = System.Text.Encoding.ASCII.GetBytes(string.Create(System.Globalization.CultureInfo.InvariantCulture,
             $"Received: from {client.Helo} ([{client.Address}]) by {_settings.Configuration.Hostname} (PgpTunnel)\r\n\twith {(client.Esmtp ? client.Tls ? "ESMTPS" : "ESMTP" : "SMTP")}; {_time.GetUtcNow().UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000\r\n"));
-        var (parcel, content) = _parcels.Keep(ParcelRoute.Local, _settings.Configuration.Domains[0], _settings.Configuration.Domains[0], from, [new ForwardPath(to, "NEVER")], [received, message], false, false);
+        var (parcel, content) = _ownMail.PassToPostmaster(from, [received, message]);
         await _spool.AddAsync([(parcel, content)], null);
         _log.Write("to-postmaster", ("id", parcel.Id), ("client", client.Address));
         return new SmtpReply(250, "2.0.0", "passed on to the postmaster");

@@ -123,6 +123,8 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time,
     private Failure? CheckEnvelope(DecryptedMessage decrypted, InnerHeader header, ReadOnlyMemory<byte> message)
     {
         var configuration = settings.Configuration;
+        if (configuration.Inbound is { PartnersOnly: true } && !configuration.Partners.ContainsKey(header.Sender.Domain) && !peers.IsVerified(header.Sender.Domain))
+            return new(new SmtpReply(550, "5.7.1", $"this gateway takes mail of its partners only, and {header.Sender.Domain} is none"), "listen.inbound.from is partners");
         if (header.NotUnderstood is { } unknown)
             return new(new SmtpReply(550, "5.5.5", $"this gateway does not understand {unknown}"), unknown);
         if (header.Expires < header.Date || header.Expires - header.Date > Parcels.LongestLifetime)

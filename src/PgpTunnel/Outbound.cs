@@ -8,13 +8,14 @@ namespace PgpTunnel;
 /// 1 policy and 2 peer lookup at RCPT, each recipient answered; 3 seal and 4 commit at the end of the message, then 250. The message is
 /// taken whole or not at all. Mirrors <see cref="Inbound"/>.
 /// </summary>
-internal sealed class Outbound(Settings settings, Decisions decisions, Peers peers, Arming arming, Parcels parcels, Alarms alarms, SpoolRoom room, Spool spool, EventLog log, TimeProvider time) : IMailFlow
+internal sealed class Outbound(Settings settings, Decisions decisions, Peers peers, Arming arming, Parcels parcels, OwnMail ownMail, Alarms alarms, SpoolRoom room, Spool spool, EventLog log, TimeProvider time) : IMailFlow
 {
     private readonly Settings _settings = settings;
     private readonly Decisions _decisions = decisions;
     private readonly Peers _peers = peers;
     private readonly Arming _arming = arming;
     private readonly Parcels _parcels = parcels;
+    private readonly OwnMail _ownMail = ownMail;
     private readonly Alarms _alarms = alarms;
     private readonly SpoolRoom _room = room;
     private readonly Spool _spool = spool;
@@ -69,10 +70,13 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
         public async Task<SmtpReply> AddAsync(ForwardPath recipient, CancellationToken cancel)
         {
             if (recipient.Mailbox.Domain.Length == 0) // RFC 5321 4.5.1
-                return Accept(recipient with { Mailbox = Postmaster() }, new Destination("", "", ParcelRoute.Local, new(DecisionKind.Clear, null, false, "postmaster"), null, false));
+                return Accept(recipient with { Mailbox = outbound._ownMail.Postmaster }, new Destination("", "", ParcelRoute.Local, new(DecisionKind.Clear, null, false, "postmaster"), null, false));
             var domain = recipient.Mailbox.Domain;
             if (!recipient.Mailbox.IsLiteral && !Domains.TryNormalise(domain, out domain))
                 return new SmtpReply(550, "5.1.2", "the recipient's domain is not a domain");
+            var configuration = outbound._settings.Configuration;
+            if (configuration.Local.RefusesRouting && recipient.Mailbox.CarriesRouting && configuration.Domains.Contains(domain))
+                return Mailbox.RoutingRefusal;
             var own = await outbound.IsOwnParcelAsync(from, recipient.Mailbox, cancel);
             var key = own ? $"{domain} {recipient.Mailbox}" : domain; // an exempt mailbox exempts nobody beside it
             if (!_decided.TryGetValue(key, out var destination))
@@ -84,8 +88,6 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
             }
             return TooLarge(destination, from.Size ?? 0) ?? Accept(recipient, destination);
         }
-
-        private Mailbox Postmaster() => Mailbox.TryParse(outbound._settings.Configuration.Postmaster, false, out var mailbox) ? mailbox : throw new InvalidOperationException("postmaster was checked");
 
         private SmtpReply Accept(ForwardPath recipient, Destination destination)
         {
@@ -184,7 +186,7 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
             {
                 var failed = _recipients.Where(r => r.Key == destination.Key).Select(r => (r.Path, destination.Decision.Reply!)).ToList();
                 if (Notice.Build(outbound._settings.Configuration, NoticeAction.Failed, from, failed, content, outbound._time.GetUtcNow(), null) is { } notice)
-                    yield return outbound._parcels.Keep(ParcelRoute.Local, senderDomain, senderDomain, new ReversePath((Mailbox?)null, SmtpUtf8: from.SmtpUtf8), [new ForwardPath(from.Mailbox!, "NEVER")], [notice], false, false);
+                    yield return outbound._ownMail.Report(senderDomain, from, notice, mustSeal: false);
             }
         }
     }

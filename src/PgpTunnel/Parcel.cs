@@ -51,7 +51,11 @@ public enum ParcelState
 /// <param name="KeyFingerprint">The key it is sealed for, primary and subkey; of a received parcel, the sender's primary.</param>
 /// <param name="Octets">Size of its sealed body as read from the spool.</param>
 public sealed record Parcel(string Id, ParcelRoute Route, ParcelForm Form, string Domain, string Token, ParcelState State, DateTimeOffset Created, DateTimeOffset Expires,
-    DateTimeOffset Next, int Attempts, IReadOnlySet<int> Done, string Status, bool MustSeal, bool MayClear, bool Exempt, bool Delayed, string KeyFingerprint, long Octets = 0);
+    DateTimeOffset Next, int Attempts, IReadOnlySet<int> Done, string Status, bool MustSeal, bool MayClear, bool Exempt, bool Delayed, string KeyFingerprint, long Octets = 0)
+{
+    /// <summary>A report of ours: when it can go nowhere the postmaster is told.</summary>
+    public bool IsNotice { get; init; }
+}
 
 /// <summary>A parcel's ciphertexts.</summary>
 /// <param name="Body">The sealed message, binary.</param>

@@ -85,6 +85,9 @@ internal sealed class Peers(Func<DnsValidator> validators, PeerMemory memory, Fu
         return state;
     }
 
+    /// <summary>True when an administrator has verified a fingerprint of the domain.</summary>
+    public bool IsVerified(string domain) => memory.Recall(domain).Verified.Count > 0;
+
     /// <summary>Forgets what was looked up, when the configuration has changed.</summary>
     public void Clear()
     {

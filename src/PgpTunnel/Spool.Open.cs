@@ -41,6 +41,7 @@ internal sealed partial class Spool
         ALTER TABLE peer ADD COLUMN signed_path TEXT NOT NULL DEFAULT '';
         ALTER TABLE peer ADD COLUMN contrary_signed INTEGER;
         INSERT OR REPLACE INTO gateway(name, value) VALUES('signed-since', strftime('%s', 'now'));
+        ALTER TABLE parcel ADD COLUMN notice INTEGER NOT NULL DEFAULT 0;
         """,
     ];
 

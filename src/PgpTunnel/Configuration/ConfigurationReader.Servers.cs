@@ -43,8 +43,9 @@ internal static partial class ConfigurationReader
             var address = node.Address("address", node.Text("address", "0.0.0.0:25"));
             var tls = node.IsNull("tls") ? null : ReadTls(node, inDirectory) ?? new TlsFiles(null, null);
             node.OptionalSection("tls");
+            var partnersOnly = node.Choice("from", false, ("anyone", false), ("partners", true));
             node.Close();
-            inbound = address is null ? null : new InboundListener(address, tls);
+            inbound = address is null ? null : new InboundListener(address, tls, partnersOnly);
         }
         else
         {
@@ -97,8 +98,9 @@ internal static partial class ConfigurationReader
                     fields.Mistake(name, "is not a header field: name and value are printable ASCII, and a name does not begin with a dot");
                 mark.Add(new(name, value));
             }
+        var refusesRouting = key != "local" || node.Choice("routing", true, ("refuse", true), ("pass", false));
         node.Close();
-        return new Endpoint(host, port, tls, user, passwordFile, mark);
+        return new Endpoint(host, port, tls, user, passwordFile, mark) { RefusesRouting = refusesRouting };
     }
 
     private static (string Host, int Port) SplitPort(string text)

@@ -66,12 +66,17 @@ public sealed record GatewayConfiguration
 public sealed record OutboundListener(IPEndPoint Address, IReadOnlyList<IPNetwork> Networks, IReadOnlyList<string>? Senders, bool Normalise, TlsFiles? Tls);
 
 /// <param name="Tls">Null = no STARTTLS; files null = self-signed.</param>
-public sealed record InboundListener(IPEndPoint Address, TlsFiles? Tls);
+/// <param name="PartnersOnly">Only partners may send in: whom the configuration names, or an administrator has verified.</param>
+public sealed record InboundListener(IPEndPoint Address, TlsFiles? Tls, bool PartnersOnly);
 
 public sealed record TlsFiles(string? Certificate, string? Key);
 
 /// <param name="Mark">Header fields put in front of what is sent there.</param>
-public sealed record Endpoint(string Host, int Port, TlsMode Tls, string? User, string? PasswordFile, IReadOnlyList<KeyValuePair<string, string>> Mark);
+public sealed record Endpoint(string Host, int Port, TlsMode Tls, string? User, string? PasswordFile, IReadOnlyList<KeyValuePair<string, string>> Mark)
+{
+    /// <summary>Recipients whose local part carries routing are not passed on.</summary>
+    public bool RefusesRouting { get; init; } = true;
+}
 
 /// <param name="Fingerprints">Trusted fingerprints; empty = none.</param>
 /// <param name="Certificate">Makes the partner usable without DNS.</param>

@@ -1,0 +1,77 @@
+using System.Globalization;
+using System.Text;
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel;
+
+/// <summary>
+/// Mail that the gateway writes itself: reports to senders and notices to the postmaster. It goes by way of our own mail server where its
+/// reader is in one of our domains, else out like any other mail, since our own server takes mail for our own domains only.
+/// </summary>
+internal sealed class OwnMail(Settings settings, Parcels parcels, TimeProvider time)
+{
+    public Mailbox Postmaster => Mailbox.TryParse(settings.Configuration.Postmaster, false, out var mailbox) ? mailbox : throw new InvalidOperationException("postmaster was checked");
+
+    /// <summary>A delivery report to the sender of a message.</summary>
+    /// <param name="senderDomain">Which of our domains it comes from.</param>
+    /// <param name="about">The sender of what it is about.</param>
+    /// <param name="mustSeal">The message was never to leave in clear, so the report, which has its header, is not either.</param>
+    public (Parcel Parcel, ParcelContent Content) Report(string senderDomain, ReversePath about, ReadOnlyMemory<byte> report, bool mustSeal)
+    {
+        var (parcel, content) = Keep(senderDomain, new ReversePath((Mailbox?)null, SmtpUtf8: about.SmtpUtf8), about.Mailbox!, [report], mustSeal);
+        return (parcel with { IsNotice = true }, content);
+    }
+
+    /// <summary>A notice to the postmaster.</summary>
+    public (Parcel Parcel, ParcelContent Content) ToPostmaster(string subject, string text)
+    {
+        var configuration = settings.Configuration;
+        var message = $"""
+            From: Encryption gateway <{configuration.Postmaster}>
+            To: <{configuration.Postmaster}>
+            Subject: {subject}
+            Date: {string.Create(CultureInfo.InvariantCulture, $"{time.GetUtcNow().UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000")}
+            Message-ID: <{Parcels.NewId()}@{configuration.GatewayDomain}>
+            Auto-Submitted: auto-generated
+            MIME-Version: 1.0
+            Content-Type: text/plain; charset=utf-8
+            Content-Transfer-Encoding: 8bit
+
+            This is the encryption gateway {configuration.Hostname}.
+
+            {text}
+
+            """.ReplaceLineEndings("\r\n");
+        var (parcel, content) = PassToPostmaster(new ReversePath((Mailbox?)null), [Encoding.UTF8.GetBytes(message)]);
+        return (parcel with { IsNotice = true }, content);
+    }
+
+    /// <summary>Whether a notice is for the postmaster: then there is nobody left to tell.</summary>
+    public bool IsForPostmaster(InnerHeader header) => header.RcptTo is [var only] && only.Mailbox == Postmaster;
+
+    /// <summary>What somebody else wrote to the gateway.</summary>
+    public (Parcel Parcel, ParcelContent Content) PassToPostmaster(ReversePath from, IReadOnlyList<ReadOnlyMemory<byte>> message) =>
+        Keep(settings.Configuration.Domains[0], from, Postmaster, message, mustSeal: false);
+
+    /// <summary>A report of ours that can go nowhere: the postmaster is told what it was about.</summary>
+    public (Parcel Parcel, ParcelContent Content) Undeliverable(InnerHeader header, SmtpReply reply) => ToPostmaster("A delivery report could not be delivered", $"""
+        It has a delivery report for
+
+          {string.Join(", ", header.RcptTo.Select(r => $"<{Printable(r.Mailbox.ToString())}>"))}
+
+        which cannot be delivered itself:
+
+          {Printable(reply.ToString())}
+
+        So the sender of that mail does not know that it was not delivered, or only late.
+        The log has more under the id {header.Id}.
+        """);
+
+    private (Parcel Parcel, ParcelContent Content) Keep(string senderDomain, ReversePath from, Mailbox to, IReadOnlyList<ReadOnlyMemory<byte>> message, bool mustSeal)
+    {
+        var ours = !Domains.TryNormalise(to.Domain, out var domain) || settings.Configuration.Domains.Contains(domain);
+        return parcels.Keep(ours ? ParcelRoute.Local : ParcelRoute.World, ours ? senderDomain : domain, senderDomain, from, [new ForwardPath(to, "NEVER")], message, mustSeal, false);
+    }
+
+    public static string Printable(string text) => string.Concat(text.Take(600).Select(c => char.IsControl(c) ? ' ' : c));
+}
