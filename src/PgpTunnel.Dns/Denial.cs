@@ -6,8 +6,8 @@ namespace PgpTunnel.Dns;
 /// </summary>
 internal static class Denial
 {
-    /// <summary>More iterations than this make the answer bogus: a key lookup must not be bought down to insecure (RFC 9276 3.2).</summary>
-    public const int MaxIterations = 100;
+    /// <summary>As many as unbound and BIND validate. More make the answer bogus: a key look-up must not be bought down to insecure (RFC 9276 3.2).</summary>
+    public const int MaxIterations = 150;
 
     /// <param name="OptOut">The span is opt-out: an unsigned delegation may hide in it, so nothing is proved securely (RFC 5155 9.2).</param>
     /// <param name="Delegation">The name is a delegation without DS.</param>

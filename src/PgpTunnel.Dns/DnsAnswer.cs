@@ -60,32 +60,8 @@ public sealed record SignaturePeriod(DateTimeOffset From, DateTimeOffset Until)
 }
 
 /// <summary>Nothing usable came from any resolver; the message names them and what happened.</summary>
-public sealed class DnsUnavailableException(string message) : Exception(message);
-
-/// <summary>The work one lookup may cause; beyond it the answer is bogus (KeyTrap, CVE-2023-50387; NSEC3 exhaustion, CVE-2023-50868).</summary>
-internal sealed class WorkBudget
+/// <param name="rcode">What was answered last instead of an answer; SERVFAIL (2) when nothing was.</param>
+public sealed class DnsUnavailableException(string message, int rcode = 2) : Exception(message)
 {
-    private int _queries = 60, _signatures = 64, _failures = 16, _hashes = 64;
-
-    public const int KeysPerTag = 4;
-
-    public void Query() => Spend(ref _queries, "60 queries");
-    public void Signature() => Spend(ref _signatures, "64 signature checks");
-    public void Failure() => Spend(ref _failures, "16 failed signatures");
-    public void Hash() => Spend(ref _hashes, "64 NSEC3 hashes");
-
-    private static void Spend(ref int left, string what)
-    {
-        if (--left < 0)
-            throw new BudgetException($"the lookup needs more than {what}");
-    }
+    public int Rcode => rcode;
 }
-
-/// <summary>
-/// The work allowed to one lookup is used up. It ends that lookup as Bogus and is kept nowhere, since what it was about may be another
-/// domain than the one that spent the work.
-/// </summary>
-internal sealed class BudgetException(string why) : Exception(why);
-
-/// <summary>Ends an evaluation as Bogus with its reason.</summary>
-internal sealed class BogusException(string why) : Exception(why);

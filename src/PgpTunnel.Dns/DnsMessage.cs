@@ -40,6 +40,41 @@ public sealed class DnsMessage
         return message;
     }
 
+    /// <summary>A response that is nothing but its header: an rcode about the resolver, not an answer.</summary>
+    public bool IsBare { get; private init; }
+
+    /// <summary>Reads what came for a question: its answer, or a bare rcode (servers without EDNS leave the question out, RFC 6891 7).</summary>
+    /// <returns>Null when it is no answer to this question.</returns>
+    /// <exception cref="DnsFormatException">It is, and is malformed or ends early.</exception>
+    internal static DnsMessage? ReadAnswer(ReadOnlySpan<byte> octets, ushort id, DomainName name, ushort type)
+    {
+        if (octets.Length < HeaderLength || BinaryPrimitives.ReadUInt16BigEndian(octets) != id || (octets[2] & 0x80) == 0)
+            return null;
+        if (BinaryPrimitives.ReadUInt16BigEndian(octets[4..]) == 0)
+            return Bare(id, octets[3] & 0x0F, name, type);
+        var reader = new WireReader(octets, HeaderLength);
+        if (reader.Name() != name || reader.U16() != type || reader.U16() != ClassIn)
+            return null;
+        // RFC 2181 9: of an answer that says it is cut short nothing else is read.
+        return (octets[2] & 0x02) != 0 ? Bare(id, 0, name, type, truncated: true) : Parse(octets);
+    }
+
+    private const int HeaderLength = 12;
+
+    private static DnsMessage Bare(ushort id, int rcode, DomainName name, ushort type, bool truncated = false) => new()
+    {
+        Id = id,
+        IsResponse = true,
+        IsBare = true,
+        Truncated = truncated,
+        Rcode = rcode,
+        QuestionName = name,
+        QuestionType = type,
+        QuestionClass = ClassIn,
+        Answer = [],
+        Authority = [],
+    };
+
     /// <exception cref="DnsFormatException">The octets are not a DNS message.</exception>
     public static DnsMessage Parse(ReadOnlySpan<byte> octets)
     {

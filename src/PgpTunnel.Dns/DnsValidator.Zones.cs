@@ -3,9 +3,12 @@ namespace PgpTunnel.Dns;
 public sealed partial class DnsValidator
 {
     /// <summary>A zone and the keys that may sign for it, or the reason why there are none.</summary>
-    private sealed record Zone(DomainName Name, DnsSecurity Security, IReadOnlyList<DnsKey> Keys, TimeSpan Ttl, string Why)
+    internal sealed record Zone(DomainName Name, DnsSecurity Security, IReadOnlyList<DnsKey> Keys, TimeSpan Ttl, string Why)
     {
         public Proof? Proof { get; init; }
+
+        /// <summary>About the octets it holds; a key is there a second time as the platform has it.</summary>
+        public long Weight => 512 + Keys.Sum(k => 2L * k.Rdata.Length + 512) + 2 * Why.Length;
     }
 
     /// <summary>
@@ -14,7 +17,9 @@ public sealed partial class DnsValidator
     /// </summary>
     private async Task<(Zone Zone, TimeSpan Left)> ZoneAsync(DomainName name, WorkBudget budget, CancellationToken cancel, bool fresh = false)
     {
-        if (!fresh && _zones.Get(name, 0) is { } cached)
+        if (budget.Zones.TryGetValue(name, out var known))
+            return (known, known.Ttl);
+        if (!fresh && _zones.Get(name, budget.Asker) is { } cached)
             return cached;
         Zone zone;
         try
@@ -27,8 +32,9 @@ public sealed partial class DnsValidator
         {
             zone = Broken(name, DnsSecurity.Bogus, e.Message);
         }
-        if (!(fresh && zone.Security > DnsSecurity.Insecure && _zones.Get(name, 0) is { Value.Security: <= DnsSecurity.Insecure }))
-            _zones.Put(name, 0, zone, zone.Ttl);
+        budget.Zones[name] = zone;
+        if (zone.Security <= DnsSecurity.Insecure || _zones.Get(name, Asker.Stranger) is not { Value.Security: <= DnsSecurity.Insecure })
+            _zones.Put(name, zone, zone.Ttl, budget.Asker);
         return (zone, zone.Ttl);
     }
 
@@ -57,45 +63,76 @@ public sealed partial class DnsValidator
     private async Task<Zone> DelegatedAsync(DomainName name, Link ds, TimeSpan dsTtl, WorkBudget budget, CancellationToken cancel)
     {
         var signers = ds.Data.Select(DelegationSigner.Read).OfType<DelegationSigner>().Where(d => d.Supported).ToList();
+        if (signers.Exists(s => s.DigestType != 1))
+            signers.RemoveAll(s => s.DigestType == 1); // RFC 4509 3
         if (signers.Count == 0) // RFC 4035 5.2, RFC 6840 5.2
             return new(name, DnsSecurity.Insecure, [], dsTtl, $"{name} is signed only with algorithms or digests that are not supported");
-        var (keys, ttl, proof, why) = await KeysAsync(name, key => signers.Exists(s => s.Matches(name, key)), "no DNSKEY matches the DS of", budget, cancel);
-        return why is null ? new(name, DnsSecurity.Secure, keys, Shorter(ttl, dsTtl), $"signed zone {name}") { Proof = Proof.Weaker(ds.Proof, proof) } : Broken(name, DnsSecurity.Indeterminate, why);
+        try
+        {
+            var (keys, ttl, proof) = await JudgedAsync(name, RecordType.DNSKEY, budget, (message, _) =>
+            {
+                var set = KeySet(message, name);
+                return Task.FromResult(Entered(name, set, Matching(name, set.Keys, signers, budget), "no DNSKEY matches the DS of", budget));
+            }, cancel);
+            return new(name, DnsSecurity.Secure, keys, Shorter(ttl, dsTtl), $"signed zone {name}") { Proof = Proof.Weaker(ds.Proof, proof) };
+        }
+        catch (DnsUnavailableException e)
+        {
+            return Broken(name, DnsSecurity.Indeterminate, $"{name} DNSKEY: {e.Message}");
+        }
     }
 
     private async Task<Zone> AnchoredAsync(DomainName name, TrustAnchors.Anchor anchor, WorkBudget budget, CancellationToken cancel)
     {
-        var (keys, ttl, proof, why) = await KeysAsync(name, key => anchor.Signers.Exists(s => s.Supported && s.Matches(name, key)) || anchor.Keys.Exists(k => k.AsSpan().SequenceEqual(key.Rdata)),
-            "no DNSKEY matches the trust anchor (is dns.trustAnchors the right file?) of", budget, cancel);
-        return why is null ? new(name, DnsSecurity.Secure, keys, ttl, $"trust anchor {name}") { Proof = proof } : Broken(name, DnsSecurity.Indeterminate, why);
-    }
-
-    /// <summary>The DNSKEY RRset of a zone, signed by one of its keys that <paramref name="entry"/> vouches for.</summary>
-    private async Task<(IReadOnlyList<DnsKey> Keys, TimeSpan Ttl, Proof? Proof, string? Why)> KeysAsync(DomainName name, Func<DnsKey, bool> entry, string mismatch, WorkBudget budget, CancellationToken cancel)
-    {
-        budget.Query();
-        DnsMessage message;
         try
         {
-            message = await exchange.AskAsync(name, RecordType.DNSKEY, cancel);
+            var (keys, ttl, proof) = await JudgedAsync(name, RecordType.DNSKEY, budget, (message, _) =>
+            {
+                var set = KeySet(message, name);
+                // That a zone with an anchor is signed is certain.
+                if (set.Records.Count > 0 && set.Signatures.Count == 0)
+                    throw new UnfitException("strips DNSSEC signatures; set dns.resolvers to one that passes them on (unbound, BIND, Knot Resolver)");
+                var entries = Matching(name, set.Keys, anchor.Signers.FindAll(s => s.Supported), budget).Union(set.Keys.Where(k => anchor.Keys.Exists(a => a.AsSpan().SequenceEqual(k.Rdata)))).ToList();
+                return Task.FromResult(Entered(name, set, entries, "no DNSKEY matches the trust anchor (is dns.trustAnchors the right file?) of", budget));
+            }, cancel);
+            return new(name, DnsSecurity.Secure, keys, ttl, $"trust anchor {name}") { Proof = proof };
         }
         catch (DnsUnavailableException e)
         {
-            return ([], FailureTtl, null, e.Message);
+            return Broken(name, DnsSecurity.Indeterminate, $"{name} DNSKEY: {e.Message}");
         }
-        if (message.Rcode != 0)
-            return ([], FailureTtl, null, $"{name} DNSKEY: the resolver answers {RcodeName(message.Rcode)}");
+    }
+
+    /// <summary>The DNSKEY records of an answer, and those of them that may sign for the zone.</summary>
+    private readonly record struct ZoneKeys(List<DnsRecord> Records, List<RrSignature> Signatures, List<DnsKey> Keys);
+
+    private static ZoneKeys KeySet(DnsMessage message, DomainName name)
+    {
         var set = RrSet(message.Answer, name, RecordType.DNSKEY);
-        var signatures = Signatures(message.Answer, name, RecordType.DNSKEY);
-        if (set.Count > 0 && signatures.Count == 0 && name.IsRoot)
-            return ([], FailureTtl, null, $"the resolver {string.Join(", ", exchange.Resolvers)} strips DNSSEC signatures; set dns.resolvers to one that passes them on (unbound, BIND, Knot Resolver)");
-        if (set.Count == 0)
+        var keys = set.Select(r => DnsKey.Read(r.Rdata)).OfType<DnsKey>().Where(k => k.MaySignZone && SignatureCheck.IsSupported(k.Algorithm))
+            .GroupBy(k => (k.Tag, k.Algorithm)).SelectMany(g => g.Take(WorkBudget.KeysPerTag)).ToList();
+        return new(set, Signatures(message.Answer, name, RecordType.DNSKEY), keys);
+    }
+
+    /// <summary>Keys that a DS vouches for. Each digest is paid for: a thousand DS and a thousand keys of one tag are a million pairs.</summary>
+    private static List<DnsKey> Matching(DomainName name, List<DnsKey> keys, List<DelegationSigner> signers, WorkBudget budget)
+    {
+        var byTag = signers.ToLookup(s => (s.Tag, s.Algorithm));
+        return keys.FindAll(key => byTag[(key.Tag, key.Algorithm)].Any(signer =>
+        {
+            budget.Digest();
+            return signer.Matches(name, key);
+        }));
+    }
+
+    /// <summary>The keys of a zone, when one of them that <paramref name="entries"/> names has signed them all.</summary>
+    private (IReadOnlyList<DnsKey> Keys, TimeSpan Ttl, Proof Proof) Entered(DomainName name, ZoneKeys set, List<DnsKey> entries, string mismatch, WorkBudget budget)
+    {
+        if (set.Records.Count == 0)
             throw new BogusException($"{name} has a DS but no DNSKEY");
-        var keys = set.Select(r => DnsKey.Read(r.Rdata)).OfType<DnsKey>().Where(k => k.MaySignZone && SignatureCheck.IsSupported(k.Algorithm)).ToList();
-        var entries = keys.Where(entry).ToList();
         if (entries.Count == 0)
             throw new BogusException($"{mismatch} {name}");
-        var (_, ttl, proof) = Verify(set, signatures, new Zone(name, DnsSecurity.Secure, entries, LongestTtl, ""), budget);
-        return (keys, ttl, proof, null);
+        var (_, ttl, proof) = Verify(set.Records, set.Signatures, new Zone(name, DnsSecurity.Secure, entries, LongestTtl, ""), budget);
+        return (set.Keys, ttl, proof);
     }
 }

@@ -10,41 +10,39 @@ namespace PgpTunnel.Dns;
 /// (<c>DnsValidator.Links.cs</c>) with the keys of the zone that signed it, found by walking down from the anchor
 /// (<c>DnsValidator.Zones.cs</c>).
 /// </remarks>
-public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anchors, TimeProvider time)
+/// <param name="octets">How much of what was proved is kept, until its time is over.</param>
+public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anchors, TimeProvider time, long octets = 32 * 1024 * 1024)
 {
     private const int MaxAliases = 8;
-    private const int CacheEntries = 10_000;
-    private const int CachedOctets = 64 * 1024 * 1024;
-    private static readonly TimeSpan LongestLookup = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan LongestTtl = TimeSpan.FromDays(1);
     private static readonly TimeSpan FailureTtl = TimeSpan.FromSeconds(30);
 
-    private readonly AnswerCache<Link> _links = new(time, CacheEntries, CachedOctets, link => link.Data.Sum(d => d.Length));
-    private readonly AnswerCache<Zone> _zones = new(time, CacheEntries, CachedOctets, zone => zone.Keys.Sum(k => k.Rdata.Length));
+    private readonly WeighedCache<(DomainName, ushort), Link> _links = new(time, () => octets, link => link.Weight);
+    private readonly WeighedCache<DomainName, Zone> _zones = new(time, () => octets / 4, zone => zone.Weight);
 
     /// <summary>One validated lookup; every failure is a verdict, not an exception.</summary>
     /// <param name="fresh">Ask the resolvers again for this answer, whatever its TTL.</param>
-    public async Task<DnsAnswer> LookupAsync(DomainName name, ushort type, CancellationToken cancel, bool fresh = false)
+    /// <param name="budget">What this and other look-ups for one purpose may spend together; null = this one has its own.</param>
+    public async Task<DnsAnswer> LookupAsync(DomainName name, ushort type, CancellationToken cancel, bool fresh = false, WorkBudget? budget = null)
     {
-        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        deadline.CancelAfter(LongestLookup);
+        budget ??= new WorkBudget();
+        using var deadline = budget.Deadline(cancel);
         try
         {
-            return await FollowAsync(name, type, fresh, deadline.Token);
+            return await FollowAsync(name, type, fresh, budget, deadline.Token);
         }
         catch (BudgetException e)
         {
-            return new(name, type, DnsSecurity.Bogus, DnsOutcome.Failure, [], FailureTtl, 0, $"{Where(name, type)}: {e.Message}");
+            return new(name, type, DnsSecurity.Indeterminate, DnsOutcome.Failure, [], FailureTtl, 2, $"{Where(name, type)}: {e.Message}");
         }
         catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
         {
-            return new(name, type, DnsSecurity.Indeterminate, DnsOutcome.Failure, [], FailureTtl, 2, $"{Where(name, type)}: not settled within {LongestLookup.TotalSeconds:0} s");
+            return new(name, type, DnsSecurity.Indeterminate, DnsOutcome.Failure, [], FailureTtl, 2, $"{Where(name, type)}: not settled within {WorkBudget.Longest.TotalSeconds:0} s");
         }
     }
 
-    private async Task<DnsAnswer> FollowAsync(DomainName name, ushort type, bool fresh, CancellationToken cancel)
+    private async Task<DnsAnswer> FollowAsync(DomainName name, ushort type, bool fresh, WorkBudget budget, CancellationToken cancel)
     {
-        var budget = new WorkBudget();
         var (security, ttl, at) = (DnsSecurity.Secure, LongestTtl, name);
         Proof? proof = null;
         var steps = new List<SignedStep>();
@@ -60,6 +58,7 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
                 return new(name, type, security, security > DnsSecurity.Insecure ? DnsOutcome.Failure : link.Outcome,
                     security > DnsSecurity.Insecure ? [] : link.Data, ttl, link.Rcode, link.Why)
                 { Signed = proof?.Period, PublishedTtl = proof?.OriginalTtl, Steps = steps };
+            budget.Alias();
             at = link.Alias;
         }
         return new(name, type, DnsSecurity.Bogus, DnsOutcome.Failure, [], FailureTtl, 0, $"more than {MaxAliases} aliases lead away from {name}");
@@ -67,22 +66,23 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
 
     /// <summary>The security of the zone that <paramref name="name"/> belongs to: DS records from the anchor down, nothing of the name itself.</summary>
     /// <param name="fresh">Ask the resolvers again for the whole chain.</param>
-    public async Task<ZoneSecurity> SettleAsync(DomainName name, CancellationToken cancel, bool fresh = false)
+    /// <param name="budget">What this and other look-ups for one purpose may spend together; null = this one has its own.</param>
+    public async Task<ZoneSecurity> SettleAsync(DomainName name, CancellationToken cancel, bool fresh = false, WorkBudget? budget = null)
     {
-        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        deadline.CancelAfter(LongestLookup);
+        budget ??= new WorkBudget();
+        using var deadline = budget.Deadline(cancel);
         try
         {
-            var (zone, left) = await ZoneAsync(name, new WorkBudget(), deadline.Token, fresh);
+            var (zone, left) = await ZoneAsync(name, budget, deadline.Token, fresh);
             return new(zone.Name, zone.Security, left, zone.Why);
         }
         catch (BudgetException e)
         {
-            return new(name, DnsSecurity.Bogus, FailureTtl, $"{name}: {e.Message}");
+            return new(name, DnsSecurity.Indeterminate, FailureTtl, $"{name}: {e.Message}");
         }
         catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
         {
-            return new(name, DnsSecurity.Indeterminate, FailureTtl, $"{name}: not settled within {LongestLookup.TotalSeconds:0} s");
+            return new(name, DnsSecurity.Indeterminate, FailureTtl, $"{name}: not settled within {WorkBudget.Longest.TotalSeconds:0} s");
         }
     }
 
@@ -91,8 +91,7 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
     {
         var chain = new List<ZoneLink>();
         var budget = new WorkBudget();
-        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancel);
-        deadline.CancelAfter(LongestLookup);
+        using var deadline = budget.Deadline(cancel);
         try
         {
             for (var labels = 0; labels <= name.LabelCount; labels++)
@@ -112,7 +111,7 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
     }
 
     /// <summary>What a verified signature says besides that the data is right.</summary>
-    private sealed record Proof(SignaturePeriod Period, TimeSpan OriginalTtl)
+    internal sealed record Proof(SignaturePeriod Period, TimeSpan OriginalTtl)
     {
         public static Proof? Weaker(Proof? a, Proof? b) => a is null || b is null ? a ?? b
             : new(a.Period.Until < b.Period.Until ? a.Period : b.Period, Shorter(a.OriginalTtl, b.OriginalTtl));
@@ -121,28 +120,30 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
     /// <summary>One answer without following aliases.</summary>
     /// <param name="Signer">The zone whose keys proved it; null when nothing was proved securely.</param>
     /// <param name="Delegation">A proved absence of DS at a name that is delegated.</param>
-    private sealed record Link(DnsSecurity Security, DnsOutcome Outcome, IReadOnlyList<byte[]> Data, DomainName? Alias, DomainName? Signer,
+    internal sealed record Link(DnsSecurity Security, DnsOutcome Outcome, IReadOnlyList<byte[]> Data, DomainName? Alias, DomainName? Signer,
         bool Delegation, TimeSpan Ttl, int Rcode, string Why)
     {
         public Proof? Proof { get; init; }
 
         public SignedStep? Step { get; init; }
+
+        /// <summary>About the octets it holds.</summary>
+        public long Weight => 512 + Data.Sum(d => d.Length + 32L) + 2 * Why.Length + (Alias?.Wire.Length ?? 0);
     }
 
     private static Link Failed(DnsSecurity security, string why, int rcode = 2) => new(security, DnsOutcome.Failure, [], null, null, false, FailureTtl, rcode, why);
 
     private async Task<(Link Link, TimeSpan Left)> LinkAsync(DomainName name, ushort type, WorkBudget budget, CancellationToken cancel, bool fresh = false)
     {
-        if (!fresh && _links.Get(name, type) is { } cached)
+        // What this look-up has proved already serves it to its end, however short its TTL and however fresh it was to be.
+        if (budget.Links.TryGetValue((name, type), out var known))
+            return (known, known.Ttl);
+        if (!fresh && _links.Get((name, type), budget.Asker) is { } cached)
             return cached;
         Link link;
         try
         {
-            budget.Query();
-            var message = await exchange.AskAsync(name, type, cancel);
-            link = message.Rcode is 0 or 3
-                ? await JudgeAsync(message, name, type, budget, cancel)
-                : Failed(DnsSecurity.Indeterminate, $"{Where(name, type)}: the resolver answers {RcodeName(message.Rcode)}", message.Rcode);
+            link = await JudgedAsync(name, type, budget, (message, _) => JudgeAsync(message, name, type, budget, cancel), cancel);
         }
         catch (BogusException e)
         {
@@ -150,16 +151,54 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
         }
         catch (DnsUnavailableException e)
         {
-            link = Failed(DnsSecurity.Indeterminate, $"{Where(name, type)}: {e.Message}");
+            link = Failed(DnsSecurity.Indeterminate, $"{Where(name, type)}: {e.Message}", e.Rcode);
         }
-        if (!(fresh && link.Security > DnsSecurity.Insecure && _links.Get(name, type) is { Value.Security: <= DnsSecurity.Insecure })) // one lost answer is not to spoil a good one for all
-            _links.Put(name, type, link, link.Ttl);
+        budget.Links[(name, type)] = link;
+        // A failure, which may be a lost answer only, is not to spoil a good one for all.
+        if (link.Security <= DnsSecurity.Insecure || _links.Get((name, type), Asker.Stranger) is not { Value.Security: <= DnsSecurity.Insecure })
+            _links.Put((name, type), link, link.Ttl, budget.Asker);
         return (link, link.Ttl);
     }
+
+    /// <summary>
+    /// Asks until an answer is judged good: one that is bogus may be the fault of the transport or of the resolver, so it is asked for over
+    /// TCP and of the next one before that is the verdict.
+    /// </summary>
+    /// <exception cref="BogusException">Every answer was; with the reason of the first.</exception>
+    /// <exception cref="DnsUnavailableException">There was none.</exception>
+    private async Task<T> JudgedAsync<T>(DomainName name, ushort type, WorkBudget budget, Func<DnsMessage, DnsQuestion, Task<T>> judge, CancellationToken cancel)
+    {
+        var question = exchange.Ask(name, type);
+        BogusException? bogus = null;
+        while (true)
+        {
+            try
+            {
+                budget.Query();
+                var judged = await judge(await question.NextAsync(cancel), question);
+                question.Right();
+                return judged;
+            }
+            catch (BogusException e)
+            {
+                bogus ??= e;
+                question.Wrong(e.Message);
+            }
+            catch (UnfitException e)
+            {
+                question.Unfit(e.Message);
+            }
+            catch (DnsUnavailableException) when (bogus is not null)
+            {
+                throw new BogusException(bogus.Message);
+            }
+        }
+    }
+
+    /// <summary>The resolver cannot serve a validator, whatever it is asked.</summary>
+    private sealed class UnfitException(string why) : Exception(why);
 
     private static string Where(DomainName name, ushort type) => $"{name} {RecordType.Name(type)}";
 
     private static DnsSecurity Weakest(DnsSecurity a, DnsSecurity b) => a > b ? a : b;
-
-    private static string RcodeName(int rcode) => rcode switch { 1 => "FORMERR", 2 => "SERVFAIL", 4 => "NOTIMP", 5 => "REFUSED", 6 => "YXDOMAIN", _ => $"rcode {rcode}" };
 }

@@ -48,10 +48,13 @@ internal sealed class DnsKey
     }
 }
 
-/// <summary>A DS (RFC 4034 5); digest types 2 and 4.</summary>
+/// <summary>
+/// A DS (RFC 4034 5); digest types 1, 2 and 4. To forge a SHA-1 digest takes a second preimage, which nobody can make, so it is read as
+/// unbound and BIND do; to call its zone unsigned would bring clear text.
+/// </summary>
 internal sealed record DelegationSigner(ushort Tag, byte Algorithm, byte DigestType, byte[] Digest)
 {
-    public bool Supported => DigestType is 2 or 4 && SignatureCheck.IsSupported(Algorithm);
+    public bool Supported => DigestType is 1 or 2 or 4 && SignatureCheck.IsSupported(Algorithm);
 
     public static DelegationSigner? Read(byte[] rdata) => rdata.Length < 5 ? null
         : new(BinaryPrimitives.ReadUInt16BigEndian(rdata), rdata[2], rdata[3], rdata[4..]);
@@ -61,7 +64,7 @@ internal sealed record DelegationSigner(ushort Tag, byte Algorithm, byte DigestT
         if (key.Tag != Tag || key.Algorithm != Algorithm)
             return false;
         byte[] data = [.. owner.Wire, .. key.Rdata];
-        var digest = DigestType switch { 2 => SHA256.HashData(data), 4 => SHA384.HashData(data), _ => [] };
+        var digest = DigestType switch { 1 => SHA1.HashData(data), 2 => SHA256.HashData(data), 4 => SHA384.HashData(data), _ => [] };
         return digest.Length > 0 && digest.AsSpan().SequenceEqual(Digest);
     }
 }

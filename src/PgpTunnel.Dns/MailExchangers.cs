@@ -1,83 +1,59 @@
+using System.Buffers.Binary;
 using System.Net;
-using DnsClient;
 
 namespace PgpTunnel.Dns;
 
-/// <summary>Where mail for a domain goes (RFC 5321 5.1). Routing only: nothing here is trusted with a secret.</summary>
+/// <summary>Where mail for a domain goes (RFC 5321 5.1).</summary>
 /// <param name="Hosts">In order of preference, each with its addresses; empty with <paramref name="NullMx"/> when the domain takes no mail (RFC 7505).</param>
-public sealed record MailRoute(IReadOnlyList<(string Host, IReadOnlyList<IPAddress> Addresses)> Hosts, bool NullMx, bool NoSuchDomain);
+/// <param name="Security">The weakest answer it rests on; never worse than Insecure. What it denies is certain only when Secure.</param>
+public sealed record MailRoute(IReadOnlyList<(string Host, IReadOnlyList<IPAddress> Addresses)> Hosts, bool NullMx, bool NoSuchDomain, DnsSecurity Security);
 
-/// <summary>MX, A and AAAA lookups through DnsClient, over TCP only since its UDP accepts strangers' answers.</summary>
-public sealed class MailExchangers
+/// <summary>MX, A and AAAA look-ups, validated like all others: an answer that does not validate is none.</summary>
+public sealed class MailExchangers(DnsValidator validator)
 {
     /// <summary>Exchangers looked at; a domain with more in earnest has the best ones first.</summary>
     private const int MaxHosts = 10;
 
-    private readonly LookupClient _client;
-
-    public MailExchangers(IReadOnlyList<IPEndPoint> resolvers) => _client = new LookupClient(new LookupClientOptions([.. resolvers])
-    {
-        UseTcpOnly = true,
-        UseCache = true,
-        Timeout = TimeSpan.FromSeconds(5),
-        Retries = 1,
-        ThrowDnsErrors = false,
-        ContinueOnDnsError = true,
-        MaximumCacheTimeout = TimeSpan.FromMinutes(10),
-    });
-
     /// <exception cref="DnsUnavailableException">The lookup failed; try later.</exception>
     public async Task<MailRoute> FindAsync(string domain, CancellationToken cancel)
     {
-        var answer = await QueryAsync(domain, QueryType.MX, cancel);
-        if (answer.Header.ResponseCode == DnsHeaderResponseCode.NotExistentDomain)
-            return new([], false, true);
-        var records = answer.Answers.MxRecords().OrderBy(m => m.Preference).ToList();
-        if (records is [{ Exchange.Value: "." }])
-            return new([], true, false);
-        var hosts = new List<(string, IReadOnlyList<IPAddress>)>();
+        var answer = DomainName.TryParse(domain, out var name) ? await QueryAsync(name, RecordType.MX, cancel) : throw new DnsUnavailableException($"{domain} is not a domain name");
+        if (answer.Outcome == DnsOutcome.NxDomain)
+            return new([], false, true, answer.Security);
+        var records = answer.Data.Where(d => d.Length > 2).Select(d => (Preference: BinaryPrimitives.ReadUInt16BigEndian(d), Exchange: DomainName.FromWire(d[2..]))).OrderBy(r => r.Preference).ToList();
+        if (records is [{ Exchange.IsRoot: true }])
+            return new([], true, false, answer.Security);
+        var (hosts, security) = (new List<(string, IReadOnlyList<IPAddress>)>(), answer.Security);
         DnsUnavailableException? failed = null;
         // RFC 5321 5.1: without MX the domain is its own exchanger.
-        foreach (var host in records.Count == 0 ? [domain] : records.Take(MaxHosts).Select(m => m.Exchange.Value.TrimEnd('.')))
+        foreach (var host in records.Count == 0 ? [name] : records.Take(MaxHosts).Select(r => r.Exchange))
         {
             try
             {
-                var addresses = await AddressesAsync(host, cancel);
+                var (addresses, proved) = await AddressesAsync(host, cancel);
+                security = proved > security ? proved : security;
                 if (addresses.Count > 0)
-                    hosts.Add((host, addresses));
+                    hosts.Add((host.ToString(), addresses));
             }
             catch (DnsUnavailableException e)
             {
                 failed = e; // one exchanger that does not resolve is no reason to pass by the others
             }
         }
-        return hosts.Count > 0 || failed is null ? new(hosts, false, false) : throw failed;
+        return hosts.Count > 0 || failed is null ? new(hosts, false, false, security) : throw failed;
     }
 
-    /// <summary>The addresses of a host, IPv6 first.</summary>
-    /// <exception cref="DnsUnavailableException">The lookup failed; try later.</exception>
-    public async Task<IReadOnlyList<IPAddress>> AddressesAsync(string host, CancellationToken cancel)
+    /// <summary>IPv6 first.</summary>
+    private async Task<(IReadOnlyList<IPAddress> Addresses, DnsSecurity Security)> AddressesAsync(DomainName host, CancellationToken cancel)
     {
-        if (IPAddress.TryParse(host, out var literal))
-            return [literal];
-        if (host.Equals("localhost", StringComparison.OrdinalIgnoreCase))
-            return [IPAddress.Loopback];
-        var v6 = await QueryAsync(host, QueryType.AAAA, cancel);
-        var v4 = await QueryAsync(host, QueryType.A, cancel);
-        return [.. v6.Answers.AaaaRecords().Select(r => r.Address), .. v4.Answers.ARecords().Select(r => r.Address)];
+        var v6 = await QueryAsync(host, RecordType.AAAA, cancel);
+        var v4 = await QueryAsync(host, RecordType.A, cancel);
+        return ([.. v6.Data.Concat(v4.Data).Where(d => d.Length is 4 or 16).Select(d => new IPAddress(d))], v6.Security > v4.Security ? v6.Security : v4.Security);
     }
 
-    private async Task<IDnsQueryResponse> QueryAsync(string name, QueryType type, CancellationToken cancel)
+    private async Task<DnsAnswer> QueryAsync(DomainName name, ushort type, CancellationToken cancel)
     {
-        try
-        {
-            var answer = await _client.QueryAsync(name, type, cancellationToken: cancel);
-            return answer.Header.ResponseCode is DnsHeaderResponseCode.NoError or DnsHeaderResponseCode.NotExistentDomain
-                ? answer : throw new DnsUnavailableException($"{type} {name}: {answer.Header.ResponseCode}");
-        }
-        catch (Exception e) when (e is not (OperationCanceledException or DnsUnavailableException))
-        {
-            throw new DnsUnavailableException($"{type} {name}: {e.Message}");
-        }
+        var answer = await validator.LookupAsync(name, type, cancel);
+        return answer.Security <= DnsSecurity.Insecure ? answer : throw new DnsUnavailableException($"{RecordType.Name(type)} {answer.Why}", answer.Rcode);
     }
 }

@@ -66,6 +66,8 @@ public sealed partial class Certificate
             .Select(k => new SignerKey.SigningKey(k.Key, k.Key.Created, Earlier(end, End(k.Key, k.Binding)))).ToList();
         if (_primary.CanSign && ((self.KeyFlags ?? direct?.KeyFlags ?? 0) & 0x02) != 0)
             signing.Add(new(_primary, _primary.Created, end));
+        if (signing.Count > MaxSigning)
+            signing = [.. signing.OrderByDescending(s => s.From).Take(MaxSigning)];
         if (signing.Count == 0)
             return Refused("it has no valid signing key");
         var signer = new SignerKey(Fingerprint, signing);
@@ -79,6 +81,9 @@ public sealed partial class Certificate
 
     private static readonly TimeSpan ClockSkew = TimeSpan.FromHours(1);
 
+    /// <summary>Signing keys that are looked at in one certificate, the newest.</summary>
+    private const int MaxSigning = 8;
+
     private Judgement Refused(string why, SignerKey? signer = null) => new(null, signer, $"certificate {Fingerprint}: {why}");
 
     private static DateTimeOffset Earlier(DateTimeOffset a, DateTimeOffset b) => a < b ? a : b;
@@ -87,9 +92,10 @@ public sealed partial class Certificate
     /// True when the key of <paramref name="former"/> certifies this certificate's gateway User ID (0x13, SHA-256 or better): a successor
     /// inherits its trust. A hard-revoked key certifies nothing; one that was only superseded or retired, what it certified before.
     /// </summary>
-    public bool IsSuccessorOf(Certificate former, string gateway) =>
+    /// <param name="until">Certifications that say they are later do not count.</param>
+    public bool IsSuccessorOf(Certificate former, string gateway, DateTimeOffset until) =>
         !former.IsHardRevoked && former._primary.Weakness() is null
-        && _userIds.Where(u => Names(u.Id, gateway)).Any(u => u.Signatures.Exists(s => s.Type == SignatureType.CertificationPositive
+        && _userIds.Where(u => Names(u.Id, gateway)).Any(u => u.Signatures.Exists(s => s.Type == SignatureType.CertificationPositive && s.Created <= until
             && !former.Revocations.Any(r => r.Created <= s.Created) && s.IssuerFingerprint is { } issuer && issuer.AsSpan().SequenceEqual(former._primary.Fingerprint) && s.IsBy(former._primary, _primary.Hashed, HashedUserId(u.Id))));
 
     private IEnumerable<Signature> Revocations => _direct.Where(s => s.Type == SignatureType.KeyRevocation && s.IsBy(_primary, _primary.Hashed));
@@ -115,8 +121,8 @@ public sealed partial class Certificate
         : Newest(signatures.Where(s => s.Type == SignatureType.SubkeyBinding), now, s => s.IsBy(_primary, _primary.Hashed, key.Hashed));
 
     /// <summary>RFC 9580 5.2.1.10: the signing subkey itself agrees to belong to the primary.</summary>
-    private bool HasBackSignature(PublicKey key, Signature binding) => binding.Embedded.Exists(e =>
-        TryReadSignature(e) is { Type: SignatureType.PrimaryBinding } back && back.IsBy(key, _primary.Hashed, key.Hashed));
+    private bool HasBackSignature(PublicKey key, Signature binding) => binding.BackSignatures.Any(back =>
+        back.Type == SignatureType.PrimaryBinding && back.IsBy(key, _primary.Hashed, key.Hashed));
 
     private static Signature? Newest(IEnumerable<Signature> signatures, DateTimeOffset now, Func<Signature, bool> valid) =>
         signatures.Where(s => s.Created is { } created && created <= now + ClockSkew && (s.SignatureLifetime == 0 || created.AddSeconds(s.SignatureLifetime) > now))

@@ -59,7 +59,7 @@ public sealed partial class Certificate
                     if (++signatures > MaxSignatures)
                         throw new OpenPgpException($"the certificate carries more than {MaxSignatures} signatures");
                     // A revocation of the key counts wherever it stands.
-                    if (TryReadSignature(body) is { } signature)
+                    if (Signature.TryRead(body.ToArray()) is { } signature)
                         (signature.Type == SignatureType.KeyRevocation ? certificate._direct : current!).Add(signature);
                     break;
                 case Tag.UserAttribute when certificate is not null:
@@ -79,18 +79,6 @@ public sealed partial class Certificate
         try
         {
             return PublicKey.Read(body);
-        }
-        catch (OpenPgpException)
-        {
-            return null;
-        }
-    }
-
-    private static Signature? TryReadSignature(ReadOnlySpan<byte> body)
-    {
-        try
-        {
-            return Signature.Read(body);
         }
         catch (OpenPgpException)
         {

@@ -37,6 +37,19 @@ public sealed class DecryptedMessage
         return hash;
     }
 
+    /// <summary>When the signature says that it was made.</summary>
+    public DateTimeOffset? Signed => Signature.Created;
+
+    /// <summary>The signature is right, but was made when its key had expired.</summary>
+    public bool IsByExpired(SignerKey peer) => Signature.Hash is { } name && Signature is { HasUnknownCritical: false, Created: { } created }
+        && peer.Signing.Where(s => Claims(s.Key) && created >= s.Until && created >= s.From).Any(s => IsBy(s.Key, name));
+
+    private bool IsBy(PublicKey key, HashAlgorithmName name)
+    {
+        using var hash = HashOfBody(name);
+        return Signature.Algorithm == key.Algorithm && Signature.Finish(hash, key);
+    }
+
     /// <summary>The body, if <paramref name="peer"/> signed it; else null and the reason, which is for the log only.</summary>
     public ReadOnlyMemory<byte>? VerifiedBy(SignerKey peer, DateTimeOffset now, out string why)
     {
@@ -61,8 +74,7 @@ public sealed class DecryptedMessage
                 why = "the signature's time lies outside its key's validity or in the future, or it carries an unknown critical subpacket";
                 continue;
             }
-            using var hash = HashOfBody(name);
-            if (Signature.Algorithm == key.Key.Algorithm && Signature.Finish(hash, key.Key))
+            if (IsBy(key.Key, name))
                 return UnverifiedBody;
             why = $"the signature by {peer.Fingerprint} is wrong";
         }

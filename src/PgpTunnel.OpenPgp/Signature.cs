@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Security.Cryptography;
 
 namespace PgpTunnel.OpenPgp;
@@ -108,8 +109,38 @@ internal sealed class Signature
         }
     }
 
-    /// <summary>True when <paramref name="key"/> made this signature over <paramref name="prefix"/>, what its type says is hashed before the signature's own fields.</summary>
+    /// <summary>By key: whether it made this signature. What is signed is given by where the signature stands, so it is checked once.</summary>
+    private readonly ConcurrentDictionary<string, bool> _by = new();
+
+    private IReadOnlyList<Signature>? _backSignatures;
+
+    /// <summary>The embedded signatures that can be read.</summary>
+    public IReadOnlyList<Signature> BackSignatures => _backSignatures ??= [.. Embedded.Select(TryRead).OfType<Signature>()];
+
+    public static Signature? TryRead(byte[] body)
+    {
+        try
+        {
+            return Read(body);
+        }
+        catch (OpenPgpException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>
+    /// True when <paramref name="key"/> made this signature, of a certificate, over <paramref name="prefix"/>: what its type and its place say is
+    /// hashed before the signature's own fields.
+    /// </summary>
     public bool IsBy(PublicKey key, params ReadOnlySpan<byte[]> prefix)
+    {
+        if (!_by.TryGetValue(key.FingerprintHex, out var known))
+            _by[key.FingerprintHex] = known = Check(key, prefix);
+        return known;
+    }
+
+    private bool Check(PublicKey key, ReadOnlySpan<byte[]> prefix)
     {
         // To believe a revocation is the safe side: neither an old hash nor an unknown critical subpacket weakens it.
         var revokes = Type is SignatureType.KeyRevocation or SignatureType.SubkeyRevocation or SignatureType.CertificationRevocation;

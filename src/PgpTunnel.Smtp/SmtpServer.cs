@@ -13,22 +13,31 @@ public sealed class SmtpServer : IAsyncDisposable
     private readonly CancellationTokenSource _stopping = new(), _abort = new();
     private readonly ConcurrentDictionary<IPAddress, int> _perAddress = new();
     private readonly ConcurrentDictionary<Task, byte> _sessions = new();
-    private readonly Task _accepting;
+    private Task _accepting = Task.CompletedTask;
     private const int Backlog = 512;
     private static readonly TimeSpan AcceptPause = TimeSpan.FromSeconds(0.2);
     private int _connections;
 
-    private SmtpServer(Socket listener, SmtpServerOptions options, IMailFlow flow)
-    {
-        (_listener, _options, _flow) = (listener, options, flow);
-        _accepting = AcceptAsync();
-    }
+    private SmtpServer(Socket listener, SmtpServerOptions options, IMailFlow flow) => (_listener, _options, _flow) = (listener, options, flow);
 
     /// <summary>Where it listens; the port is the one taken when 0 was asked for.</summary>
     public IPEndPoint EndPoint => (IPEndPoint)_listener.LocalEndPoint!;
 
+    /// <summary>Listens and serves at once.</summary>
     /// <exception cref="IOException">The address cannot be listened on.</exception>
     public static SmtpServer Listen(IPEndPoint address, SmtpServerOptions options, IMailFlow flow)
+    {
+        var server = Bind(address, options, flow);
+        server.Serve();
+        return server;
+    }
+
+    /// <summary>Greets clients from now on; those that came before have waited.</summary>
+    public void Serve() => _accepting = AcceptAsync();
+
+    /// <summary>Takes the address, where clients wait until <see cref="Serve"/>.</summary>
+    /// <exception cref="IOException">The address cannot be listened on.</exception>
+    public static SmtpServer Bind(IPEndPoint address, SmtpServerOptions options, IMailFlow flow)
     {
         var listener = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         try

@@ -18,7 +18,7 @@ public readonly record struct ArmState(string? Missing, bool Known)
 /// </summary>
 internal sealed class Arming(Settings settings, Peers peers, EventLog log, TimeProvider time)
 {
-    private static readonly TimeSpan Daily = TimeSpan.FromDays(1), Often = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan Daily = TimeSpan.FromDays(1), Often = TimeSpan.FromMinutes(1), Soon = TimeSpan.FromSeconds(5);
 
     private readonly ConcurrentDictionary<string, (ArmState State, string Key)> _states = new();
     private DateTimeOffset _checked;
@@ -56,14 +56,14 @@ internal sealed class Arming(Settings settings, Peers peers, EventLog log, TimeP
             : new($"{domain} publishes {string.Join(", ", peer.Listed)}, not our key {settings.Keys.Active.Fingerprint}", true);
     }
 
-    /// <summary>Checks daily, and every minute while something is missing, until cancelled.</summary>
+    /// <summary>Checks daily, every minute while something is missing, and every few seconds while it cannot be looked up, until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancel)
     {
         try
         {
             while (true)
             {
-                await Task.Delay(Often, time, cancel);
+                await Task.Delay(_failed ? Soon : Often, time, cancel);
                 if (Armed && !_failed && (time.GetUtcNow() - _checked).Duration() < Daily)
                     continue;
                 try

@@ -1,3 +1,5 @@
+using PgpTunnel.Dns;
+
 namespace PgpTunnel;
 
 /// <summary>Looks a destination up and applies the table of <see cref="Policy"/>: the one way in which it is decided what happens to mail.</summary>
@@ -20,12 +22,13 @@ internal sealed class Decisions(Settings settings, Peers peers, PeerMemory memor
             return (Policy.Decide(local, new(PeerClass.None, PolicyMode.None, false, false, false), ArmState.Armed, domain), null);
         if (local == LocalPolicy.Never)
             return (Policy.Decide(local, default, ArmState.Armed, domain), null);
-        var peer = await peers.FindAsync(domain, fresh: false, cancel);
+        var budget = new WorkBudget(); // one for all that this recipient causes
+        var peer = await peers.FindAsync(domain, fresh: false, cancel, budget);
         var decision = Policy.Decide(local, peer.Facts, arming.State(senderDomain), domain);
         if (decision.Kind != DecisionKind.Refuse)
             return (decision, peer);
         // Nothing is refused for good on an old answer.
-        peer = await peers.FindAsync(domain, fresh: true, cancel);
+        peer = await peers.FindAsync(domain, fresh: true, cancel, budget);
         return (Policy.Decide(local, peer.Facts, arming.State(senderDomain), domain), peer);
     }
 

@@ -53,7 +53,7 @@ internal sealed partial class Delivery
         }
         else if (reply.IsPermanent && parcel.MayClear && Policy.OnlyTests(local, peer))
         {
-            await ClearAfterTestAsync(parcel, content, reply, cancel);
+            await RefusedTestAsync(parcel, content, reply, cancel);
         }
         else
         {
@@ -75,13 +75,28 @@ internal sealed partial class Delivery
         log.Write("resealed", ("id", anew.Id), ("was", parcel.Id), ("to", parcel.Domain), ("key", peer.Preferred.Fingerprint));
     }
 
+    private const int RefusalsBeforeClear = 3;
+    private static readonly TimeSpan RefusedBeforeClear = TimeSpan.FromHours(4);
+
+    /// <summary>One refusal is no reason for clear text: whoever can spoof a hop, or has a bad hour, would have it. Several over hours, by all servers, are.</summary>
+    private async Task RefusedTestAsync(Parcel parcel, ParcelContent content, SmtpReply reply, CancellationToken cancel)
+    {
+        var now = time.GetUtcNow();
+        var refused = parcel with { Refusals = parcel.Refusals + 1, RefusedSince = parcel.RefusedSince ?? now };
+        if (refused.Refusals >= RefusalsBeforeClear && now - refused.RefusedSince >= RefusedBeforeClear && !clock.IsInDoubt)
+            await ClearAfterTestAsync(parcel, content, reply, cancel);
+        else
+            await LaterAsync(refused, new SmtpReply(451, "4.7.5", $"{parcel.Domain} only tests, and its gateway has refused {refused.Refusals} time(s): {reply}"), cancel);
+    }
+
     /// <summary>PROTOCOL.md 6: a domain that only tests, and a policy that only prefers, must not lose mail to the test.</summary>
     private async Task ClearAfterTestAsync(Parcel parcel, ParcelContent content, SmtpReply reply, CancellationToken cancel)
     {
         var (header, message) = parcels.Open(parcel, content);
         var (clear, kept) = parcels.Keep(ParcelRoute.World, parcel.Domain, header.Sender.Domain, header.MailFrom, header.RcptTo, [message], false, true);
         await PersistAsync(() => spool.ReplaceAsync(parcel.Id, [(clear with { Created = parcel.Created, Delayed = parcel.Delayed, IsNotice = parcel.IsNotice }, kept)]), parcel, cancel);
-        log.Write("clear-after-test", ("id", clear.Id), ("was", parcel.Id), ("to", parcel.Domain), ("reply", reply));
+        log.Write("clear-after-test", ("id", clear.Id), ("was", parcel.Id), ("to", parcel.Domain), ("alarm", true), ("reply", reply),
+            ("do", $"tell {parcel.Domain} that its gateway refuses what is sealed for it; 'require' in policy.partners keeps mail to it from going in clear"));
     }
 
     // In clear, to the recipients themselves

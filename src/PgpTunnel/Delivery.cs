@@ -220,20 +220,24 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         try
         {
             SmtpUnavailableException? last = null;
-            foreach (var target in await routes.FindAsync(endpoint, domain, cancel))
+            SmtpReplies? refused = null;
+            foreach (var target in await routes.FindAsync(parcel.Route, endpoint, domain, cancel))
             {
                 try
                 {
                     var replies = await sender.SendAsync(target, from, to, message, cancel);
                     slots.Reached((parcel.Route, parcel.Domain), true);
-                    return replies;
+                    // Where a refusal may bring clear text, one server does not speak for all.
+                    if (!(parcel.MayClear && replies.All(r => r.IsPermanent)))
+                        return replies;
+                    refused = replies;
                 }
                 catch (SmtpUnavailableException e) when (!e.AfterContent)
                 {
                     last = e;
                 }
             }
-            throw last!;
+            return last is null ? refused! : throw last;
         }
         catch (SmtpUnavailableException)
         {

@@ -31,8 +31,8 @@ internal sealed class Gateway : IAsyncDisposable
         (_settings, _spool, _log) = (settings, spool, log);
         _arrays = new LargeArrays(configuration.Memory / 8);
         var memory = new PeerMemory(spool, log, time);
-        _trust = new Trust(configuration, time);
-        _peers = new Peers(() => _trust.Validator, memory, domain => settings.Configuration.Partners.GetValueOrDefault(domain), time);
+        _trust = new Trust(configuration, time, log);
+        _peers = new Peers(() => _trust.Validator, memory, domain => settings.Configuration.Partners.GetValueOrDefault(domain), time, () => settings.Configuration.Memory / 16);
         Arming = new Arming(settings, _peers, log, time);
         _sender = new SmtpSender(() => settings.Configuration.Hostname);
         var parcels = new Parcels(settings, time, _arrays);
@@ -45,7 +45,7 @@ internal sealed class Gateway : IAsyncDisposable
         InboundFlow = new Inbound(settings, new Opening(settings, _peers, time, _arrays), parcels, ownMail, echoes, _alarms, room, spool, log, time);
         var clock = new ClockWatch(log, time);
         clock.Start(spool.LastUsed);
-        Delivery = new Delivery(settings, decisions, _peers, new Routes(settings, () => _trust.Exchangers), _sender, parcels, ownMail, echoes, _alarms, clock, new Slots(() => settings.Configuration.Memory), spool, log, time);
+        Delivery = new Delivery(settings, decisions, _peers, new Routes(settings, _trust), _sender, parcels, ownMail, echoes, _alarms, clock, new Slots(() => settings.Configuration.Memory), spool, log, time);
         _upkeep = new Upkeep(settings, _peers, new Doctor(settings, _peers, _trust, time), spool, log, time, ReloadAsync);
     }
 
@@ -59,11 +59,12 @@ internal sealed class Gateway : IAsyncDisposable
     /// <summary>The line that says where it listens.</summary>
     public string ReadyLine => $"ready outbound={OutboundServer?.EndPoint.ToString() ?? "none"} inbound={InboundServer?.EndPoint.ToString() ?? "none"} armed={(Arming.Armed ? "true" : "false")}";
 
-    /// <summary>Opens the spool, checks our own records once, listens, and delivers until disposed.</summary>
+    /// <summary>Opens the spool, takes its addresses, looks at our own records once, and then serves and delivers until disposed.</summary>
+    /// <param name="ready">Told before the first client is greeted.</param>
     /// <exception cref="ConfigurationException">Keys, certificates or anchors cannot be used.</exception>
     /// <exception cref="SpoolException">The spool cannot be opened.</exception>
     /// <exception cref="IOException">An address cannot be listened on.</exception>
-    public static async Task<Gateway> StartAsync(GatewayConfiguration configuration, EventLog log, TimeProvider time)
+    public static async Task<Gateway> StartAsync(GatewayConfiguration configuration, EventLog log, TimeProvider time, Action<Gateway>? ready = null)
     {
         var settings = new Settings(configuration, KeyRing.Load(configuration));
         if (!OperatingSystem.IsWindows() && configuration.PassphraseFile is { } file && (File.GetUnixFileMode(file) & UnixFileMode.OtherRead) != 0)
@@ -71,13 +72,16 @@ internal sealed class Gateway : IAsyncDisposable
         var gateway = new Gateway(settings, Spool.Open(configuration.SpoolFile, running: true), log, time);
         try
         {
-            await gateway.ListenAsync();
-            // Servers answer from now on; until this look-up is done they say 451 to what must be sealed.
+            gateway.Listen();
+            // Who knocks meanwhile waits for the greeting: until this look-up is done there would be nothing but 451 for what must be sealed.
             await gateway.Arming.CheckAsync(gateway._stop.Token);
             gateway._delivering = gateway.Delivery.RunAsync(gateway._stop.Token, gateway._abort.Token);
             gateway._arming = gateway.Arming.RunAsync(gateway._stop.Token);
             gateway._keeping = gateway._upkeep.RunAsync(gateway._stop.Token);
             await gateway.NoteAsync(time);
+            ready?.Invoke(gateway);
+            gateway.OutboundServer?.Serve();
+            gateway.InboundServer?.Serve();
             return gateway;
         }
         catch
@@ -87,7 +91,7 @@ internal sealed class Gateway : IAsyncDisposable
         }
     }
 
-    private async Task ListenAsync()
+    private void Listen()
     {
         var configuration = _settings.Configuration;
         LoadCertificates(configuration);
@@ -104,14 +108,14 @@ internal sealed class Gateway : IAsyncDisposable
             Log = (what, e) => _log.Write(e is null ? "note" : "error", ("what", what), ("why", e?.ToString())),
         };
         if (configuration.Outbound is { } outbound)
-            OutboundServer = SmtpServer.Listen(outbound.Address, Options(configuration.MessageSize, () => _outboundCertificate) with
+            OutboundServer = SmtpServer.Bind(outbound.Address, Options(configuration.MessageSize, () => _outboundCertificate) with
             {
                 NormaliseNewlines = outbound.Normalise,
                 ReserveDeclared = true,
                 Trusted = address => outbound.Networks.Any(n => n.Contains(address)),
             }, OutboundFlow);
         if (configuration.Inbound is { } inbound)
-            InboundServer = SmtpServer.Listen(inbound.Address, Options(configuration.OuterSize, () => _inboundCertificate), InboundFlow);
+            InboundServer = SmtpServer.Bind(inbound.Address, Options(configuration.OuterSize, () => _inboundCertificate), InboundFlow);
     }
 
     private void LoadCertificates(GatewayConfiguration configuration) =>

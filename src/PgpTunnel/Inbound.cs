@@ -104,7 +104,7 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
     {
         if (Replayed(header, decrypted, client) is { } replayed)
             return (false, replayed);
-        if (_opening.CheckFreshness(header) is var (stale, why))
+        if (_opening.CheckFreshness(header, decrypted.Signed!.Value) is var (stale, why))
             return (false, Refuse(stale, client, why, header));
         if (_settings.Keys.Keys.Any(k => k.HasOldEncryption && k.NeedsOldEncryption(content.Body.Span)))
             await _spool.OldSubkeyUsedAsync(_time.GetUtcNow());

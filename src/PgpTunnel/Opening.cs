@@ -1,4 +1,5 @@
 using System.Buffers;
+using PgpTunnel.Dns;
 using PgpTunnel.OpenPgp;
 using PgpTunnel.Smtp;
 
@@ -65,13 +66,14 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time,
     private async Task<Failure?> CheckSenderAsync(DecryptedMessage decrypted, InnerHeader header, CancellationToken cancel)
     {
         var domain = header.Sender.Domain;
-        var peer = await peers.AskAsync(domain, fresh: false, cancel);
+        var budget = new WorkBudget { Asker = Asker.Stranger }; // one for all that this parcel causes
+        var peer = await peers.AskAsync(domain, fresh: false, budget, cancel);
         var failure = Check(peer, decrypted, header);
         // A key may have been published since; and nothing is refused for good on an old answer. Strangers name domains too, so each is
         // asked afresh once in a while only.
         if (failure is not null && (failure.Reply.IsPermanent || !peer.Listed.Contains(header.Sender.Fingerprint)) && MayAskAfresh(domain))
         {
-            peer = await peers.AskAsync(domain, fresh: true, cancel);
+            peer = await peers.AskAsync(domain, fresh: true, budget, cancel);
             failure = Check(peer, decrypted, header);
         }
         if (failure is null)
@@ -116,7 +118,9 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time,
             return new(young ? new SmtpReply(451, "4.7.5", $"{domain} does not list the signing key") : Uniform, $"{domain} lists {string.Join(", ", peer.Listed)}, not {fingerprint}");
         if (key is null)
             return new(Uniform, $"the certificate {fingerprint} of {domain} is not usable");
-        return decrypted.VerifiedBy(key, time.GetUtcNow(), out var why) is null ? new(Uniform, why) : null;
+        if (decrypted.VerifiedBy(key, time.GetUtcNow(), out var why) is null)
+            return decrypted.IsByExpired(key) ? new(new SmtpReply(451, "4.7.5", $"the key of {domain} has expired"), why) : new(Uniform, why);
+        return null;
     }
 
     /// <summary>Said to a verified sender only: what the parcel asks for, and whether it may.</summary>
@@ -142,11 +146,13 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time,
     }
 
     /// <summary>The clock's part of the checks; a replay is asked for before it.</summary>
-    public (SmtpReply Reply, string Why)? CheckFreshness(InnerHeader header)
+    /// <param name="signed">The signature's own time. It decides whether its key had expired, so it must be that of the parcel, which freshness bounds.</param>
+    public (SmtpReply Reply, string Why)? CheckFreshness(InnerHeader header, DateTimeOffset signed)
     {
         var now = time.GetUtcNow();
         return header.Date > now + Ahead ? (new SmtpReply(451, "4.7.0", "the parcel's date lies in the future"), $"Date {InnerHeader.Time(header.Date)}; is one of the two clocks wrong?")
             : header.Expires < now ? (new SmtpReply(550, "5.4.7", "the parcel has expired"), $"Expires {InnerHeader.Time(header.Expires)}")
+            : (signed - header.Date).Duration() > Ahead ? (Uniform, $"signed at {InnerHeader.Time(signed)}, but dated {InnerHeader.Time(header.Date)}")
             : null;
     }
 }

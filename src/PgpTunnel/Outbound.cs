@@ -86,6 +86,8 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
                 await outbound.ReportAsync(destination, from, refusal);
                 return refusal;
             }
+            if (destination is { Seals: true, Decision.Alarm: true })
+                await outbound.WarnAsync(destination);
             return TooLarge(destination, from.Size ?? 0) ?? Accept(recipient, destination);
         }
 
@@ -233,6 +235,13 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
     private static string Describe(Parcel parcel, Destination destination) => destination.Seals
         ? $"{parcel.Id} sealed for {destination.Domain} key {destination.Peer!.Preferred.Fingerprint} dnssec={destination.Peer.Security.ToString().ToLowerInvariant()}"
         : destination.Route == ParcelRoute.Local ? $"{parcel.Id} for our own mail server" : $"{parcel.Id} in clear for {destination.Domain}";
+
+    /// <summary>It is sealed, and yet somebody should look.</summary>
+    private async Task WarnAsync(Destination destination)
+    {
+        _log.Write("sealed-with-doubt", ("to", destination.Domain), ("alarm", true), ("why", destination.Decision.Why), ("do", Alarms.Advice(destination.Domain)));
+        await _alarms.RaiseAsync(destination.Domain, destination.Decision.Why);
+    }
 
     /// <summary>Says in the log, and where it is an alarm to the postmaster, why mail is not taken.</summary>
     private async Task ReportAsync(Destination destination, ReversePath from, SmtpReply reply)

@@ -55,6 +55,11 @@ public sealed record Parcel(string Id, ParcelRoute Route, ParcelForm Form, strin
 {
     /// <summary>A report of ours: when it can go nowhere the postmaster is told.</summary>
     public bool IsNotice { get; init; }
+
+    /// <summary>How often a gateway that only tests has refused it for good, and since when.</summary>
+    public int Refusals { get; init; }
+
+    public DateTimeOffset? RefusedSince { get; init; }
 }
 
 /// <summary>A parcel's ciphertexts.</summary>

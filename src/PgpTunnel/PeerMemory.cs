@@ -61,7 +61,7 @@ public sealed record PeerRecord(string Domain)
 /// </summary>
 internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time)
 {
-    private static readonly TimeSpan Agreement = TimeSpan.FromHours(48), Apart = TimeSpan.FromHours(24), Grain = TimeSpan.FromHours(1);
+    private static readonly TimeSpan Agreement = TimeSpan.FromHours(48), Apart = TimeSpan.FromHours(24), Grain = TimeSpan.FromHours(1), Vouching = TimeSpan.FromDays(90);
     private static readonly DateTimeOffset ForEver = DateTimeOffset.FromUnixTimeSeconds(DateTimeOffset.MaxValue.ToUnixTimeSeconds());
 
     public PeerRecord Recall(string domain) => spool?.FindPeer(domain) ?? new PeerRecord(domain);
@@ -172,14 +172,24 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time)
         distrusted.Where(d => !fingerprints.Contains(d.Key)).Concat(fingerprints.Select(f => KeyValuePair.Create(f, ForEver))).ToDictionary();
 
     /// <summary>Certificates of a trusted partner, kept beyond their publication: what they certify is trusted even when they are gone.</summary>
-    public IReadOnlyList<byte[]> Certificates(string domain) => spool?.Certificates(domain) ?? [];
+    /// <returns>Each with when it was last seen listed.</returns>
+    public IReadOnlyList<(byte[] Octets, DateTimeOffset Listed)> Certificates(string domain) => spool?.Certificates(domain) ?? [];
+
+    /// <summary>A key that is listed no more vouches for successors for a while yet, lest a partner be lost who was not looked up in time.</summary>
+    public bool MayStillVouch(DateTimeOffset listed) => time.GetUtcNow() - listed <= Vouching;
+
+    /// <summary>What it certified later than it was listed does not count: it may be stolen, or thrown away.</summary>
+    public static DateTimeOffset VouchesUntil(DateTimeOffset listed) => listed + Grain;
+
+    /// <summary>Whether it is worth noting that the certificate is listed still.</summary>
+    public bool IsNewsOf(DateTimeOffset listed) => time.GetUtcNow() - listed >= Grain;
 
     public async Task KeepCertificateAsync(string domain, string fingerprint, byte[] octets)
     {
         try
         {
             if (spool is not null)
-                await spool.KeepCertificateAsync(domain, fingerprint, octets);
+                await spool.KeepCertificateAsync(domain, fingerprint, octets, time.GetUtcNow());
         }
         catch (SpoolException e)
         {

@@ -35,8 +35,9 @@ public enum DecisionKind
 /// <param name="Trusted">Trusted fingerprints are set for the domain.</param>
 /// <param name="TrustedOffered">One of them, or a certified successor, is offered.</param>
 /// <param name="Bogus">The answer was proved wrong, not only missing.</param>
+/// <param name="Unsigned">A trusted key, found in DNS that is not signed.</param>
 /// <param name="Outdated">The denial was signed no later than a policy that was seen.</param>
-public readonly record struct PolicyFacts(PeerClass Class, PolicyMode Mode, bool Remembered, bool Trusted, bool TrustedOffered, bool Bogus = false, bool Outdated = false);
+public readonly record struct PolicyFacts(PeerClass Class, PolicyMode Mode, bool Remembered, bool Trusted, bool TrustedOffered, bool Bogus = false, bool Outdated = false, bool Unsigned = false);
 
 /// <summary>What happens to mail for one domain.</summary>
 /// <param name="Reply">The reply that says so when it is not taken.</param>
@@ -60,11 +61,12 @@ public static class Policy
         if (facts.Class == PeerClass.Temporary)
             return Defer("4.4.3", $"the keys of {domain} cannot be looked up now", alarm: facts.Bogus && (facts.Remembered || facts.Trusted));
         if (facts.Trusted && !facts.TrustedOffered)
-            return Defer("4.7.5", $"{domain} does not offer a key that was verified for it", alarm: true);
+            return Defer("4.7.5", $"{domain} does not offer a usable key that was verified for it", alarm: true);
         var prefer = local == LocalPolicy.Prefer && !facts.Remembered;
         return facts.Class switch
         {
-            PeerClass.Usable => arms.IsArmed ? new(DecisionKind.Seal, null, false, $"{domain} has a usable key")
+            PeerClass.Usable => arms.IsArmed ? new(DecisionKind.Seal, null, facts is { Unsigned: true, Remembered: true },
+                facts.Unsigned ? $"{domain} has the key that is trusted, in DNS that is not signed{(facts.Remembered ? " any more" : "")}" : $"{domain} has a usable key")
                 : !arms.Known ? Defer("4.4.3", $"this gateway cannot see its own records: {arms.Missing}")
                 : prefer ? Clear($"unarmed: {arms.Missing}")
                 : Defer("4.7.5", $"this gateway is not armed: {arms.Missing}"),

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using System.Text.RegularExpressions;
 using PgpTunnel.Dns;
 
 namespace PgpTunnel;
@@ -21,13 +22,16 @@ internal sealed class PolicyRecordException(string message) : Exception(message)
 /// <param name="Gateway">The gateway's mailbox.</param>
 /// <param name="MaxAge">How long the policy is remembered.</param>
 /// <param name="Size">Largest inner message in octets; null = not stated.</param>
-public sealed record PolicyRecord(PolicyMode Mode, IReadOnlyList<string> Fingerprints, IReadOnlyList<string> Distrusted, string Gateway, TimeSpan MaxAge, long? Size)
+public sealed partial record PolicyRecord(PolicyMode Mode, IReadOnlyList<string> Fingerprints, IReadOnlyList<string> Distrusted, string Gateway, TimeSpan MaxAge, long? Size)
 {
     public const string Label = "_pgptunnel", DefaultLocalPart = "pgptunnel";
     private const int Longest = 1024, MaxDistrusted = 16, MaxAgeSeconds = 31557600, LongestLocalPart = 31;
 
     // The certificate's name has 69 octets in front of the gateway domain; the whole name has at most 253.
-    private const int LongestGatewayDomain = 253 - 69;
+    internal const int LongestGatewayDomain = 253 - 69;
+
+    /// <summary>Of a domain that can have a policy, with <c>_pgptunnel</c> and the default gateway's labels in front.</summary>
+    internal const int LongestDomain = 253 - 31;
     private const string Version = "v=PGPT1";
 
     /// <summary>Finds and reads the policy among the TXT records of a secure answer.</summary>
@@ -57,6 +61,24 @@ public sealed record PolicyRecord(PolicyMode Mode, IReadOnlyList<string> Fingerp
     private static bool IsPolicy(byte[] text) => text.AsSpan().StartsWith("v=PGPT1"u8)
         && (text.Length == Version.Length || text[Version.Length] is (byte)' ' or (byte)'\t' or (byte)';');
 
+    /// <summary>What stands there that was meant as a policy, and is none: quoted, with a mark in front, escaped, in capitals. Null = nothing like it.</summary>
+    internal static string? NearMiss(IReadOnlyList<byte[]> records) => records.Select(Concatenate).Where(t => !IsPolicy(t) && LooksLikeOne().IsMatch(Encoding.Latin1.GetString(t))).Select(Miss).FirstOrDefault();
+
+    [GeneratedRegex("^[^A-Za-z0-9]{0,16}v[^A-Za-z0-9=]{0,8}=[^A-Za-z0-9]{0,8}PGPT1(?![A-Za-z0-9])", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
+    private static partial Regex LooksLikeOne();
+
+    private static string Miss(byte[] text)
+    {
+        var at = 0;
+        while (at < Version.Length && at < text.Length && text[at] == Version[at])
+            at++;
+        var octet = at == text.Length ? "the end" : $"octet {at + 1} is 0x{text[at]:X2}{(text[at] is > 0x20 and < 0x7F ? $" ({(char)text[at]})" : "")}";
+        var wanted = at == Version.Length ? "a blank, a semicolon or the end must follow v=PGPT1" : $"'{Version[at]}' of v=PGPT1 must stand";
+        return $"{octet} where {wanted} in: {Escaped(text)}";
+    }
+
+    private static string Escaped(byte[] text) => string.Concat(text.Take(60).Select(o => o is >= 0x20 and < 0x7F ? ((char)o).ToString() : $"\\{o:D3}")) + (text.Length > 60 ? "…" : "");
+
     internal static PolicyRecord Parse(byte[] octets, string domain)
     {
         if (octets.Length > Longest)
@@ -75,6 +97,8 @@ public sealed record PolicyRecord(PolicyMode Mode, IReadOnlyList<string> Fingerp
         if (distrusted.Count > MaxDistrusted)
             throw new PolicyRecordException($"xfp has more than {MaxDistrusted} fingerprints");
         var gateway = tags.TryGetValue("gw", out var gw) ? Mailbox(gw) : $"{DefaultLocalPart}@{DefaultLocalPart}.{domain}";
+        if (mode != PolicyMode.None && gateway.Length - DefaultLocalPart.Length - 1 > LongestGatewayDomain && gw is null)
+            throw new PolicyRecordException($"gw is missing, and no certificate can stand at a name as long as that of {DefaultLocalPart}.{domain}");
         var age = tags.TryGetValue("a", out var a) ? Number("a", a, MaxAgeSeconds) : 604800;
         long? size = tags.TryGetValue("sz", out var sz) ? Number("sz", sz, long.MaxValue) : null;
         return new PolicyRecord(mode, fingerprints, distrusted, gateway, TimeSpan.FromSeconds(age), size);

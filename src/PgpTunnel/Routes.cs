@@ -5,16 +5,17 @@ using PgpTunnel.Smtp;
 namespace PgpTunnel;
 
 /// <summary>Which servers to try for a destination, in order: a configured endpoint, or MX with address fallback (RFC 5321 5.1).</summary>
-internal sealed class Routes(Settings settings, Func<MailExchangers> exchangers)
+internal sealed class Routes(Settings settings, Trust trust)
 {
     private const int MaxTargets = 10;
 
+    /// <param name="route">To another gateway what the DNS denies is final only where it is proved: an attacker's word would bring a bounce, or clear text.</param>
     /// <exception cref="SmtpUnavailableException">None can be found now, or ever: the reply says which.</exception>
-    public async Task<IReadOnlyList<SmtpTarget>> FindAsync(Endpoint? endpoint, string domain, CancellationToken cancel)
+    public async Task<IReadOnlyList<SmtpTarget>> FindAsync(ParcelRoute route, Endpoint? endpoint, string domain, CancellationToken cancel)
     {
         try
         {
-            return endpoint is not null ? await OfEndpointAsync(endpoint, cancel) : await OfDomainAsync(domain, cancel);
+            return endpoint is not null ? await OfEndpointAsync(endpoint, cancel) : await OfDomainAsync(route, domain, cancel);
         }
         catch (DnsUnavailableException e)
         {
@@ -25,7 +26,7 @@ internal sealed class Routes(Settings settings, Func<MailExchangers> exchangers)
     private async Task<IReadOnlyList<SmtpTarget>> OfEndpointAsync(Endpoint endpoint, CancellationToken cancel)
     {
         var login = endpoint.User is null ? null : new SmtpLogin(endpoint.User, await PasswordAsync(endpoint.PasswordFile!, cancel));
-        var addresses = await exchangers().AddressesAsync(endpoint.Host, cancel);
+        var addresses = await trust.Hosts.FindAsync(endpoint.Host, cancel);
         return addresses.Count == 0 ? throw new SmtpUnavailableException(new SmtpReply(451, "4.4.4", $"{endpoint.Host} has no address"))
             : [.. addresses.Take(MaxTargets).Select(a => new SmtpTarget(endpoint.Host, new IPEndPoint(a, endpoint.Port), endpoint.Tls, login))];
     }
@@ -42,7 +43,7 @@ internal sealed class Routes(Settings settings, Func<MailExchangers> exchangers)
         }
     }
 
-    private async Task<IReadOnlyList<SmtpTarget>> OfDomainAsync(string domain, CancellationToken cancel)
+    private async Task<IReadOnlyList<SmtpTarget>> OfDomainAsync(ParcelRoute parcelRoute, string domain, CancellationToken cancel)
     {
         if (domain.StartsWith('['))
         {
@@ -50,7 +51,9 @@ internal sealed class Routes(Settings settings, Func<MailExchangers> exchangers)
             var address = IPAddress.Parse(inner.StartsWith("IPv6:", StringComparison.OrdinalIgnoreCase) ? inner[5..] : inner);
             return [new SmtpTarget(address.ToString(), new IPEndPoint(address, 25), TlsMode.Opportunistic)];
         }
-        var route = await exchangers().FindAsync(domain, cancel);
+        var route = await trust.Exchangers.FindAsync(domain, cancel);
+        if (parcelRoute == ParcelRoute.Gateway && route.Security != DnsSecurity.Secure && (route.NullMx || route.NoSuchDomain))
+            throw new SmtpUnavailableException(new SmtpReply(451, "4.4.4", $"{domain} {(route.NullMx ? "accepts no mail (null MX)" : "does not exist")}, says a DNS that is not signed; it is asked again"));
         if (route.NullMx)
             throw new SmtpUnavailableException(new SmtpReply(556, "5.1.10", $"{domain} accepts no mail (null MX)")); // RFC 7505 3, 4.1
         if (route.NoSuchDomain)

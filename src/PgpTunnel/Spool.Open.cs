@@ -41,7 +41,11 @@ internal sealed partial class Spool
         ALTER TABLE peer ADD COLUMN signed_path TEXT NOT NULL DEFAULT '';
         ALTER TABLE peer ADD COLUMN contrary_signed INTEGER;
         INSERT OR REPLACE INTO gateway(name, value) VALUES('signed-since', strftime('%s', 'now'));
+        ALTER TABLE certificate ADD COLUMN listed INTEGER NOT NULL DEFAULT 0;
+        UPDATE certificate SET listed = CAST(strftime('%s', 'now') AS INTEGER);
         ALTER TABLE parcel ADD COLUMN notice INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE parcel ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE parcel ADD COLUMN refused_since INTEGER;
         """,
     ];
 

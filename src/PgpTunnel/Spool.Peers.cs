@@ -115,11 +115,15 @@ internal sealed partial class Spool
         Read(s => s.Rows("SELECT domain FROM peer WHERE enforce_until > $from AND enforce_until <= $to ORDER BY enforce_until LIMIT $most", row => row.GetString(0),
             ("$from", from.ToUnixTimeSeconds()), ("$to", to.ToUnixTimeSeconds()), ("$most", most)));
 
-    /// <summary>Certificates kept of a trusted partner, as they were published.</summary>
-    public IReadOnlyList<byte[]> Certificates(string domain) => Read(s => s.Rows("SELECT octets FROM certificate WHERE domain = $domain", row => (byte[])row[0], ("$domain", domain)));
+    /// <summary>Certificates kept of a trusted partner, as they were published, each with when it was last seen listed.</summary>
+    public IReadOnlyList<(byte[] Octets, DateTimeOffset Listed)> Certificates(string domain) =>
+        Read(s => s.Rows("SELECT octets, listed FROM certificate WHERE domain = $domain", row => ((byte[])row[0], Time(row.GetInt64(1))), ("$domain", domain)));
 
-    public Task KeepCertificateAsync(string domain, string fingerprint, byte[] octets) => WriteAsync(statements =>
-        statements.Execute("INSERT OR REPLACE INTO certificate(domain, fingerprint, octets) VALUES($domain, $fpr, $octets)", ("$domain", domain), ("$fpr", fingerprint), ("$octets", octets)));
+    public Task KeepCertificateAsync(string domain, string fingerprint, byte[] octets, DateTimeOffset listed) => WriteAsync(statements =>
+        statements.Execute("INSERT OR REPLACE INTO certificate(domain, fingerprint, octets, listed) VALUES($domain, $fpr, $octets, $listed)", ("$domain", domain), ("$fpr", fingerprint), ("$octets", octets), ("$listed", listed.ToUnixTimeSeconds())));
+
+    /// <summary>Domains of which an administrator has verified a key.</summary>
+    public IReadOnlyList<string> VerifiedPeers() => Read(s => s.Rows("SELECT domain FROM peer WHERE verified <> ''", row => row.GetString(0)));
 
     private static object Seconds(DateTimeOffset? time) => time is { } t ? t.ToUnixTimeSeconds() : DBNull.Value;
 

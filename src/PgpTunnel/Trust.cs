@@ -3,27 +3,31 @@ using PgpTunnel.Dns;
 
 namespace PgpTunnel;
 
-/// <summary>The DNS as a configuration sees it: resolvers, trust anchors, and the validator on them. A reload replaces all three.</summary>
+/// <summary>The DNS as a configuration sees it: resolvers, trust anchors, and what asks them. A reload replaces all of it.</summary>
 internal sealed class Trust
 {
     private readonly TimeProvider _time;
-    private volatile Tuple<DnsValidator, MailExchangers> _current;
+    private readonly EventLog? _log;
+    private volatile Tuple<DnsValidator, MailExchangers, HostAddresses> _current;
 
     /// <exception cref="ConfigurationException">The anchor file cannot be read.</exception>
-    public Trust(GatewayConfiguration configuration, TimeProvider time) => (_time, _current) = (time, Make(configuration, time));
+    public Trust(GatewayConfiguration configuration, TimeProvider time, EventLog? log = null) => (_time, _log, _current) = (time, log, Make(configuration, time, log));
 
     public DnsValidator Validator => _current.Item1;
 
     public MailExchangers Exchangers => _current.Item2;
 
-    /// <exception cref="ConfigurationException">The anchor file cannot be read; what was there stays.</exception>
-    public void Replace(GatewayConfiguration configuration) => _current = Make(configuration, _time);
+    public HostAddresses Hosts => _current.Item3;
 
-    private static Tuple<DnsValidator, MailExchangers> Make(GatewayConfiguration configuration, TimeProvider time)
+    /// <exception cref="ConfigurationException">The anchor file cannot be read; what was there stays.</exception>
+    public void Replace(GatewayConfiguration configuration) => _current = Make(configuration, _time, _log);
+
+    private static Tuple<DnsValidator, MailExchangers, HostAddresses> Make(GatewayConfiguration configuration, TimeProvider time, EventLog? log)
     {
-        var resolvers = Resolvers(configuration);
+        var exchange = new DnsExchange(Resolvers(configuration), (resolver, why) => log?.Write("resolver-set-aside", ("resolver", resolver), ("why", why), ("do", "the others of dns.resolvers are asked first for a minute; see what this one does")));
         var anchors = configuration.TrustAnchorsFile is { } file ? Anchors(file) : TrustAnchors.BuiltIn;
-        return Tuple.Create(new DnsValidator(new DnsExchange(resolvers), anchors, time), new MailExchangers(resolvers));
+        var validator = new DnsValidator(exchange, anchors, time, configuration.Memory / 8);
+        return Tuple.Create(validator, new MailExchangers(validator), new HostAddresses(exchange.Resolvers));
     }
 
     public static IReadOnlyList<IPEndPoint> Resolvers(GatewayConfiguration configuration) => configuration.Resolvers ?? DnsExchange.SystemResolvers();

@@ -14,12 +14,13 @@ internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spoo
 
     private readonly Dictionary<string, int> _warned = [];
 
-    /// <summary>Three tasks that do not wait for each other, until cancelled.</summary>
+    /// <summary>Tasks that do not wait for each other, until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancel)
     {
         try
         {
-            await Task.WhenAll(WatchFilesAsync(cancel), EveryAsync(Hourly, time.GetUtcNow(), "looking partners up", RefreshAsync, cancel), EveryAsync(Daily, DateTimeOffset.MinValue, "the self-check", CheckAsync, cancel));
+            await Task.WhenAll(WatchFilesAsync(cancel), EveryAsync(Hourly, time.GetUtcNow(), "looking partners up", RefreshAsync, cancel), EveryAsync(Daily, DateTimeOffset.MinValue, "the self-check", CheckAsync, cancel),
+                EveryAsync(Daily, time.GetUtcNow(), "looking verified partners up", RefreshVerifiedAsync, cancel));
         }
         catch (OperationCanceledException)
         {
@@ -92,9 +93,18 @@ internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spoo
     private async Task RefreshAsync(CancellationToken cancel)
     {
         var now = time.GetUtcNow();
-        await Parallel.ForEachAsync(spool.PeersEnding(now, now + Daily, RefreshesAnHour), new ParallelOptions { MaxDegreeOfParallelism = RefreshesAtOnce, CancellationToken = cancel },
+        await RefreshAsync(spool.PeersEnding(now, now + Daily, RefreshesAnHour), cancel);
+    }
+
+    private async Task RefreshAsync(IReadOnlyList<string> domains, CancellationToken cancel)
+    {
+        await Parallel.ForEachAsync(domains, new ParallelOptions { MaxDegreeOfParallelism = RefreshesAtOnce, CancellationToken = cancel },
             async (domain, stop) => await TryAsync($"looking {domain} up", async () => await peers.FindAsync(domain, fresh: true, stop), stop));
     }
+
+    /// <summary>Partners with trusted fingerprints are looked up daily: so that a change of their keys is seen while both are listed.</summary>
+    private async Task RefreshVerifiedAsync(CancellationToken cancel) => await RefreshAsync(
+        [.. spool.VerifiedPeers().Concat(settings.Configuration.Partners.Where(p => p.Value.Fingerprints.Count > 0).Select(p => p.Key)).Distinct().Take(RefreshesAnHour)], cancel);
 
     private async Task CheckAsync(CancellationToken cancel)
     {

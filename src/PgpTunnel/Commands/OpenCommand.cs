@@ -20,7 +20,7 @@ internal static class OpenCommand
         await using var session = Session.Open(configuration);
         var (parcel, date) = Find(input);
         var opened = await session.Opening.OpenAsync(parcel, date, cancel);
-        var stale = opened.Refusal is null ? session.Opening.CheckFreshness(opened.Header!) : null;
+        var stale = opened.Refusal is null ? session.Opening.CheckFreshness(opened.Header!, opened.Decrypted!.Signed!.Value) : null;
         var (refusal, why) = (opened.Refusal ?? stale?.Reply, opened.Refusal is null ? stale?.Why ?? opened.Why : opened.Why);
         var header = opened.Header;
         if (refusal is null)

@@ -32,12 +32,15 @@ internal static class RunCommand
             if (started is { } running)
                 _ = Task.Run(running.ReloadAsync);
         });
+        var systemd = new SystemdNotifier();
+        void Ready(Gateway gateway)
+        {
+            Console.Error.WriteLine(gateway.ReadyLine);
+            systemd.Notify(ServiceState.Ready);
+        }
         using var metrics = Metrics.Export();
         var log = new EventLog(Console.Error, json, TimeProvider.System);
-        await using var gateway = started = await Gateway.StartAsync(configuration, log, TimeProvider.System);
-        await Console.Error.WriteLineAsync(gateway.ReadyLine);
-        var systemd = new SystemdNotifier();
-        systemd.Notify(ServiceState.Ready);
+        await using var gateway = started = await Gateway.StartAsync(configuration, log, TimeProvider.System, Ready);
         await stopped.Task;
         systemd.Notify(ServiceState.Stopping);
         log.Write("stopping");

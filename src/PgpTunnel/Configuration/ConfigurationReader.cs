@@ -152,6 +152,10 @@ internal static partial class ConfigurationReader
             TraceToken = token,
             AuthenticationResults = results,
         };
+        foreach (var longDomain in domains.Where(d => d.Length > PolicyRecord.LongestDomain))
+            root.Mistake("domains", $"'{longDomain}' has more than {PolicyRecord.LongestDomain} octets, so no policy record can stand at its name");
+        if (configuration.GatewayDomain.Length > PolicyRecord.LongestGatewayDomain)
+            root.Mistake("gateway", $"its domain has more than {PolicyRecord.LongestGatewayDomain} octets, so no certificate can stand at its name");
         if (domains.Contains(configuration.GatewayDomain))
             root.Mistake("gateway", $"{configuration.GatewayDomain} is one of domains; the gateway's mailbox needs a mail domain of its own, such as pgptunnel.{first}");
         if (outbound is null && inbound is null)

@@ -138,14 +138,28 @@ public class DeliveryTests
         await using var pair = await Pair.CreateAsync(policyB: "v=PGPT1; m=testing; fp=FPR");
         pair.HopAnswer = s => s.To[0].Mailbox.Domain == "pgptunnel.b.example" ? new SmtpReply(550, "5.7.5", "no") : null;
         await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message);
-        await Wait.UntilAsync(() => pair.HopSaw.Count == 2, () => pair.A.Log.ToString());
-        Assert.Equal("bob@b.example", pair.HopSaw[1].To[0].Mailbox.ToString());
-        Assert.EndsWith("+0000\r\n" + Message, Text(pair.HopSaw[1].Message));
-        Assert.Contains("event=clear-after-test", pair.A.Log.ToString());
+        await RefusedForHoursAsync(pair, 4);
+        Assert.All(pair.HopSaw, s => Assert.Equal("pgptunnel.b.example", s.To[0].Mailbox.Domain)); // not for a few refusals, nor for a bad hour
+        pair.World.Time.Advance(TimeSpan.FromHours(1));
+        await pair.A.WaitForLogAsync("event=clear-after-test");
+        await Wait.UntilAsync(() => pair.HopSaw.Count == 6, () => pair.A.Log.ToString());
+        Assert.Equal("bob@b.example", pair.HopSaw[5].To[0].Mailbox.ToString());
+        Assert.EndsWith("+0000\r\n" + Message, Text(pair.HopSaw[5].Message));
+        Assert.Matches("event=clear-after-test .*alarm=true", pair.A.Log.ToString());
         // Asked for by the message itself: never in clear.
         await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], "PgpTunnel-Require: yes\r\n" + Message);
         Assert.Contains("Status: 5.7.5", Text((await pair.A.WaitAsync(1))[0].Message));
-        Assert.Equal(3, pair.HopSaw.Count);
+        Assert.Equal(7, pair.HopSaw.Count);
+    }
+
+    private static async Task RefusedForHoursAsync(Pair pair, int attempts)
+    {
+        for (var attempt = 1; attempt <= attempts; attempt++)
+        {
+            await pair.A.WaitForLogAsync($"has refused {attempt} time(s)");
+            if (attempt < attempts)
+                pair.World.Time.Advance(TimeSpan.FromHours(1));
+        }
     }
 
     [Fact]
@@ -154,7 +168,9 @@ public class DeliveryTests
         await using var pair = await Pair.CreateAsync(policyB: "v=PGPT1; m=testing; fp=FPR");
         pair.HopAnswer = s => s.To[0].Mailbox.Domain == "pgptunnel.b.example" ? new SmtpReply(550, "5.7.5", "no") : new SmtpReply(451, "4.2.0", "greylisted");
         await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message);
-        await pair.A.WaitForLogAsync("event=delivery-deferred");
+        await RefusedForHoursAsync(pair, 4);
+        pair.World.Time.Advance(TimeSpan.FromHours(1));
+        await pair.A.WaitForLogAsync("451 4.2.0 greylisted");
         // Meanwhile B has mended its gateway and means it.
         var (zone, name) = (pair.World.Zone("b.example"), DomainName.Parse("_pgptunnel.b.example"));
         zone.Remove(name, RecordType.TXT);

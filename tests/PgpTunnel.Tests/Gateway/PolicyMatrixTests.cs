@@ -20,6 +20,7 @@ public class PolicyMatrixTests
             Policy == "never" ? "in clear"
             : Policy == "require-verified" && Trust == "nothing" ? "451 4.7.5"
             : Record == "bogus" ? Remembered || Trust != "nothing" ? "451 4.4.3 alarm" : "451 4.4.3"
+            : Record == "insecure" && Trust == "offered" ? Remembered ? "sealed for alarm" : "sealed for" // the trusted key itself, wherever it was found
             : Trust == "missing" || (Trust == "offered" && !Record.StartsWith("usable", StringComparison.Ordinal)) ? "451 4.7.5 alarm"
             : Record.StartsWith("usable", StringComparison.Ordinal) ? "sealed for"
             : Record is "none" or "withdrawn" or "insecure" ? Remembered ? "451 4.7.5 alarm" : Policy == "prefer" ? "in clear" : "550 5.7.10"

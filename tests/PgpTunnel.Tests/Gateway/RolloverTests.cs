@@ -120,10 +120,10 @@ public class RolloverTests
         var next = GatewayKey.ReadSecret(GatewayKey.Generate(GatewayAlgorithm.Rsa3072, gateway, now).CertifiedBy(old, now).ExportSecret(null), null);
         Certificate Read(GatewayKey key, DateTimeOffset? revoked = null) => Certificate.Read(key.ExportCertificate(revoked));
         Assert.NotNull(Read(next).Judge(gateway, now).Key);
-        Assert.True(Read(next).IsSuccessorOf(Read(old), gateway));
-        Assert.False(Read(next).IsSuccessorOf(Read(other), gateway));
-        Assert.False(Read(old).IsSuccessorOf(Read(next), gateway));
-        Assert.False(Read(next).IsSuccessorOf(Read(old, now), gateway)); // a revoked key certifies nothing
-        Assert.False(Read(next).IsSuccessorOf(Read(old), "pgptunnel@pgptunnel.c.example"));
+        Assert.True(Read(next).IsSuccessorOf(Read(old), gateway, DateTimeOffset.MaxValue));
+        Assert.False(Read(next).IsSuccessorOf(Read(other), gateway, DateTimeOffset.MaxValue));
+        Assert.False(Read(old).IsSuccessorOf(Read(next), gateway, DateTimeOffset.MaxValue));
+        Assert.False(Read(next).IsSuccessorOf(Read(old, now), gateway, DateTimeOffset.MaxValue)); // a revoked key certifies nothing
+        Assert.False(Read(next).IsSuccessorOf(Read(old), "pgptunnel@pgptunnel.c.example", DateTimeOffset.MaxValue));
     }
 }
