@@ -2,14 +2,21 @@ using System.Net;
 
 namespace PgpTunnel.Dns;
 
+/// <summary>How long one question is waited for, over UDP (twice) and over TCP.</summary>
+public sealed record DnsPatience(TimeSpan Udp, TimeSpan Tcp)
+{
+    public static readonly DnsPatience Usual = new(TimeSpan.FromSeconds(1.5), TimeSpan.FromSeconds(5));
+}
+
 /// <summary>
 /// The configured resolvers. It trusts nobody: what it guards against is only being fooled cheaply or kept waiting. Each resolver is
 /// judged by itself: one that cannot do what is needed is asked last for a while, and named alone.
 /// </summary>
 /// <param name="setAside">Told of a resolver that others are now preferred to, and why.</param>
-public sealed class DnsExchange(IReadOnlyList<IPEndPoint> resolvers, Action<IPEndPoint, string>? setAside = null)
+/// <param name="patience">How long a resolver is waited for; null = as long as is usual.</param>
+public sealed class DnsExchange(IReadOnlyList<IPEndPoint> resolvers, Action<IPEndPoint, string>? setAside = null, DnsPatience? patience = null)
 {
-    private readonly IReadOnlyList<DnsResolver> _resolvers = [.. resolvers.Select(r => new DnsResolver(r))];
+    private readonly IReadOnlyList<DnsResolver> _resolvers = [.. resolvers.Select(r => new DnsResolver(r, patience ?? DnsPatience.Usual))];
 
     public IReadOnlyList<IPEndPoint> Resolvers => resolvers;
 

@@ -51,7 +51,7 @@ public sealed class DnsMessage
         if (octets.Length < HeaderLength || BinaryPrimitives.ReadUInt16BigEndian(octets) != id || (octets[2] & 0x80) == 0)
             return null;
         if (BinaryPrimitives.ReadUInt16BigEndian(octets[4..]) == 0)
-            return Bare(id, octets[3] & 0x0F, name, type);
+            return Bare(id, octets[3] & 0x0F, name, type, truncated: (octets[2] & 0x02) != 0);
         var reader = new WireReader(octets, HeaderLength);
         if (reader.Name() != name || reader.U16() != type || reader.U16() != ClassIn)
             return null;

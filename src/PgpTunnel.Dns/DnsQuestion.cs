@@ -84,12 +84,12 @@ internal sealed class DnsQuestion(DomainName name, ushort type, IReadOnlyList<Dn
             exchange.SetAside(resolver, why);
     }
 
-    /// <summary>The resolver that answered last cannot do what is needed.</summary>
+    /// <summary>The resolver that answered last does not do what is needed, over this transport.</summary>
     public void Unfit(string why)
     {
         Note(why);
-        Leave(_current!);
-        exchange.SetAside(_current!, why);
+        if (!_steps.Any(s => s.Resolver == _current))
+            exchange.SetAside(_current!, why);
     }
 
     /// <summary>The last answer is not right; it may be the resolver, or the zone.</summary>

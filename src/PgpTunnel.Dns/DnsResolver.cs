@@ -7,9 +7,9 @@ using System.Security.Cryptography;
 namespace PgpTunnel.Dns;
 
 /// <summary>One resolver. A question that is on its way already is not asked a second time; who asks it too gets the same answer.</summary>
-internal sealed class DnsResolver(IPEndPoint address)
+internal sealed class DnsResolver(IPEndPoint address, DnsPatience patience)
 {
-    private static readonly TimeSpan UdpWait = TimeSpan.FromSeconds(1.5), TcpWait = TimeSpan.FromSeconds(5), Aside = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Aside = TimeSpan.FromSeconds(60);
 
     private readonly ConcurrentDictionary<(DomainName, ushort, DnsTransport), Lazy<Task<DnsMessage>>> _flights = new();
     private readonly DnsTcp _tcp = new(address);
@@ -50,7 +50,7 @@ internal sealed class DnsResolver(IPEndPoint address)
     /// <summary>Not cancelled with the first who asked: others may wait for it.</summary>
     private async Task<DnsMessage> FlyAsync(DomainName name, ushort type, DnsTransport transport)
     {
-        using var deadline = new CancellationTokenSource(transport == DnsTransport.Udp ? UdpWait : TcpWait);
+        using var deadline = new CancellationTokenSource(transport == DnsTransport.Udp ? patience.Udp : patience.Tcp);
         try
         {
             return transport == DnsTransport.Udp ? await OverUdpAsync(name, type, deadline.Token) : await _tcp.AskAsync(name, type, deadline.Token);

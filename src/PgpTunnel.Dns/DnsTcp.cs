@@ -20,29 +20,28 @@ internal sealed class DnsTcp(IPEndPoint address)
     /// <exception cref="OperationCanceledException">The time is over.</exception>
     public async Task<DnsMessage> AskAsync(DomainName name, ushort type, CancellationToken deadline)
     {
-        var (connection, isNew) = await ConnectionAsync(deadline);
-        try
+        while (true)
         {
-            return await connection.AskAsync(name, type, deadline);
-        }
-        catch (IOException) when (!isNew)
-        {
-            // The server may close a connection whenever it likes (RFC 7766 6.2.4): what was asked on it is asked on a new one.
-            (connection, _) = await ConnectionAsync(deadline);
-            return await connection.AskAsync(name, type, deadline);
+            var connection = await ConnectionAsync(deadline);
+            try
+            {
+                return await connection.AskAsync(name, type, deadline);
+            }
+            catch (IOException) when (connection.HasAnswered)
+            {
+                // The server may close a connection whenever it likes (RFC 7766 6.2.4): what was asked on it is asked on a new one.
+            }
         }
     }
 
-    private async Task<(Connection Connection, bool IsNew)> ConnectionAsync(CancellationToken deadline)
+    private async Task<Connection> ConnectionAsync(CancellationToken deadline)
     {
         if (_connection is { IsGood: true } open)
-            return (open, false);
+            return open;
         await _opening.WaitAsync(deadline);
         try
         {
-            if (_connection is { IsGood: true } opened)
-                return (opened, false);
-            return (_connection = await Connection.OpenAsync(address, deadline), true);
+            return _connection is { IsGood: true } opened ? opened : _connection = await Connection.OpenAsync(address, deadline);
         }
         finally
         {
@@ -65,6 +64,9 @@ internal sealed class DnsTcp(IPEndPoint address)
         private Connection(Socket socket) => _stream = new NetworkStream(socket, ownsSocket: true);
 
         public bool IsGood => !_ended;
+
+        /// <summary>It was good for something.</summary>
+        public bool HasAnswered { get; private set; }
 
         public static async Task<Connection> OpenAsync(IPEndPoint address, CancellationToken deadline)
         {
@@ -139,6 +141,7 @@ internal sealed class DnsTcp(IPEndPoint address)
                     var message = new byte[BinaryPrimitives.ReadUInt16BigEndian(length)];
                     await _stream.ReadExactlyAsync(message, _quiet.Token);
                     _quiet.CancelAfter(Quiet);
+                    HasAnswered = true;
                     Give(message);
                 }
             }

@@ -60,7 +60,8 @@ public sealed partial class DnsValidator
         var zone = await SigningZoneAsync(name, type == RecordType.DS, signatures, budget, cancel);
         var claimed = message.Rcode == 3 ? DnsOutcome.NxDomain : DnsOutcome.NoData;
         if (zone.Security == DnsSecurity.Insecure)
-            return new(DnsSecurity.Insecure, claimed, [], null, null, false, Shorter(NegativeTtl(message.Authority), zone.Ttl), message.Rcode, zone.Why);
+            return new(DnsSecurity.Insecure, claimed, [], null, null, false, Shorter(NegativeTtl(message.Authority), zone.Ttl), message.Rcode, zone.Why)
+            { IsEmpty = message.Answer.Count == 0 && message.Authority.Count == 0 };
         if (zone.Security != DnsSecurity.Secure)
             return Failed(zone.Security, zone.Why, message.Rcode);
         var (nsecs, nsec3s, ttl, signed) = VerifiedDenial(message.Authority, zone, budget);

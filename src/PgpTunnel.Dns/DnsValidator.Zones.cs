@@ -69,11 +69,11 @@ public sealed partial class DnsValidator
             return new(name, DnsSecurity.Insecure, [], dsTtl, $"{name} is signed only with algorithms or digests that are not supported");
         try
         {
-            var (keys, ttl, proof) = await JudgedAsync(name, RecordType.DNSKEY, budget, (message, _) =>
+            var (keys, ttl, proof) = await JudgedAsync(name, RecordType.DNSKEY, budget, message =>
             {
                 var set = KeySet(message, name);
                 return Task.FromResult(Entered(name, set, Matching(name, set.Keys, signers, budget), "no DNSKEY matches the DS of", budget));
-            }, cancel);
+            }, _ => false, cancel);
             return new(name, DnsSecurity.Secure, keys, Shorter(ttl, dsTtl), $"signed zone {name}") { Proof = Proof.Weaker(ds.Proof, proof) };
         }
         catch (DnsUnavailableException e)
@@ -86,7 +86,7 @@ public sealed partial class DnsValidator
     {
         try
         {
-            var (keys, ttl, proof) = await JudgedAsync(name, RecordType.DNSKEY, budget, (message, _) =>
+            var (keys, ttl, proof) = await JudgedAsync(name, RecordType.DNSKEY, budget, message =>
             {
                 var set = KeySet(message, name);
                 // That a zone with an anchor is signed is certain.
@@ -94,7 +94,7 @@ public sealed partial class DnsValidator
                     throw new UnfitException("strips DNSSEC signatures; set dns.resolvers to one that passes them on (unbound, BIND, Knot Resolver)");
                 var entries = Matching(name, set.Keys, anchor.Signers.FindAll(s => s.Supported), budget).Union(set.Keys.Where(k => anchor.Keys.Exists(a => a.AsSpan().SequenceEqual(k.Rdata)))).ToList();
                 return Task.FromResult(Entered(name, set, entries, "no DNSKEY matches the trust anchor (is dns.trustAnchors the right file?) of", budget));
-            }, cancel);
+            }, _ => false, cancel);
             return new(name, DnsSecurity.Secure, keys, ttl, $"trust anchor {name}") { Proof = proof };
         }
         catch (DnsUnavailableException e)
@@ -105,6 +105,9 @@ public sealed partial class DnsValidator
 
     /// <summary>The DNSKEY records of an answer, and those of them that may sign for the zone.</summary>
     private readonly record struct ZoneKeys(List<DnsRecord> Records, List<RrSignature> Signatures, List<DnsKey> Keys);
+
+    /// <summary>The keys of a zone, proved.</summary>
+    private sealed record KeySetProof(IReadOnlyList<DnsKey> Keys, TimeSpan Ttl, Proof Proof);
 
     private static ZoneKeys KeySet(DnsMessage message, DomainName name)
     {
@@ -126,13 +129,13 @@ public sealed partial class DnsValidator
     }
 
     /// <summary>The keys of a zone, when one of them that <paramref name="entries"/> names has signed them all.</summary>
-    private (IReadOnlyList<DnsKey> Keys, TimeSpan Ttl, Proof Proof) Entered(DomainName name, ZoneKeys set, List<DnsKey> entries, string mismatch, WorkBudget budget)
+    private KeySetProof Entered(DomainName name, ZoneKeys set, List<DnsKey> entries, string mismatch, WorkBudget budget)
     {
         if (set.Records.Count == 0)
             throw new BogusException($"{name} has a DS but no DNSKEY");
         if (entries.Count == 0)
             throw new BogusException($"{mismatch} {name}");
         var (_, ttl, proof) = Verify(set.Records, set.Signatures, new Zone(name, DnsSecurity.Secure, entries, LongestTtl, ""), budget);
-        return (set.Keys, ttl, proof);
+        return new(set.Keys, ttl, proof);
     }
 }

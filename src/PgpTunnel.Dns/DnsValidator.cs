@@ -127,6 +127,9 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
 
         public SignedStep? Step { get; init; }
 
+        /// <summary>Nothing is signed there, and there was nothing in the answer, not even a SOA (RFC 2308 2.2): it may have been cut out of it.</summary>
+        public bool IsEmpty { get; init; }
+
         /// <summary>About the octets it holds.</summary>
         public long Weight => 512 + Data.Sum(d => d.Length + 32L) + 2 * Why.Length + (Alias?.Wire.Length ?? 0);
     }
@@ -143,7 +146,7 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
         Link link;
         try
         {
-            link = await JudgedAsync(name, type, budget, (message, _) => JudgeAsync(message, name, type, budget, cancel), cancel);
+            link = await JudgedAsync(name, type, budget, message => JudgeAsync(message, name, type, budget, cancel), link => link.IsEmpty, cancel);
         }
         catch (BogusException e)
         {
@@ -164,18 +167,25 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
     /// Asks until an answer is judged good: one that is bogus may be the fault of the transport or of the resolver, so it is asked for over
     /// TCP and of the next one before that is the verdict.
     /// </summary>
+    /// <param name="doubtful">Of a good judgement: it rests on an answer so empty that others are asked too; it stands when they know no better.</param>
     /// <exception cref="BogusException">Every answer was; with the reason of the first.</exception>
     /// <exception cref="DnsUnavailableException">There was none.</exception>
-    private async Task<T> JudgedAsync<T>(DomainName name, ushort type, WorkBudget budget, Func<DnsMessage, DnsQuestion, Task<T>> judge, CancellationToken cancel)
+    private async Task<T> JudgedAsync<T>(DomainName name, ushort type, WorkBudget budget, Func<DnsMessage, Task<T>> judge, Func<T, bool> doubtful, CancellationToken cancel) where T : class
     {
         var question = exchange.Ask(name, type);
         BogusException? bogus = null;
+        T? doubted = null;
         while (true)
         {
             try
             {
                 budget.Query();
-                var judged = await judge(await question.NextAsync(cancel), question);
+                var judged = await judge(await question.NextAsync(cancel));
+                if (doubtful(judged))
+                {
+                    doubted ??= judged;
+                    continue;
+                }
                 question.Right();
                 return judged;
             }
@@ -188,9 +198,9 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
             {
                 question.Unfit(e.Message);
             }
-            catch (DnsUnavailableException) when (bogus is not null)
+            catch (DnsUnavailableException) when (doubted is not null || bogus is not null)
             {
-                throw new BogusException(bogus.Message);
+                return doubted ?? throw new BogusException(bogus!.Message);
             }
         }
     }

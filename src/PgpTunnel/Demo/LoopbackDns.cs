@@ -24,7 +24,7 @@ internal sealed class LoopbackDns : IAsyncDisposable
     }
 
     /// <summary>One port free for both; the system picks it for UDP, and for TCP somebody may have it already.</summary>
-    private static (Socket, TcpListener) Bind()
+    internal static (Socket, TcpListener) Bind()
     {
         for (var attempt = 1; ; attempt++)
         {

@@ -1,0 +1,241 @@
+using System.Buffers.Binary;
+using System.Net;
+using PgpTunnel.Dns;
+
+namespace PgpTunnel.Tests;
+
+/// <summary>Resolvers that cut answers short, know no EDNS, strip signatures, close, or say nothing: alone, and beside one that is well.</summary>
+public sealed class OddResolverTests : IAsyncLifetime
+{
+    private static readonly DomainName Policy = DomainName.Parse("_pgptunnel.b.example");
+    private readonly TestWorld _world = new();
+
+    public ValueTask InitializeAsync()
+    {
+        _world.AddZone("b.example").Add(Policy, RecordType.TXT, TestWorld.Txt("v=PGPT1; m=none"));
+        _world.Zone("b.example").Add(Policy, RecordType.OPENPGPKEY, new byte[5000]);
+        _world.AddInsecureZone("unsigned.example").Add(DomainName.Parse("x.unsigned.example"), RecordType.TXT, TestWorld.Txt("x"));
+        return ValueTask.CompletedTask;
+    }
+
+    public ValueTask DisposeAsync() => _world.DisposeAsync();
+
+    private static byte[] With(byte[] answer, int at, byte value)
+    {
+        var changed = (byte[])answer.Clone();
+        changed[at] = value;
+        return changed;
+    }
+
+    private static byte[] Rcode(byte[] query, byte rcode) => [query[0], query[1], 0x81, (byte)(0x80 | rcode), 0, 0, 0, 0, 0, 0, 0, 0];
+
+    private static byte[] WithQuestion(byte[] query, byte rcode) => With(With(With(query, 2, 0x81), 3, (byte)(0x80 | rcode)), 11, 0)[..^11];
+
+    /// <summary>An empty NOERROR: every section gone, as a filter leaves it that cuts what it does not know.</summary>
+    private static byte[] Emptied(byte[] query) => WithQuestion(query, 0);
+
+    /// <summary>Without the records of some types, counts and all, as middleboxes strip what they do not know.</summary>
+    private static byte[] Strip(byte[] answer, params ushort[] types)
+    {
+        var message = DnsMessage.Parse(answer);
+        static byte[] Records(IEnumerable<DnsRecord> records) => [.. records.SelectMany(r => (byte[])[.. r.Name.Wire, (byte)(r.Type >> 8), (byte)r.Type, 0, 1, 0, 0, 1, 44, (byte)(r.Rdata.Length >> 8), (byte)r.Rdata.Length, .. r.Rdata])];
+        var (kept, authority) = (message.Answer.Where(r => !types.Contains(r.Type)).ToList(), message.Authority.Where(r => !types.Contains(r.Type)).ToList());
+        return [answer[0], answer[1], 0x81, (byte)(0xA0 | message.Rcode), 0, 1, 0, (byte)kept.Count, 0, (byte)authority.Count, 0, 0, // AD set, as if it had validated
+            .. message.QuestionName.Wire, (byte)(message.QuestionType >> 8), (byte)message.QuestionType, 0, 1, .. Records(kept), .. Records(authority)];
+    }
+
+    /// <summary>By name: what it does, and what the reason must name when it is the only resolver; empty = it serves all the same.</summary>
+    private static readonly Dictionary<string, (Oddity Oddity, string Names)> Oddities = new()
+    {
+        ["udp: half of the datagram"] = ((_, a, tcp, _) => [tcp ? a : a[..(a.Length / 2)]], ""),
+        ["udp: cut in its last octet"] = ((_, a, tcp, _) => [tcp ? a : a[..^1]], ""),
+        ["udp: the header alone, with counts"] = ((_, a, tcp, _) => [tcp ? a : a[..12]], ""),
+        ["udp: one record fewer than counted"] = ((q, a, tcp, _) => [tcp ? a : With(Emptied(q), 7, 1)], ""),
+        ["udp: TC and rubbish"] = ((_, a, tcp, _) => [tcp ? a : [a[0], a[1], 0x83, 0x80, 0, 1, 0, 9, 0, 9, 0, 9, .. a[12..^4]]], ""),
+        ["udp: TC with nothing but the header"] = ((q, a, tcp, _) => tcp ? [a] : [[q[0], q[1], 0x83, 0x80, .. new byte[8]]], ""),
+        ["udp: emptied without TC"] = ((q, a, tcp, _) => [tcp ? a : Emptied(q)], ""),
+        ["udp: no signatures in datagrams"] = ((_, a, tcp, _) => [tcp || (a[2] & 2) != 0 ? a : Strip(a, RecordType.RRSIG, RecordType.NSEC)], ""),
+        ["udp: silent"] = ((_, a, tcp, _) => tcp ? [a] : null, ""),
+        ["udp: only strays"] = ((_, a, tcp, _) => [tcp ? a : With(a, 0, (byte)(a[0] ^ 0xFF))], ""),
+        ["udp: a stray and an other question first"] = ((_, a, tcp, _) => [With(a, 0, (byte)(a[0] ^ 0xFF)), With(a, 13, (byte)'x'), a], ""),
+        ["SERVFAIL once"] = ((q, a, _, n) => [n == 0 ? WithQuestion(q, 2) : a], ""),
+        ["SERVFAIL as a bare header once"] = ((q, a, _, n) => [n == 0 ? Rcode(q, 2) : a], ""),
+        ["tcp: closes the first"] = ((q, a, tcp, n) => tcp ? n == 0 ? null : [a] : [[q[0], q[1], 0x83, 0x80, .. new byte[8]]], ""),
+        ["tcp: another id first"] = ((q, a, tcp, _) => tcp ? [With(a, 0, (byte)(a[0] ^ 0xFF)), a] : [[q[0], q[1], 0x83, 0x80, .. new byte[8]]], ""),
+        ["FORMERR"] = ((q, _, _, _) => [WithQuestion(q, 1)], "FORMERR: it has no EDNS"),
+        ["FORMERR as a bare header"] = ((q, _, _, _) => [Rcode(q, 1)], "FORMERR: it has no EDNS"),
+        ["NOTIMP as a bare header"] = ((q, _, _, _) => [Rcode(q, 4)], "NOTIMP: it has no EDNS"),
+        ["REFUSED"] = ((q, _, _, _) => [WithQuestion(q, 5)], "REFUSED: it does not serve"),
+        ["REFUSED as a bare header"] = ((q, _, _, _) => [Rcode(q, 5)], "REFUSED: it does not serve"),
+        ["NOERROR as a bare header"] = ((q, _, _, _) => [Rcode(q, 0)], "without a question"),
+        ["NXDOMAIN as a bare header"] = ((q, _, _, _) => [Rcode(q, 3)], "without a question"),
+        ["SERVFAIL always"] = ((q, _, _, _) => [WithQuestion(q, 2)], "SERVFAIL"),
+        ["strips signatures"] = ((_, a, _, _) => [(a[2] & 2) != 0 ? a : Strip(a, RecordType.RRSIG, RecordType.NSEC)], "strips DNSSEC signatures"),
+        ["cuts everywhere"] = ((_, a, _, _) => [a[..(a.Length / 2)]], "ends early"),
+        ["TC everywhere"] = ((_, a, _, _) => [With(a, 2, 0x83)], "cut short (TC)"),
+        ["closes every connection"] = ((q, _, tcp, _) => tcp ? null : [[q[0], q[1], 0x83, 0x80, .. new byte[8]]], "closed the connection"),
+        ["silent"] = ((_, _, tcp, _) => tcp ? [] : null, "no answer in time"),
+    };
+
+    public static TheoryData<string> Names => [.. Oddities.Keys];
+
+    private static readonly DnsPatience Patience = new(TimeSpan.FromSeconds(0.3), TimeSpan.FromSeconds(2));
+
+    private static DnsExchange Exchange(IPEndPoint resolver) => new([resolver], null, Patience);
+
+    private static Task<DnsAnswer> AskAsync(DnsValidator validator, DomainName name, ushort type) => validator.LookupAsync(name, type, CancellationToken.None);
+
+    [Theory, MemberData(nameof(Names))]
+    public async Task Alone_it_serves_or_is_named_and_nothing_is_bogus(string oddity)
+    {
+        await using var odd = new OddDns(_world.Dns.EndPoint, Oddities[oddity].Oddity);
+        var validator = new DnsValidator(Exchange(odd.EndPoint), _world.Anchors, _world.Time);
+        var answer = await AskAsync(validator, Policy, RecordType.TXT);
+        var names = Oddities[oddity].Names;
+        Assert.True(answer.Security == (names.Length == 0 ? DnsSecurity.Secure : DnsSecurity.Indeterminate), $"{answer.Security}: {answer.Why}");
+        if (names.Length > 0)
+        {
+            Assert.Contains(names, answer.Why);
+            Assert.Contains(odd.EndPoint.ToString(), answer.Why);
+        }
+    }
+
+    [Theory, MemberData(nameof(Names))]
+    public async Task Beside_one_that_is_well_every_answer_is_right_and_it_alone_is_named(string oddity)
+    {
+        await using var odd = new OddDns(_world.Dns.EndPoint, Oddities[oddity].Oddity);
+        var aside = new List<(IPEndPoint, string)>();
+        var validator = new DnsValidator(new DnsExchange([odd.EndPoint, _world.Dns.EndPoint], (resolver, why) => aside.Add((resolver, why)), Patience), _world.Anchors, _world.Time);
+        async Task IsAsync(string name, ushort type, DnsSecurity security, DnsOutcome outcome)
+        {
+            var answer = await AskAsync(validator, DomainName.Parse(name), type);
+            Assert.True((security, outcome) == (answer.Security, answer.Outcome), $"{name}: {answer.Security} {answer.Outcome}: {answer.Why}");
+        }
+        await IsAsync(Policy.ToString(), RecordType.TXT, DnsSecurity.Secure, DnsOutcome.Answer);
+        await IsAsync(Policy.ToString(), RecordType.OPENPGPKEY, DnsSecurity.Secure, DnsOutcome.Answer);
+        await IsAsync("nobody.b.example", RecordType.TXT, DnsSecurity.Secure, DnsOutcome.NxDomain);
+        await IsAsync("x.unsigned.example", RecordType.TXT, DnsSecurity.Insecure, DnsOutcome.Answer);
+        Assert.All(aside, a => Assert.Equal(odd.EndPoint, a.Item1));
+        if (Oddities[oddity].Names is { Length: > 0 } names && names != "SERVFAIL" && names != "without a question")
+            Assert.Contains(names, Assert.Single(aside).Item2);
+        // Set aside, it is not asked while the other answers.
+        if (aside.Count > 0)
+        {
+            var asked = odd.Asked;
+            await IsAsync("nobody2.b.example", RecordType.TXT, DnsSecurity.Secure, DnsOutcome.NxDomain);
+            Assert.Equal(asked, odd.Asked);
+        }
+    }
+
+    [Fact]
+    public async Task When_both_strip_both_are_named()
+    {
+        await using var one = new OddDns(_world.Dns.EndPoint, Oddities["strips signatures"].Oddity);
+        await using var two = new OddDns(_world.Dns.EndPoint, Oddities["FORMERR as a bare header"].Oddity);
+        var answer = await AskAsync(new DnsValidator(new DnsExchange([one.EndPoint, two.EndPoint]), _world.Anchors, _world.Time), Policy, RecordType.TXT);
+        Assert.Equal(DnsSecurity.Indeterminate, answer.Security);
+        Assert.Contains($"{one.EndPoint}: strips DNSSEC signatures", answer.Why);
+        Assert.Contains($"{two.EndPoint}: answers FORMERR", answer.Why);
+    }
+
+    /// <summary>A resolver whose every TTL is 0, and one whose TTLs end while it is asked: the work grows by the zone cut, not by the power of two.</summary>
+    [Fact]
+    public async Task Ttl_0_serves_the_look_up_in_progress()
+    {
+        var name = "example";
+        var asked = 0;
+        var queries = new List<int>();
+        _world.Forge = (_, _, answer) =>
+        {
+            Interlocked.Increment(ref asked);
+            DnsRecord Zero(DnsRecord r) => r with { Ttl = 0 };
+            return answer with { Answer = [.. answer.Answer.Select(Zero)], Authority = [.. answer.Authority.Select(Zero)] };
+        };
+        for (var depth = 1; depth <= 9; depth++)
+        {
+            name = $"d{depth}.{name}";
+            var policy = DomainName.Parse($"_pgptunnel.{name}");
+            _world.AddZone(name).Add(policy, RecordType.TXT, TestWorld.Txt("v=PGPT1; m=none"));
+            asked = 0;
+            var answer = await AskAsync(_world.Validator(), policy, RecordType.TXT);
+            Assert.True(answer.Security == DnsSecurity.Secure, $"depth {depth}: {answer.Why}");
+            queries.Add(asked);
+        }
+        Assert.All(queries.Zip(queries.Skip(1)), q => Assert.InRange(q.Second - q.First, 0, 3));
+    }
+
+    [Fact]
+    public async Task Many_who_ask_the_same_at_once_are_one_question()
+    {
+        var asked = new System.Collections.Concurrent.ConcurrentBag<(DomainName, ushort)>();
+        _world.Forge = (name, type, answer) =>
+        {
+            asked.Add((name, type));
+            Thread.Sleep(20);
+            return answer;
+        };
+        var validator = _world.Validator();
+        var answers = await Task.WhenAll(Enumerable.Range(0, 60).Select(_ => AskAsync(validator, Policy, RecordType.OPENPGPKEY)));
+        Assert.All(answers, a => Assert.Equal(DnsSecurity.Secure, a.Security));
+        Assert.InRange(asked.Count, asked.Distinct().Count(), asked.Distinct().Count() + 10); // who comes between an answer and its proof asks again
+    }
+
+    [Fact]
+    public async Task Questions_over_tcp_share_a_connection_and_are_asked_again_when_it_closes()
+    {
+        var (connections, open) = (0, new System.Collections.Concurrent.ConcurrentDictionary<int, int>());
+        await using var odd = new OddDns(_world.Dns.EndPoint, (_, answer, tcp, count) => tcp && count % 7 == 6 ? null : [answer]);
+        for (var i = 0; i < 40; i++)
+            _world.Zone("b.example").Add(DomainName.Parse($"k{i}.b.example"), RecordType.OPENPGPKEY, new byte[3000]);
+        var validator = new DnsValidator(Exchange(odd.EndPoint), _world.Anchors, _world.Time);
+        var answers = await Task.WhenAll(Enumerable.Range(0, 40).Select(i => AskAsync(validator, DomainName.Parse($"k{i}.b.example"), RecordType.OPENPGPKEY)));
+        Assert.All(answers, a => Assert.True(a.Security == DnsSecurity.Secure, a.Why));
+    }
+
+    /// <summary>1,200 DS and 1,200 keys of one tag are over a million digests; a chain of such zones as many times more.</summary>
+    [Fact]
+    public async Task Digests_are_paid_for()
+    {
+        var zone = DomainName.Parse("burn.example");
+        var burn = _world.AddZone("burn.example");
+        burn.Add(DomainName.Parse("_pgptunnel.burn.example"), RecordType.TXT, TestWorld.Txt("v=PGPT1; m=none"));
+        // Octets moved between even places leave the sum, and so the tag, as it is.
+        var keys = Enumerable.Range(0, 250).Select(i => (byte[])[1, 1, 3, 13, (byte)(i + 1), 0, (byte)(250 - i), .. new byte[61]]).ToList();
+        Assert.Single(keys.Select(k => DnsKey.Read(k)!.Tag).Distinct());
+        foreach (var key in keys)
+            burn.Add(zone, RecordType.DNSKEY, key);
+        var tag = DnsKey.Read(keys[0])!.Tag;
+        for (var i = 0; i < 200; i++)
+            _world.Zone("example").Add(zone, RecordType.DS, [(byte)(tag >> 8), (byte)tag, 13, 2, .. System.Security.Cryptography.SHA256.HashData([(byte)i])]);
+        var answer = await AskAsync(_world.Validator(), DomainName.Parse("_pgptunnel.burn.example"), RecordType.TXT);
+        Assert.Equal(DnsSecurity.Indeterminate, answer.Security);
+        Assert.Contains("64 DS digests", answer.Why);
+    }
+
+    [Fact]
+    public void What_strangers_ask_for_pushes_out_nothing_of_ours()
+    {
+        var cache = new WeighedCache<int, string>(_world.Time, () => 1000, _ => 100);
+        for (var i = 0; i < 5; i++)
+            cache.Put(i, "ours", TimeSpan.FromMinutes(1), Asker.Ours);
+        for (var i = 100; i < 1100; i++)
+            cache.Put(i, "strangers'", TimeSpan.FromDays(1), Asker.Stranger);
+        Assert.All(Enumerable.Range(0, 5), i => Assert.NotNull(cache.Get(i, Asker.Ours)));
+        Assert.InRange(cache.Octets, 500, 1000);
+        for (var i = 5; i < 30; i++)
+            cache.Put(i, "ours", TimeSpan.FromMinutes(i), Asker.Ours);
+        Assert.InRange(cache.Octets, 500, 1000);
+        Assert.NotNull(cache.Get(29, Asker.Ours));
+        Assert.Null(cache.Get(1099, Asker.Stranger));
+        cache.Put(2000, "strangers'", TimeSpan.FromDays(1), Asker.Stranger);
+        Assert.NotNull(cache.Get(29, Asker.Ours));
+    }
+
+    [Fact]
+    public void The_resolvers_of_resolv_conf_are_found_by_themselves()
+    {
+        var file = Path.Combine(_world.Directory, "resolv.conf");
+        File.WriteAllText(file, "# comment\nsearch example\nnameserver 127.0.0.53\n nameserver\t::1 \nnameserver nonsense\noptions edns0\n");
+        Assert.Equal(["127.0.0.53:53", "[::1]:53"], DnsExchange.OfResolvConf(file).Select(r => r.ToString()));
+    }
+}
