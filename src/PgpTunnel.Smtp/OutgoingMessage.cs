@@ -10,7 +10,7 @@ public sealed class OutgoingMessage : IEnumerable<ReadOnlyMemory<byte>>
     private static readonly ReadOnlyMemory<byte> NewLine = "\r\n"u8.ToArray(), Dot = "."u8.ToArray();
 
     private readonly IEnumerable<ReadOnlyMemory<byte>> _parts;
-    private readonly Lazy<bool> _eightBit, _eightBitHeader, _needsStuffing;
+    private readonly Lazy<bool> _eightBit, _eightBitHeader, _needsStuffing, _hidesDots;
 
     private OutgoingMessage(long size, IEnumerable<ReadOnlyMemory<byte>> parts, bool plain)
     {
@@ -18,6 +18,7 @@ public sealed class OutgoingMessage : IEnumerable<ReadOnlyMemory<byte>>
         _eightBit = new(() => !plain && parts.Any(HasEightBitOctet));
         _eightBitHeader = new(() => !plain && parts.Any(p => HasEightBitOctet(Header(p))));
         _needsStuffing = new(() => !plain && WouldBeStuffed([.. parts]));
+        _hidesDots = new(() => !plain && parts.Any(p => p.Span.Contains((byte)0)) && WouldHideDots(parts));
     }
 
     /// <summary>A message of these parts, whatever they are.</summary>
@@ -38,6 +39,12 @@ public sealed class OutgoingMessage : IEnumerable<ReadOnlyMemory<byte>>
     public bool HasEightBit => _eightBit.Value;
 
     public bool HasEightBitHeader => _eightBitHeader.Value;
+
+    /// <summary>
+    /// A next server that drops NULs would see a dot at the start of a line that DATA has not stuffed, and with it perhaps the end of the
+    /// message and the beginning of another.
+    /// </summary>
+    public bool HidesDots => _hidesDots.Value;
 
     /// <summary>The parts as they are.</summary>
     public IEnumerator<ReadOnlyMemory<byte>> GetEnumerator() => _parts.GetEnumerator();
@@ -64,6 +71,23 @@ public sealed class OutgoingMessage : IEnumerable<ReadOnlyMemory<byte>>
         var filled = parts.Where(p => p.Length > 0).ToList();
         // A dot at a part's own start might begin a line.
         return filled.Count == 0 || !filled[^1].Span.EndsWith("\r\n"u8) || filled.Exists(p => p.Span[0] is (byte)'.' or (byte)'\n' || p.Span.IndexOf("\r\n."u8) >= 0);
+    }
+
+    /// <summary>Whether, NULs dropped, a dot begins a line that did not begin with one.</summary>
+    private static bool WouldHideDots(IEnumerable<ReadOnlyMemory<byte>> parts)
+    {
+        // By what came last, with NULs and without: two octets of each.
+        int last = '\n', beforeLast = '\r', lastSeen = '\n', beforeLastSeen = '\r';
+        foreach (var part in parts)
+            foreach (var octet in part.Span)
+            {
+                if (octet == '.' && lastSeen == '\n' && beforeLastSeen == '\r' && !(last == '\n' && beforeLast == '\r'))
+                    return true;
+                (beforeLast, last) = (last, octet);
+                if (octet != 0)
+                    (beforeLastSeen, lastSeen) = (lastSeen, octet);
+            }
+        return false;
     }
 
     private IEnumerable<ReadOnlyMemory<byte>> Stuffed()

@@ -9,29 +9,108 @@ internal sealed partial class SmtpConnection
     private bool Offers(string keyword) => _offers.ContainsKey(keyword);
 
     /// <summary>One transaction: MAIL and RCPTs (pipelined where offered), then the content as BDAT where offered, else DATA.</summary>
-    public async Task<SmtpReplies> TransactAsync(ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, CancellationToken cancel) =>
-        new(await RepliesAsync(from, to, message, cancel), Offers("DSN"));
-
-    private async Task<IReadOnlyList<SmtpReply>> RepliesAsync(ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
+    public async Task<SmtpOutcome> TransactAsync(ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
     {
-        _contentSent = false;
+        _contentSent = _byChunk = false;
         if (CannotCarry(from, to, message) is { } reply)
-            return [.. to.Select(_ => reply)];
-        var commands = new List<string> { MailCommand(from, message) };
+            return All(to, reply);
+        var commands = new List<string> { MailCommand(from, to, message) };
         commands.AddRange(to.Select(RecipientCommand));
         if (!Offers("CHUNKING"))
             commands.Add("DATA"); // RFC 2920 3.1: it may end the group
         var replies = await ExchangeAsync(commands, cancel);
-        var results = replies[0].IsPositive ? [.. replies.Skip(1).Take(to.Count)] : to.Select(_ => replies[0]).ToArray();
-        var data = Offers("CHUNKING") ? null : replies[^1];
+        if (replies.Mail is null)
+            return BreakOff(to);
+        if (!replies.Mail.IsPositive)
+            return await RefusedAtMailAsync(replies, commands[0], from, to, message, cancel);
+        var results = replies.Recipients.ToArray();
         if (!results.Any(r => r.IsPositive))
-        {
-            await LeaveAsync(data, cancel);
-            return results;
-        }
-        var final = data is null ? await SendChunkAsync(message, cancel) : await SendDataAsync(data, message, cancel);
+            return await NobodyAsync(replies, to, results, cancel);
+        if (replies.BrokeOff)
+            return Broken(to, results);
+        var final = Offers("CHUNKING") ? await SendChunkAsync(message, cancel) : await SendDataAsync(replies.Data!, message, cancel);
         _lastUse = System.Diagnostics.Stopwatch.GetTimestamp();
-        return [.. results.Select(r => r.IsPositive ? final : r)];
+        return Settle(to, results, final);
+    }
+
+    /// <summary>It closed without a verdict. A server that announces PIPELINING and cannot bear it does so too, and gets one command at a time.</summary>
+    private SmtpOutcome BreakOff(IReadOnlyList<ForwardPath> to) => Offers("PIPELINING")
+        ? All(to, HungUp) with { BrokeOff = true, Rest = Everybody(to), Suspects = ["PIPELINING"] } : throw new SmtpUnavailableException(HungUp);
+
+    private SmtpReply HungUp => new(451, "4.4.2", $"{_target} closed the connection");
+
+    private static int[] Everybody(IReadOnlyList<ForwardPath> to) => [.. Enumerable.Range(0, to.Count)];
+
+    private SmtpOutcome All(IReadOnlyList<ForwardPath> to, SmtpReply reply) => new([.. to.Select(_ => reply)], Offers("DSN"), [], []);
+
+    /// <summary>Recipients that were accepted get the answer to the message; what the server does not know is tried without.</summary>
+    private SmtpOutcome Settle(IReadOnlyList<ForwardPath> to, SmtpReply[] results, SmtpReply final)
+    {
+        var rest = Rest(to, results);
+        var outcome = new SmtpOutcome([.. results.Select(r => r.IsPositive ? final : r)], Offers("DSN"), rest.Indexes, rest.Suspects);
+        if (final.Code == 503 && !Offers("CHUNKING") && Offers("PIPELINING"))
+            return outcome with { Rest = [.. outcome.Rest, .. Enumerable.Range(0, to.Count).Where(i => results[i].IsPositive)], Suspects = [.. outcome.Suspects, "PIPELINING"] };
+        if (!Offers("CHUNKING") || final.IsPositive || !(final.IsAboutSyntax() || final.IsTemporary))
+            return outcome;
+        // RFC 5321 4.2.4: the command is refused, not the message, so DATA is as good; after 500 the octets may have been taken for commands.
+        _broken = true;
+        var again = final.IsTemporary ? [] : Enumerable.Range(0, to.Count).Where(i => results[i].IsPositive);
+        return outcome with { Rest = [.. outcome.Rest, .. again], Suspects = [.. outcome.Suspects, "CHUNKING"] };
+    }
+
+    /// <summary>Recipients whose refusal is not about them: too many for one transaction, or parameters that the server does not take.</summary>
+    private (IReadOnlyList<int> Indexes, IReadOnlyList<string> Suspects) Rest(IReadOnlyList<ForwardPath> to, SmtpReply[] results)
+    {
+        var first = Array.FindIndex(results, r => r.IsPositive);
+        var many = Enumerable.Range(0, to.Count).Where(i => first >= 0 && i > first && results[i].IsTooMany()).ToList();
+        var parameters = Enumerable.Range(0, to.Count).Where(i => results[i].IsAboutSyntax() && results[i].Code != 503 && Offers("DSN") && (to[i].Notify ?? to[i].Orcpt) is not null).ToList();
+        var outOfStep = Enumerable.Range(0, to.Count).Where(i => results[i].Code == 503 && Offers("PIPELINING")).ToList();
+        return ([.. many, .. parameters, .. outOfStep], [.. parameters.Count > 0 ? ["DSN"] : Array.Empty<string>(), .. outOfStep.Count > 0 ? ["PIPELINING"] : Array.Empty<string>()]);
+    }
+
+    /// <summary>MAIL was refused: for the session, for a parameter, or for good.</summary>
+    private async Task<SmtpOutcome> RefusedAtMailAsync(Exchanged replies, string command, ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
+    {
+        // A server that refuses the sender and accepts recipients would deliver whatever ends the transaction.
+        if (!replies.Recipients.Any(r => r.IsPositive))
+            await LeaveAsync(replies.Data, cancel);
+        _broken = true; // a session that refuses one message may refuse all
+        var outcome = All(to, replies.Mail!) with { RefusedAtMail = true };
+        List<string> used = outcome.Replies[0].IsAboutSyntax() && outcome.Replies[0].Code != 503 ? Droppable(command, from, to, message) : [];
+        return used.Count == 0 ? outcome : outcome with { Rest = Everybody(to), Suspects = used };
+    }
+
+    /// <summary>Extensions whose parameters MAIL had, and that this message can do without.</summary>
+    private static List<string> Droppable(string command, ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message)
+    {
+        var used = new List<string>();
+        if (command.Contains(" SIZE="))
+            used.Add("SIZE");
+        if (command.Contains(" RET=") || command.Contains(" ENVID="))
+            used.Add("DSN");
+        if (command.Contains(" BODY=") && !message.HasEightBit)
+            used.Add("8BITMIME");
+        if (command.EndsWith(" SMTPUTF8", StringComparison.Ordinal) || command.Contains(" SMTPUTF8 "))
+            if (!NeedsUtf8(from, to, message))
+                used.Add("SMTPUTF8");
+        return used;
+    }
+
+    private async Task<SmtpOutcome> NobodyAsync(Exchanged replies, IReadOnlyList<ForwardPath> to, SmtpReply[] results, CancellationToken cancel)
+    {
+        await LeaveAsync(replies.Data, cancel);
+        if (replies.BrokeOff && !results.Any(r => r.IsPermanent))
+            return BreakOff(to);
+        var (rest, suspects) = Rest(to, results);
+        return new SmtpOutcome(results, Offers("DSN"), rest, suspects);
+    }
+
+    /// <summary>It hung up between the recipients and the message: verdicts stand, who was accepted has none.</summary>
+    private SmtpOutcome Broken(IReadOnlyList<ForwardPath> to, SmtpReply[] results)
+    {
+        if (!results.Any(r => r.IsPermanent))
+            return BreakOff(to);
+        return new SmtpOutcome([.. results.Select(r => r.IsPositive ? HungUp : r)], Offers("DSN"), [], []);
     }
 
     /// <summary>Leaves a transaction in which nobody was accepted. A server that wants the message all the same gets an empty one (RFC 2920 3.1).</summary>
@@ -40,11 +119,11 @@ internal sealed partial class SmtpConnection
     {
         if (data?.Code != 354)
         {
-            if (!Broken)
+            if (!_broken)
                 await EndQuietlyAsync(cancel);
             return;
         }
-        Broken = true;
+        _broken = true;
         try
         {
             await SendLineAsync(".", cancel);
@@ -66,24 +145,29 @@ internal sealed partial class SmtpConnection
         }
         catch (SmtpUnavailableException)
         {
-            Broken = true;
+            _broken = true;
         }
     }
+
+    private static bool NeedsUtf8(ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message) =>
+        (from.Mailbox?.IsInternational ?? false) || to.Any(t => t.Mailbox.IsInternational) || message.HasEightBitHeader;
 
     /// <summary>What the server lacks that this message needs; nothing is ever converted or left out to fit.</summary>
     private SmtpReply? CannotCarry(ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message)
     {
         if (from.RequireTls && !(Offers("REQUIRETLS") && _stream is System.Net.Security.SslStream))
             return new SmtpReply(550, "5.7.30", $"{_target} does not support REQUIRETLS, which the sender asked for"); // RFC 8689 4.2.1
-        if (!Offers("SMTPUTF8") && from.SmtpUtf8 && ((from.Mailbox?.IsInternational ?? false) || to.Any(t => t.Mailbox.IsInternational) || message.HasEightBitHeader))
+        if (!Offers("SMTPUTF8") && from.SmtpUtf8 && NeedsUtf8(from, to, message))
             return new SmtpReply(550, "5.6.7", $"{_target} does not support SMTPUTF8, which this message needs"); // RFC 6531 3.5
         if (!Offers("8BITMIME") && from.Body == "8BITMIME" && message.HasEightBit)
             return new SmtpReply(550, "5.6.3", $"{_target} does not support 8BITMIME, which this message needs"); // RFC 6152 3
+        if (!Offers("CHUNKING") && message.HidesDots)
+            return new SmtpReply(554, "5.6.0", $"the message has NULs before a dot at the start of a line, which only BDAT carries safely, and {_target} has none");
         return long.TryParse(_offers.GetValueOrDefault("SIZE"), out var largest) && largest > 0 && message.Size > largest
             ? new SmtpReply(552, "5.3.4", $"{_target} takes at most {largest} octets") : null;
     }
 
-    private string MailCommand(ReversePath from, OutgoingMessage message)
+    private string MailCommand(ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message)
     {
         var command = new StringBuilder($"MAIL FROM:<{from.Mailbox}>");
         if (Offers("SIZE"))
@@ -103,67 +187,152 @@ internal sealed partial class SmtpConnection
 
     private string RecipientCommand(ForwardPath to) => Offers("DSN") ? $"RCPT TO:<{to.Mailbox}>{to.ToString()[$"<{to.Mailbox}>".Length..]}" : $"RCPT TO:<{to.Mailbox}>";
 
-    private async Task<List<SmtpReply>> ExchangeAsync(List<string> commands, CancellationToken cancel)
+    /// <summary>The replies to one group of commands, as far as they came.</summary>
+    /// <param name="Mail">Null = the connection ended before it.</param>
+    /// <param name="Recipients">One a recipient; those that no reply came for have failed for now.</param>
+    /// <param name="Data">Null where DATA was not sent, or got no reply.</param>
+    private sealed record Exchanged(SmtpReply? Mail, IReadOnlyList<SmtpReply> Recipients, SmtpReply? Data, bool BrokeOff);
+
+    /// <summary>MAIL, RCPTs and perhaps DATA; each reply that comes counts, though the server hang up behind it (RFC 5321 4.2.1, RFC 2920 3.1).</summary>
+    private async Task<Exchanged> ExchangeAsync(List<string> commands, CancellationToken cancel)
     {
         var replies = new List<SmtpReply>(commands.Count);
-        if (Offers("PIPELINING")) // RFC 2920
+        var brokeOff = false;
+        try
+        {
+            if (Offers("PIPELINING"))
+                await PipelineAsync(commands, replies, cancel);
+            else
+                await OneByOneAsync(commands, replies, cancel);
+        }
+        catch (SmtpUnavailableException) when (!cancel.IsCancellationRequested && (replies.Count > 0 || Offers("PIPELINING")))
+        {
+            _broken = brokeOff = true;
+        }
+        var hasData = commands[^1] == "DATA";
+        var recipients = commands.Count - (hasData ? 2 : 1);
+        // What follows a reply that is out of place may answer another command than it seems to: it refuses nobody for good.
+        var step = replies.FindIndex(r => !r.IsPositive && !r.IsTemporary && !r.IsPermanent && r.Code != 354);
+        SmtpReply Sure(int at) => step >= 0 && at > step && replies[at].IsPermanent ? new SmtpReply(451, "4.5.0", $"{_target} is out of step: {replies[at]}") : replies[at];
+        _broken |= step >= 0;
+        return new(replies.Count == 0 ? null : replies[0].Verdict(SmtpStep.Mail, _target),
+            [.. Enumerable.Range(1, recipients).Select(i => i < replies.Count ? Sure(i).Verdict(SmtpStep.Recipient, _target) : HungUp)],
+            hasData && replies.Count == commands.Count ? Sure(commands.Count - 1) : null, brokeOff);
+    }
+
+    /// <summary>RFC 2920.</summary>
+    private async Task PipelineAsync(List<string> commands, List<SmtpReply> replies, CancellationToken cancel)
+    {
+        try
         {
             await WriteAsync(Encoding.UTF8.GetBytes(string.Concat(commands.Select(c => c + "\r\n"))), cancel);
-            foreach (var command in commands)
-            {
-                try
-                {
-                    replies.Add(await ReadReplyAsync(ReplyWait, cancel));
-                }
-                catch (SmtpUnavailableException) when (command == "DATA" && !replies.Skip(1).Any(r => r.IsPositive))
-                {
-                    Broken = true; // nobody was accepted, and it hung up: the verdicts stand
-                    replies.Add(new SmtpReply(421, "4.4.2", $"{_target} hung up"));
-                }
-            }
-            return replies;
         }
+        catch (SmtpUnavailableException)
+        {
+            // It may have refused and closed before it read; what it said is there still.
+        }
+        foreach (var _ in commands)
+            replies.Add(await ReadReplyAsync(ReplyWait, cancel));
+    }
+
+    private async Task OneByOneAsync(List<string> commands, List<SmtpReply> replies, CancellationToken cancel)
+    {
         foreach (var command in commands)
         {
-            await SendLineAsync(command, cancel);
+            if (command == "DATA" && !replies.Skip(1).Any(r => r.IsPositive))
+                return;
+            try
+            {
+                await SendLineAsync(command, cancel);
+            }
+            catch (SmtpUnavailableException)
+            {
+                // as above
+            }
             replies.Add(await ReadReplyAsync(ReplyWait, cancel));
-            if (!replies[0].IsPositive || (replies.Count == commands.Count - 1 && commands[^1] == "DATA" && !replies.Skip(1).Any(r => r.IsPositive)))
-                break;
+            if (!replies[0].IsPositive)
+                return;
         }
-        return replies;
     }
 
     /// <summary>RFC 3030: the octets as they are.</summary>
     private async Task<SmtpReply> SendChunkAsync(OutgoingMessage message, CancellationToken cancel)
     {
         ReadOnlyMemory<byte> command = Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"BDAT {message.Size} LAST\r\n"));
-        await WriteAsync(message.Prepend(command), command.Length + message.Size, cancel);
-        _contentSent = true;
-        return await ReadReplyAsync(EndWait, cancel);
+        return await SendContentAsync(async () =>
+        {
+            _byChunk = true;
+            await WriteAsync(message.Prepend(command), command.Length + message.Size, cancel);
+            _contentSent = true;
+        }, cancel);
     }
+
+    private bool _byChunk;
 
     /// <param name="reply">The answer to DATA.</param>
     private async Task<SmtpReply> SendDataAsync(SmtpReply reply, OutgoingMessage message, CancellationToken cancel)
     {
-        if (reply.Code != 354)
+        if (!reply.GoesOn(SmtpStep.Data))
         {
             await EndQuietlyAsync(cancel);
-            return reply.IsPositive ? new SmtpReply(451, "4.5.0", $"{_target} answers DATA with {reply}") : reply;
+            return reply.Verdict(SmtpStep.Data, _target);
         }
         var parts = message.ForData();
-        if (message.Size <= Small)
+        return await SendContentAsync(async () =>
         {
-            // From the terminator on, which goes with the rest, the server may have it, whatever we hear.
-            _contentSent = true;
-            await WriteAsync(parts.Append(Terminator), message.Size + 1024, cancel);
-        }
-        else
-        {
+            if (message.Size <= Small)
+            {
+                // From the terminator on, which goes with the rest, the server may have it, whatever we hear.
+                _contentSent = true;
+                await WriteAsync(parts.Append(Terminator), message.Size + 1024, cancel);
+                return;
+            }
             await WriteAsync(parts, message.Size, cancel);
             _contentSent = true;
             await WriteAsync(Terminator, cancel);
+        }, cancel);
+    }
+
+    private const int MostIntermediate = 5;
+
+    /// <summary>
+    /// Sends the content and reads the answer to it. A reply that asks for more completes nothing, so it is read on; where the server ends
+    /// the connection while the content is on its way, the refusal that it may have given counts.
+    /// </summary>
+    private async Task<SmtpReply> SendContentAsync(Func<Task> send, CancellationToken cancel)
+    {
+        try
+        {
+            await send();
         }
-        return await ReadReplyAsync(EndWait, cancel);
+        catch (SmtpUnavailableException) when (!cancel.IsCancellationRequested)
+        {
+            _broken = true;
+            if (await TryReadAsync(cancel) is { IsPositive: false } refusal && !refusal.IsOutOfPlace(SmtpStep.Content))
+                return refusal;
+            throw;
+        }
+        var reply = await ReadReplyAsync(EndWait, cancel);
+        for (var count = 1; reply.IsOutOfPlace(SmtpStep.Content); count++)
+        {
+            _broken = true;
+            if (count > MostIntermediate)
+                return reply.Verdict(SmtpStep.Content, _target);
+            reply = await ReadReplyAsync(IntermediateWait, cancel);
+        }
+        return reply;
+    }
+
+    private async Task<SmtpReply?> TryReadAsync(CancellationToken cancel)
+    {
+        try
+        {
+            return await ReadReplyAsync(ResetWait, cancel);
+        }
+        catch (SmtpUnavailableException)
+        {
+            return null;
+        }
     }
 
     private const int Small = 64 * 1024;

@@ -10,6 +10,7 @@ internal sealed partial class SmtpConnection : IDisposable
 {
     // RFC 5321 4.5.3.2
     private static readonly TimeSpan ConnectWait = TimeSpan.FromSeconds(30), ReplyWait = TimeSpan.FromMinutes(5), BlockWait = TimeSpan.FromMinutes(3), EndWait = TimeSpan.FromMinutes(10);
+    private static readonly TimeSpan IntermediateWait = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan ResetWait = TimeSpan.FromSeconds(10); // a connection that does not answer this is dead
     private static readonly string[] Mechanisms = ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "PLAIN", "LOGIN"]; // strong to weak
     private const int LongestReply = 64 * 1024;
@@ -21,6 +22,7 @@ internal sealed partial class SmtpConnection : IDisposable
     private Stream _stream;
     private int _start, _end;
     private Dictionary<string, string> _offers = new(StringComparer.OrdinalIgnoreCase);
+    private IReadOnlyCollection<string> _without = [];
 
     private SmtpConnection(SmtpTarget target, Socket socket) => (_target, _socket, _stream) = (target, socket, Stream.Null);
 
@@ -33,9 +35,12 @@ internal sealed partial class SmtpConnection : IDisposable
     public TimeSpan IdleFor => System.Diagnostics.Stopwatch.GetElapsedTime(_lastUse);
 
     /// <summary>Not to be used again.</summary>
-    public bool Broken { get; private set; }
+    public bool IsBroken => _broken;
 
-    public static async Task<SmtpConnection> OpenAsync(SmtpTarget target, string hostname, CancellationToken cancel)
+    private bool _broken;
+
+    /// <param name="without">Extensions not to be used, whatever the server announces.</param>
+    public static async Task<SmtpConnection> OpenAsync(SmtpTarget target, string hostname, IReadOnlyCollection<string> without, CancellationToken cancel)
     {
         Socket socket;
         try
@@ -46,7 +51,7 @@ internal sealed partial class SmtpConnection : IDisposable
         {
             throw new SmtpUnavailableException(new SmtpReply(451, "4.4.1", $"{target}: {e.Message}"), e);
         }
-        var connection = new SmtpConnection(target, socket);
+        var connection = new SmtpConnection(target, socket) { _without = without };
         try
         {
             await connection.GuardAsync(ConnectWait, async deadline => await socket.ConnectAsync(target.Address, deadline), cancel);
@@ -66,7 +71,7 @@ internal sealed partial class SmtpConnection : IDisposable
         }
     }
 
-    private SmtpUnavailableException Failed(string what, Exception? inner = null) => new(new SmtpReply(451, "4.4.2", $"{_target}: {what}"), inner) { AfterContent = _contentSent };
+    private SmtpUnavailableException Failed(string what, Exception? inner = null) => new(new SmtpReply(451, "4.4.2", $"{_target}: {what}"), inner) { AfterContent = _contentSent, ByChunk = _byChunk };
 
     private Task ExpectAsync(SmtpReply reply) => reply.IsPositive ? Task.CompletedTask
         // RFC 5321 4.2.1 would let a 5yz greeting end it; another host or another hour may be kinder to the sender.
@@ -89,6 +94,8 @@ internal sealed partial class SmtpConnection : IDisposable
             var blank = line.IndexOf(' ');
             _offers[blank < 0 ? line : line[..blank]] = blank < 0 ? "" : line[(blank + 1)..];
         }
+        foreach (var keyword in _without)
+            _offers.Remove(keyword);
     }
 
     private async Task StartTlsAsync(string hostname, CancellationToken cancel)
@@ -220,12 +227,27 @@ internal sealed partial class SmtpConnection : IDisposable
             }
             var octet = _buffer[_start++];
             if (octet == '\n')
-                return Encoding.UTF8.GetString([.. line]).TrimEnd('\r');
+                return Text([.. line]).TrimEnd('\r');
             line.Add(octet);
             if (line.Count > LongestReply)
                 throw new SmtpProtocolException("a reply line without end");
         }
     }
+
+    /// <summary>Reply text should be ASCII (RFC 5321 4.2), and is UTF-8 or the charset of a country all the same: nothing of it is lost.</summary>
+    private static string Text(byte[] line)
+    {
+        try
+        {
+            return StrictUtf8.GetString(line);
+        }
+        catch (DecoderFallbackException)
+        {
+            return Encoding.Latin1.GetString(line);
+        }
+    }
+
+    private static readonly UTF8Encoding StrictUtf8 = new(false, throwOnInvalidBytes: true);
 
     /// <summary>Runs one wait under its deadline; whatever breaks becomes <see cref="SmtpUnavailableException"/>.</summary>
     private async Task GuardAsync(TimeSpan wait, Func<CancellationToken, Task> work, CancellationToken cancel)
@@ -242,7 +264,7 @@ internal sealed partial class SmtpConnection : IDisposable
         }
         catch (Exception e) when (e is SocketException or IOException or ObjectDisposedException)
         {
-            throw new SmtpUnavailableException(new SmtpReply(451, "4.4.1", $"{_target}: {e.Message}"), e) { AfterContent = _contentSent };
+            throw new SmtpUnavailableException(new SmtpReply(451, "4.4.1", $"{_target}: {e.Message}"), e) { AfterContent = _contentSent, ByChunk = _byChunk };
         }
     }
 

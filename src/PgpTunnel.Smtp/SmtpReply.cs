@@ -17,7 +17,8 @@ public sealed record SmtpReply(int Code, string Status, string Text)
 
     public static readonly SmtpReply Ok = new(250, "2.0.0", "OK");
 
-    public bool IsPositive => Code is >= 200 and < 400;
+    /// <summary>The command was completed (RFC 5321 4.2.1): 2yz, and nothing else.</summary>
+    public bool IsPositive => Code is >= 200 and < 300;
     public bool IsTemporary => Code is >= 400 and < 500;
     public bool IsPermanent => Code >= 500;
 
@@ -58,7 +59,7 @@ public sealed record SmtpReply(int Code, string Status, string Text)
     }
 
     private static int CodeOf(string line) =>
-        line.Length >= 3 && int.TryParse(line.AsSpan(0, 3), NumberStyles.None, CultureInfo.InvariantCulture, out var code) && code is >= 200 and < 600
+        line.Length >= 3 && int.TryParse(line.AsSpan(0, 3), NumberStyles.None, CultureInfo.InvariantCulture, out var code) && code is >= 100 and < 600
             && (line.Length == 3 || line[3] is ' ' or '-') ? code : throw new SmtpProtocolException($"not an SMTP reply: {Printable(line)}");
 
     /// <summary>RFC 2034 4: class.subject.detail in front of the text, its class that of the code.</summary>

@@ -20,8 +20,12 @@ public enum TlsMode
 
 /// <summary>One server to hand mail to.</summary>
 /// <param name="Host">Its name, for TLS and the log.</param>
-public sealed record SmtpTarget(string Host, IPEndPoint Address, TlsMode Tls, SmtpLogin? Login = null)
+/// <param name="Without">Extensions not to be used with it, separated by blanks.</param>
+public sealed record SmtpTarget(string Host, IPEndPoint Address, TlsMode Tls, SmtpLogin? Login = null, string Without = "")
 {
+    /// <summary>Extensions that a message can do without.</summary>
+    public static readonly IReadOnlyList<string> Optional = ["CHUNKING", "PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "DSN"];
+
     public override string ToString() => Address.Address.ToString() == Host ? $"{Host}:{Address.Port}" : $"{Host}[{Address.Address}]:{Address.Port}";
 }
 
@@ -35,6 +39,9 @@ public sealed class SmtpUnavailableException(SmtpReply reply, Exception? inner =
 
     /// <summary>The content had been sent: the server may have the message, so no other is tried with it now.</summary>
     public bool AfterContent { get; init; }
+
+    /// <summary>It came while the content went by BDAT, which some servers announce and do not have.</summary>
+    internal bool ByChunk { get; init; }
 }
 
 /// <summary>How a server receives a client.</summary>
@@ -67,38 +74,83 @@ public sealed class SmtpSender : IAsyncDisposable
     /// <summary>Connections opened so far.</summary>
     public int Opened { get; private set; }
 
-    /// <summary>Sends one message.</summary>
+    /// <summary>
+    /// Sends one message. Recipients that the server wants in another transaction get one at once, and what it announces and then refuses is
+    /// done without, now and for a while.
+    /// </summary>
     /// <param name="message">CRLF lines, no dot-stuffing.</param>
     /// <returns>One final reply a recipient, in order.</returns>
     /// <exception cref="SmtpUnavailableException">No connection, or it broke; whether the server has the message is not known in the second case.</exception>
     public async Task<SmtpReplies> SendAsync(SmtpTarget target, ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
     {
+        var replies = new SmtpReply?[to.Count];
+        var (pending, takesDsn, learnt) = (Enumerable.Range(0, to.Count).ToArray(), true, new List<string>());
+        while (pending.Length > 0)
+        {
+            SmtpOutcome outcome;
+            try
+            {
+                outcome = await TransactAsync(target, from, [.. pending.Select(i => to[i])], message, cancel);
+            }
+            catch (SmtpUnavailableException e)
+            {
+                if (!Array.Exists(replies, r => r is not null) || cancel.IsCancellationRequested)
+                {
+                    Forget(target, learnt);
+                    throw;
+                }
+                Array.ForEach(pending, i => replies[i] = e.Reply); // the others have their answers
+                break;
+            }
+            takesDsn &= outcome.TakesDsn;
+            learnt.AddRange(outcome.Suspects);
+            Learn(target, outcome.Suspects);
+            for (var i = 0; i < pending.Length; i++)
+                if (!outcome.Rest.Contains(i))
+                    replies[pending[i]] = outcome.Replies[i];
+            pending = [.. outcome.Rest.Order().Select(i => pending[i])];
+        }
+        if (!Array.Exists(replies, r => r!.IsPositive) && Array.TrueForAll(replies, r => r!.IsPermanent))
+            Forget(target, learnt); // it was not that
+        return new SmtpReplies([.. replies.Select(r => r!)], takesDsn);
+    }
+
+    /// <summary>One transaction. What concerns the session is not charged to the message: a connection that was used before may be worn out.</summary>
+    private async Task<SmtpOutcome> TransactAsync(SmtpTarget target, ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
+    {
         if (TakeIdle(target) is { } used)
         {
             try
             {
-                var replies = await SendAsync(used, target, from, to, message, cancel);
-                if (!replies.All(r => r.Code == 421)) // else it was just closing
-                    return replies;
+                var outcome = await TransactAsync(used, target, from, to, message, cancel);
+                if (!(outcome.RefusedAtMail || outcome.BrokeOff || outcome.Replies.All(r => r.Code == 421)))
+                    return outcome;
             }
             catch (SmtpUnavailableException e) when (!e.AfterContent)
             {
                 // The server has ended a connection that it had kept too long: a new one tells whether it is there.
             }
         }
-        return await SendAsync(await OpenAsync(target, cancel), target, from, to, message, cancel);
+        return await TransactAsync(await OpenAsync(target, from, cancel), target, from, to, message, cancel);
     }
 
-    private async Task<SmtpReplies> SendAsync(SmtpConnection connection, SmtpTarget target, ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
+    private async Task<SmtpOutcome> TransactAsync(SmtpConnection connection, SmtpTarget target, ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
     {
         try
         {
-            var replies = await connection.TransactAsync(from, to, message, cancel);
-            if (connection.Broken)
+            var outcome = await connection.TransactAsync(from, to, message, cancel);
+            if (connection.IsBroken)
                 connection.Dispose();
             else
                 Keep(target, connection);
-            return replies;
+            return outcome;
+        }
+        catch (SmtpUnavailableException e)
+        {
+            connection.Dispose();
+            if (e.ByChunk)
+                Learn(target, ["CHUNKING"]);
+            throw;
         }
         catch
         {
@@ -107,18 +159,59 @@ public sealed class SmtpSender : IAsyncDisposable
         }
     }
 
+    // What servers announce and do not have
+
+    private static readonly TimeSpan Remembered = TimeSpan.FromHours(1);
+
+    private readonly ConcurrentDictionary<SmtpTarget, ConcurrentDictionary<string, long>> _lacking = new();
+
+    private HashSet<string> WithoutFor(SmtpTarget target)
+    {
+        var without = new HashSet<string>(target.Without.Split(' ', StringSplitOptions.RemoveEmptyEntries), StringComparer.OrdinalIgnoreCase);
+        if (_lacking.TryGetValue(target, out var lacking))
+            without.UnionWith(lacking.Where(l => System.Diagnostics.Stopwatch.GetElapsedTime(l.Value) < Remembered).Select(l => l.Key));
+        return without;
+    }
+
+    private void Learn(SmtpTarget target, IReadOnlyList<string> keywords)
+    {
+        if (keywords.Count == 0)
+            return;
+        if (_lacking.Count >= MostRemembered)
+            _lacking.Clear();
+        foreach (var keyword in keywords)
+            _lacking.GetOrAdd(target, _ => new())[keyword] = System.Diagnostics.Stopwatch.GetTimestamp();
+        DropIdle(target); // those were greeted as if it had them
+    }
+
+    private void Forget(SmtpTarget target, List<string> keywords)
+    {
+        if (keywords.Count == 0 || !_lacking.TryGetValue(target, out var lacking))
+            return;
+        keywords.ForEach(k => lacking.TryRemove(k, out _));
+        DropIdle(target);
+    }
+
+    private void DropIdle(SmtpTarget target)
+    {
+        while (_idle.TryGetValue(target, out var stack) && stack.TryPop(out var connection))
+            _ = connection.QuitAsync();
+    }
+
+    private const int MostRemembered = 10_000;
+
     /// <summary>Greets a server, tries its STARTTLS, and leaves.</summary>
     /// <exception cref="SmtpUnavailableException">It cannot be reached, or wants nothing of us.</exception>
     public static async Task<SmtpGreeting> GreetAsync(SmtpTarget target, string hostname, CancellationToken cancel)
     {
-        var plain = await SmtpConnection.OpenAsync(target with { Tls = TlsMode.None, Login = null }, hostname, cancel);
+        var plain = await SmtpConnection.OpenAsync(target with { Tls = TlsMode.None, Login = null }, hostname, [], cancel);
         var (text, offers) = (plain.Greeting.Split('\n')[0], plain.OffersStartTls);
         await plain.QuitAsync();
         if (!offers)
             return new(text, false, null);
         try
         {
-            await (await SmtpConnection.OpenAsync(target with { Tls = TlsMode.Require, Login = null }, hostname, cancel)).QuitAsync();
+            await (await SmtpConnection.OpenAsync(target with { Tls = TlsMode.Require, Login = null }, hostname, [], cancel)).QuitAsync();
             return new(text, true, null);
         }
         catch (TlsFailedException e)
@@ -148,16 +241,17 @@ public sealed class SmtpSender : IAsyncDisposable
     }
 
     /// <summary>RFC 7435: where TLS is opportunistic, a server that offers it and fails at it gets its mail without.</summary>
-    private async Task<SmtpConnection> OpenAsync(SmtpTarget target, CancellationToken cancel)
+    private async Task<SmtpConnection> OpenAsync(SmtpTarget target, ReversePath from, CancellationToken cancel)
     {
         Opened++;
+        var without = WithoutFor(target);
         try
         {
-            return await SmtpConnection.OpenAsync(target, _hostname(), cancel);
+            return await SmtpConnection.OpenAsync(target, _hostname(), without, cancel);
         }
-        catch (TlsFailedException) when (target is { Tls: TlsMode.Opportunistic, Login: null })
+        catch (TlsFailedException) when (target is { Tls: TlsMode.Opportunistic, Login: null } && !from.RequireTls)
         {
-            return await SmtpConnection.OpenAsync(target with { Tls = TlsMode.None }, _hostname(), cancel);
+            return await SmtpConnection.OpenAsync(target with { Tls = TlsMode.None }, _hostname(), without, cancel);
         }
         catch (TlsFailedException e)
         {
