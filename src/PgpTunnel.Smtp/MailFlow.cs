@@ -22,6 +22,9 @@ public interface IMailTransaction
     /// <summary>Answers RCPT TO; recipients that got a positive reply are part of the transaction.</summary>
     Task<SmtpReply> AddAsync(ForwardPath recipient, CancellationToken cancel);
 
+    /// <summary>Octets of the message that are wanted, however large it is; null = all, within the limit.</summary>
+    long? Enough => null;
+
     /// <summary>Answers the message. A 250 means that it is durably kept.</summary>
     /// <param name="message">CRLF lines, no dot-stuffing; valid only during the call.</param>
     Task<SmtpReply> CommitAsync(ReadOnlyMemory<byte> message, CancellationToken cancel);

@@ -25,12 +25,15 @@ internal sealed class MessageBuffer(long limit, bool normalise, long declared, M
     private int _filled; // of _octets
     private readonly List<byte[]> _before = []; // full pieces
     private int _length; // of all
-    private bool _stuffed, _tooLarge, _noMemory;
+    private bool _stuffed, _tooLarge, _noMemory, _cut;
 
     // The last octets seen, for a terminator that arrives in pieces.
     private readonly byte[] _tail = [0, 0, (byte)'\r', (byte)'\n'];
 
     private static ReadOnlySpan<byte> Terminator => "\r\n.\r\n"u8;
+
+    /// <summary>Only so many octets are kept, whatever they are, and no size is too large; null = all.</summary>
+    public long? Enough { get; init; }
 
     /// <summary>True when a line was ended by something else than CRLF and the listener mended that.</summary>
     public bool Normalised { get; private set; }
@@ -44,7 +47,7 @@ internal sealed class MessageBuffer(long limit, bool normalise, long declared, M
         ended = end >= 0;
         var part = ended ? octets[..end] : octets;
         Keep(part, limit + limit / 64 + 1024); // stuffed dots do not count; the exact limit is asked at the end
-        if (ended && !_tooLarge && !_noMemory)
+        if (ended && !_tooLarge && !_noMemory && !_cut)
             _length -= Terminator.Length - 2; // the CRLF before the dot is the last line's
         return part.Length;
     }
@@ -82,8 +85,13 @@ internal sealed class MessageBuffer(long limit, bool normalise, long declared, M
             "\r\n"u8.CopyTo(_octets);
             _length = _filled = 2;
         }
+        if (Enough is { } enough && _length - 2 + octets.Length > enough)
+        {
+            _cut = true;
+            octets = octets[..(int)Math.Max(0, enough + 2 - _length)];
+        }
         var size = _length + (long)octets.Length;
-        _tooLarge = size - 2 > Math.Min(most, Array.MaxLength - 2);
+        _tooLarge = Enough is null && size - 2 > Math.Min(most, Array.MaxLength - 2);
         while (!octets.IsEmpty && !_tooLarge && !_noMemory)
         {
             var part = octets[..Math.Min(octets.Length, _octets.Length - _filled)];
@@ -158,6 +166,8 @@ internal sealed class MessageBuffer(long limit, bool normalise, long declared, M
         if (_stuffed)
             Unstuff();
         var message = _octets.AsMemory(Math.Min(2, _length), Math.Max(0, _length - 2));
+        if (Enough is not null)
+            return (message, null);
         return message.Length > limit ? (default, TooLarge()) : MessageContent.Refusal(message.Span) is { } refusal ? (default, refusal) : (message, null);
     }
 

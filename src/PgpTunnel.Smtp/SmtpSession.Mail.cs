@@ -36,7 +36,7 @@ internal sealed partial class SmtpSession
             return refusal!;
         if (path.RequireTls)
             return EnvelopeSyntax.BadParameter("REQUIRETLS", null); // RFC 8689 is not offered
-        if (path.Size > _options.MessageSize)
+        if (path.Size > _options.MessageSize && path.Mailbox is not null) // a report may be as large as it likes, see RCPT
             return new SmtpReply(552, "5.3.4", $"the message is larger than {_options.MessageSize} octets");
         var (reply, transaction) = await _flow.BeginAsync(_client, path, _aborted);
         if (reply.IsPositive)
@@ -58,6 +58,8 @@ internal sealed partial class SmtpSession
         if (_recipients >= _options.MaxRecipients)
             return new SmtpReply(452, "4.5.3", "too many recipients; send the rest in another transaction"); // RFC 5321 4.5.3.1.10
         var reply = await _transaction.AddAsync(path, _aborted);
+        if (reply.IsPositive && _from.Size > _options.MessageSize && _transaction.Enough is null)
+            return new SmtpReply(552, "5.3.4", $"the message is larger than {_options.MessageSize} octets");
         if (reply.IsPositive)
             _recipients++;
         return reply;
@@ -78,7 +80,7 @@ internal sealed partial class SmtpSession
         MemoryShare? share = null;
         if (_options.Memory is { } memory && (share = await memory.TakeAsync(MessageBuffer.Cost * Math.Min(_from.Size ?? Undeclared, _options.ReserveDeclared ? long.MaxValue / 4 : Undeclared), _options.Trusted(_client.Address) ? null : _client.Address, _options.MemoryPatience, _aborted)) is null)
             return null;
-        return new MessageBuffer(_options.MessageSize, _options.NormaliseNewlines, _options.ReserveDeclared ? _from.Size ?? 0 : 0, share, _options.Arrays);
+        return new MessageBuffer(_options.MessageSize, _options.NormaliseNewlines, _options.ReserveDeclared ? _from.Size ?? 0 : 0, share, _options.Arrays) { Enough = _transaction?.Enough };
     }
 
     private async Task<SmtpReply> DataAsync(string argument)

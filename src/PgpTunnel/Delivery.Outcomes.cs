@@ -84,6 +84,11 @@ internal sealed partial class Delivery
             await HoldAsync(parcel, reply, parcel.Done, cancel);
             return;
         }
+        if (parcel.Exempt && await returns.FailedOnTheWayAsync(header.MailFrom, reply))
+        {
+            await PersistAsync(() => spool.ReplaceAsync(parcel.Id, []), parcel, cancel);
+            return;
+        }
         var notice = Notice.Build(settings.Configuration, NoticeAction.Failed, header.MailFrom, failed, [message], parcel.Created, null);
         if (notice is null && !whole)
             throw new SpoolException("its body is lost, and nobody is to be told", false); // so a person must look

@@ -126,6 +126,11 @@ internal sealed partial class Delivery
         var replies = await SendAsync(parcel, relay, parcel.Domain, header.MailFrom, to, [Mark(relay), Received(parcel, header), message], cancel);
         var failed = to.Zip(replies).Where(r => r.Second.IsPermanent).Select(r => (r.First, r.Second)).ToList();
         var settled = Settled(parcel, header, to, replies);
+        if (failed.Count > 0 && parcel.Exempt && await returns.FailedOnTheWayAsync(header.MailFrom, failed[0].Second))
+        {
+            await SettleAsync(parcel, header, settled, replies, [], cancel);
+            return;
+        }
         if (failed.Count > 0 && parcel.IsNotice && ownMail.IsForPostmaster(header))
         {
             await HoldAsync(parcel, failed[0].Second, parcel.Done, cancel);

@@ -12,7 +12,7 @@ namespace PgpTunnel;
 /// three routes are in <c>Delivery.Routes.cs</c>, what becomes of a parcel that did not go in <c>Delivery.Outcomes.cs</c>. What a crash
 /// interrupts is tried again after restart.
 /// </summary>
-internal sealed partial class Delivery(Settings settings, Decisions decisions, Peers peers, Routes routes, SmtpSender sender, Parcels parcels, OwnMail ownMail, Echoes echoes, Alarms alarms, ClockWatch clock, Slots slots, Spool spool, EventLog log, TimeProvider time) : IDisposable
+internal sealed partial class Delivery(Settings settings, Decisions decisions, Peers peers, Routes routes, SmtpSender sender, Parcels parcels, OwnMail ownMail, Returns returns, Echoes echoes, Alarms alarms, ClockWatch clock, Slots slots, Spool spool, EventLog log, TimeProvider time) : IDisposable
 {
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1), PurgeEvery = TimeSpan.FromHours(1), TokenLife = TimeSpan.FromDays(14);
 

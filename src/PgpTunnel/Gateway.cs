@@ -40,12 +40,13 @@ internal sealed class Gateway : IAsyncDisposable
         var ownMail = new OwnMail(settings, parcels, time);
         _alarms = new Alarms(settings, ownMail, spool, log, time);
         var echoes = new Echoes(settings, _peers, parcels, spool, log, time);
+        var returns = new Returns(settings, parcels, ownMail, echoes, spool, log);
         var room = new SpoolRoom(settings, spool, log, time);
         OutboundFlow = new Outbound(settings, decisions, _peers, Arming, parcels, ownMail, _alarms, room, spool, log, time);
-        InboundFlow = new Inbound(settings, new Opening(settings, _peers, time, _arrays), parcels, ownMail, echoes, _alarms, room, spool, log, time);
+        InboundFlow = new Inbound(settings, new Opening(settings, _peers, time, _arrays), parcels, ownMail, returns, echoes, _alarms, room, spool, log, time);
         var clock = new ClockWatch(log, time);
         clock.Start(spool.LastUsed);
-        Delivery = new Delivery(settings, decisions, _peers, new Routes(settings, _trust), _sender, parcels, ownMail, echoes, _alarms, clock, new Slots(() => settings.Configuration.Memory), spool, log, time);
+        Delivery = new Delivery(settings, decisions, _peers, new Routes(settings, _trust), _sender, parcels, ownMail, returns, echoes, _alarms, clock, new Slots(() => settings.Configuration.Memory), spool, log, time);
         _upkeep = new Upkeep(settings, _peers, new Doctor(settings, _peers, _trust, time), spool, log, time, ReloadAsync);
     }
 

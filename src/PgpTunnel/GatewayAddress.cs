@@ -15,7 +15,8 @@ internal static class GatewayAddress
         var plus = mailbox.Local.IndexOf('+');
         var local = plus < 0 ? mailbox.Local : mailbox.Local[..plus];
         token = plus < 0 ? "" : mailbox.Local[(plus + 1)..];
-        return local.Equals(gateway[..at], StringComparison.OrdinalIgnoreCase) || mailbox.Local.Equals(gateway[..at], StringComparison.OrdinalIgnoreCase);
+        // A plus with nothing behind it is no token, and no mailbox.
+        return (local.Equals(gateway[..at], StringComparison.OrdinalIgnoreCase) && plus != mailbox.Local.Length - 1) || mailbox.Local.Equals(gateway[..at], StringComparison.OrdinalIgnoreCase);
     }
 
     /// <summary>The token when the mailbox is ours and carries one.</summary>

@@ -9,12 +9,13 @@ namespace PgpTunnel;
 /// Mail from the world to our gateway mailbox, top to bottom: 1 recognise, 2 open and check before the answer to the message, 3 commit,
 /// then 250. Nothing of a parcel goes on before its integrity, signature and envelope have all passed. Mirrors <see cref="Outbound"/>.
 /// </summary>
-internal sealed class Inbound(Settings settings, Opening opening, Parcels parcels, OwnMail ownMail, Echoes echoes, Alarms alarms, SpoolRoom room, Spool spool, EventLog log, TimeProvider time) : IMailFlow
+internal sealed class Inbound(Settings settings, Opening opening, Parcels parcels, OwnMail ownMail, Returns returns, Echoes echoes, Alarms alarms, SpoolRoom room, Spool spool, EventLog log, TimeProvider time) : IMailFlow
 {
     private readonly Settings _settings = settings;
     private readonly Opening _opening = opening;
     private readonly Parcels _parcels = parcels;
     private readonly OwnMail _ownMail = ownMail;
+    private readonly Returns _returns = returns;
     private readonly Echoes _echoes = echoes;
     private readonly Alarms _alarms = alarms;
     private readonly SpoolRoom _room = room;
@@ -37,13 +38,16 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
     {
         private readonly List<(Addressee Kind, string Token)> _addressees = [];
 
+        /// <summary>A report may hold a whole parcel, and more: its beginning tells.</summary>
+        public long? Enough => _addressees.Count > 0 && _addressees.TrueForAll(a => a.Kind == Addressee.Token) ? Returns.Enough : null;
+
         public Task<SmtpReply> AddAsync(ForwardPath recipient, CancellationToken cancel)
         {
             var configuration = inbound._settings.Configuration;
             var mailbox = recipient.Mailbox;
             if (GatewayAddress.Matches(configuration.Gateway, mailbox, out var token))
             {
-                if (token.Length > 0 && inbound.TokenRefusal(from, token) is { } refusal)
+                if (token.Length > 0 && inbound._returns.Refusal(from, token) is { } refusal)
                     return Task.FromResult(refusal);
                 _addressees.Add((token.Length > 0 ? Addressee.Token : Addressee.Gateway, token));
                 return Task.FromResult(new SmtpReply(250, "2.1.5", "OK"));
@@ -60,12 +64,12 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
         public async Task<SmtpReply> CommitAsync(ReadOnlyMemory<byte> message, CancellationToken cancel)
         {
             if (HeaderFields.LoopRefusal(message.Span) is { } loop)
-                return loop;
+                return inbound.Refuse(loop, client, "a mail loop");
             try
             {
                 // 1 recognise
                 if (_addressees.Find(a => a.Kind == Addressee.Token) is (Addressee.Token, { } token))
-                    return await inbound.TakeReportAsync(OuterMessage.Parse(message), token);
+                    return await inbound._returns.TakeAsync(message, token);
                 return _addressees.Exists(a => a.Kind == Addressee.Gateway) && OuterMessage.FindParcel(message) is { } armored
                     ? await inbound.TakeParcelAsync(armored, OuterMessage.DateOf(message), client, cancel)
                     : await inbound.TakePlainAsync(message, OuterMessage.Parse(message), from, client);
@@ -143,43 +147,7 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
         return (true, reply);
     }
 
-    // Not parcels: bounces to a token, people's mail
-
-    private static readonly SmtpReply NoSuchToken = new(550, "5.1.1", "no parcel of ours has this address");
-
-    /// <summary>A token address takes reports about a parcel that was handed over, and nothing else.</summary>
-    private SmtpReply? TokenRefusal(ReversePath from, string token)
-    {
-        if (from.Mailbox is not null || _spool.FindToken(token) is not { } parcel)
-            return NoSuchToken;
-        // A hop can be faster than our own note that it has the parcel.
-        return parcel.State == ParcelState.Handed ? null : new SmtpReply(451, "4.3.0", "the parcel is still being handed over; try again");
-    }
-
-    /// <summary>A bounce of a parcel: one notice to its sender. The report is hearsay, so it changes nothing else.</summary>
-    private async Task<SmtpReply> TakeReportAsync(MimeMessage? outer, string token)
-    {
-        if (outer?.Body is not MultipartReport report || _spool.FindToken(token) is not { State: ParcelState.Handed } parcel || _spool.Load(parcel.Id) is not var (_, content))
-            return NoSuchToken;
-        var groups = report.OfType<MessageDeliveryStatus>().SelectMany(s => s.StatusGroups).ToList();
-        if (groups.Find(g => string.Equals(g["Action"], "failed", StringComparison.OrdinalIgnoreCase)) is not { } failed)
-        {
-            _log.Write("report-ignored", ("id", parcel.Id), ("why", "not a final failure"));
-            return new SmtpReply(250, "2.0.0", "noted");
-        }
-        var status = failed["Status"] is { } s && s.Split('.') is { Length: 3 } parts && parts.All(p => p.Length is > 0 and <= 3 && p.All(char.IsAsciiDigit)) ? s : "5.0.0";
-        var (header, message) = _parcels.OpenEnvelope(content);
-        var outcome = new SmtpReply(550, status, $"a hop on the way to the gateway of {parcel.Domain} reports failure {status}");
-        var notice = Notice.Build(_settings.Configuration, NoticeAction.Failed, header.MailFrom, [.. header.RcptTo.Select(r => (r, outcome))], [message], header.Date,
-            "The report about the sealed message came back unauthenticated, as bounces do; the status digits are all that was taken from it.");
-        var items = notice is null ? new List<(Parcel, ParcelContent)>()
-            : [_ownMail.Report(header.Sender.Domain, header.MailFrom, notice.Value, parcel.MustSeal)];
-        if (header.Kind == ParcelKind.Echo)
-            await _echoes.OutcomeAsync(header.Id, $"failed: {outcome}");
-        await _spool.ReplaceAsync(parcel.Id, items);
-        _log.Write("bounced", ("id", parcel.Id), ("to", parcel.Domain), ("status", status), ("notice", notice is not null));
-        return new SmtpReply(250, "2.0.0", "passed on to the sender");
-    }
+    // Not parcels: people's mail
 
     /// <summary>Mail that people write to the gateway goes to the postmaster; machines' mail has no business here.</summary>
     private async Task<SmtpReply> TakePlainAsync(ReadOnlyMemory<byte> message, MimeMessage? outer, ReversePath from, SmtpClientInfo client)

@@ -56,6 +56,9 @@ public sealed record Parcel(string Id, ParcelRoute Route, ParcelForm Form, strin
     /// <summary>A report of ours: when it can go nowhere the postmaster is told.</summary>
     public bool IsNotice { get; init; }
 
+    /// <summary>Of a parcel that was handed over: its sender has been told that it came back.</summary>
+    public bool IsTold { get; init; }
+
     /// <summary>How often a gateway that only tests has refused it for good, and since when.</summary>
     public int Refusals { get; init; }
 

@@ -44,6 +44,7 @@ internal sealed partial class Spool
         ALTER TABLE certificate ADD COLUMN listed INTEGER NOT NULL DEFAULT 0;
         UPDATE certificate SET listed = CAST(strftime('%s', 'now') AS INTEGER);
         ALTER TABLE parcel ADD COLUMN notice INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE parcel ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE parcel ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE parcel ADD COLUMN refused_since INTEGER;
         """,

@@ -16,6 +16,11 @@ internal sealed partial class Spool
     public Task<bool> AddAsync(IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels, ReplayEntry? replay) =>
         KeepAsync(parcels, statements => replay is null || InsertReplay(statements, replay));
 
+    /// <summary>Takes a report to the sender of a parcel, if none was taken before.</summary>
+    /// <returns>False when there was; nothing was kept then.</returns>
+    public Task<bool> TellOnceAsync(string id, IReadOnlyList<(Parcel Parcel, ParcelContent Content)> report) =>
+        KeepAsync(report, statements => statements.Execute("UPDATE parcel SET told = 1 WHERE id = $id AND told = 0", ("$id", id)) == 1);
+
     /// <summary>Puts new parcels in the place of an old one in one step: re-sealed, sealed at last, or turned into a notice.</summary>
     public async Task ReplaceAsync(string id, IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels)
     {

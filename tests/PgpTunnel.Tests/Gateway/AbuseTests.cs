@@ -85,9 +85,16 @@ public class AbuseTests
             return back.SendAsync(new SmtpTarget("next", next.Gateway.OutboundServer!.EndPoint, TlsMode.None), seen.From, seen.To, [seen.Message], CancellationToken.None).GetAwaiter().GetResult()[0];
         };
         await pair.A.SendAsync("<alice@a.example>", [to], "Subject: x\r\n\r\nround\r\n");
-        IEnumerable<Seen> Notices() => pair.A.Received.Concat(pair.B.Received);
-        await Wait.UntilAsync(() => Notices().Any(), () => $"{pair.HopSaw.Count} rounds, {pair.A.Log}", 30);
-        Assert.Contains("Status: 5.4.6", Encoding.ASCII.GetString(Notices().Single().Message));
+        string Logs() => $"{pair.A.Log}\n{pair.B.Log}";
+        if (overTwo)
+        {
+            // Where the other gateway meets the end its report to our sender goes into the same loop; that ends too, and no later.
+            await Wait.UntilAsync(() => Logs().Contains("554 5.4.6") && (pair.A.Received.Count > 0 || Logs().Contains("notice=false")), () => $"{pair.HopSaw.Count} rounds, {Logs()}", 60);
+            Assert.InRange(pair.HopSaw.Count, 90, 410);
+            return;
+        }
+        await Wait.UntilAsync(() => pair.A.Received.Any(), () => $"{pair.HopSaw.Count} rounds, {Logs()}", 60);
+        Assert.Contains("Status: 5.4.6", Encoding.ASCII.GetString(pair.A.Received.Single().Message));
         Assert.InRange(pair.HopSaw.Count, 90, 101);
     }
 

@@ -1,0 +1,126 @@
+using System.Text.RegularExpressions;
+using MimeKit;
+using PgpTunnel.OpenPgp;
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel;
+
+/// <summary>
+/// What comes back about a parcel: mail from the null sender to its token address, whatever form it has (RFC 5321 6.1 asks for none). Any
+/// hop sees the token, so a report changes nothing but that the parcel's sender is told, once.
+/// </summary>
+internal sealed partial class Returns(Settings settings, Parcels parcels, OwnMail ownMail, Echoes echoes, Spool spool, EventLog log)
+{
+    /// <summary>Octets of a report that are read.</summary>
+    public const int Enough = 256 * 1024;
+
+    private const string Unauthenticated = "The report about the sealed message came back unauthenticated, as bounces do; the status digits are all that was taken from it.";
+
+    private static readonly SmtpReply NoSuchToken = new(550, "5.1.1", "no parcel of ours has this address");
+
+    /// <summary>Why nothing is taken at a token address; null = it is.</summary>
+    public SmtpReply? Refusal(ReversePath from, string token)
+    {
+        var parcel = from.Mailbox is null ? spool.FindToken(token) : null;
+        if (parcel is null)
+        {
+            log.Write("report-refused", ("token", token), ("from", $"<{from.Mailbox}>"), ("why", from.Mailbox is null ? "no parcel has this token, or not any more" : "reports come from the null sender"), ("reply", NoSuchToken));
+            return NoSuchToken;
+        }
+        // A hop can be faster than our own note that it has the parcel.
+        return parcel.State == ParcelState.Handed ? null : new SmtpReply(451, "4.3.0", "the parcel is still being handed over; try again");
+    }
+
+    /// <summary>Takes what came to a token address.</summary>
+    /// <param name="message">The message, or its beginning.</param>
+    public async Task<SmtpReply> TakeAsync(ReadOnlyMemory<byte> message, string token)
+    {
+        if (spool.FindToken(token) is not { State: ParcelState.Handed } parcel)
+            return Refusal(new ReversePath((Mailbox?)null), token) ?? NoSuchToken;
+        if (Read(message) is not { } status)
+        {
+            log.Write("report-ignored", ("id", parcel.Id), ("to", parcel.Domain), ("why", "it is no failure: a delay, a success, or an automatic reply"));
+            return new SmtpReply(250, "2.0.0", "noted");
+        }
+        return await TellAsync(parcel, status, $"a hop on the way to the gateway of {parcel.Domain} reports failure {status}")
+            ? new SmtpReply(250, "2.0.0", "passed on to the sender") : new SmtpReply(250, "2.0.0", "noted; the sender has been told before");
+    }
+
+    /// <summary>A parcel that our own mail server sent on by way of us, and that went no further: as if it had come back.</summary>
+    /// <returns>False when no parcel of ours has that token.</returns>
+    public async Task<bool> FailedOnTheWayAsync(ReversePath from, SmtpReply reply)
+    {
+        if (from.Mailbox is not { } mailbox || GatewayAddress.TokenOf(settings.Configuration, mailbox) is not { } token || spool.FindToken(token) is not { } parcel)
+            return false;
+        await TellAsync(parcel, reply.Status.Length > 0 ? reply.Status : "5.0.0", $"on its way to the gateway of {parcel.Domain}: {reply}");
+        return true;
+    }
+
+    /// <returns>False when the sender has been told before.</returns>
+    private async Task<bool> TellAsync(Parcel parcel, string status, string why)
+    {
+        if (spool.LoadWithoutBody(parcel.Id) is not { } content)
+            return false;
+        var (header, message) = parcels.OpenEnvelope(content);
+        var outcome = new SmtpReply(550, status, why);
+        var notice = Notice.Build(settings.Configuration, NoticeAction.Failed, header.MailFrom, [.. header.RcptTo.Select(r => (r, outcome))], [message], header.Date, Unauthenticated);
+        if (!await spool.TellOnceAsync(parcel.Id, notice is null ? [] : [ownMail.Report(header.Sender.Domain, header.MailFrom, notice.Value, parcel.MustSeal)]))
+        {
+            log.Write("report-ignored", ("id", parcel.Id), ("to", parcel.Domain), ("status", status), ("why", "its sender has been told before"));
+            return false;
+        }
+        if (header.Kind == ParcelKind.Echo)
+            await echoes.OutcomeAsync(header.Id, $"failed: {outcome}");
+        log.Write("bounced", ("id", parcel.Id), ("to", parcel.Domain), ("status", status), ("notice", notice is not null));
+        return true;
+    }
+
+    // What a report says
+
+    /// <summary>The status of a failure; null when it clearly is none.</summary>
+    internal static string? Read(ReadOnlyMemory<byte> message)
+    {
+        var parsed = OuterMessage.Parse(message);
+        var groups = Entities(parsed?.Body).OfType<MessageDeliveryStatus>().SelectMany(Groups).ToList();
+        if (groups.Find(g => Word(g["Action"]) == "failed") is { } failed)
+            return Status(failed) ?? "5.0.0";
+        if (groups.Exists(g => Word(g["Action"]).Length > 0))
+            return groups.Exists(g => Word(g["Action"]) is "delayed" or "delivered" or "relayed" or "expanded") ? null : "5.0.0";
+        if (groups.Select(Status).OfType<string>().ToList() is { Count: > 0 } digits)
+            return digits.Find(d => d[0] == '5') ?? (digits.Exists(d => d[0] is '2' or '4') ? null : "5.0.0");
+        // RFC 3834 5: what answers by itself says so; most that report a failure without a status part do not.
+        if (parsed?.Headers["Auto-Submitted"] is { } auto && Word(auto).StartsWith("auto-replied", StringComparison.Ordinal))
+            return null;
+        return Delay().IsMatch(parsed?.Subject ?? "") ? null : "5.0.0";
+    }
+
+    [GeneratedRegex(@"\b(delayed|delay|still being retried|warning)\b", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
+    private static partial Regex Delay();
+
+    /// <summary>Every part, whatever the multiparts around it; not what is inside an attached message.</summary>
+    private static IEnumerable<MimeEntity> Entities(MimeEntity? entity) =>
+        entity is Multipart multipart ? multipart.SelectMany(Entities) : entity is null ? [] : [entity];
+
+    private static IEnumerable<HeaderList> Groups(MessageDeliveryStatus status)
+    {
+        try
+        {
+            return [.. status.StatusGroups];
+        }
+        catch (Exception e) when (e is FormatException or InvalidOperationException or IOException)
+        {
+            return []; // what cannot be read says nothing
+        }
+    }
+
+    /// <summary>A field's value without comments (RFC 3464 2.1.1), in lower case.</summary>
+    private static string Word(string? value) => Comments().Replace(value ?? "", " ").Trim().ToLowerInvariant();
+
+    [GeneratedRegex(@"\((?:[^()\\]|\\.|\([^()]*\))*\)")]
+    private static partial Regex Comments();
+
+    private static string? Status(HeaderList group) => StatusCode().Match(Word(group["Status"])) is { Success: true } match ? match.Value : null;
+
+    [GeneratedRegex(@"^[245]\.\d{1,3}\.\d{1,3}(?!\S)")]
+    private static partial Regex StatusCode();
+}
