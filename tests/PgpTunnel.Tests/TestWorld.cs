@@ -183,12 +183,12 @@ internal sealed class Company(TestWorld world, string domain) : IAsyncDisposable
     public async Task<IReadOnlyList<SmtpReply>> SendAsync(string from, IReadOnlyList<string> to, string message) =>
         await SendAsync(this.Gateway.OutboundServer!.EndPoint, from, to, System.Text.Encoding.Latin1.GetBytes(message));
 
-    public static async Task<IReadOnlyList<SmtpReply>> SendAsync(IPEndPoint server, string from, IReadOnlyList<string> to, byte[] message)
+    public static async Task<IReadOnlyList<SmtpReply>> SendAsync(IPEndPoint server, string from, IReadOnlyList<string> to, byte[] message, string without = "")
     {
         await using var sender = new SmtpSender(() => "client.example");
         var (path, refusal) = ReversePath.Parse(from);
         Assert.Null(refusal);
-        return await sender.SendAsync(new SmtpTarget("gateway", server, TlsMode.None), path!, [.. to.Select(t => ForwardPath.Parse(t, path!.SmtpUtf8).Path!)], [message], CancellationToken.None);
+        return await sender.SendAsync(new SmtpTarget("gateway", server, TlsMode.None, null, without), path!, [.. to.Select(t => ForwardPath.Parse(t, path!.SmtpUtf8).Path!)], [message], CancellationToken.None);
     }
 
     /// <summary>Waits, at most ten seconds, until its mail server has that many messages.</summary>
