@@ -42,7 +42,7 @@ public sealed record ReversePath(Mailbox? Mailbox, long? Size = null, string? Bo
             return (path, null);
         return EnvelopeSyntax.StripRoute(inner) is { } address && Smtp.Mailbox.TryParse(address, path.SmtpUtf8, out var mailbox)
             ? (path with { Mailbox = mailbox }, null)
-            : (null, new SmtpReply(501, "5.1.7", "the sender address is not a mailbox (RFC 5321 4.1.2; non-ASCII needs SMTPUTF8)"));
+            : (null, new SmtpReply(501, "5.1.7", "the sender address is not a mailbox (RFC 5321 4.1.2; at most 250 octets before the @; non-ASCII needs SMTPUTF8)"));
     }
 }
 
@@ -67,7 +67,7 @@ public sealed record ForwardPath(Mailbox Mailbox, string? Notify = null, string?
         else if (EnvelopeSyntax.StripRoute(inner) is { } address && Mailbox.TryParse(address, utf8, out var parsed))
             mailbox = parsed;
         if (mailbox is null)
-            return (null, new SmtpReply(501, "5.1.3", "the recipient address is not a mailbox (RFC 5321 4.1.2; non-ASCII needs SMTPUTF8)"));
+            return (null, new SmtpReply(501, "5.1.3", "the recipient address is not a mailbox (RFC 5321 4.1.2; at most 250 octets before the @; non-ASCII needs SMTPUTF8)"));
         var path = new ForwardPath(mailbox);
         foreach (var (name, value) in parameters)
         {

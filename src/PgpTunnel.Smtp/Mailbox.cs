@@ -13,6 +13,12 @@ public sealed record Mailbox(string Local, string Domain)
 {
     private const string Atext = "!#$%&'*+-/=?^_`{|}~";
 
+    /// <summary>Octets of a local part that are carried, and what every mail program takes (RFC 5321 4.5.3.1.1).</summary>
+    public const int LongestLocal = 250, UsualLocal = 64;
+
+    /// <summary>Others may refuse it for its length.</summary>
+    public bool IsLong => Encoding.UTF8.GetByteCount(Local) > UsualLocal;
+
     public bool IsLiteral => Domain.StartsWith('[');
 
     /// <summary>True when writing it needs SMTPUTF8.</summary>
@@ -54,8 +60,8 @@ public sealed record Mailbox(string Local, string Domain)
             return false;
         at++;
         var domain = at < text.Length && text[at] == '[' ? Literal(text, ref at) : DomainAt(text, ref at, utf8);
-        // RFC 5321 4.5.3.1: local part 64 octets, domain 255.
-        if (domain is null || Encoding.UTF8.GetByteCount(local) > 64 || Encoding.UTF8.GetByteCount(domain) > 255)
+        // RFC 5321 4.5.3.1.1 says what everybody must take at least; forwarders, lists and ticket systems write more.
+        if (domain is null || Encoding.UTF8.GetByteCount(local) > LongestLocal || Encoding.UTF8.GetByteCount(domain) > 255)
             return false;
         mailbox = new Mailbox(local, domain);
         return true;

@@ -23,6 +23,9 @@ internal enum ParcelKind
 internal sealed record InnerHeader
 {
     public const int MaxRecipients = 100;
+    /// <summary>Octets of a reverse-path or forward-path with its parameters that a line can hold.</summary>
+    public const int LongestPath = LongestLine - 19; // behind "PgpTunnel-Rcpt-To: "
+
     private const int LongestLine = 1000, LongestBlock = 256 * 1024;
     private const string TimeFormat = "yyyy-MM-dd'T'HH:mm:ss'Z'";
 

@@ -46,20 +46,33 @@ internal static class Notice
             NoticeAction.Delayed => ("Delayed mail (still being retried)", "Your message has not been delivered yet. It will be tried again; you need not send it anew.", "delayed", "4.0.0"),
             _ => ("Delivered mail (relayed)", "Your message has been taken by a mail server that sends no reports of its own:", "relayed", "2.0.0"),
         };
-        var text = new StringBuilder()
+        var head = new StringBuilder()
             .Append($"From: Encryption gateway <{configuration.Postmaster}>\r\nTo: <{from.Mailbox}>\r\n")
             .Append($"Subject: {subject}\r\nDate: {date}\r\n")
             .Append($"Message-ID: <{Parcels.NewId()}@{configuration.GatewayDomain}>\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n")
-            .Append($"Content-Type: multipart/report; report-type={(international ? "global-delivery-status" : "delivery-status")};\r\n boundary=\"{boundary}\"\r\n\r\n")
-            .Append($"--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n")
-            .Append($"This is the encryption gateway {configuration.Hostname}.\r\n\r\n")
-            .Append($"{opening}\r\n\r\n");
+            .Append($"Content-Type: multipart/report; report-type={(international ? "global-delivery-status" : "delivery-status")};\r\n boundary=\"{boundary}\"\r\n");
+        var human = new StringBuilder($"This is the encryption gateway {configuration.Hostname}.\r\n\r\n{opening}\r\n\r\n");
         foreach (var (to, reply) in told)
-            text.Append($"  <{to.Mailbox}>\r\n    {Clean(reply.ToString())}\r\n");
+            human.Append($"  <{to.Mailbox}>\r\n    {Clean(reply.ToString())}\r\n");
         if (remark is not null)
-            text.Append($"\r\n{remark}\r\n");
-        text.Append($"\r\n--{boundary}\r\nContent-Type: message/{(international ? "global-" : "")}delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n\r\n")
-            .Append($"Reporting-MTA: dns; {configuration.Hostname}\r\n");
+            human.Append($"\r\n{remark}\r\n");
+        var machine = Status(configuration, from, told, date, word, status);
+        byte[] separator = Encoding.ASCII.GetBytes($"\r\n--{boundary}\r\n");
+        // RFC 6533 where the sender can take it, else seven bits throughout.
+        byte[][] parts = international
+            ? [Global("text/plain; charset=utf-8", Encoding.UTF8.GetBytes(human.ToString())), Global("message/global-delivery-status", Encoding.UTF8.GetBytes(machine)), Global("message/global-headers", headers)]
+            : [SevenBit.Part("text/plain; charset=utf-8", Encoding.UTF8.GetBytes(human.ToString())), SevenBit.Part("message/delivery-status", Encoding.ASCII.GetBytes(SevenBitLines(machine))), SevenBit.Part("text/rfc822-headers", headers)];
+        return (byte[])[.. Encoding.UTF8.GetBytes(head.ToString()), .. parts.SelectMany(p => (byte[])[.. separator, .. p]), .. Encoding.ASCII.GetBytes($"\r\n--{boundary}--\r\n")];
+    }
+
+    private static byte[] Global(string type, byte[] content) => [.. Encoding.ASCII.GetBytes($"Content-Type: {type}\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"), .. content];
+
+    private static string SevenBitLines(string text) => string.Join("\r\n", text.Split("\r\n").Select(SevenBit.Escape));
+
+    /// <summary>The fields for programs (RFC 3464 2.2, 2.3).</summary>
+    private static string Status(GatewayConfiguration configuration, ReversePath from, List<(ForwardPath To, SmtpReply Reply)> told, string date, string word, string status)
+    {
+        var text = new StringBuilder($"Reporting-MTA: dns; {configuration.Hostname}\r\n");
         if (from.EnvId is not null)
             text.Append($"Original-Envelope-Id: {Decode(from.EnvId)}\r\n");
         text.Append($"Arrival-Date: {date}\r\n");
@@ -71,8 +84,7 @@ internal static class Notice
             text.Append($"Final-Recipient: {(to.Mailbox.IsInternational ? "utf-8" : "rfc822")}; {to.Mailbox}\r\nAction: {word}\r\n")
                 .Append($"Status: {(reply.Status.Length > 0 ? reply.Status : status)}\r\nDiagnostic-Code: smtp; {Clean(reply.ToString())}\r\n");
         }
-        text.Append($"\r\n--{boundary}\r\nContent-Type: {(international ? "message/global-headers" : "text/rfc822-headers")}\r\nContent-Transfer-Encoding: 8bit\r\n\r\n");
-        return (byte[])[.. Encoding.UTF8.GetBytes(text.ToString()), .. headers, .. Encoding.ASCII.GetBytes($"\r\n--{boundary}--\r\n")];
+        return text.ToString();
     }
 
     private static byte[] HeaderSection(IReadOnlyList<ReadOnlyMemory<byte>> message)

@@ -35,6 +35,8 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
             return Refuse(new SmtpReply(550, "5.1.7", "a sender with an address literal cannot be answered through the tunnel"));
         if (from.Mailbox is { } mailbox && !Domains.TryNormalise(mailbox.Domain, out _))
             return Refuse(new SmtpReply(550, "5.1.7", "the sender's domain is not a domain"));
+        if (TooLong(from.ToString()) is { } tooLong)
+            return Refuse(tooLong);
         if (from.Mailbox is { } writer && listener.Senders is { } senders && !senders.Contains(OwnDomain(from) ?? ""))
             return Refuse(new SmtpReply(550, "5.7.1", $"this listener does not send for {writer.Domain} (listen.outbound.senders)"));
         if (_room.Refusal() is { } full)
@@ -48,6 +50,9 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
         }
     }
 
+    private static SmtpReply? TooLong(string path) => System.Text.Encoding.UTF8.GetByteCount(path) <= InnerHeader.LongestPath ? null
+        : new SmtpReply(550, "5.5.4", $"address and parameters have more than {InnerHeader.LongestPath} octets together");
+
     /// <summary>The domain of the reverse-path if it is one of ours.</summary>
     private string? OwnDomain(ReversePath from) =>
         from.Mailbox is { } mailbox && Domains.TryNormalise(mailbox.Domain, out var domain) && _settings.Configuration.Domains.Contains(domain) ? domain : null;
@@ -55,7 +60,14 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
     /// <summary>Where a recipient's mail goes; one decision a domain and transaction.</summary>
     private sealed record Destination(string Key, string Domain, ParcelRoute Route, Decision Decision, PeerState? Peer, bool OwnParcel)
     {
-        public static Destination Own(string key, string domain) => new(key, domain, ParcelRoute.World, new(DecisionKind.Clear, null, false, "a parcel of our own"), null, true);
+        /// <param name="gateway">The gateway's mailbox that it is for.</param>
+        /// <param name="otherwise">The policy, where the message turns out to be no parcel and no report.</param>
+        public static Destination Own(string key, string domain, Mailbox gateway, LocalPolicy otherwise) =>
+            new(key, domain, ParcelRoute.World, new(DecisionKind.Clear, null, false, "a parcel of our own"), null, true) { Gateway = gateway, Otherwise = otherwise };
+
+        public Mailbox? Gateway { get; init; }
+
+        public LocalPolicy Otherwise { get; init; }
 
         public bool Seals => Decision.Kind == DecisionKind.Seal;
     }
@@ -74,13 +86,15 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
             var domain = recipient.Mailbox.Domain;
             if (!recipient.Mailbox.IsLiteral && !Domains.TryNormalise(domain, out domain))
                 return new SmtpReply(550, "5.1.2", "the recipient's domain is not a domain");
+            if (TooLong(recipient.ToString()) is { } tooLong)
+                return tooLong;
             var configuration = outbound._settings.Configuration;
             if (configuration.Local.RefusesRouting && recipient.Mailbox.CarriesRouting && configuration.Domains.Contains(domain))
                 return Mailbox.RoutingRefusal;
-            var own = await outbound.IsOwnParcelAsync(from, recipient.Mailbox, cancel);
-            var key = own ? $"{domain} {recipient.Mailbox}" : domain; // an exempt mailbox exempts nobody beside it
+            var own = await outbound.OwnParcelAsync(from, recipient.Mailbox, cancel);
+            var key = own is not null ? $"{domain} {recipient.Mailbox}" : domain; // an exempt mailbox exempts nobody beside it
             if (!_decided.TryGetValue(key, out var destination))
-                _decided[key] = destination = own ? Destination.Own(key, domain) : await outbound.DecideAsync(domain, SenderDomain(null), LocalPolicy.Never, cancel);
+                _decided[key] = destination = own is not null ? Destination.Own(key, domain, recipient.Mailbox, outbound.PolicyOf(own)) : await outbound.DecideAsync(domain, SenderDomain(null), LocalPolicy.Never, cancel);
             if (destination.Decision.Reply is { } refusal)
             {
                 await outbound.ReportAsync(destination, from, refusal);
@@ -123,6 +137,7 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
                 return new SmtpReply(554, "5.6.0", $"{RequireField} has another value than yes");
             var required = wishes.Count > 0;
             var senderDomain = SenderDomain(HeaderFields.FromDomain(message.Span));
+            await RecogniseAsync(message, senderDomain, required, cancel);
             if (await RefreshAsync(senderDomain, required, cancel) is { } worse)
                 return worse;
             var content = HeaderFields.Without(message, (name, _) => name.Equals(RequireField, StringComparison.OrdinalIgnoreCase) || name.Equals(RequireFieldX, StringComparison.OrdinalIgnoreCase));
@@ -144,6 +159,29 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
             items.AddRange(NoticesFor(refused, senderDomain, content));
             return await outbound.StoreAsync(items, made.Select(m => (m.Parcel, m.Destination)).ToList(), from, HeaderFields.Values(message.Span, "Message-ID").FirstOrDefault(), size);
         }
+
+        private const int LongestReport = 64 * 1024;
+        private const int TokenDigits = 32;
+
+        /// <summary>
+        /// What was exempt by its envelope stays so only by its shape: a parcel, or to a token a report or something as small (bounces of a
+        /// partner's parcels that our own mail server makes). All else is decided about like any other mail.
+        /// </summary>
+        private async Task RecogniseAsync(ReadOnlyMemory<byte> message, string senderDomain, bool required, CancellationToken cancel)
+        {
+            var claimed = _destinations.Values.Where(d => d.OwnParcel).ToList();
+            if (claimed.Count == 0 || OuterMessage.FindParcel(message) is not null)
+                return;
+            var report = from.Mailbox is null && (message.Length <= LongestReport || OuterMessage.IsReport(message));
+            foreach (var destination in claimed.Where(d => !(report && IsToken(d.Gateway!))))
+            {
+                var atLeast = required && destination.Otherwise < LocalPolicy.Require ? LocalPolicy.Require : destination.Otherwise;
+                _destinations[destination.Key] = await outbound.DecideAsync(destination.Domain, senderDomain, atLeast, cancel) with { Key = destination.Key };
+            }
+        }
+
+        private static bool IsToken(Mailbox mailbox) =>
+            mailbox.Local.IndexOf('+') is > 0 and var plus && mailbox.Local.Length - plus - 1 == TokenDigits && mailbox.Local.Skip(plus + 1).All(char.IsAsciiHexDigitLower);
 
         /// <summary>
         /// Takes a decision again whose time has run out, or that the message itself raises to require; a worse one defers the whole
@@ -171,9 +209,12 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
 
         private IEnumerable<(Parcel Parcel, ParcelContent Content, Destination Destination)> Make(Destination destination, string senderDomain, IReadOnlyList<ReadOnlyMemory<byte>> content, bool required)
         {
-            foreach (var chunk in _recipients.Where(r => r.Key == destination.Key).Select(r => r.Path).Distinct().Chunk(InnerHeader.MaxRecipients))
+            // Gateways of version 0.1 refuse a parcel with a long local part: so each such recipient has one of its own, and that refusal is
+            // no reason for clear text.
+            var paths = _recipients.Where(r => r.Key == destination.Key).Select(r => r.Path).Distinct().ToLookup(p => p.Mailbox.IsLong);
+            foreach (var chunk in paths[false].Chunk(InnerHeader.MaxRecipients).Concat(paths[true].Chunk(1)))
             {
-                var mayClear = destination.Seals && !required && Policy.OnlyTests(outbound._settings.Configuration.PolicyFor(destination.Domain), destination.Peer);
+                var mayClear = destination.Seals && !required && !chunk[0].Mailbox.IsLong && !(from.Mailbox?.IsLong ?? false) && Policy.OnlyTests(outbound._settings.Configuration.PolicyFor(destination.Domain), destination.Peer);
                 var (parcel, body) = destination.Seals
                     ? outbound._parcels.Seal(destination.Peer!, senderDomain, from, chunk, content, required, mayClear)
                     : outbound._parcels.Keep(destination.Route, destination.Domain, senderDomain, from, chunk, content, required, false, destination.OwnParcel);
@@ -200,17 +241,34 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
     }
 
     /// <summary>
-    /// A parcel of a gateway's that our own mail server sends on: the null sender or a token of ours, to the mailbox that the domain's
-    /// policy names as its gateway. How the message looks is not asked.
+    /// By its envelope, a parcel of a gateway's that our own mail server sends on: the null sender or a token of ours, to the mailbox that the
+    /// domain's policy names as its gateway. What it is shows at its end.
     /// </summary>
-    private async Task<bool> IsOwnParcelAsync(ReversePath from, Mailbox recipient, CancellationToken cancel)
+    /// <returns>The state of the domain whose gateway it is for; null = it is no such parcel.</returns>
+    private async Task<PeerState?> OwnParcelAsync(ReversePath from, Mailbox recipient, CancellationToken cancel)
     {
+        string domain;
         if (from.Mailbox is not null)
-            return GatewayAddress.TokenOf(_settings.Configuration, from.Mailbox) is { } token && _spool.FindToken(token) is { } parcel && GatewayAddress.Matches((await _peers.FindAsync(parcel.Domain, false, cancel)).Gateway, recipient, out _);
-        var under = recipient.Domain.IndexOf('.');
-        return under > 0 && recipient.Domain[..under].Equals(PolicyRecord.DefaultLocalPart, StringComparison.OrdinalIgnoreCase)
-            && Domains.TryNormalise(recipient.Domain[(under + 1)..], out var domain)
-            && GatewayAddress.Matches((await _peers.FindAsync(domain, false, cancel)).Gateway, recipient, out _);
+        {
+            if (GatewayAddress.TokenOf(_settings.Configuration, from.Mailbox) is not { } token || _spool.FindToken(token) is not { } parcel)
+                return null;
+            domain = parcel.Domain;
+        }
+        else
+        {
+            var under = recipient.Domain.IndexOf('.');
+            if (under <= 0 || !recipient.Domain[..under].Equals(PolicyRecord.DefaultLocalPart, StringComparison.OrdinalIgnoreCase) || !Domains.TryNormalise(recipient.Domain[(under + 1)..], out domain))
+                return null;
+        }
+        var peer = await _peers.FindAsync(domain, false, cancel);
+        return GatewayAddress.Matches(peer.Gateway, recipient, out _) ? peer : null;
+    }
+
+    /// <summary>What a domain's own mail would be held to.</summary>
+    private LocalPolicy PolicyOf(PeerState peer)
+    {
+        var local = _settings.Configuration.PolicyFor(peer.Domain);
+        return peer.Remembered && local is LocalPolicy.Prefer ? LocalPolicy.Require : local;
     }
 
     private async Task<SmtpReply> StoreAsync(List<(Parcel, ParcelContent)> items, List<(Parcel Parcel, Destination Destination)> made, ReversePath from, string? messageId, long size)

@@ -60,6 +60,10 @@ internal static class OuterMessage
         return before.Contains("\r\n\r\n") && nested < MaxDepth && before.AsSpan().IndexOfAny(Hiding) < 0 && after.AsSpan().IndexOfAny(Hiding) < 0 ? message[start..stop] : (ReadOnlyMemory<byte>?)null;
     }
 
+    /// <summary>By its Content-Type, a report (RFC 6522).</summary>
+    public static bool IsReport(ReadOnlyMemory<byte> message) =>
+        HeaderFields.Values(message.Span, "Content-Type") is [var type] && ContentType.TryParse(type, out var parsed) && parsed.IsMimeType("multipart", "report");
+
     /// <summary>The Date field; <see cref="DateTimeOffset.MinValue"/> where there is none.</summary>
     public static DateTimeOffset DateOf(ReadOnlyMemory<byte> message) =>
         HeaderFields.Values(message.Span, "Date").FirstOrDefault() is { } text && MimeKit.Utils.DateUtils.TryParse(text, out var date) ? date : DateTimeOffset.MinValue;

@@ -18,7 +18,7 @@ internal sealed class OwnMail(Settings settings, Parcels parcels, TimeProvider t
     /// <param name="mustSeal">The message was never to leave in clear, so the report, which has its header, is not either.</param>
     public (Parcel Parcel, ParcelContent Content) Report(string senderDomain, ReversePath about, ReadOnlyMemory<byte> report, bool mustSeal)
     {
-        var (parcel, content) = Keep(senderDomain, new ReversePath((Mailbox?)null, SmtpUtf8: about.SmtpUtf8), about.Mailbox!, [report], mustSeal);
+        var (parcel, content) = Keep(senderDomain, new ReversePath((Mailbox?)null, SmtpUtf8: about.SmtpUtf8, Body: about.SmtpUtf8 ? "8BITMIME" : null), about.Mailbox!, [report], mustSeal);
         return (parcel with { IsNotice = true }, content);
     }
 
@@ -26,7 +26,7 @@ internal sealed class OwnMail(Settings settings, Parcels parcels, TimeProvider t
     public (Parcel Parcel, ParcelContent Content) ToPostmaster(string subject, string text)
     {
         var configuration = settings.Configuration;
-        var message = $"""
+        var head = $"""
             From: Encryption gateway <{configuration.Postmaster}>
             To: <{configuration.Postmaster}>
             Subject: {subject}
@@ -34,15 +34,10 @@ internal sealed class OwnMail(Settings settings, Parcels parcels, TimeProvider t
             Message-ID: <{Parcels.NewId()}@{configuration.GatewayDomain}>
             Auto-Submitted: auto-generated
             MIME-Version: 1.0
-            Content-Type: text/plain; charset=utf-8
-            Content-Transfer-Encoding: 8bit
-
-            This is the encryption gateway {configuration.Hostname}.
-
-            {text}
 
             """.ReplaceLineEndings("\r\n");
-        var (parcel, content) = PassToPostmaster(new ReversePath((Mailbox?)null), [Encoding.UTF8.GetBytes(message)]);
+        var body = $"This is the encryption gateway {configuration.Hostname}.\n\n{text}\n".ReplaceLineEndings("\r\n");
+        var (parcel, content) = PassToPostmaster(new ReversePath((Mailbox?)null), [Encoding.ASCII.GetBytes(head), SevenBit.Part("text/plain; charset=utf-8", Encoding.UTF8.GetBytes(body))]);
         return (parcel with { IsNotice = true }, content);
     }
 

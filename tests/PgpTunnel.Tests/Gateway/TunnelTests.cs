@@ -225,7 +225,7 @@ public class TunnelTests
     public async Task An_exempt_mailbox_exempts_nobody_beside_it()
     {
         await using var pair = await Pair.CreateAsync(moreA: "\"policy\": { \"default\": \"require\" }");
-        var replies = await pair.A.SendAsync("<>", ["<pgptunnel+00@pgptunnel.b.example>", "<x@pgptunnel.b.example>"], Message);
+        var replies = await pair.A.SendAsync("<>", ["<pgptunnel+0123456789abcdef0123456789abcdef@pgptunnel.b.example>", "<x@pgptunnel.b.example>"], Message);
         Assert.Equal([250, 550], replies.Select(r => r.Code));
     }
 
