@@ -91,7 +91,7 @@ public sealed class CarriedTests
     {
         await using var world = new TestWorld();
         world.AddZone("plain.example");
-        using var relay = new OddServer([rule]);
+        using var relay = new OddServer(["offers: 8BITMIME", rule]);
         var a = await world.AddCompanyAsync("a.example", relay.EndPoint);
         var message = Encoding.Latin1.GetBytes("From: \xE4lice <alice@a.example>\r\nSubject: gr\xFC\xDFe\r\n\r\nbody\r\n");
         Assert.Equal(250, (await Company.SendAsync(a.Gateway.OutboundServer!.EndPoint, "<alice@a.example>", ["<eve@plain.example>"], message))[0].Code);
