@@ -5,7 +5,7 @@ namespace PgpTunnel.OpenPgp;
 
 public sealed partial class GatewayKey
 {
-    private const int S2kCount = 0xD0; // 8 MiB hashed a key (RFC 9580 3.7.1.3)
+    private const int S2kCount = 0xFF; // 62 MiB hashed a key, the most there is (RFC 9580 3.7.1.3)
 
     /// <summary>The transferable secret key, armored; secrets are encrypted when a passphrase is given (S2K 3, SHA-256, AES-256, SHA-1 check).</summary>
     public byte[] ExportSecret(string? passphrase)
@@ -141,8 +141,9 @@ public sealed partial class GatewayKey
     /// <summary>RFC 9580 3.7.1.3: salt and passphrase over and over until the count is reached.</summary>
     private static byte[] DeriveKey(string passphrase, byte[] salt, int codedCount)
     {
-        byte[] unit = [.. salt, .. Encoding.UTF8.GetBytes(passphrase)];
-        var count = Math.Max((16 + (codedCount & 15)) << ((codedCount >> 4) + 6), unit.Length);
+        byte[] once = [.. salt, .. Encoding.UTF8.GetBytes(passphrase)];
+        var count = Math.Max((16 + (codedCount & 15)) << ((codedCount >> 4) + 6), once.Length);
+        byte[] unit = [.. Enumerable.Repeat(once, Math.Max(1, 64 * 1024 / once.Length)).SelectMany(o => o)]; // many at a time, since each call costs
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         for (var left = count; left > 0; left -= unit.Length)
             hash.AppendData(unit, 0, Math.Min(left, unit.Length));

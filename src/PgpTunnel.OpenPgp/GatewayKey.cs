@@ -35,8 +35,8 @@ public sealed partial class GatewayKey
         Spool = Newest(f => f == FlagSpool, "spool");
         SpoolSeal = new SpoolSeal(Spool);
         _encryption = Newest(IsEncryption, "encryption");
-        // Every subkey that can decrypt: old ones open parcels that are still on their way.
-        Decrypting = [.. _subkeys.Where(s => (s.Flags & FlagEncrypt) != 0).Select(s => s.Key)];
+        // Old ones open parcels that are still on their way. The spool subkey is for what we write ourselves, and opens nothing that comes.
+        Decrypting = [.. _subkeys.Where(s => IsEncryption(s.Flags)).Select(s => s.Key)];
     }
 
     /// <summary>Fingerprint of the primary key: 40 lower-case hex digits.</summary>
@@ -66,6 +66,9 @@ public sealed partial class GatewayKey
     internal SecretKey Spool { get; }
     internal SpoolSeal SpoolSeal { get; }
     internal IReadOnlyList<SecretKey> Decrypting { get; }
+
+    /// <summary>Every spool subkey there ever was.</summary>
+    internal IEnumerable<SecretKey> Spools => _subkeys.Where(s => s.Flags == FlagSpool).Select(s => s.Key);
 
     private static bool IsEncryption(int flags) => (flags & 0x04) != 0;
 

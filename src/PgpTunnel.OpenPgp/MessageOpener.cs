@@ -102,9 +102,10 @@ public static class MessageOpener
         var shape = ReadShape(octets);
         foreach (var (start, length) in shape.Pkesks)
         {
-            if (FindKey(octets.Slice(start, length), keys) is not var (own, secret))
+            if (FindKey(octets.Slice(start, length), keys, k => k.Decrypting) is not var (own, secret))
                 continue;
-            var packets = Open(shape.Encrypted, SessionKey.Unwrap(octets.Slice(start, length), secret) ?? SessionKey.Random(9), arrays);
+            var session = SessionKey.Unwrap(octets.Slice(start, length), secret) ?? SessionKey.Random(9);
+            var packets = OpenOnce(shape.Encrypted, session, arrays);
             try
             {
                 return ReadSigned(packets, own.Fingerprint);
@@ -125,7 +126,7 @@ public static class MessageOpener
     public static ReadOnlyMemory<byte> ReadSealed(ReadOnlySpan<byte> octets, ReadOnlySpan<byte> spoolKey, IReadOnlyList<GatewayKey> keys, ArrayPool<byte>? arrays = null)
     {
         var session = SessionKey.Decode(ReadSpooled(spoolKey, keys).Span) ?? throw new OpenPgpException("what is kept as session key is none");
-        return ReadSigned(Open(ReadShape(octets).Encrypted, session, arrays), "").UnverifiedBody;
+        return ReadSigned(OpenOnce(ReadShape(octets).Encrypted, session, arrays), "").UnverifiedBody;
     }
 
     /// <summary>What <see cref="MessageSealer.SealForSpool"/> has made.</summary>
@@ -136,12 +137,17 @@ public static class MessageOpener
     {
         var shape = ReadShape(octets);
         var pkesk = shape.Pkesks is [var (start, length), ..] ? octets.Slice(start, length) : throw new OpenPgpException("there is no key with it");
-        var (own, _) = FindKey(pkesk, keys) ?? throw new NoKeyException();
+        var (own, _) = FindKey(pkesk, keys, k => k.Spools) ?? throw new NoKeyException();
         var clear = Open(shape.Encrypted, own.SpoolSeal.Open(pkesk) ?? throw new OpenPgpException("the spool key does not open"), arrays);
         var reader = new PacketReader(clear.Span);
         var literal = reader.Packet(out var tag);
         return tag == Tag.Literal && reader.AtEnd && literal.Length >= 6 ? clear[^(literal.Length - 6)..] : throw new OpenPgpException("it is not what a spool holds");
     }
+
+    /// <summary>True when a message is for a spool subkey of ours.</summary>
+    /// <exception cref="OpenPgpException">It is no encrypted message.</exception>
+    public static bool IsSpooled(ReadOnlySpan<byte> octets, IReadOnlyList<GatewayKey> keys) =>
+        ReadShape(octets).Pkesks is [var (start, length)] && FindKey(octets.Slice(start, length), keys, k => k.Spools) is not null;
 
     private readonly ref struct Shape(List<(int Start, int Length)> pkesks, ReadOnlySpan<byte> encrypted)
     {
@@ -187,16 +193,29 @@ public static class MessageOpener
     }
 
     /// <summary>PKESKs of other versions, algorithms and readers, and the anonymous key id 0, are passed over.</summary>
-    private static (GatewayKey Own, SecretKey Secret)? FindKey(ReadOnlySpan<byte> pkesk, IReadOnlyList<GatewayKey> keys)
+    private static (GatewayKey Own, SecretKey Secret)? FindKey(ReadOnlySpan<byte> pkesk, IReadOnlyList<GatewayKey> keys, Func<GatewayKey, IEnumerable<SecretKey>> among)
     {
         if (pkesk.Length < 10 || pkesk[0] != 3)
             return null;
         var id = System.Buffers.Binary.BinaryPrimitives.ReadUInt64BigEndian(pkesk[1..]);
         foreach (var key in keys)
-            foreach (var secret in key.Decrypting)
+            foreach (var secret in among(key))
                 if (secret.Public.KeyId == id && secret.Public.Algorithm == pkesk[9])
                     return (key, secret);
         return null;
+    }
+
+    /// <summary>As <see cref="Open"/>, with a key that is for this message alone, and wiped afterwards.</summary>
+    private static ReadOnlyMemory<byte> OpenOnce(ReadOnlySpan<byte> encrypted, SessionKey session, ArrayPool<byte>? arrays)
+    {
+        try
+        {
+            return Open(encrypted, session, arrays);
+        }
+        finally
+        {
+            session.Wipe();
+        }
     }
 
     /// <summary>The packets inside, when the integrity of all is right.</summary>

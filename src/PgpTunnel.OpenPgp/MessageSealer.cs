@@ -31,7 +31,9 @@ public static class MessageSealer
         var inner = Inner(PacketWriter.Header(Tag.OnePass, onePass.Length));
         if (Whole(wrapped, inner) % 3 == 0)
             inner = Inner([0xC0 | Tag.OnePass, 255, 0, 0, 0, (byte)onePass.Length]);
-        return new(Encrypt(wrapped, session, inner, arrays), SealForSpool([session.Encode()], signer).ToArray());
+        var sealedMessage = new SealedMessage(Encrypt(wrapped, session, inner, arrays), SealForSpool([session.Encode()], signer).ToArray());
+        session.Wipe();
+        return sealedMessage;
     }
 
     /// <summary>

@@ -43,8 +43,8 @@ internal ref struct PacketReader(ReadOnlySpan<byte> octets)
     {
         var bits = U16();
         var value = Take((bits + 7) / 8);
-        if (value.Length > 0 && BitOperations.Log2(value[0]) != (bits - 1) % 8)
-            throw new OpenPgpException("an integer has another bit length than stated"); // also refuses leading zeros
+        if (value.Length > 0 && (value[0] == 0 || BitOperations.Log2(value[0]) != (bits - 1) % 8))
+            throw new OpenPgpException("an integer has another bit length than stated, or leading zeros"); // RFC 9580 3.2
         return value;
     }
 

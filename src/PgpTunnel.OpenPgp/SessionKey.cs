@@ -20,6 +20,9 @@ internal sealed record SessionKey(int Cipher, byte[] Key)
         return [(byte)Cipher, .. Key, (byte)(sum >> 8), (byte)sum];
     }
 
+    /// <summary>Overwrites the key: nothing may use it afterwards.</summary>
+    public void Wipe() => CryptographicOperations.ZeroMemory(Key);
+
     public static SessionKey? Decode(ReadOnlySpan<byte> encoded)
     {
         if (encoded.Length < 3 || KeySize(encoded[0]) != encoded.Length - 3)
@@ -118,17 +121,29 @@ internal sealed record SessionKey(int Cipher, byte[] Key)
         byte[] input = [0, 0, 0, 1, .. shared, .. recipient.CurveOid, (byte)KeyAlgorithm.Ecdh, 3, 1, (byte)recipient.KdfHash, (byte)recipient.KdfCipher,
             .. "Anonymous Sender    "u8, .. recipient.Fingerprint];
         var digest = recipient.KdfHash switch { 8 => SHA256.HashData(input), 9 => SHA384.HashData(input), _ => SHA512.HashData(input) };
-        return digest[..KeySize(recipient.KdfCipher)];
+        var kek = digest[..KeySize(recipient.KdfCipher)];
+        CryptographicOperations.ZeroMemory(digest);
+        CryptographicOperations.ZeroMemory(input);
+        CryptographicOperations.ZeroMemory(shared);
+        return kek;
     }
 
     /// <summary>RFC 9580 5.1.6: HKDF-SHA256 over both public points and the shared secret.</summary>
-    private static byte[] X25519Kek(byte[] ephemeral, PublicKey recipient, byte[] shared) =>
-        HKDF.DeriveKey(HashAlgorithmName.SHA256, [.. ephemeral, .. recipient.Point, .. shared], 16, info: "OpenPGP X25519"u8.ToArray());
+    private static byte[] X25519Kek(byte[] ephemeral, PublicKey recipient, byte[] shared)
+    {
+        byte[] input = [.. ephemeral, .. recipient.Point, .. shared];
+        var kek = HKDF.DeriveKey(HashAlgorithmName.SHA256, input, 16, info: "OpenPGP X25519"u8.ToArray());
+        CryptographicOperations.ZeroMemory(input);
+        CryptographicOperations.ZeroMemory(shared);
+        return kek;
+    }
 
+    /// <param name="kek">Wiped: it is for this once.</param>
     private static byte[] Rfc3394(bool wrap, byte[] kek, byte[] value)
     {
         var engine = new AesWrapEngine();
         engine.Init(wrap, new KeyParameter(kek));
+        CryptographicOperations.ZeroMemory(kek);
         return wrap ? engine.Wrap(value, 0, value.Length) : engine.Unwrap(value, 0, value.Length);
     }
 }

@@ -110,7 +110,7 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
             return (false, replayed);
         if (_opening.CheckFreshness(header, decrypted.Signed!.Value) is var (stale, why))
             return (false, Refuse(stale, client, why, header));
-        if (_settings.Keys.Keys.Any(k => k.HasOldEncryption && k.NeedsOldEncryption(content.Body.Span)))
+        if (_opening.IsFromPartner(header) && _settings.Keys.Keys.Any(k => k.HasOldEncryption && k.NeedsOldEncryption(content.Body.Span)))
             await _spool.OldSubkeyUsedAsync(_time.GetUtcNow());
         var replay = new ReplayEntry(header.Sender.Fingerprint, header.Id, decrypted.BodySha256, header.Expires + Parcels.LongestLifetime);
         if (header.Kind == ParcelKind.Message)
@@ -136,7 +136,7 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
     private async Task<(bool Kept, SmtpReply Reply)> CommitAsync(InnerHeader header, DecryptedMessage decrypted, ParcelContent content, ReplayEntry replay, SmtpClientInfo client)
     {
         var now = _time.GetUtcNow();
-        var parcel = new Parcel($"{header.Id}-{header.Sender.Fingerprint[..8]}", ParcelRoute.Local, ParcelForm.Received, header.Sender.Domain, "", ParcelState.Queued, now, header.Expires, now, 0,
+        var parcel = new Parcel($"{header.Id}-{header.Sender.Fingerprint}", ParcelRoute.Local, ParcelForm.Received, header.Sender.Domain, "", ParcelState.Queued, now, header.Expires, now, 0,
             new HashSet<int>(), "", false, false, false, false, header.Sender.Fingerprint);
         if (content.Body.Length > Slots.Large(_settings.Configuration.Memory))
             _parcels.Close(content); // so that it is not in memory twice until its turn

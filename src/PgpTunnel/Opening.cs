@@ -123,6 +123,9 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time,
         return null;
     }
 
+    /// <inheritdoc cref="Peers.IsPartner"/>
+    public bool IsFromPartner(InnerHeader header) => peers.IsPartner(header.Sender.Domain);
+
     /// <summary>Said to a verified sender only: what the parcel asks for, and whether it may.</summary>
     private Failure? CheckEnvelope(DecryptedMessage decrypted, InnerHeader header, ReadOnlyMemory<byte> message)
     {

@@ -282,6 +282,8 @@ internal sealed class Outbound(Settings settings, Decisions decisions, Peers pee
             _log.Write("not-taken", ("from", from.Mailbox), ("why", e.Message), ("do", e.Full ? "make room on the spool's disk" : "see that the spool can be written"));
             return e.Reply;
         }
+        foreach (var domain in made.Where(m => m.Destination.Seals).Select(m => m.Destination.Domain).Distinct())
+            await _peers.SealedAsync(domain);
         var reply = new SmtpReply(250, "2.0.0", string.Join("\n", made.Select(m => Describe(m.Parcel, m.Destination))));
         foreach (var (parcel, destination) in made)
             _log.Write(destination.Seals ? "sealed" : "accepted-clear", ("id", parcel.Id), ("from", $"<{from.Mailbox}>"), ("to", destination.Domain), ("msgid", messageId),

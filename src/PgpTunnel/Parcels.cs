@@ -84,7 +84,9 @@ internal sealed class Parcels(Settings settings, TimeProvider time, ArrayPool<by
     /// <exception cref="NoKeyException">Its key is gone.</exception>
     public (InnerHeader Header, ReadOnlyMemory<byte> Message) Open(Parcel parcel, ParcelContent content) => content.Opened ??= parcel.Form switch
     {
-        ParcelForm.Received => ParcelBody.Read(MessageOpener.Decrypt(content.Body.Span, settings.Keys.Keys, arrays).UnverifiedBody, ours: false), // verified before it was kept
+        // Verified before it was kept; for our spool subkey where it was sealed anew since.
+        ParcelForm.Received => ParcelBody.Read(MessageOpener.IsSpooled(content.Body.Span, settings.Keys.Keys) ? MessageOpener.ReadSpooled(content.Body.Span, settings.Keys.Keys, arrays)
+            : MessageOpener.Decrypt(content.Body.Span, settings.Keys.Keys, arrays).UnverifiedBody, ours: false),
         ParcelForm.Kept => ParcelBody.Read(MessageOpener.ReadSpooled(content.Body.Span, settings.Keys.Keys, arrays), ours: true),
         _ => content.Body.Length > 0 ? ParcelBody.Read(MessageOpener.ReadSealed(content.Body.Span, content.Key, settings.Keys.Keys, arrays), ours: true) : OpenEnvelope(content),
     };

@@ -33,6 +33,9 @@ public sealed record PeerRecord(string Domain)
     /// <summary>The newest signature over the policy, or an alias to it, in the last usable answer; null = none was seen, or by a version that did not note it.</summary>
     public DateTimeOffset? Signed { get; init; }
 
+    /// <summary>The day on which we last sealed for it.</summary>
+    public DateTimeOffset? Sealed { get; init; }
+
     /// <inheritdoc cref="PolicySigning.Path"/>
     public IReadOnlyList<string> SignedPath { get; init; } = [];
 
@@ -123,6 +126,14 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time)
         if (spool is null || (after.Signed == before.Signed && after.SignedPath.SequenceEqual(before.SignedPath) && after.EnforceUntil - before.EnforceUntil < Grain && before.ContrarySince is null && before.Alarm is null && after.Fingerprints.SequenceEqual(before.Fingerprints) && after.Distrusted.All(d => before.Distrusted.TryGetValue(d.Key, out var known) && d.Value - known < Grain)))
             return;
         await TryAsync(spool, before, After);
+    }
+
+    /// <summary>We have sealed for it; noted once a day.</summary>
+    public async Task SealedAsync(string domain)
+    {
+        var (now, before) = (time.GetUtcNow(), Recall(domain));
+        if (spool is not null && !(now - before.Sealed < TimeSpan.FromDays(1)))
+            await TryAsync(spool, before, r => r with { Sealed = now });
     }
 
     /// <summary>A trusted key has certified its successor, which is trusted from now on.</summary>

@@ -82,6 +82,14 @@ internal sealed partial class Peers(Func<DnsValidator> validators, PeerMemory me
     /// <summary>True when an administrator has verified a fingerprint of the domain.</summary>
     public bool IsVerified(string domain) => memory.Recall(domain).Verified.Count > 0;
 
+    /// <summary>True of whom an administrator has configured or verified, or we have written to of late: not of whoever writes to us.</summary>
+    public bool IsPartner(string domain) => partners(domain) is not null || IsVerified(domain) || time.GetUtcNow() - memory.Recall(domain).Sealed < OfLate;
+
+    private static readonly TimeSpan OfLate = TimeSpan.FromDays(90);
+
+    /// <inheritdoc cref="PeerMemory.SealedAsync"/>
+    public Task SealedAsync(string domain) => memory.SealedAsync(domain);
+
     /// <summary>Forgets what was looked up, when the configuration has changed.</summary>
     public void Clear()
     {

@@ -40,6 +40,7 @@ internal sealed partial class Spool
         ALTER TABLE peer ADD COLUMN signed INTEGER;
         ALTER TABLE peer ADD COLUMN signed_path TEXT NOT NULL DEFAULT '';
         ALTER TABLE peer ADD COLUMN contrary_signed INTEGER;
+        ALTER TABLE peer ADD COLUMN sealed INTEGER;
         INSERT OR REPLACE INTO gateway(name, value) VALUES('signed-since', strftime('%s', 'now'));
         ALTER TABLE certificate ADD COLUMN listed INTEGER NOT NULL DEFAULT 0;
         UPDATE certificate SET listed = CAST(strftime('%s', 'now') AS INTEGER);

@@ -132,6 +132,18 @@ internal sealed partial class Spool
 
     public Task DeleteAsync(string id) => WithoutBodyAsync("DELETE FROM parcel WHERE id = $id AND state <> $handed RETURNING file", ("$id", id), ("$handed", (int)ParcelState.Handed));
 
+    /// <summary>The same parcel under another key; a parcel that was settled meanwhile stays so.</summary>
+    public async Task ChangeBodyAsync(string id, ReadOnlyMemory<byte> body)
+    {
+        var file = "";
+        await WriteAsync(statements =>
+        {
+            file = FileOf(statements, "SELECT file FROM parcel WHERE id = $id", ("$id", id));
+            statements.Execute("UPDATE parcel SET body = $body, file = '', octets = $octets WHERE id = $id AND octets > 0", ("$id", id), ("$body", ArrayOf(body)), ("$octets", body.Length));
+        });
+        _bodies.Delete(file);
+    }
+
     private async Task WithoutBodyAsync(string sql, params (string, object)[] parameters)
     {
         var file = "";

@@ -6,7 +6,7 @@ namespace PgpTunnel;
 
 internal sealed partial class Spool
 {
-    private const string PeerColumns = "domain, fingerprints, enforce_until, verified, distrusted, contrary_since, contrary_last, contrary_apart, override_action, override_until, override_reason, alarmed, alarm, signed, signed_path, contrary_signed";
+    private const string PeerColumns = "domain, fingerprints, enforce_until, verified, distrusted, contrary_since, contrary_last, contrary_apart, override_action, override_until, override_reason, alarmed, alarm, signed, signed_path, contrary_signed, sealed";
 
     private const string PeersVersionFact = "partners", SignedSinceFact = "signed-since";
     private const int MostPeersKnown = 10_000;
@@ -82,11 +82,11 @@ internal sealed partial class Spool
             write = Interlocked.Increment(ref _peerWrites);
             var before = FindPeer(statements, domain) ?? new PeerRecord(domain);
             after = change(before);
-            statements.Execute($"INSERT OR REPLACE INTO peer({PeerColumns}) VALUES($domain, $fprs, $enforce, $verified, $distrusted, $since, $last, $apart, $action, $until, $reason, $alarmed, $alarm, $signed, $path, $csigned)",
+            statements.Execute($"INSERT OR REPLACE INTO peer({PeerColumns}) VALUES($domain, $fprs, $enforce, $verified, $distrusted, $since, $last, $apart, $action, $until, $reason, $alarmed, $alarm, $signed, $path, $csigned, $sealed)",
                 ("$domain", domain), ("$fprs", string.Join(',', after.Fingerprints)), ("$enforce", after.EnforceUntil.ToUnixTimeSeconds()), ("$verified", string.Join(',', after.Verified.Select(v => after.VouchedBy.TryGetValue(v, out var by) ? $"{v}<{by}" : v))),
                 ("$distrusted", string.Join(',', after.Distrusted.Select(d => $"{d.Key}:{d.Value.ToUnixTimeSeconds()}"))), ("$since", Seconds(after.ContrarySince)), ("$last", Seconds(after.ContraryLast)),
                 ("$apart", after.ContraryApart ? 1 : 0), ("$action", (object?)after.Override?.Action ?? DBNull.Value), ("$until", Seconds(after.Override?.Until)), ("$reason", (object?)after.Override?.Reason ?? DBNull.Value), ("$alarmed", Seconds(after.Alarmed)), ("$alarm", (object?)after.Alarm ?? DBNull.Value),
-                ("$signed", Seconds(after.Signed)), ("$path", string.Join(' ', after.SignedPath)), ("$csigned", Seconds(after.ContrarySigned)));
+                ("$signed", Seconds(after.Signed)), ("$path", string.Join(' ', after.SignedPath)), ("$csigned", Seconds(after.ContrarySigned)), ("$sealed", Seconds(after.Sealed)));
             return true;
         });
         Know(domain, after, version, write);
@@ -147,6 +147,7 @@ internal sealed partial class Spool
             Signed = When(13),
             SignedPath = row.GetString(14).Split(' ', StringSplitOptions.RemoveEmptyEntries),
             ContrarySigned = When(15),
+            Sealed = When(16),
         };
     }
 }

@@ -48,17 +48,28 @@ internal static class SubkeyRotation
             (ring.Plan with { Subkey = subkey with { Since = now } }).Save(configuration.KeysDirectory);
             return $"the new encryption subkey is published; the old one is destroyed from {InnerHeader.Time(now + Overlap)}";
         }
-        if (now < since + Overlap || IsNeeded(key, spool, now))
+        if (now < since + Overlap || IsNeeded(key, spool, now, since + Overlap))
             return null;
         KeyRing.Replace(configuration, key.WithoutOldEncryption());
         (ring.Plan with { Subkey = null }).Save(configuration.KeysDirectory);
         return "destroyed the old encryption subkey; destroy backups that hold it";
     }
 
-    /// <summary>A parcel for the old subkey waits in the spool, or one came within the longest life of a parcel: some partner still uses it.</summary>
-    private static bool IsNeeded(GatewayKey key, Spool? spool, DateTimeOffset now) => spool is not null
-        && (spool.OldSubkeyUsed > now - Parcels.LongestLifetime
+    /// <summary>
+    /// A parcel for the old subkey waits in the spool, or a partner still used it within the longest life of a parcel: that puts it off, and
+    /// for so long at most.
+    /// </summary>
+    private static bool IsNeeded(GatewayKey key, Spool? spool, DateTimeOffset now, DateTimeOffset due) => spool is not null
+        && ((now < due + Parcels.LongestLifetime && spool.OldSubkeyUsed > now - Parcels.LongestLifetime)
             || spool.List().Where(p => p.Form == ParcelForm.Received).Any(p => IsNeeded(key, spool, p)));
+
+    /// <summary>Seals anew, for our own spool subkey, what waits and needs the old subkey: so that mail which cannot be handed on does not keep it.</summary>
+    public static async Task SealAnewAsync(KeyRing ring, Spool spool)
+    {
+        foreach (var parcel in spool.List().Where(p => p.Form == ParcelForm.Received && IsNeeded(ring.Active, spool, p)))
+            if (spool.Load(parcel.Id) is var (_, content) && content.Body.Length > 0)
+                await spool.ChangeBodyAsync(parcel.Id, MessageSealer.SealForSpool([MessageOpener.Decrypt(content.Body.Span, ring.Keys).UnverifiedBody], ring.Active));
+    }
 
     private static bool IsNeeded(GatewayKey key, Spool spool, Parcel parcel)
     {

@@ -142,6 +142,8 @@ internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spoo
     {
         var peer = await peers.FindAsync(settings.Configuration.Domains[0], fresh: false, cancel);
         var published = peer.Keys.FirstOrDefault(k => k.Fingerprint == settings.Keys.Active.Fingerprint)?.EncryptionFingerprint;
+        if (settings.Keys.Active.HasOldEncryption)
+            await SubkeyRotation.SealAnewAsync(settings.Keys, spool);
         if (SubkeyRotation.TakeStep(settings.Configuration, spool, published, time.GetUtcNow()) is not { } done)
             return;
         log.Write("subkey", ("key", settings.Keys.Active.Fingerprint), ("what", done));
