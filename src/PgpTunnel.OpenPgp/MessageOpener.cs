@@ -100,6 +100,8 @@ public static class MessageOpener
     public static DecryptedMessage Decrypt(ReadOnlySpan<byte> octets, IReadOnlyList<GatewayKey> keys, ArrayPool<byte>? arrays = null)
     {
         var shape = ReadShape(octets);
+        if (shape.Pkesks.Count == 0)
+            throw new OpenPgpException("there is no PKESK");
         foreach (var (start, length) in shape.Pkesks)
         {
             if (FindKey(octets.Slice(start, length), keys, k => k.Decrypting) is not var (own, secret))
@@ -249,6 +251,9 @@ public static class MessageOpener
         var literal = reader.Packet(out tag);
         if (tag != Tag.Literal || literal.Length < 6 || literal.Length < 6 + literal[1])
             throw new OpenPgpException($"a packet of type {tag} stands where the literal belongs");
+        // RFC 9580 5.9: text would be changed in its line ends, or its charset, by whoever reads it so.
+        if (literal[0] != (byte)'b')
+            throw new OpenPgpException($"the literal has format {literal[0]:X2}, not 'b'");
         var skip = 2 + literal[1] + 4;
         // Where the literal came in one piece its body is a slice of the buffer; in parts it has been put together elsewhere.
         ReadOnlyMemory<byte> body = packets.Span.Overlaps(literal, out var offset) ? packets.Slice(offset + skip, literal.Length - skip) : literal[skip..].ToArray();

@@ -211,20 +211,10 @@ internal sealed partial class Delivery
         return Encoding.ASCII.GetBytes(text.ToString());
     }
 
-    /// <summary>Fields that only this gateway may write are taken out of what others wrote (RFC 8601 5).</summary>
+    /// <summary>Fields that only this gateway may write are taken out of what others wrote, and results whose author cannot be read (RFC 8601 5).</summary>
     private List<ReadOnlyMemory<byte>> WithoutForgeries(ReadOnlyMemory<byte> message) => HeaderFields.Without(message, (name, field) =>
         name.StartsWith("PgpTunnel-", StringComparison.OrdinalIgnoreCase)
-        || (name.Equals("Authentication-Results", StringComparison.OrdinalIgnoreCase) && AuthServId(field.Span).Equals(settings.Configuration.Hostname, StringComparison.OrdinalIgnoreCase)));
-
-    /// <summary>The authserv-id in front of the results, comments before it passed over (RFC 8601 2.2).</summary>
-    private static string AuthServId(ReadOnlySpan<byte> field)
-    {
-        var text = Encoding.Latin1.GetString(field);
-        var (at, depth) = (text.IndexOf(':') + 1, 0);
-        for (; at < text.Length && (depth > 0 || text[at] is '(' or ' ' or '\t' or '\r' or '\n'); at++)
-            depth += text[at] switch { '(' => 1, ')' => -1, _ => 0 };
-        return text[at..].Split([';', ' ', '\t', '\r', '\n', '('], 2)[0].Trim('"');
-    }
+        || (name.Equals("Authentication-Results", StringComparison.OrdinalIgnoreCase) && AuthenticationResults.AuthServId(field.Span) is var id && (id is null || id.Equals(settings.Configuration.Hostname, StringComparison.OrdinalIgnoreCase))));
 
     private async Task SettleLocalAsync(Parcel parcel, InnerHeader header, ReadOnlyMemory<byte> message, List<(ForwardPath To, SmtpReply Reply)> failed, HashSet<int> settled, IReadOnlyList<SmtpReply> replies, List<(Parcel, ParcelContent)> notices, CancellationToken cancel)
     {

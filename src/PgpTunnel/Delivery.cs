@@ -38,7 +38,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
                 {
                     polled = Stopwatch.GetTimestamp();
                     // Commands write to the spool too, and a clock that has jumped puts everything in another order.
-                    if (clock.Look() | await spool.ChangedElsewhereAsync() | anew)
+                    if (clock.HasJumped() | await spool.ChangedElsewhereAsync() | anew)
                     {
                         _schedule.Replace(spool.Destinations());
                         _atHand.Clear();

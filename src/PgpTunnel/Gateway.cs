@@ -30,7 +30,9 @@ internal sealed class Gateway : IAsyncDisposable
         var configuration = settings.Configuration;
         (_settings, _spool, _log) = (settings, spool, log);
         _arrays = new LargeArrays(configuration.Memory / 8);
-        var memory = new PeerMemory(spool, log, time);
+        var clock = new ClockWatch(log, time);
+        clock.Start(spool.LastUsed);
+        var memory = new PeerMemory(spool, log, time, clock);
         _trust = new Trust(configuration, time, log);
         _peers = new Peers(() => _trust.Validator, memory, domain => settings.Configuration.Partners.GetValueOrDefault(domain), time, () => settings.Configuration.Memory / 16);
         Arming = new Arming(settings, _peers, log, time);
@@ -43,9 +45,7 @@ internal sealed class Gateway : IAsyncDisposable
         var returns = new Returns(settings, parcels, ownMail, echoes, spool, log);
         var room = new SpoolRoom(settings, spool, log, time);
         OutboundFlow = new Outbound(settings, decisions, _peers, Arming, parcels, ownMail, _alarms, room, spool, log, time);
-        InboundFlow = new Inbound(settings, new Opening(settings, _peers, time, _arrays), parcels, ownMail, returns, echoes, _alarms, room, spool, log, time);
-        var clock = new ClockWatch(log, time);
-        clock.Start(spool.LastUsed);
+        InboundFlow = new Inbound(settings, new Opening(settings, _peers, time, _arrays, clock), parcels, ownMail, returns, echoes, _alarms, room, spool, log, time);
         Delivery = new Delivery(settings, decisions, _peers, new Routes(settings, _trust), _sender, parcels, ownMail, returns, echoes, _alarms, clock, new Slots(() => settings.Configuration.Memory), spool, log, time);
         _upkeep = new Upkeep(settings, _peers, new Doctor(settings, _peers, _trust, time), spool, log, time, ReloadAsync);
     }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Security.Cryptography;
 using MimeKit;
 using PgpTunnel.OpenPgp;
@@ -95,6 +96,8 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
         var opened = await _opening.OpenAsync(armored, outerDate, cancel);
         if (opened is { Refusal.IsTemporary: true, Alarm: true, Header.Sender.Domain: var domain })
             await _alarms.RaiseAsync(domain, opened.Why);
+        if (opened.Refusal == Opening.Uniform)
+            await NextTickAsync(cancel);
         if (opened.Refusal is { } refusal)
             return Refuse(refusal, client, opened.Why, opened.Header, opened.Alarm);
         var content = new ParcelContent(opened.Octets, [], []) { Opened = (opened.Header!, opened.Message) };
@@ -102,6 +105,18 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
         if (!kept) // else it is the delivery's by now, as it may be after an exception
             _parcels.GiveBack(content);
         return reply;
+    }
+
+    private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>
+    /// The uniform refusal leaves at the next tick of a clock that knows nothing of the parcel: how long the refused step took is not told by
+    /// when it comes. Nothing is worked on meanwhile, which would be a way to stop us.
+    /// </summary>
+    private static async Task NextTickAsync(CancellationToken cancel)
+    {
+        var since = Stopwatch.GetElapsedTime(0).Ticks % Tick.Ticks;
+        await Task.Delay(TimeSpan.FromTicks(Tick.Ticks - since), cancel);
     }
 
     private async Task<(bool Kept, SmtpReply Reply)> TakeOpenedAsync(InnerHeader header, DecryptedMessage decrypted, ParcelContent content, SmtpClientInfo client, CancellationToken cancel)

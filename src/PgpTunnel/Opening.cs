@@ -15,12 +15,16 @@ internal sealed record Opened(SmtpReply? Refusal, string Why, bool Alarm, InnerH
 /// signature, and only then what it asks for. Whether it was here before, and its age, are asked after that by the caller.
 /// </summary>
 /// <param name="arrays">Where the arrays of what is opened come from; null = each has its own.</param>
-internal sealed class Opening(Settings settings, Peers peers, TimeProvider time, ArrayPool<byte>? arrays = null)
+/// <param name="clock">Tells how much time has passed for certain; null = the clock is believed.</param>
+internal sealed class Opening(Settings settings, Peers peers, TimeProvider time, ArrayPool<byte>? arrays = null, ClockWatch? clock = null)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromHours(48), Ahead = TimeSpan.FromHours(1);
 
     /// <summary>One text for every failure between the first packet and the signature: nobody learns which step failed.</summary>
-    private static readonly SmtpReply Uniform = new(550, "5.7.5", "the parcel does not open and verify");
+    internal static readonly SmtpReply Uniform = new(550, "5.7.5", "the parcel does not open and verify");
+
+    /// <summary>Age is measured by what has passed for certain: a clock that has jumped refuses nothing for good.</summary>
+    private DateTimeOffset Sure => clock?.Sure ?? time.GetUtcNow();
 
     /// <summary>How a check ends that does not pass.</summary>
     private sealed record Failure(SmtpReply Reply, string Why, bool Alarm = false);
@@ -42,7 +46,7 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time,
         catch (NoKeyException e)
         {
             // A key directory that is not mounted must not bounce everything.
-            return outerDate != DateTimeOffset.MinValue && time.GetUtcNow() - outerDate >= Patience
+            return outerDate != DateTimeOffset.MinValue && Sure - outerDate >= Patience
                 ? Refused(new(Uniform, e.Message, Alarm: true), null, octets, decrypted)
                 : Refused(new(new SmtpReply(451, "4.3.5", "the parcel is for a key this gateway does not hold; try again"), $"{e.Message}; is keys.directory complete?", Alarm: true), null, octets, decrypted);
         }
@@ -100,7 +104,7 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time,
     private Failure? Check(PeerState peer, DecryptedMessage decrypted, InnerHeader header)
     {
         var (domain, fingerprint) = header.Sender;
-        var young = time.GetUtcNow() - header.Date < Patience;
+        var young = Sure - header.Date < Patience;
         var key = peer.Signers.FirstOrDefault(k => k.Fingerprint == fingerprint);
         // What a parcel claims is no alarm: anybody can make one. What the domain's own records have become is.
         var suspicious = (peer.Trusted && !peer.TrustedOffered) || (peer.Remembered && (peer.Class is PeerClass.None or PeerClass.Insecure || peer.Facts.Bogus));
@@ -154,6 +158,7 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time,
     {
         var now = time.GetUtcNow();
         return header.Date > now + Ahead ? (new SmtpReply(451, "4.7.0", "the parcel's date lies in the future"), $"Date {InnerHeader.Time(header.Date)}; is one of the two clocks wrong?")
+            : header.Expires < now && header.Expires >= Sure ? (new SmtpReply(451, "4.7.0", "the parcel may have expired; this gateway's clock is in doubt"), "the clock has jumped")
             : header.Expires < now ? (new SmtpReply(550, "5.4.7", "the parcel has expired"), $"Expires {InnerHeader.Time(header.Expires)}")
             : (signed - header.Date).Duration() > Ahead ? (Uniform, $"signed at {InnerHeader.Time(signed)}, but dated {InnerHeader.Time(header.Date)}")
             : null;

@@ -62,14 +62,20 @@ public sealed record PeerRecord(string Domain)
 /// Remembers that a domain asked for encryption, so that stripping its records later does not bring back clear text. Only usable
 /// answers write; only time, an administrator, or 48 hours of agreeing secure denials forget.
 /// </summary>
-internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time)
+/// <param name="clock">Tells how much time has passed for certain; null = the clock is believed.</param>
+internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time, ClockWatch? clock = null)
 {
     private static readonly TimeSpan Agreement = TimeSpan.FromHours(48), Apart = TimeSpan.FromHours(24), Grain = TimeSpan.FromHours(1), Vouching = TimeSpan.FromDays(90);
     private static readonly DateTimeOffset ForEver = DateTimeOffset.FromUnixTimeSeconds(DateTimeOffset.MaxValue.ToUnixTimeSeconds());
 
     public PeerRecord Recall(string domain) => spool?.FindPeer(domain) ?? new PeerRecord(domain);
 
-    public bool RemembersEnforce(PeerRecord record) => record.EnforceUntil > time.GetUtcNow();
+    public bool RemembersEnforce(PeerRecord record) => record.EnforceUntil > Sure;
+
+    public bool IsAhead(DateTimeOffset moment) => moment > Sure;
+
+    /// <summary>By which memory ends: a clock that has jumped forgets nothing.</summary>
+    private DateTimeOffset Sure => clock?.Sure ?? time.GetUtcNow();
 
     /// <summary>Changes with every command that changes what is remembered, so that a running gateway looks again.</summary>
     public string Version => spool?.PeersVersion ?? "";
@@ -119,7 +125,7 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time)
             EnforceUntil = policy.Mode == PolicyMode.Enforce && expires > r.EnforceUntil ? expires : r.EnforceUntil,
             Alarm = null,
             // What is published is distrusted until the remembered time is over, what its own key has revoked for ever.
-            Distrusted = policy.Distrusted.Select(d => KeyValuePair.Create(d, expires)).Concat(r.Distrusted.Where(d => d.Value > now)).GroupBy(d => d.Key).ToDictionary(g => g.Key, g => g.Max(d => d.Value)),
+            Distrusted = policy.Distrusted.Select(d => KeyValuePair.Create(d, expires)).Concat(r.Distrusted.Where(d => d.Value > Sure)).GroupBy(d => d.Key).ToDictionary(g => g.Key, g => g.Max(d => d.Value)),
         };
         var after = After(before);
         // Written when it says something new or was signed anew, or lengthens what is known by an hour: not for each message.
@@ -187,7 +193,7 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time)
     public IReadOnlyList<(byte[] Octets, DateTimeOffset Listed)> Certificates(string domain) => spool?.Certificates(domain) ?? [];
 
     /// <summary>A key that is listed no more vouches for successors for a while yet, lest a partner be lost who was not looked up in time.</summary>
-    public bool MayStillVouch(DateTimeOffset listed) => time.GetUtcNow() - listed <= Vouching;
+    public bool MayStillVouch(DateTimeOffset listed) => Sure - listed <= Vouching;
 
     /// <summary>What it certified later than it was listed does not count: it may be stolen, or thrown away.</summary>
     public static DateTimeOffset VouchesUntil(DateTimeOffset listed) => listed + Grain;
@@ -213,7 +219,7 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time)
     /// <returns>What is remembered afterwards.</returns>
     public async Task<PeerRecord> DeniedAsync(PeerRecord before, PolicySigning denial)
     {
-        var now = time.GetUtcNow();
+        var now = Sure;
         if (spool is null || before.EnforceUntil <= now || before.Verified.Count > 0 || (before.ContraryLast is { } last && now - last < Grain))
             return before;
         return await TryAsync(spool, before, r =>

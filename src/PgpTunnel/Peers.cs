@@ -169,7 +169,7 @@ internal sealed partial class Peers(Func<DnsValidator> validators, PeerMemory me
         public bool WritesNothing { get; init; }
     }
 
-    private IEnumerable<string> Distrusted(PeerRecord record) => record.Distrusted.Where(d => d.Value > time.GetUtcNow()).Select(d => d.Key);
+    private IEnumerable<string> Distrusted(PeerRecord record) => record.Distrusted.Where(d => memory.IsAhead(d.Value)).Select(d => d.Key);
 
     /// <summary>
     /// The class of an answer that cannot be believed; null = it can. Where a key is trusted by its fingerprint an answer without signatures
