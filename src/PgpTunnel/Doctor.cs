@@ -42,6 +42,38 @@ internal sealed class Doctor(Settings settings, Peers peers, Trust trust, TimePr
         return findings;
     }
 
+    /// <summary>Greets our own mail server and the relay, as delivery would.</summary>
+    public async Task<IReadOnlyList<Finding>> ServersAsync(CancellationToken cancel)
+    {
+        var configuration = settings.Configuration;
+        var findings = new List<Finding> { await GreetAsync("deliver.local", configuration.Local, cancel) };
+        if (configuration.Relay is { } relay)
+            findings.Add(await GreetAsync("deliver.relay", relay, cancel));
+        return findings;
+    }
+
+    private async Task<Finding> GreetAsync(string key, Endpoint endpoint, CancellationToken cancel)
+    {
+        var (what, configuration) = ($"{endpoint.Host}:{endpoint.Port}", settings.Configuration);
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        deadline.CancelAfter(Reach);
+        try
+        {
+            var addresses = await trust.Hosts.FindAsync(endpoint.Host, deadline.Token);
+            if (addresses.Count == 0)
+                return new(FindingLevel.Wrong, key, $"{endpoint.Host} has no address", $"see {key}, and dns.resolvers");
+            var greeting = await SmtpSender.GreetAsync(new SmtpTarget(endpoint.Host, new System.Net.IPEndPoint(addresses[0], endpoint.Port), TlsMode.None), configuration.Hostname, deadline.Token);
+            return endpoint.Tls is TlsMode.Require or TlsMode.Verify && (!greeting.OffersStartTls || greeting.TlsFailure is not null)
+                ? new(FindingLevel.Wrong, key, $"{what} answers: {greeting.Text}, but STARTTLS {(greeting.OffersStartTls ? $"fails: {greeting.TlsFailure}" : "is not offered")}", $"mail waits while {key}.tls asks for it")
+                : new(FindingLevel.Ok, key, $"{what} answers: {greeting.Text}");
+        }
+        catch (Exception e) when (e is SmtpUnavailableException or DnsUnavailableException || (e is OperationCanceledException && !cancel.IsCancellationRequested))
+        {
+            var why = e is SmtpUnavailableException { Reply: var reply } ? reply.Text : e is OperationCanceledException ? $"no answer within {Reach.TotalSeconds:0} s" : e.Message;
+            return new(FindingLevel.Wrong, key, $"{what} cannot be reached: {why}", "mail waits until it can; see that the server runs and listens there");
+        }
+    }
+
     // 1 the zones
 
     private async Task<IEnumerable<Finding>> ZonesAsync(DomainName name, bool own, CancellationToken cancel)

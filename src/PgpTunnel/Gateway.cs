@@ -34,7 +34,7 @@ internal sealed class Gateway : IAsyncDisposable
         clock.Start(spool.LastUsed);
         var memory = new PeerMemory(spool, log, time, clock);
         _trust = new Trust(configuration, time, log);
-        _peers = new Peers(() => _trust.Validator, memory, domain => settings.Configuration.Partners.GetValueOrDefault(domain), time, () => settings.Configuration.Memory / 16);
+        _peers = new Peers(() => _trust.Validator, memory, domain => settings.Configuration.Partners.GetValueOrDefault(domain), time, () => settings.Configuration.Memory / 16, _abort.Token);
         Arming = new Arming(settings, _peers, log, time);
         _sender = new SmtpSender(() => settings.Configuration.Hostname);
         var parcels = new Parcels(settings, time, _arrays);
@@ -210,6 +210,7 @@ internal sealed class Gateway : IAsyncDisposable
         _alarms.Dispose();
         Delivery.Dispose();
         await _sender.DisposeAsync();
+        await _peers.DrainAsync();
         await _spool.DisposeAsync();
         _outboundCertificate?.Dispose();
         _inboundCertificate?.Dispose();

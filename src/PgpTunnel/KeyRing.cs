@@ -43,13 +43,17 @@ internal sealed class KeyRing
                 else
                     keys.Add(GatewayKey.ReadSecret(File.ReadAllBytes(file), passphrase));
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException or OpenPgpException)
+            catch (UnauthorizedAccessException e)
+            {
+                mistakes.Add($"{file}: {e.Message}{OwnFiles.Whose(file)}");
+            }
+            catch (Exception e) when (e is IOException or OpenPgpException)
             {
                 mistakes.Add($"{file}: {e.Message}");
             }
         }
         if (keys.Count == 0 && mistakes.Count == 0)
-            mistakes.Add($"keys.directory: no *.key file in {configuration.KeysDirectory}; 'pgptunnel key generate' makes one");
+            mistakes.Add($"keys.directory: no *.key file in {configuration.KeysDirectory}; 'pgptunnel key import FILE' brings a backup back, 'pgptunnel key generate' makes a new one");
         return mistakes.Count == 0 ? new KeyRing([.. keys.OrderBy(k => k.Created)], KeyPlan.Load(configuration.KeysDirectory)) : throw new ConfigurationException(mistakes);
     }
 
@@ -83,7 +87,11 @@ internal sealed class KeyRing
     /// <exception cref="IOException">It cannot be created.</exception>
     public static void Write(string directory, GatewayKey key, string? passphrase, DateTimeOffset now)
     {
+        var parent = Path.GetDirectoryName(Path.GetFullPath(directory))!;
+        var isNew = !Directory.Exists(directory) && Directory.Exists(parent);
         OwnFiles.MakeDirectory(directory);
+        if (isNew)
+            OwnFiles.KeepOwner(directory, parent);
         OwnFiles.Write(Path.Combine(directory, $"{key.Fingerprint}.key"), key.ExportSecret(passphrase));
         OwnFiles.Write(Path.Combine(directory, $"{key.Fingerprint}.revocation"), [.. Encoding.ASCII.GetBytes(
             $"Revocation certificate of gateway key {key.Fingerprint}.\r\nKeep it apart from the key. Publishing it ends the key for good.\r\n\r\n"), .. key.RevocationCertificate(now)]);

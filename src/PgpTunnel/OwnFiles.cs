@@ -94,4 +94,28 @@ internal static partial class OwnFiles
 
     [LibraryImport("libc", EntryPoint = "chown", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int ChangeOwner(string path, uint user, uint group);
+
+    /// <summary>Of a file that may not be used: whose it is, and who we are; empty where that cannot be seen.</summary>
+    public static string Whose(string path)
+    {
+        try
+        {
+            var at = path;
+            while (!Path.Exists(at) && Path.GetDirectoryName(at) is { } above)
+                at = above;
+            var mode = OperatingSystem.IsWindows() ? "" : $", mode {Convert.ToString((int)File.GetUnixFileMode(at), 8)}";
+            return $" ({at}{mode}{Owner(at)}; this is user {Environment.UserName})";
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return $" (this is user {Environment.UserName})";
+        }
+    }
+
+    private static string Owner(string path)
+    {
+        Span<byte> status = stackalloc byte[StatusSize];
+        return OperatingSystem.IsWindows() || StatX(CurrentDirectory, path, 0, OwnerAndGroup, status) != 0 ? ""
+            : $", owned by user {BitConverter.ToUInt32(status[UserAt..])} and group {BitConverter.ToUInt32(status[GroupAt..])}";
+    }
 }

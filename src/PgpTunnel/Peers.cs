@@ -9,7 +9,8 @@ namespace PgpTunnel;
 /// PROTOCOL.md 2, 3. Every answer carries its DNSSEC state, judged before anything in it is read.
 /// </summary>
 /// <param name="octets">How much of what was found is kept; null = 16 MiB.</param>
-internal sealed partial class Peers(Func<DnsValidator> validators, PeerMemory memory, Func<string, Partner?> partners, TimeProvider time, Func<long>? octets = null)
+/// <param name="stop">Ends look-ups that are on their way.</param>
+internal sealed partial class Peers(Func<DnsValidator> validators, PeerMemory memory, Func<string, Partner?> partners, TimeProvider time, Func<long>? octets = null, CancellationToken stop = default)
 {
     private static readonly TimeSpan ShortestUse = TimeSpan.FromSeconds(1), FailureUse = TimeSpan.FromSeconds(30);
     private static readonly Func<long> DefaultRoom = () => 16 * 1024 * 1024;
@@ -72,7 +73,7 @@ internal sealed partial class Peers(Func<DnsValidator> validators, PeerMemory me
         var generation = _generation;
         if (fresh)
             budget.Forget();
-        var state = await LookUpAsync(domain, fresh, budget, CancellationToken.None); // its budget ends it; others may wait for it
+        var state = await LookUpAsync(domain, fresh, budget, stop); // not with the first who asked: others may wait for it
         // Not what was looked up under a configuration that is gone, nor a failure in the place of what is good still.
         if (generation == _generation && (state.Class != PeerClass.Temporary || _cache.Get(domain, Asker.Stranger) is not { Value.Class: not PeerClass.Temporary }))
             _cache.Put(domain, state, state.Until - time.GetUtcNow(), budget.Asker);
@@ -89,6 +90,9 @@ internal sealed partial class Peers(Func<DnsValidator> validators, PeerMemory me
 
     /// <inheritdoc cref="PeerMemory.SealedAsync"/>
     public Task SealedAsync(string domain) => memory.SealedAsync(domain);
+
+    /// <summary>Waits until no look-up is on its way any more: they write to the spool.</summary>
+    public Task DrainAsync() => Task.WhenAll(_flights.Values.Select(f => f.Value.ContinueWith(_ => { }, TaskScheduler.Default)));
 
     /// <summary>Forgets what was looked up, when the configuration has changed.</summary>
     public void Clear()

@@ -6,13 +6,13 @@ var root = new RootCommand("PgpTunnel: OpenPGP between mail gateways, keys found
 {
     Cli.Config, Cli.Json,
     DemoCommand.Create(), InitCommand.Create(), RunCommand.Create(), ConfigCommand.Create(), KeyCommand.Create(), DnsCommand.Create(),
-    PolicyCommand.Create(), SealCommand.Create(), OpenCommand.Create(), QueueCommand.Create(), PartnerCommand.Create(), DoctorCommand.Create(), StatusCommand.Create(),
+    PolicyCommand.Create(), SealCommand.Create(), OpenCommand.Create(), QueueCommand.Create(), PartnerCommand.Create(), DoctorCommand.Create(), StatusCommand.Create(), PostfixCommand.Create(),
 };
 var parsed = root.Parse(args);
 if (parsed.Errors.Count > 0)
 {
     foreach (var error in parsed.Errors)
-        Console.Error.WriteLine($"pgptunnel: {error.Message}");
+        Console.Error.WriteLine($"pgptunnel: {error.Message}{Cli.Suggestion(parsed, error.Message)}");
     Cli.ReportError(args.Contains("--json"), string.Join('\n', parsed.Errors.Select(e => e.Message)), Exit.Usage);
     Console.Error.WriteLine("pgptunnel: see --help");
     return Exit.Usage;

@@ -39,9 +39,43 @@ internal static class PublishedRecords
         var gateway = DomainName.Parse(configuration.GatewayDomain);
         var host = DomainName.Parse(configuration.Hostname);
         records.Add(new(gateway, RecordType.MX, $"10 {host}.", [0, 10, .. host.Wire]));
-        records.Add(Txt(gateway, configuration.Relay is null ? $"v=spf1 a:{host} -all" : $"v=spf1 a:{host} a:{configuration.Relay.Host} -all"));
+        records.Add(Txt(gateway, $"v=spf1 a:{host}{(configuration.Relay is { } relay ? $" {SpfOf(relay.Host)}" : "")} -all"));
         return records;
     }
+
+    /// <summary>RFC 7208 5.6, 5.3: an address by its own mechanism, a host by its name.</summary>
+    private static string SpfOf(string host) => !System.Net.IPAddress.TryParse(host, out var address) ? $"a:{host}"
+        : address.AddressFamily == System.Net.Sockets.AddressFamily.InterNetworkV6 ? $"ip6:{address}" : $"ip4:{address}";
+
+    private static readonly int[] PanelLimits = [LongestString, 1024, 4096];
+
+    /// <summary>
+    /// For web panels: type, name relative to the zone, value without quotes, and whether it fits what panels allow, now and with a second
+    /// key beside it, as in a rotation or after a revocation.
+    /// </summary>
+    public static string AsPanel(GatewayConfiguration configuration, IReadOnlyList<PublishedRecord> records)
+    {
+        var text = new StringBuilder();
+        foreach (var record in records)
+        {
+            var name = record.Name.ToString();
+            var zone = configuration.Domains.Append(configuration.GatewayDomain).Where(d => name == d || name.EndsWith($".{d}", StringComparison.Ordinal)).MinBy(d => d.Length) ?? "";
+            var value = record.Type == RecordType.TXT ? Encoding.ASCII.GetString(PolicyRecord.Concatenate(record.Rdata)) : record.Value;
+            text.AppendLine($"zone   {zone}").AppendLine($"type   {RecordType.Name(record.Type)}").AppendLine($"name   {(name == zone ? "@" : zone.Length == 0 ? name : name[..^(zone.Length + 1)])}")
+                .AppendLine($"value  {value}").AppendLine($"length {Fits(value)}").AppendLine();
+        }
+        return text.ToString();
+    }
+
+    private static string Fits(string value)
+    {
+        var later = value.StartsWith("v=PGPT1", StringComparison.Ordinal) ? value.Length + LaterFingerprints : value.Length;
+        string Word(int limit) => value.Length > limit ? $"more than {limit}" : later > limit ? $"fits {limit}, but not with a second key or one revoked" : $"fits {limit}";
+        return $"{value.Length}: {string.Join(", ", PanelLimits.Select(Word))}";
+    }
+
+    /// <summary>A second fingerprint, and one in xfp.</summary>
+    private const int LaterFingerprints = 41 + 46;
 
     private static PublishedRecord Txt(DomainName name, string text)
     {
@@ -70,7 +104,7 @@ internal static class PublishedRecords
     {
         RecordType.OPENPGPKEY => $"; The gateway's certificate. The zone of {configuration.GatewayDomain} must be DNSSEC-signed too.",
         RecordType.MX => $"; Sealed mail and bounces come here; {configuration.Hostname} needs an A or AAAA record.",
-        RecordType.TXT when record.Value.Contains("v=spf1") => "; Suggested: only the gateway (and its relay) sends for the gateway's domain.",
+        RecordType.TXT when record.Value.Contains("v=spf1") => "; Suggested: only the gateway (and its relay) sends for the gateway's domain. Where a provider sends, use the include: it documents instead of the a:.",
         RecordType.TXT when record.Value.Contains("v=PGPK1") => "; The gateway's certificate as TXT. Some DNS hosts limit TXT to 2048 or 4096 characters in all; an Ed25519 key fits.",
         _ => "; The policy. To try first without risk of delay, publish m=testing; m=enforce makes senders wait rather than send in clear.",
     };

@@ -7,6 +7,9 @@ internal sealed partial class Spool
 {
     private const int CheckedPages = 32 * 1024;
 
+    /// <summary>EWOULDBLOCK: the lock is another's. A read-only or failing disk says something else.</summary>
+    private const int WouldBlock = 11;
+
     /// <summary>What each version of the schema adds; a spool is brought up from the one it was written with.</summary>
     private static readonly string[] Schema =
     [
@@ -62,7 +65,7 @@ internal sealed partial class Spool
             if (running)
                 only = new FileStream($"{file}.lock", FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
-        catch (IOException e) when (e is not DirectoryNotFoundException)
+        catch (IOException e) when (e.HResult == WouldBlock)
         {
             throw new SpoolException($"spool {file} is in use by another running gateway ({e.Message})", false, e);
         }
@@ -156,5 +159,5 @@ internal sealed partial class Spool
     }
 
     private static SpoolException Unusable(string file, Exception e) =>
-        new($"spool {file}: {e.Message.TrimEnd('.')}. It must be a writable file on a local disk; if it is damaged, 'pgptunnel queue check' says more, and 'queue export DIR' writes out what can be read", false, e);
+        new($"spool {file}: {e.Message.TrimEnd('.')}{(e is UnauthorizedAccessException or SqliteException { SqliteErrorCode: 8 or 14 } ? OwnFiles.Whose(file) : "")}. It must be a writable file on a local disk; if it is damaged, 'pgptunnel queue check' says more, and 'queue export DIR' writes out what can be read", false, e);
 }

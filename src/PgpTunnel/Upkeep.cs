@@ -45,6 +45,7 @@ internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spoo
     private async Task WatchFilesAsync(CancellationToken cancel)
     {
         var files = Files();
+        var before = files;
         for (var settled = files; ;)
         {
             await Task.Delay(Tick, time, cancel);
@@ -53,12 +54,17 @@ internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spoo
             if (seen != settled && seen == files)
             {
                 settled = seen;
-                log.Write("files-changed", ("why", "the configuration or a file it names has changed"));
+                log.Write("files-changed", ("why", $"changed: {string.Join(", ", Changed(before, seen))}"));
+                before = seen;
                 await TryAsync("reloading", reload, cancel);
             }
             files = seen;
         }
     }
+
+    /// <summary>The files whose state differs.</summary>
+    private static IEnumerable<string> Changed(string before, string now) =>
+        now.Split('\n').Except(before.Split('\n')).Concat(before.Split('\n').Except(now.Split('\n'))).Select(l => Path.GetFileName(l.Split(' ')[0])).Distinct();
 
     private async Task TryAsync(string what, Func<Task> work, CancellationToken cancel)
     {
@@ -118,6 +124,8 @@ internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spoo
             if (findings.All(f => f.Level == FindingLevel.Ok))
                 log.Write("self-check", ("level", "ok"), ("domain", domain));
         }
+        foreach (var finding in (await doctor.ServersAsync(cancel)).Where(f => f.Level != FindingLevel.Ok))
+            log.Write("self-check", ("level", finding.Level.ToString().ToLowerInvariant()), ("check", finding.Check), ("why", finding.What), ("do", finding.Do));
         foreach (var key in settings.Keys.Published)
             WarnOfExpiry(key);
         await RotateAsync(cancel);

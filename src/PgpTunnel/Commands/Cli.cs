@@ -33,6 +33,21 @@ internal static class Cli
 
     public static GatewayConfiguration Configuration(this ParseResult parse) => ConfigurationReader.Read(ConfigurationReader.Find(parse.GetValue(Config)));
 
+    public static readonly Option<bool> Yes = new("--yes") { Description = "Do not ask." };
+
+    /// <summary>Asks before what cannot be undone. Without a terminal to ask at, and without --yes, nothing is done.</summary>
+    /// <param name="what">What would be done, a sentence.</param>
+    public static void Confirm(this ParseResult parse, string what)
+    {
+        if (parse.GetValue(Yes))
+            return;
+        if (Console.IsInputRedirected)
+            throw new CommandException(Exit.Usage, $"{what} There is no terminal to ask at: give --yes to do so. Nothing was done.");
+        Console.Error.Write($"{what} Go on? [y/N] ");
+        if (Console.In.ReadLine()?.Trim().ToLowerInvariant() is not ("y" or "yes"))
+            throw new CommandException(Exit.Usage, "Nothing was done.");
+    }
+
     /// <summary>JSON when asked for, else the text.</summary>
     public static int Report(this ParseResult parse, object json, string text, int code = Exit.Ok)
     {
@@ -64,10 +79,20 @@ internal static class Cli
 
     public static Command Group(string name, string description, params ReadOnlySpan<Command> commands)
     {
-        var group = new Command(name, description);
+        var group = new Command(name, $"{description} Commands: {string.Join(", ", commands.ToArray().Select(c => c.Name))}.");
         foreach (var command in commands)
             group.Add(command);
         return group;
+    }
+
+    private const int MostWrong = 2;
+
+    /// <summary>The command that was probably meant, where a word is none.</summary>
+    public static string Suggestion(ParseResult parsed, string error)
+    {
+        var word = error.Split('\'') is [_, var quoted, ..] ? quoted : "";
+        var near = parsed.CommandResult.Command.Subcommands.Select(c => c.Name).Where(n => word.Length > 1 && ConfigurationNode.Distance(n, word) <= MostWrong).OrderBy(n => ConfigurationNode.Distance(n, word)).FirstOrDefault();
+        return near is null ? "" : $" Did you mean '{near}'?";
     }
 
     /// <summary>Columns aligned by blanks, for terminals and pipes alike.</summary>

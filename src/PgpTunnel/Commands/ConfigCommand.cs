@@ -5,16 +5,39 @@ namespace PgpTunnel.Commands;
 /// <summary><c>config check</c>: everything that <c>run</c> would refuse, found before.</summary>
 internal static class ConfigCommand
 {
-    public static Command Create() => Cli.Group("config", "The configuration file.",
-        Cli.Command("check", "Validates the configuration, the keys and the files it names; every mistake is shown.", "pgptunnel config check --config /etc/pgptunnel/pgptunnel.json", (parse, _) => Task.FromResult(Check(parse))));
+    private static readonly Option<bool> LiveOption = new("--live") { Description = "Also greet our own mail server and the relay, and compare Postfix's transport map." };
+    private static readonly Option<string> TransportOption = new("--transport") { Description = "With --live: the transport map.", HelpName = "FILE", DefaultValueFactory = _ => "/etc/postfix/pgptunnel_transport" };
 
-    private static int Check(ParseResult parse)
+    public static Command Create() => Cli.Group("config", "The configuration file.",
+        Cli.Command("check", "Validates the configuration, the keys and the files it names; every mistake is shown.", "pgptunnel config check --config /etc/pgptunnel/pgptunnel.json --live", CheckAsync, LiveOption, TransportOption));
+
+    private static async Task<int> CheckAsync(ParseResult parse, CancellationToken cancel)
     {
+        var code = Check(parse, out var configuration);
+        if (configuration is null || code != Exit.Ok || !parse.GetValue(LiveOption))
+            return code;
+        await using var session = Session.Open(configuration);
+        var findings = (await new Doctor(session.Settings, session.Peers, session.Trust, TimeProvider.System).ServersAsync(cancel)).ToList();
+        if (parse.GetValue(TransportOption) is { } map && File.Exists(map))
+        {
+            var listed = File.ReadLines(map).Select(l => l.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)).Where(w => w.Length > 1 && w[0][0] != '#').Select(w => w[0].ToLowerInvariant()).ToHashSet();
+            findings.AddRange(PostfixCommand.Domains(configuration, session.Spool?.ListPeers() ?? []).Where(d => !listed.Contains(d))
+                .Select(d => new Finding(FindingLevel.Warning, "transport", $"{d} is a partner and not in {map}: its mail does not pass the gateway", "'pgptunnel postfix map' prints the map")));
+        }
+        var wrong = findings.Exists(f => f.Level == FindingLevel.Wrong);
+        return parse.Report(new { ok = !wrong, live = findings.Select(f => new { level = f.Level.ToString().ToLowerInvariant(), check = f.Check, what = f.What, @do = f.Do }) },
+            $"the configuration is valid\n" + string.Join('\n', findings.Select(f => $"{f.Level.ToString().ToLowerInvariant(),-8} {f.Check,-14} {f.What}{(f.Do is null ? "" : $"; {f.Do}")}")), wrong ? Exit.Unavailable : Exit.Ok);
+    }
+
+    /// <param name="valid">The configuration, where there is no mistake in it.</param>
+    private static int Check(ParseResult parse, out GatewayConfiguration? valid)
+    {
+        valid = null;
         var (file, mistakes) = ("", new List<string>());
         try
         {
             file = ConfigurationReader.Find(parse.GetValue(Cli.Config));
-            var configuration = ConfigurationReader.Read(file);
+            var configuration = valid = ConfigurationReader.Read(file);
             Collect(() =>
             {
                 foreach (var key in KeyRing.Load(configuration).Keys.Where(k => !k.IsFor(configuration.Gateway)))
@@ -32,6 +55,8 @@ internal static class ConfigCommand
         {
             mistakes.AddRange(e.Mistakes);
         }
+        if (mistakes.Count == 0 && parse.GetValue(LiveOption))
+            return Exit.Ok; // what is live is reported with it
         return mistakes.Count == 0
             ? parse.Report(new { ok = true, file, mistakes }, $"{file} is valid")
             : parse.GetValue(Cli.Json) ? parse.Report(new { ok = false, file, mistakes }, "", Exit.Configuration) : throw new ConfigurationException(mistakes);

@@ -18,8 +18,8 @@ internal static class DnsCommand
 
     private static Option<string> CreateFormat()
     {
-        var option = new Option<string>("--format") { Description = "zone (default), txt (certificate as TXT) or json.", DefaultValueFactory = _ => "zone" };
-        option.AcceptOnlyFromAmong("zone", "txt", "json");
+        var option = new Option<string>("--format") { Description = "zone (default), txt (certificate as TXT), panel (for web forms) or json.", DefaultValueFactory = _ => "zone" };
+        option.AcceptOnlyFromAmong("zone", "txt", "panel", "json");
         return option;
     }
 
@@ -40,7 +40,7 @@ internal static class DnsCommand
             Console.Out.WriteLine(System.Text.Json.JsonSerializer.Serialize(new { records = records.Select(AsJson) }));
             return Exit.Ok;
         }
-        Console.Out.Write(PublishedRecords.AsZone(configuration, records, asTxt: format == "txt"));
+        Console.Out.Write(format == "panel" ? PublishedRecords.AsPanel(configuration, records) : PublishedRecords.AsZone(configuration, records, asTxt: format == "txt"));
         return Exit.Ok;
     }
 

@@ -24,6 +24,8 @@ internal static class DoctorCommand
         var results = new List<(string Domain, List<Finding> Findings)>();
         foreach (var d in domains)
             results.Add((d, [.. await doctor.ExamineAsync(d, cancel)]));
+        if (given is null)
+            results[0].Findings.AddRange(await doctor.ServersAsync(cancel));
         if (parse.GetValue(EchoOption))
             results[0].Findings.Add(await EchoAsync(session, configuration, domains[0], cancel));
         var wrong = results.Any(r => r.Findings.Exists(f => f.Level == FindingLevel.Wrong));

@@ -74,7 +74,10 @@ internal static partial class KeyCommand
         using var alone = KeyRing.Lock(configuration);
         var ring = KeyRing.Load(configuration);
         var key = Find(parse, ring);
+        if (parse.GetRequiredValue(RequiredFingerprint).Count(char.IsAsciiHexDigit) < LeastDigits)
+            throw new CommandException(Exit.Usage, $"give at least {LeastDigits} digits of the fingerprint, such as {key.Fingerprint[..LeastDigits]}; nothing was done");
         var left = Withdraw(ring, key);
+        parse.Confirm($"{key.Fingerprint} will be revoked and distrusted for ever; there is no way back.");
         var plan = left with
         {
             Revoked = new Dictionary<string, DateTimeOffset>(left.Revoked) { [key.Fingerprint] = TimeProvider.System.GetUtcNow() },
@@ -83,6 +86,9 @@ internal static partial class KeyCommand
         plan.Save(configuration.KeysDirectory);
         return parse.Report(new { revoked = key.Fingerprint }, $"{key.Fingerprint} is revoked and distrusted. Publish what 'pgptunnel dns records' prints now, at once, then send SIGHUP to the gateway. Tell partners who had verified it to verify {plan.Published[0]}.");
     }
+
+    /// <summary>Of a fingerprint, before what cannot be undone.</summary>
+    private const int LeastDigits = 16;
 
     private static KeyPlan Withdraw(KeyRing ring, GatewayKey key)
     {

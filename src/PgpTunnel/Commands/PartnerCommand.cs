@@ -9,6 +9,8 @@ internal static class PartnerCommand
     private static readonly TimeSpan LongestOverride = TimeSpan.FromDays(14);
     private static readonly Argument<string> DomainArgument = new("DOMAIN");
     private static readonly Argument<string> FingerprintArgument = new("FPR");
+    private static readonly Option<bool> ForceOption = new("--force") { Description = "Trust it although the domain does not offer it now; its mail waits until it does." };
+    private static readonly Option<bool> RemoveOption = new("--remove") { Description = "Trust it no more." };
     private static readonly Option<bool> ClearOption = new("--clear") { Description = "Mail to the domain goes in clear." };
     private static readonly Option<bool> HoldOption = new("--hold") { Description = "Mail to the domain waits." };
     private static readonly Option<string> UntilOption = new("--until") { Description = "When it ends by itself, at most 14 days ahead.", HelpName = "RFC3339", Required = true };
@@ -17,8 +19,8 @@ internal static class PartnerCommand
     public static Command Create() => Cli.Group("partner", "What is remembered of partners; trusted fingerprints; overrides.",
         Cli.Command("list", "Lists every domain of which something is remembered or configured.", "pgptunnel partner list", ListAsync),
         Cli.Command("show", "Shows one domain: what its DNS says now, what is remembered, what is configured.", "pgptunnel partner show b.example", ShowAsync, DomainArgument),
-        Cli.Command("verify", "Trusts a fingerprint you have compared with the partner (by telephone, say): from then on only trusted keys count for the domain.", "pgptunnel partner verify b.example 1c45e9c78416c6f3b8460a8863c925bdb4a3730b", VerifyAsync, DomainArgument, FingerprintArgument),
-        Cli.Command("forget", "Forgets everything remembered of a domain, trusted fingerprints included.", "pgptunnel partner forget b.example", ForgetAsync, DomainArgument),
+        Cli.Command("verify", "Trusts a fingerprint you have compared with the partner (by telephone, say): from then on only trusted keys count for the domain.", "pgptunnel partner verify b.example 1c45e9c78416c6f3b8460a8863c925bdb4a3730b", VerifyAsync, DomainArgument, FingerprintArgument, ForceOption, RemoveOption),
+        Cli.Command("forget", "Forgets everything remembered of a domain, trusted fingerprints included.", "pgptunnel partner forget b.example", ForgetAsync, DomainArgument, Cli.Yes),
         Cli.Command("override", "For a limited time, sends a domain's mail in clear or holds it, whatever the policy says; a message's own PgpTunnel-Require stands above --clear.",
             "pgptunnel partner override b.example --hold --until 2026-12-01T08:00:00Z --reason \"they move their gateway\"", OverrideAsync, DomainArgument, ClearOption, HoldOption, UntilOption, ReasonOption));
 
@@ -102,10 +104,26 @@ internal static class PartnerCommand
         if (!PolicyRecord.IsFingerprint(fingerprint))
             throw new CommandException(Exit.Usage, $"'{fingerprint}' is not a fingerprint of 40 or 64 hex digits");
         await using var spool = OpenSpool(configuration);
+        if (parse.GetValue(RemoveOption))
+            return await RemoveAsync(parse, spool, domain, fingerprint);
+        // Looked up as if it were trusted, and nothing else.
+        var alone = new Partner(null, [fingerprint], null, null, null, false);
+        var offered = await new Peers(() => new Trust(configuration, TimeProvider.System).Validator, new PeerMemory(null, null, TimeProvider.System), _ => alone, TimeProvider.System).FindAsync(domain, fresh: true, cancel);
+        var isOffered = offered.TrustedOffered;
+        if (!isOffered && !parse.GetValue(ForceOption))
+            throw new CommandException(Exit.Data, $"{domain} does not offer {fingerprint} now ({offered.Why}; it lists {(offered.Listed.Count > 0 ? string.Join(", ", offered.Listed) : "none")}). Trusted all the same, its mail would wait until it does: --force. Nothing was done.");
         var record = await PeerMemory.ChangeAsync(spool, domain, r => r.VerifiedByHand(fingerprint));
-        var peer = await new Peers(() => new Trust(configuration, TimeProvider.System).Validator, new PeerMemory(spool, null, TimeProvider.System), d => configuration.Partners.GetValueOrDefault(d), TimeProvider.System).FindAsync(domain, fresh: true, cancel);
-        return parse.Report(new { domain, verified = record.Verified, offered = peer.TrustedOffered },
-            $"{domain}: only {string.Join(", ", record.Verified)} counts from now on{(peer.TrustedOffered ? "" : $"; it is not offered now ({peer.Why}), so mail to {domain} waits")}");
+        return parse.Report(new { domain, verified = record.Verified, offered = isOffered },
+            $"{domain}: only {string.Join(", ", record.Verified)} counts from now on{(isOffered ? "" : $"; it is not offered now ({offered.Why}), so mail to {domain} waits")}");
+    }
+
+    private static async Task<int> RemoveAsync(ParseResult parse, Spool spool, string domain, string fingerprint)
+    {
+        if (spool.FindPeer(domain)?.Verified.Contains(fingerprint) != true)
+            throw new CommandException(Exit.Data, $"{fingerprint} is not trusted for {domain} ('partner show {domain}')");
+        var record = await PeerMemory.ChangeAsync(spool, domain, r => r with { Verified = [.. r.Verified.Where(v => v != fingerprint)], VouchedBy = r.VouchedBy.Where(v => v.Key != fingerprint).ToDictionary() });
+        return parse.Report(new { domain, verified = record.Verified, offered = true },
+            record.Verified.Count > 0 ? $"{domain}: only {string.Join(", ", record.Verified)} counts from now on" : $"{domain}: no fingerprint is trusted any more; what its signed DNS says counts");
     }
 
     private static async Task<int> ForgetAsync(ParseResult parse, CancellationToken cancel)
@@ -114,6 +132,7 @@ internal static class PartnerCommand
         await using var spool = OpenSpool(configuration);
         if (spool.FindPeer(domain) is null)
             throw new CommandException(Exit.Data, $"nothing is remembered of {domain}");
+        parse.Confirm($"Everything that is remembered of {domain} will be forgotten, trusted fingerprints and that it asked for encryption included.");
         await PeerMemory.ForgetAsync(spool, domain);
         return parse.Report(new { domain, forgotten = true }, $"{domain} is forgotten");
     }

@@ -20,7 +20,7 @@ internal static class QueueCommand
         Cli.Command("check", "Says whether the spool is whole, and whether each parcel in it opens with the keys held. Exit code 65 when not.", "pgptunnel queue check", CheckAsync),
         Cli.Command("export", "Writes everything that can be read of the spool to a new folder, sealed as it is; for a damaged one.", "pgptunnel queue export /var/tmp/rescued", (parse, _) => Task.FromResult(Export(parse)), DirectoryArgument),
         Cli.Command("import", "Reads what 'export' wrote into the spool; the gateway must not run. What is there already stays.", "pgptunnel queue import /var/tmp/rescued", ImportAsync, DirectoryArgument),
-        Cli.Command("drop", "Deletes a parcel for good; nobody is told.", "pgptunnel queue drop 9f0c…", (parse, _) => With(parse, spool => DropAsync(parse, spool)), IdArgument));
+        Cli.Command("drop", "Deletes a parcel for good; nobody is told.", "pgptunnel queue drop 9f0c…", (parse, _) => With(parse, spool => DropAsync(parse, spool)), IdArgument, Cli.Yes));
 
     private static async Task<int> With(ParseResult parse, Func<Spool, Task<int>> work)
     {
@@ -136,7 +136,7 @@ internal static class QueueCommand
             var (header, _) = new Parcels(new Settings(configuration, KeyRing.Load(configuration)), TimeProvider.System).Open(parcel, spool.Load(parcel.Id)!.Value.Content);
             (from, to, size) = (header.MailFrom.ToString(), [.. header.RcptTo.Select(r => r.ToString())], header.Size);
         }
-        catch (Exception e) when (e is OpenPgpException or NoKeyException or ConfigurationException or SpoolException)
+        catch (Exception e) when (e is OpenPgpException or NoKeyException or MalformedParcelException or ConfigurationException or SpoolException)
         {
             unreadable = e.Message;
         }
@@ -172,6 +172,7 @@ internal static class QueueCommand
     private static async Task<int> DropAsync(ParseResult parse, Spool spool)
     {
         var parcel = Find(parse, spool);
+        parse.Confirm($"Parcel {parcel.Id} {(parcel.Route == ParcelRoute.Local ? "from" : "for")} {parcel.Domain} will be deleted for good, and nobody told.");
         await spool.DeleteAsync(parcel.Id);
         return parse.Report(new { id = parcel.Id, state = "dropped" }, $"{parcel.Id} dropped");
     }

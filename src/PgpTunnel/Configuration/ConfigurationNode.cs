@@ -152,7 +152,8 @@ internal sealed class ConfigurationNode(JsonObject values, string path, List<str
         }
     }
 
-    private static int Distance(string a, string b)
+    /// <summary>Letters to change, add or leave out to make one of the other.</summary>
+    internal static int Distance(string a, string b)
     {
         var row = Enumerable.Range(0, b.Length + 1).ToArray();
         for (var i = 1; i <= a.Length; i++)

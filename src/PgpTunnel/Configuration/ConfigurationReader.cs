@@ -28,7 +28,16 @@ internal static partial class ConfigurationReader
                 ?? throw new ConfigurationException([$"{file}: must be one object {{ … }}"]);
             _ = root.Count; // finds doubled keys now, not later
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or ArgumentException)
+        catch (JsonException e)
+        {
+            var what = e.Message.Split(" Path:")[0].Split(" LineNumber:")[0];
+            throw new ConfigurationException([$"{file}: line {e.LineNumber + 1}, octet {e.BytePositionInLine + 1}: {what}"]);
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new ConfigurationException([$"{file}: {e.Message}{OwnFiles.Whose(file)}"]);
+        }
+        catch (Exception e) when (e is IOException or ArgumentException)
         {
             throw new ConfigurationException([$"{file}: {e.Message}"]);
         }

@@ -140,9 +140,10 @@ public sealed class FaultTests
         Assert.Contains("held", (await lab.PgpTunnelAsync("queue", "list")).Expect(0).Text);
         (await lab.PgpTunnelAsync("queue", "release", id)).Expect(0);
         (await lab.PgpTunnelAsync("queue", "retry", "--domain", "b.example")).Expect(0);
-        (await lab.PgpTunnelAsync("queue", "drop", id)).Expect(0);
+        (await lab.PgpTunnelAsync("queue", "drop", id)).Expect(64);
+        (await lab.PgpTunnelAsync("queue", "drop", id, "--yes")).Expect(0);
         Assert.Equal("the queue is empty", (await lab.PgpTunnelAsync("queue", "list")).Expect(0).Text.Trim());
-        (await lab.PgpTunnelAsync("queue", "drop", id)).Expect(65);
+        (await lab.PgpTunnelAsync("queue", "drop", id, "--yes")).Expect(65);
         Assert.Empty(relay);
     }
 
@@ -261,7 +262,8 @@ public sealed class FaultTests
         var show = JsonDocument.Parse((await lab.PgpTunnelAsync("partner", "show", "b.example", "--json")).Expect(0).Output).RootElement;
         Assert.True(show.GetProperty("partner").GetProperty("enforceRemembered").GetBoolean());
         var fingerprint = show.GetProperty("offered")[0].GetString()!;
-        (await lab.PgpTunnelAsync("partner", "verify", "b.example", new string('0', 40))).Expect(0);
+        (await lab.PgpTunnelAsync("partner", "verify", "b.example", new string('0', 40))).Expect(65);
+        (await lab.PgpTunnelAsync("partner", "verify", "b.example", new string('0', 40), "--force")).Expect(0);
         Assert.StartsWith("451 4.7.5", (await Lab.SendAsync(server, "<bob@b.example>", Message))!.ToString());
         (await lab.PgpTunnelAsync("partner", "verify", "b.example", fingerprint)).Expect(0);
         Assert.Equal(250, (await Lab.SendAsync(server, "<bob@b.example>", Message))!.Code);
@@ -273,8 +275,9 @@ public sealed class FaultTests
         Assert.Contains("in clear for b.example", (await Lab.SendAsync(server, "<bob@b.example>", Message))!.Text);
         (await lab.PgpTunnelAsync("partner", "override", "b.example", "--clear", "--until", "2099-01-01T00:00:00Z", "--reason", "x")).Expect(64);
         (await lab.PgpTunnelAsync("partner", "override", "b.example", "--until", until, "--reason", "x")).Expect(64);
-        (await lab.PgpTunnelAsync("partner", "forget", "b.example")).Expect(0);
-        (await lab.PgpTunnelAsync("partner", "forget", "b.example")).Expect(65);
+        (await lab.PgpTunnelAsync("partner", "forget", "b.example")).Expect(64);
+        (await lab.PgpTunnelAsync("partner", "forget", "b.example", "--yes")).Expect(0);
+        (await lab.PgpTunnelAsync("partner", "forget", "b.example", "--yes")).Expect(65);
         Assert.Contains("sealed for b.example", (await Lab.SendAsync(server, "<bob@b.example>", Message))!.Text);
     }
 
@@ -315,7 +318,7 @@ public sealed class FaultTests
         string Policy(Finished records) => Json(records).GetProperty("records")[0].GetProperty("value").GetString()!;
         var old = Path.GetFileNameWithoutExtension(Directory.EnumerateFiles(Path.Combine(lab.Directory, "a", "keys"), "*.key").Single());
         (await lab.PgpTunnelAsync("key", "retire", old)).Expect(77);
-        (await lab.PgpTunnelAsync("key", "revoke", old)).Expect(77);
+        (await lab.PgpTunnelAsync("key", "revoke", old, "--yes")).Expect(77);
         var rotate = Json((await lab.PgpTunnelAsync("key", "rotate", "--json")).Expect(0));
         var key = rotate.GetProperty("new").GetString()!;
         Assert.Equal((1, old), (rotate.GetProperty("step").GetInt32(), rotate.GetProperty("old").GetString()));
@@ -323,10 +326,12 @@ public sealed class FaultTests
         Assert.Contains("due from", (await lab.PgpTunnelAsync("key", "rotate")).Expect(75).Error);
         Assert.NotNull(Json((await lab.PgpTunnelAsync("key", "list", "--json")).Expect(0)).GetProperty("keys")[0].GetProperty("nextDate").GetString());
         (await lab.PgpTunnelAsync("key", "retire", old)).Expect(77);
-        (await lab.PgpTunnelAsync("key", "revoke", old[..12])).Expect(0);
+        (await lab.PgpTunnelAsync("key", "revoke", old[..12], "--yes")).Expect(64);
+        (await lab.PgpTunnelAsync("key", "revoke", old[..16])).Expect(64);
+        (await lab.PgpTunnelAsync("key", "revoke", old[..16], "--yes")).Expect(0);
         Assert.Contains($"fp={key}; xfp={old};", Policy((await lab.PgpTunnelAsync("dns", "records", "--format", "json")).Expect(0)));
         Assert.Contains("revoked", (await lab.PgpTunnelAsync("key", "list")).Expect(0).Text);
-        (await lab.PgpTunnelAsync("key", "revoke", "ffff")).Expect(65);
+        (await lab.PgpTunnelAsync("key", "revoke", "ffff", "--yes")).Expect(65);
     }
 
     [Fact]

@@ -1,0 +1,28 @@
+using System.CommandLine;
+
+namespace PgpTunnel.Commands;
+
+/// <summary><c>postfix</c>: what Postfix beside the gateway needs to know.</summary>
+internal static class PostfixCommand
+{
+    public static Command Create() => Cli.Group("postfix", "Files for Postfix beside the gateway.",
+        Cli.Command("map", "Prints a transport map that sends partners' mail through the gateway: those configured, and those that have asked for encryption.", "pgptunnel postfix map > /etc/postfix/pgptunnel_transport", MapAsync));
+
+    /// <summary>Domains whose mail belongs through the gateway.</summary>
+    public static IReadOnlyList<string> Domains(GatewayConfiguration configuration, IEnumerable<PeerRecord> remembered)
+    {
+        var now = TimeProvider.System.GetUtcNow();
+        return [.. configuration.Partners.Where(p => (p.Value.Policy ?? configuration.DefaultPolicy) != LocalPolicy.Never).Select(p => p.Key)
+            .Concat(remembered.Where(r => r.EnforceUntil > now || r.Verified.Count > 0).Select(r => r.Domain)).Except(configuration.Domains).Distinct().Order()];
+    }
+
+    private static async Task<int> MapAsync(ParseResult parse, CancellationToken cancel)
+    {
+        var configuration = parse.Configuration();
+        var listener = configuration.Outbound?.Address ?? throw new CommandException(Exit.Configuration, "listen.outbound is null, so no mail can go through the gateway");
+        await using var spool = Session.ExistingSpool(configuration);
+        var domains = Domains(configuration, spool?.ListPeers() ?? []);
+        var next = $"pgptunnel:[{listener.Address}]:{listener.Port}";
+        return parse.Report(new { transport = next, domains }, $"# Domains whose mail goes through the gateway.\n{string.Join('\n', domains.Select(d => $"{d,-40} {next}"))}");
+    }
+}
