@@ -99,7 +99,7 @@ public sealed partial class DnsValidator
 
     private (RrSignature Signature, TimeSpan Ttl, Proof Proof) Verify(List<DnsRecord> set, List<RrSignature> signatures, Zone zone, WorkBudget budget)
     {
-        var why = $"no signature by a key of {zone.Name}";
+        var (why, wrong) = ($"no signature by a key of {zone.Name}", 0);
         var now = (uint)time.GetUtcNow().ToUnixTimeSeconds();
         foreach (var signature in signatures.Take(MaxSignatures))
         {
@@ -121,6 +121,9 @@ public sealed partial class DnsValidator
                     return (signature, Shorter(Shorter(MinTtl(set), Seconds(signature.OriginalTtl)), Seconds(signature.Expiration - now)), new Proof(PeriodOf(signature), Seconds(signature.OriginalTtl)));
                 budget.Failure();
                 why = $"the signature by {zone.Name} key {signature.KeyTag} is wrong";
+                // Less than the whole budget allows, so that each resolver is heard and the zone itself is found to be at fault.
+                if (++wrong == WorkBudget.WrongPerSet)
+                    throw new BogusException($"{why}, as are {wrong - 1} others");
             }
         }
         throw new BogusException(why);

@@ -21,6 +21,9 @@ public sealed class WorkBudget
 
     internal const int KeysPerTag = 4;
 
+    /// <summary>Signatures over one set of records that may be wrong before a right one.</summary>
+    internal const int WrongPerSet = 4;
+
     private readonly long _begun = Stopwatch.GetTimestamp();
     private int _queries = 100, _signatures = 128, _failures = 16, _hashes = 128, _digests = 64, _aliases = 16;
 

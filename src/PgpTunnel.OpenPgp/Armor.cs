@@ -145,21 +145,38 @@ public static class Armor
         return status == OperationStatus.Done ? result : throw new OpenPgpException("the armor is not Base64");
     }
 
+    /// <summary>
+    /// Without the checksum, on a line of its own or behind the data, folded or not: an equals sign with four digits of Base64 behind it at
+    /// the end is nothing else, since padding has none.
+    /// </summary>
     private static ReadOnlySpan<byte> WithoutChecksum(ReadOnlySpan<byte> body)
     {
-        body = body.TrimEnd(" \t\r\n"u8);
-        var last = body[(body.LastIndexOf((byte)'\n') + 1)..].TrimStart(" \t\r"u8);
-        return last.Length == 5 && last[0] == '=' ? body[..^5] : body;
+        var digits = 0;
+        for (var at = body.Length - 1; at >= 0; at--)
+        {
+            if (body[at] is (byte)' ' or (byte)'\t' or (byte)'\r' or (byte)'\n')
+                continue;
+            if (body[at] == '=')
+                return digits == ChecksumDigits ? body[..at] : body;
+            if (++digits > ChecksumDigits)
+                return body;
+        }
+        return body;
     }
 
-    /// <summary>Skips the rest of the BEGIN line and <c>Name: value</c> lines.</summary>
+    private const int ChecksumDigits = 4;
+
+    /// <summary>Skips the rest of the BEGIN line, empty lines, <c>Name: value</c> lines and what relays folded of them, up to the first line of data.</summary>
     private static ReadOnlySpan<byte> SkipHeaders(ReadOnlySpan<byte> body)
     {
         NextLine(ref body);
+        var inHeader = false;
         while (!body.IsEmpty)
         {
             var before = body;
-            if (NextLine(ref body).IndexOf((byte)':') < 0)
+            var line = NextLine(ref body).TrimEnd(" \t\r"u8);
+            inHeader = line.Contains((byte)':') || (inHeader && !line.IsEmpty && line[0] is (byte)' ' or (byte)'\t');
+            if (!inHeader && !line.IsEmpty)
                 return before;
         }
         return body;

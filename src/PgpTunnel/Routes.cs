@@ -28,7 +28,7 @@ internal sealed class Routes(Settings settings, Trust trust)
         var login = endpoint.User is null ? null : new SmtpLogin(endpoint.User, await PasswordAsync(endpoint.PasswordFile!, cancel));
         var addresses = await trust.Hosts.FindAsync(endpoint.Host, cancel);
         return addresses.Count == 0 ? throw new SmtpUnavailableException(new SmtpReply(451, "4.4.4", $"{endpoint.Host} has no address"))
-            : [.. addresses.Take(MaxTargets).Select(a => new SmtpTarget(endpoint.Host, new IPEndPoint(a, endpoint.Port), endpoint.Tls, login))];
+            : [.. addresses.Take(MaxTargets).Select(a => new SmtpTarget(endpoint.Host, new IPEndPoint(a, endpoint.Port), endpoint.Tls, login, endpoint.Without))];
     }
 
     private static async Task<string> PasswordAsync(string file, CancellationToken cancel)

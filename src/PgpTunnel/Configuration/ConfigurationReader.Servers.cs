@@ -99,8 +99,11 @@ internal static partial class ConfigurationReader
                 mark.Add(new(name, value));
             }
         var refusesRouting = key != "local" || node.Choice("routing", true, ("refuse", true), ("pass", false));
+        var without = node.TextList("without") ?? [];
+        foreach (var unknown in without.Where(w => !SmtpTarget.Optional.Contains(w)))
+            node.Mistake("without", $"'{unknown}' is none of {string.Join(", ", SmtpTarget.Optional)}");
         node.Close();
-        return new Endpoint(host, port, tls, user, passwordFile, mark) { RefusesRouting = refusesRouting };
+        return new Endpoint(host, port, tls, user, passwordFile, mark) { RefusesRouting = refusesRouting, Without = string.Join(' ', without) };
     }
 
     private static (string Host, int Port) SplitPort(string text)

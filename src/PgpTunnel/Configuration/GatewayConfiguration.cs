@@ -76,6 +76,9 @@ public sealed record Endpoint(string Host, int Port, TlsMode Tls, string? User, 
 {
     /// <summary>Recipients whose local part carries routing are not passed on.</summary>
     public bool RefusesRouting { get; init; } = true;
+
+    /// <summary>Extensions not to be used with it, separated by blanks.</summary>
+    public string Without { get; init; } = "";
 }
 
 /// <param name="Fingerprints">Trusted fingerprints; empty = none.</param>

@@ -28,7 +28,7 @@ internal sealed class Postfix : IAsyncDisposable
         var etc = Path.Combine(directory, "etc");
         foreach (var (file, text) in files ?? new Dictionary<string, string>())
             await File.WriteAllTextAsync(Path.Combine(etc, file), text);
-        await File.WriteAllTextAsync(Path.Combine(etc, "main.cf"), $"""
+        await File.WriteAllTextAsync(Path.Combine(etc, "main.cf"), LastWins($"""
             compatibility_level = 3.6
             queue_directory = {directory}/queue
             data_directory = {directory}/data
@@ -51,7 +51,7 @@ internal sealed class Postfix : IAsyncDisposable
             smtputf8_enable = yes
             {main.Replace("/etc/postfix", etc)}
 
-            """);
+            """));
         await File.WriteAllTextAsync(Path.Combine(etc, "master.cf"), $"""
             {address}:2525 inet n - n - - smtpd
             pickup unix n - n 60 1 pickup
@@ -84,6 +84,20 @@ internal sealed class Postfix : IAsyncDisposable
         await Wait.UntilAsync(() => Net.Answers(address, 2525), () => $"Postfix {name} does not answer:\n{started.Log}");
         return started;
     }
+
+    /// <summary>
+    /// Each setting once, as said last. Postfix takes the last too, but every process of its warns of the others, postlogd to itself:
+    /// with its socket full it then waits for itself for ever, and all that log with it.
+    /// </summary>
+    private static string LastWins(string main)
+    {
+        var lines = main.Split('\n');
+        var last = lines.Select((line, at) => (Name: Setting(line), at)).Where(l => l.Name is not null).GroupBy(l => l.Name!).ToDictionary(g => g.Key, g => g.Max(l => l.at));
+        return string.Join('\n', lines.Where((line, at) => Setting(line) is not { } name || last[name] == at));
+    }
+
+    /// <summary>The name a line sets; null for comments, blank lines and continuations.</summary>
+    private static string? Setting(string line) => line.Length > 0 && char.IsAsciiLetter(line[0]) && line.IndexOf('=') is > 0 and var at ? line[..at].Trim() : null;
 
     public Task FlushAsync() => Run.ProgramAsync(Need.Program("postqueue"), ["-c", Path.Combine(_directory, "etc"), "-f"]);
 

@@ -74,6 +74,22 @@ public class DomainNameTests
     [InlineData("bücher.example", "xn--bcher-kva.example")]
     public void Parses(string text, string normal) => Assert.Equal(normal, DomainName.Parse(text).ToString());
 
+    /// <summary>Characters that IDNA 2008 allows in their context (RFC 5892 appendix A), and only there.</summary>
+    [Theory]
+    [InlineData("l\u00B7l.example", true)]
+    [InlineData("coll\u00B7eccio.example", false)]
+    [InlineData("a\u00B7l.example", false)]
+    [InlineData("\u0375\u03B1.example", true)]
+    [InlineData("\u0375a.example", false)]
+    [InlineData("\u05D0\u05F3.example", true)]
+    [InlineData("a\u05F3.example", false)]
+    [InlineData("\u30A2\u30FB\u30A2.example", true)]
+    [InlineData("a\u30FBa.example", false)]
+    [InlineData("a\u30FBa.\u30A2", false)]
+    [InlineData("\u0627\u0661\u0627.example", true)]
+    [InlineData("\u0661\u06F1.example", false)]
+    public void Contextual_characters_count_where_they_belong(string text, bool good) => Assert.Equal(good, DomainName.TryParse(text, out _));
+
     [Theory]
     [InlineData("")]
     [InlineData("a..example")]

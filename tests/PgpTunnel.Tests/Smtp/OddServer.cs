@@ -100,6 +100,8 @@ internal sealed class OddServer : IDisposable
             var reply = _rules.LastOrDefault(Fits)?.Reply ?? usual;
             var closes = reply.EndsWith("close", StringComparison.Ordinal);
             var said = closes ? reply[..^5].Trim() : reply;
+            if (!closes && command is "CONTENT" or "BDAT" && said.StartsWith('2'))
+                Interlocked.Add(ref _taken, accepted); // before the client hears it and the test looks
             if (said.Length > 0)
                 await stream.WriteAsync(Encoding.Latin1.GetBytes(said.Replace("|", "\r\n").Replace("/", "\r\n") + "\r\n"));
             return closes ? null : said;
@@ -129,23 +131,17 @@ internal sealed class OddServer : IDisposable
                 return;
             if (command == "RCPT" && said.StartsWith('2'))
                 accepted++;
-            if (command == "BDAT" && said.StartsWith('2'))
-                Interlocked.Add(ref _taken, accepted);
-            if (command == "DATA" && said.StartsWith("354", StringComparison.Ordinal) && !await TakeAsync(reader, SayAsync, accepted))
+            if (command == "DATA" && said.StartsWith("354", StringComparison.Ordinal) && !await TakeAsync(reader, SayAsync))
                 return;
         }
     }
 
-    private async Task<bool> TakeAsync(StreamReader reader, Func<string, string, string, Task<string?>> say, int accepted)
+    private static async Task<bool> TakeAsync(StreamReader reader, Func<string, string, string, Task<string?>> say)
     {
-        while (await reader.ReadLineAsync() is { } data && data != ".")
-        {
-        }
-        if (await say("CONTENT", "", "250 2.0.0 taken") is not { } end)
-            return false;
-        if (end.StartsWith("250", StringComparison.Ordinal))
-            Interlocked.Add(ref _taken, accepted);
-        return true;
+        while (await reader.ReadLineAsync() is var data && data != ".")
+            if (data is null)
+                return false; // it hung up, so there is no message
+        return await say("CONTENT", "", "250 2.0.0 taken") is not null;
     }
 
     public void Dispose() => _listener.Dispose();
