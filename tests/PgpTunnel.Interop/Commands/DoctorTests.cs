@@ -18,6 +18,7 @@ public sealed class DoctorTests
             operators.Change(company, c =>
             {
                 c["listen"] = new JsonObject { ["outbound"] = new JsonObject { ["address"] = "127.0.0.1:0" }, ["inbound"] = new JsonObject { ["address"] = $"127.0.53.2{(company == "a" ? 1 : 2)}:25", ["tls"] = new JsonObject() } };
+                c["deliver"] = new JsonObject { ["local"] = $"127.0.53.2{(company == "a" ? 2 : 1)}:25" }; // a server that answers; nothing is delivered here
                 c["policy"] = new JsonObject { ["partners"] = new JsonObject { [$"{partner}.example"] = new JsonObject { ["echo"] = company == "b" } } };
             });
         await using var a = new Daemon(Run.Gateway, ["run", "--config", operators.Config("a")]);
@@ -44,6 +45,7 @@ public sealed class DoctorTests
         var insecure = (await Run.PgpTunnelAsync("doctor", "ins.example", "--config", operators.Config("a"))).Expect(65).Text;
         Assert.Contains("ins.example is not signed", insecure);
         Assert.Contains("expired at", (await Run.PgpTunnelAsync("doctor", "expired.example", "--config", operators.Config("a"))).Expect(65).Text);
+        Assert.Contains("wrong    deliver.local", (await Run.PgpTunnelAsync("doctor", "--config", operators.Config("a"))).Expect(65).Text); // B's address is silent now
         (await Run.PgpTunnelAsync("doctor", "--echo", "--config", operators.Config("a"))).Expect(64);
     }
 }
