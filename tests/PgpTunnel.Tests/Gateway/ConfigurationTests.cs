@@ -75,6 +75,7 @@ public sealed class ConfigurationTests : IDisposable
     [InlineData("""{ "domains": ["a.example"], "deliver": { "local": "host:notaport" } }""", "deliver.local")]
     [InlineData("""{ "domains": ["a.example"], "deliver": { "relay": { "host": "r:25", "tls": "maybe" } } }""", "deliver.relay.tls: 'maybe' is none of none, opportunistic, require, verify")]
     [InlineData("""{ "domains": ["a.example"], "deliver": { "relay": { "host": "r:25", "login": { "user": "u" } } } }""", "deliver.relay.login.passwordFile")]
+    [InlineData("""{ "domains": ["a.example"], "deliver": { "relay": { "host": "r:25", "without": ["BDAT"] } } }""", "deliver.relay.without: 'BDAT' is none of")]
     [InlineData("""{ "domains": ["a.example"], "dns": { "resolvers": ["dns.example"] } }""", "dns.resolvers")]
     [InlineData("""{ "domains": ["a.example"], "dns": { "resolvers": [] } }""", "dns.resolvers")]
     [InlineData("""{ "domains": ["a.example"], "spool": "postgres:x" }""", "spool: must be sqlite:")]
