@@ -225,18 +225,16 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
             {
                 try
                 {
-                    var replies = (await sender.SendAsync(target, from, to, message, cancel)).By(target.Host);
+                    var replies = await sender.SendAsync(target, from, to, message, cancel);
                     slots.Reached((parcel.Route, parcel.Domain), true);
                     // Where a refusal may bring clear text, one server does not speak for all.
                     if (!(parcel.MayClear && replies.All(r => r.IsPermanent)))
                         return replies;
                     refused = replies;
                 }
-                catch (SmtpUnavailableException e)
+                catch (SmtpUnavailableException e) when (!e.AfterContent)
                 {
-                    last = new SmtpUnavailableException(e.Reply with { Server = target.Host }, e) { AfterContent = e.AfterContent };
-                    if (e.AfterContent)
-                        throw last;
+                    last = e;
                 }
             }
             return last is null ? refused! : throw last;
