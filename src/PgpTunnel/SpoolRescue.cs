@@ -10,9 +10,12 @@ namespace PgpTunnel;
 /// </summary>
 internal static class SpoolRescue
 {
-    /// <summary>The tables that matter, and whether their rows are numbered, so that a damaged one can be stepped over.</summary>
-    private static readonly (string Name, bool Numbered)[] Tables = [("parcel", true), ("replay", false), ("peer", true), ("certificate", false)];
-    private const int MostSkipped = 10_000, MostComplaints = 20;
+    /// <summary>The tables that matter, and the columns of their key; none = their rows are numbered, so that each hole can be stepped over.</summary>
+    private static readonly (string Name, string[] Key)[] Tables = [("parcel", []), ("replay", ["sender", "id"]), ("peer", []), ("certificate", ["domain", "fingerprint"])];
+    private const int MostComplaints = 20;
+
+    /// <summary>SQLITE_CONSTRAINT: text where a number belongs, or the like.</summary>
+    private const int Constraint = 19;
 
     private static SqliteConnection Open(string file, SqliteOpenMode mode)
     {
@@ -73,125 +76,53 @@ internal static class SpoolRescue
         Directory.CreateDirectory(directory);
         var bodies = new BodyFiles(file);
         var result = new List<(string, int, int)>();
-        foreach (var (table, numbered) in Tables)
+        foreach (var (name, key) in Tables)
         {
-            var path = Path.Combine(directory, $"{table}.jsonl");
+            var path = Path.Combine(directory, $"{name}.jsonl");
             OwnFiles.Write(path, []);
             using var writer = new StreamWriter(path, append: true);
-            var (rows, unreadable) = (0, 0);
-            foreach (var row in numbered ? Numbered(connection, table, () => unreadable++) : Plain(connection, table, () => unreadable++))
+            var (table, rows, withoutBody) = (new DamagedTable(connection, name), 0, 0);
+            foreach (var row in key is [] ? table.Numbered() : table.Keyed(key))
             {
                 if (!Complete(row, bodies))
                 {
                     if (Spool.IsRunning(file) && IsSettled(connection, row))
                         continue; // meanwhile
-                    unreadable++;
+                    withoutBody++;
                 }
                 writer.WriteLine(row.ToJsonString());
                 rows++;
             }
-            result.Add((table, rows, unreadable));
+            result.Add((name, rows, table.Unreadable + withoutBody));
         }
         return result;
     }
 
     /// <summary>Reads rows into a spool; those that are there already stay as they are.</summary>
-    public static IReadOnlyList<(string Table, int Rows)> Import(string file, string directory)
+    /// <returns>Rows added, and rows whose damage shows in that they do not fit their table.</returns>
+    public static IReadOnlyList<(string Table, int Rows, int Unfit)> Import(string file, string directory)
     {
         using var connection = Open(file, SqliteOpenMode.ReadWrite);
         using var transaction = connection.BeginTransaction();
-        var result = new List<(string, int)>();
+        var result = new List<(string, int, int)>();
         foreach (var (table, _) in Tables)
         {
             var path = Path.Combine(directory, $"{table}.jsonl");
             var columns = Columns(connection, table);
-            var rows = 0;
+            var (rows, unfit) = (0, 0);
             foreach (var line in File.Exists(path) ? File.ReadLines(path) : [])
-                rows += Insert(connection, transaction, table, columns, JsonNode.Parse(line)!.AsObject());
-            result.Add((table, rows));
+                try
+                {
+                    rows += Insert(connection, transaction, table, columns, JsonNode.Parse(line)!.AsObject());
+                }
+                catch (SqliteException e) when (e.SqliteErrorCode == Constraint)
+                {
+                    unfit++; // one page of nonsense is no reason to leave the rest behind
+                }
+            result.Add((table, rows, unfit));
         }
         transaction.Commit();
         return result;
-    }
-
-    private static IEnumerable<JsonObject> Numbered(SqliteConnection connection, string table, Action unreadable)
-    {
-        for (var (last, skipped) = (0L, 0); skipped < MostSkipped;)
-        {
-            JsonObject? row;
-            try
-            {
-                (row, last) = Next(connection, table, last);
-                skipped = 0;
-            }
-            catch (SqliteException)
-            {
-                unreadable();
-                (row, last, skipped) = (null, last + 1, skipped + 1);
-                continue;
-            }
-            if (row is null)
-                yield break;
-            yield return row;
-        }
-    }
-
-    private static (JsonObject?, long) Next(SqliteConnection connection, string table, long last)
-    {
-        using var command = connection.CreateCommand();
-#pragma warning disable CA2100 // the table is one of ours
-        command.CommandText = $"SELECT rowid, * FROM {table} WHERE rowid > $last ORDER BY rowid LIMIT 1";
-#pragma warning restore CA2100
-        command.Parameters.AddWithValue("$last", last);
-        using var row = command.ExecuteReader();
-        return row.Read() ? (AsJson(row, 1), row.GetInt64(0)) : (null, last);
-    }
-
-    private static IEnumerable<JsonObject> Plain(SqliteConnection connection, string table, Action unreadable)
-    {
-        using var command = connection.CreateCommand();
-#pragma warning disable CA2100 // the table is one of ours
-        command.CommandText = $"SELECT * FROM {table}";
-#pragma warning restore CA2100
-        SqliteDataReader? row = null;
-        try
-        {
-            while (true)
-            {
-                JsonObject next;
-                try
-                {
-                    row ??= command.ExecuteReader();
-                    if (!row.Read())
-                        yield break;
-                    next = AsJson(row, 0);
-                }
-                catch (SqliteException)
-                {
-                    unreadable();
-                    yield break;
-                }
-                yield return next;
-            }
-        }
-        finally
-        {
-            row?.Dispose();
-        }
-    }
-
-    private static JsonObject AsJson(SqliteDataReader row, int from)
-    {
-        var json = new JsonObject();
-        for (var i = from; i < row.FieldCount; i++)
-            json[row.GetName(i)] = row.GetValue(i) switch
-            {
-                byte[] octets => AsJson(octets),
-                long number => number,
-                string text => text,
-                _ => null,
-            };
-        return json;
     }
 
     /// <summary>Puts a body that has a file where those of other rows are. False when the file cannot be read.</summary>
@@ -205,7 +136,7 @@ internal static class SpoolRescue
             return true; // handed over
         if (bodies.Read(name, size) is not { } body)
             return false;
-        (row["body"], row["file"]) = (AsJson(body), "");
+        (row["body"], row["file"]) = (DamagedTable.AsJson(body), "");
         return true;
     }
 
@@ -223,8 +154,6 @@ internal static class SpoolRescue
             return false;
         }
     }
-
-    private static JsonObject AsJson(byte[] octets) => new() { ["base64"] = Convert.ToBase64String(octets) };
 
     private static List<string> Columns(SqliteConnection connection, string table)
     {

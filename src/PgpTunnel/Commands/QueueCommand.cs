@@ -90,7 +90,8 @@ internal static class QueueCommand
         try
         {
             var tables = SpoolRescue.Import(configuration.SpoolFile, directory);
-            return parse.Report(new { tables = tables.Select(t => new { table = t.Table, rows = t.Rows }) }, string.Join('\n', tables.Select(t => $"{t.Table}: {t.Rows} row(s) added")));
+            return parse.Report(new { tables = tables.Select(t => new { table = t.Table, rows = t.Rows, unfit = t.Unfit }) },
+                string.Join('\n', tables.Select(t => $"{t.Table}: {t.Rows} row(s) added{(t.Unfit > 0 ? $", {t.Unfit} left out that are damaged" : "")}")), tables.Any(t => t.Unfit > 0) ? Exit.Data : Exit.Ok);
         }
         catch (Exception e) when (e is System.Text.Json.JsonException or FormatException or InvalidOperationException or Microsoft.Data.Sqlite.SqliteException)
         {
