@@ -1,6 +1,4 @@
-using System.Buffers.Binary;
 using System.Net;
-using System.Net.Sockets;
 using PgpTunnel.Dns;
 
 namespace PgpTunnel.Demo;
@@ -8,98 +6,18 @@ namespace PgpTunnel.Demo;
 /// <summary>Serves answers over UDP and TCP on one loopback port.</summary>
 internal sealed class LoopbackDns : IAsyncDisposable
 {
-    private const int LargestDatagram = 1232, MostAttempts = 50;
+    private const int LargestDatagram = 1232, LargestMessage = 65535;
 
     private readonly Func<DomainName, ushort, WorldAnswer> _answer;
-    private readonly Socket _udp;
-    private readonly TcpListener _tcp;
-    private readonly CancellationTokenSource _stop = new();
-    private readonly Task _serving;
+    private readonly LoopbackPort _port;
 
     public LoopbackDns(Func<DomainName, ushort, WorldAnswer> answer)
     {
         _answer = answer;
-        (_udp, _tcp) = Bind();
-        _serving = Task.WhenAll(UdpAsync(), TcpAsync());
+        _port = new LoopbackPort((query, transport) => ValueTask.FromResult<IReadOnlyList<byte[]>?>(Respond(query, transport == DnsTransport.Udp ? LargestDatagram : LargestMessage) is { } response ? [response] : null));
     }
 
-    /// <summary>One port free for both; the system picks it for UDP, and for TCP somebody may have it already.</summary>
-    internal static (Socket, TcpListener) Bind()
-    {
-        for (var attempt = 1; ; attempt++)
-        {
-            var udp = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
-            udp.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-            var tcp = new TcpListener((IPEndPoint)udp.LocalEndPoint!);
-            try
-            {
-                tcp.Start();
-                return (udp, tcp);
-            }
-            catch (SocketException) when (attempt < MostAttempts)
-            {
-                udp.Dispose();
-                tcp.Dispose();
-            }
-        }
-    }
-
-    public IPEndPoint EndPoint => (IPEndPoint)_udp.LocalEndPoint!;
-
-    private async Task UdpAsync()
-    {
-        var buffer = new byte[4096];
-        while (!_stop.IsCancellationRequested)
-        {
-            try
-            {
-                var received = await _udp.ReceiveFromAsync(buffer, new IPEndPoint(IPAddress.Any, 0), _stop.Token);
-                if (Respond(buffer.AsSpan(0, received.ReceivedBytes), LargestDatagram) is { } response)
-                    await _udp.SendToAsync(response, received.RemoteEndPoint, _stop.Token);
-            }
-            catch (Exception e) when (e is SocketException or OperationCanceledException or ObjectDisposedException)
-            {
-                // stopped, or a client that went away
-            }
-        }
-    }
-
-    private async Task TcpAsync()
-    {
-        try
-        {
-            while (true)
-                _ = ServeAsync(await _tcp.AcceptTcpClientAsync(_stop.Token));
-        }
-        catch (Exception e) when (e is SocketException or OperationCanceledException or InvalidOperationException)
-        {
-            // stopped, perhaps between two connections
-        }
-    }
-
-    private async Task ServeAsync(TcpClient client)
-    {
-        using (client)
-        {
-            try
-            {
-                var stream = client.GetStream();
-                var length = new byte[2];
-                while (true)
-                {
-                    await stream.ReadExactlyAsync(length, _stop.Token);
-                    var query = new byte[BinaryPrimitives.ReadUInt16BigEndian(length)];
-                    await stream.ReadExactlyAsync(query, _stop.Token);
-                    if (Respond(query, 65535) is not { } response)
-                        return;
-                    await stream.WriteAsync((byte[])[(byte)(response.Length >> 8), (byte)response.Length, .. response], _stop.Token);
-                }
-            }
-            catch (Exception e) when (e is IOException or OperationCanceledException)
-            {
-            }
-        }
-    }
+    public IPEndPoint EndPoint => _port.EndPoint;
 
     private byte[]? Respond(ReadOnlySpan<byte> query, int largest)
     {
@@ -131,12 +49,5 @@ internal sealed class LoopbackDns : IAsyncDisposable
         return [.. message];
     }
 
-    public async ValueTask DisposeAsync()
-    {
-        await _stop.CancelAsync();
-        _tcp.Stop();
-        _udp.Dispose();
-        await _serving;
-        _stop.Dispose();
-    }
+    public ValueTask DisposeAsync() => _port.DisposeAsync();
 }

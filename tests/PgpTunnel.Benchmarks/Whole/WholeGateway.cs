@@ -62,7 +62,7 @@ internal static class WholeGateway
     {
         string Number(int n) => n.ToString(CultureInfo.InvariantCulture);
         var (all, before, began) = (contenders.Sink.Taken + count, contender.Cpu(), Stopwatch.GetTimestamp());
-        (await Run.ProgramAsync(Need.Program("smtp-source"), ["-d", "-s", Number(Math.Min(sessions, count)), "-m", Number(count), "-l", Number(size), "-f", Sender, "-t", Recipient, contender.Server.ToString()], seconds: 600)).Expect(0);
+        (await Run.ProgramAsync(Need.Program("smtp-source"), ["-d", "-s", Number(Math.Min(sessions, count)), "-m", Number(count), "-l", Number(size), "-f", Sender, "-t", Recipient, contender.Server.ToString()], bound: TimeSpan.FromMinutes(10))).Expect(0);
         await contenders.Sink.UntilAsync(all, 600);
         var (took, cpu) = (Stopwatch.GetElapsedTime(began), contender.Cpu() - before);
         // smtp-source does not tell the time of each message.

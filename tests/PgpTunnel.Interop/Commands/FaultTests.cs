@@ -12,7 +12,7 @@ public sealed class FaultTests
 
     private static async Task<Finished> FailingRunAsync(Lab lab, int code)
     {
-        var finished = (await Run.ProgramAsync(Run.Gateway, ["run", "--config", lab.Config], seconds: 30)).Expect(code);
+        var finished = (await Run.ProgramAsync(Run.Gateway, ["run", "--config", lab.Config])).Expect(code);
         Assert.StartsWith("pgptunnel: ", finished.Error);
         return finished;
     }

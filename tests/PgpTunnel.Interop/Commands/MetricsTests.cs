@@ -47,7 +47,7 @@ public sealed class MetricsTests
                 var buffer = new byte[256 * 1024];
                 var (stream, request) = (client.GetStream(), new StringBuilder());
                 using var quiet = CancellationTokenSource.CreateLinkedTokenSource(stop);
-                quiet.CancelAfter(TimeSpan.FromSeconds(5));
+                quiet.CancelAfter(Wait.Bound);
                 while (!Whole(request.ToString()) && await stream.ReadAsync(buffer, quiet.Token) is var count and > 0)
                     request.Append(Encoding.Latin1.GetString(buffer, 0, count));
                 lock (received)

@@ -158,7 +158,7 @@ public sealed partial class DiskFaultTests
                     file.Write(new byte[4096]);
                 }
         }
-        var refused = (await Run.ProgramAsync(Run.Gateway, ["run", "--config", lab.Config], seconds: 30)).Expect(73);
+        var refused = (await Run.ProgramAsync(Run.Gateway, ["run", "--config", lab.Config])).Expect(73);
         Assert.Contains("queue export", refused.Error);
         Assert.Contains("damaged", (await lab.PgpTunnelAsync("queue", "check")).Expect(65).Text);
         var rescued = Path.Combine(lab.Directory, "rescued");

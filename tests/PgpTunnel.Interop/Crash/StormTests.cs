@@ -70,16 +70,16 @@ public sealed partial class StormTests
             await Task.WhenAll(load);
             if (signal == "TERM") // once: another one, when all is done and only the process is left, would be its end by signal
             {
-                await Wait.UntilAsync(() => gateway.HasExited, () => $"it does not end:\n{gateway.Log}", 35);
+                await Wait.UntilAsync(() => gateway.HasExited, () => $"it does not end:\n{gateway.Log}");
                 Assert.Equal(0, gateway.ExitCode);
             }
             dead.Dispose();
         }
         await using var last = await lab.StartAsync();
         var keys = Delivered(lab.OpenRelayed(), "out");
-        await Wait.UntilAsync(() => answered.Keys.All((keys = Delivered(lab.OpenRelayed(), "out")).ContainsKey), () => $"{answered.Count} answered 250, missing: {string.Join(", ", answered.Keys.Except(keys.Keys).Take(20))}\n{last.Log}", 120);
+        await Wait.UntilAsync(() => answered.Keys.All((keys = Delivered(lab.OpenRelayed(), "out")).ContainsKey), () => $"{answered.Count} answered 250, missing: {string.Join(", ", answered.Keys.Except(keys.Keys).Take(20))}\n{last.Log}");
         var arrived = Delivered(lab.Local.Select(WithoutTrace), "in");
-        await Wait.UntilAsync(() => handedIn.Keys.All((arrived = Delivered(lab.Local.Select(WithoutTrace), "in")).ContainsKey), () => $"{handedIn.Count} handed in, missing: {string.Join(", ", handedIn.Keys.Except(arrived.Keys).Take(20))}\n{last.Log}", 120);
+        await Wait.UntilAsync(() => handedIn.Keys.All((arrived = Delivered(lab.Local.Select(WithoutTrace), "in")).ContainsKey), () => $"{handedIn.Count} handed in, missing: {string.Join(", ", handedIn.Keys.Except(arrived.Keys).Take(20))}\n{last.Log}");
         // None in clear: everything that went out is a parcel, and no parcel shows a line of its message.
         Assert.All(lab.Relayed, s => Assert.Equal("pgptunnel.b.example", s.To[0].Mailbox.Domain));
         Assert.All(lab.Relayed, s => Assert.DoesNotContain("end of out", System.Text.Encoding.ASCII.GetString(s.Message)));

@@ -48,7 +48,7 @@ public sealed class HijackTests
         async Task UntilAsync(string reply)
         {
             var last = "";
-            await Wait.UntilAsync(() => (last = SendAsync().GetAwaiter().GetResult()).Contains(reply), () => $"{what}: no '{reply}' but '{last}'\n{log}", 30);
+            await Wait.UntilAsync(() => (last = SendAsync().GetAwaiter().GetResult()).Contains(reply), () => $"{what}: no '{reply}' but '{last}'\n{log}");
         }
 
         await UntilAsync("sealed for b.example");

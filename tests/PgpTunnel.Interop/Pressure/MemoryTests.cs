@@ -39,7 +39,7 @@ public sealed class MemoryTests
         })));
         var peak = Peak(gateway.Id);
         Assert.True(peak < 268435456 + Allowance, $"{peak / 1048576} MB at most, {again} times told to come again\n{gateway.Log}");
-        await Wait.UntilAsync(() => relay.Taken == Sessions, () => $"{relay.Taken} of {Sessions} relayed\n{gateway.Log}", 120);
+        await Wait.UntilAsync(() => relay.Taken == Sessions, () => $"{relay.Taken} of {Sessions} relayed\n{gateway.Log}");
         peak = Peak(gateway.Id);
         Assert.True(peak < 268435456 + Allowance, $"{peak / 1048576} MB at most, while delivering");
         TestContext.Current.SendDiagnosticMessage($"peak {peak / 1048576} MB, {again} times told to come again");

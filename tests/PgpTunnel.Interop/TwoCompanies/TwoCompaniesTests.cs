@@ -82,7 +82,7 @@ public sealed class TwoCompaniesTests : IAsyncDisposable
     }
 
     private Task WaitAsync(int count) => Wait.UntilAsync(() => Received.Count >= count, () =>
-        $"{Received.Count} of {count} messages arrived\nPostfix A:\n{_postfixA.Log}\ngateway A:\n{_gatewayA?.Log}\nhop:\n{_hop.Log}\ngateway B:\n{_gatewayB?.Log}", 60);
+        $"{Received.Count} of {count} messages arrived\nPostfix A:\n{_postfixA.Log}\ngateway A:\n{_gatewayA?.Log}\nhop:\n{_hop.Log}\ngateway B:\n{_gatewayB?.Log}");
 
     private static async Task SendAsync(string from, IReadOnlyList<string> to, byte[] message)
     {

@@ -208,9 +208,8 @@ public sealed class ValidatorTests : IAsyncLifetime
                 Answer = [.. answer.Answer.Where(r => r.Type != RecordType.RRSIG), .. Enumerable.Range(0, 100).SelectMany(i => answer.Answer.Where(r => r.Type == RecordType.RRSIG).Select(r => r with { Rdata = [.. r.Rdata[..^4], 0, 0, 0, (byte)i] }))],
             };
         };
-        var clock = System.Diagnostics.Stopwatch.StartNew();
         await Bogus("_pgptunnel.a.example");
-        Assert.True(asked < 60 && clock.Elapsed < TimeSpan.FromSeconds(5), $"{asked} queries, {clock.Elapsed}");
+        Assert.InRange(asked, 1, 59);
     }
 
     [Fact]

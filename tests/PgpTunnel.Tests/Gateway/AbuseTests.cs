@@ -22,7 +22,7 @@ public class AbuseTests
         var replies = new List<string>();
         async Task ReadAsync()
         {
-            while (await reader.ReadLineAsync().WaitAsync(TimeSpan.FromSeconds(30)) is { } line)
+            while (await reader.ReadLineAsync().WaitAsync(Wait.Bound) is { } line)
                 if (line.Length < 4 || line[3] != '-')
                 {
                     replies.Add(line);
@@ -89,11 +89,11 @@ public class AbuseTests
         if (overTwo)
         {
             // Where the other gateway meets the end its report to our sender goes into the same loop; that ends too, and no later.
-            await Wait.UntilAsync(() => Logs().Contains("554 5.4.6") && (pair.A.Received.Count > 0 || Logs().Contains("notice=false")), () => $"{pair.HopSaw.Count} rounds, {Logs()}", 60);
+            await Wait.UntilAsync(() => Logs().Contains("554 5.4.6") && (pair.A.Received.Count > 0 || Logs().Contains("notice=false")), () => $"{pair.HopSaw.Count} rounds, {Logs()}");
             Assert.InRange(pair.HopSaw.Count, 90, 410);
             return;
         }
-        await Wait.UntilAsync(() => pair.A.Received.Any(), () => $"{pair.HopSaw.Count} rounds, {Logs()}", 60);
+        await Wait.UntilAsync(() => pair.A.Received.Any(), () => $"{pair.HopSaw.Count} rounds, {Logs()}");
         Assert.Contains("Status: 5.4.6", Encoding.ASCII.GetString(pair.A.Received.Single().Message));
         Assert.InRange(pair.HopSaw.Count, 90, 101);
     }
@@ -107,19 +107,19 @@ public class AbuseTests
         await client.ConnectAsync(a.Gateway.InboundServer!.EndPoint);
         var stream = client.GetStream();
         var octets = new byte[4096];
-        await stream.ReadAtLeastAsync(octets, 4).AsTask().WaitAsync(TimeSpan.FromSeconds(10));
+        await stream.ReadAtLeastAsync(octets, 4).AsTask().WaitAsync(Wait.Bound);
         await stream.WriteAsync("EHLO x.example\r\n"u8.ToArray());
-        await stream.ReadAtLeastAsync(octets, 40).AsTask().WaitAsync(TimeSpan.FromSeconds(10));
+        await stream.ReadAtLeastAsync(octets, 40).AsTask().WaitAsync(Wait.Bound);
         // One segment: were the rest kept, it would be answered inside TLS as if it had come there (CVE-2011-0411).
         await stream.WriteAsync("STARTTLS\r\nEHLO injected.example\r\nMAIL FROM:<mallory@c.example>\r\n"u8.ToArray());
-        var read = await stream.ReadAsync(octets).AsTask().WaitAsync(TimeSpan.FromSeconds(10));
+        var read = await stream.ReadAsync(octets).AsTask().WaitAsync(Wait.Bound);
         Assert.Equal("220 2.0.0 go ahead\r\n", Encoding.ASCII.GetString(octets, 0, read));
         await using var tls = new System.Net.Security.SslStream(stream, false, (_, _, _, errors) => errors != System.Net.Security.SslPolicyErrors.RemoteCertificateNotAvailable);
-        await tls.AuthenticateAsClientAsync("gw.a.example").WaitAsync(TimeSpan.FromSeconds(10));
+        await tls.AuthenticateAsClientAsync("gw.a.example").WaitAsync(Wait.Bound);
         await tls.WriteAsync("NOOP\r\nMAIL FROM:<alice@a.example>\r\n"u8.ToArray());
         var answers = "";
         while (answers.Split("\r\n").Length < 3)
-            answers += Encoding.ASCII.GetString(octets, 0, await tls.ReadAsync(octets).AsTask().WaitAsync(TimeSpan.FromSeconds(10)));
+            answers += Encoding.ASCII.GetString(octets, 0, await tls.ReadAsync(octets).AsTask().WaitAsync(Wait.Bound));
         Assert.Equal("250 2.0.0 OK\r\n503 5.5.1 say EHLO first\r\n", answers);
     }
 

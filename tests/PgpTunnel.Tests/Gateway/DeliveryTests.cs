@@ -310,7 +310,7 @@ public class DeliveryTests
         };
         await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message);
         await pair.B.WaitAsync(1);
-        await Wait.UntilAsync(() => pair.A.Log.ToString().Contains("event=spool-error"), () => pair.A.Log.ToString(), 30);
+        await Wait.UntilAsync(() => pair.A.Log.ToString().Contains("event=spool-error"), () => pair.A.Log.ToString());
         Assert.Single(pair.HopSaw);
         blocker!.Dispose();
         await pair.A.WaitForLogAsync("event=delivered");
@@ -339,7 +339,7 @@ public class DeliveryTests
                 Assert.Equal(250, (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], $"Subject: {c}-{i}\r\n\r\nbody\r\n"))[0].Code);
         }));
         await Task.WhenAll(sending);
-        await Wait.UntilAsync(() => pair.B.Received.Count >= 320, () => $"{pair.B.Received.Count} of 320", 60);
+        await Wait.UntilAsync(() => pair.B.Received.Count >= 320, () => $"{pair.B.Received.Count} of 320");
         await Task.Delay(500);
         Assert.Equal(320, pair.B.Received.Select(r => HeaderFields.Values(r.Message, "Subject")[0]).Distinct().Count());
         Assert.Equal((320, 320), (pair.B.Received.Count, pair.HopSaw.Count));

@@ -63,7 +63,7 @@ public class SlotsTests
         Assert.False(slots.TryTake(Make("b", "c.example")));
         Assert.False(closed.IsCompleted);
         slots.Release(Make("a", "b.example"));
-        await closed.WaitAsync(TimeSpan.FromSeconds(5));
+        await closed.WaitAsync(Wait.Bound);
     }
 
     [Fact]

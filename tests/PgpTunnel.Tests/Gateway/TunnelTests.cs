@@ -58,7 +58,7 @@ public class TunnelTests
         {
             pair.World.Time.Advance(TimeSpan.FromSeconds(30));
             return Arrived().Count >= count + refused.Keys.Count(n => n % 3 == 0);
-        }, () => $"{Arrived().Count} arrived\n{pair.A.Log}\n{pair.B.Log}", 60);
+        }, () => $"{Arrived().Count} arrived\n{pair.A.Log}\n{pair.B.Log}");
         foreach (var arrived in Arrived())
         {
             var n = int.Parse(HeaderFields.Values(arrived, "Subject")[0], System.Globalization.CultureInfo.InvariantCulture);

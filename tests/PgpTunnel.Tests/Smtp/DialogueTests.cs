@@ -45,7 +45,7 @@ public class DialogueTests
                     break;
                 case "L:": Assert.True(reply.Contains(text), $"{file}:{number}: '{text}' is not in\n{string.Join('\n', reply)}"); break;
                 case "CLOSED":
-                    using (var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(5)))
+                    using (var deadline = new CancellationTokenSource(Wait.Bound))
                         Assert.True(await reader.ReadLineAsync(deadline.Token) is null, $"{file}:{number}: the connection is open");
                     break;
                 case "" or "#": break;
@@ -56,7 +56,7 @@ public class DialogueTests
 
     private static async Task<List<string>> ReadAsync(StreamReader reader, string file, int number)
     {
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(5));
+        using var deadline = new CancellationTokenSource(Wait.Bound);
         var lines = new List<string>();
         do
         {

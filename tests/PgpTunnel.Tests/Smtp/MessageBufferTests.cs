@@ -98,7 +98,7 @@ public class MessageBufferTests
         var first = await memory.TakeAsync(500, null, TimeSpan.Zero, CancellationToken.None);
         Assert.NotNull(first);
         Assert.Null(await memory.TakeAsync(1, null, TimeSpan.FromMilliseconds(20), CancellationToken.None));
-        var (second, third) = (memory.TakeAsync(90, null, TimeSpan.FromSeconds(10), CancellationToken.None), memory.TakeAsync(20, null, TimeSpan.FromSeconds(10), CancellationToken.None));
+        var (second, third) = (memory.TakeAsync(90, null, Wait.Bound, CancellationToken.None), memory.TakeAsync(20, null, Wait.Bound, CancellationToken.None));
         Assert.False(second.IsCompleted);
         first.Dispose();
         var share = await second;
@@ -111,7 +111,7 @@ public class MessageBufferTests
         {
             using var all = await memory.TakeAsync(100, null, TimeSpan.Zero, CancellationToken.None);
             using var stop = new CancellationTokenSource(20);
-            await memory.TakeAsync(1, null, TimeSpan.FromSeconds(10), stop.Token);
+            await memory.TakeAsync(1, null, Wait.Bound, stop.Token);
         });
     }
 
