@@ -9,6 +9,9 @@ public sealed class SmtpReplies(IReadOnlyList<SmtpReply> replies, bool takesDsn)
 {
     public bool TakesDsn => takesDsn;
 
+    /// <summary>The same, each with the host that gave it.</summary>
+    public SmtpReplies By(string server) => new([.. replies.Select(r => r with { Server = server })], takesDsn);
+
     public SmtpReply this[int index] => replies[index];
 
     public int Count => replies.Count;

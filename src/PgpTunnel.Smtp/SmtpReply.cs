@@ -15,6 +15,9 @@ public sealed record SmtpReply(int Code, string Status, string Text)
     /// <summary>RFC 5321 4.5.3.1.5: a reply line has at most 512 octets, code and CRLF included.</summary>
     private const int LongestText = 480;
 
+    /// <summary>The host that gave it; null = it is ours.</summary>
+    public string? Server { get; init; }
+
     public static readonly SmtpReply Ok = new(250, "2.0.0", "OK");
 
     /// <summary>The command was completed (RFC 5321 4.2.1): 2yz, and nothing else.</summary>

@@ -11,7 +11,7 @@ internal sealed partial class Delivery
         var retry = settings.Configuration.Retry;
         var age = time.GetUtcNow() - parcel.Created;
         var pause = TimeSpan.FromTicks(Math.Min(retry.Longest.Ticks, retry.First.Ticks << Math.Min(parcel.Attempts, 20)));
-        var next = parcel with { Attempts = parcel.Attempts + 1, Next = time.GetUtcNow() + pause, Status = reply.Status, Delayed = parcel.Delayed || age >= retry.DelayNotice };
+        var next = parcel with { Attempts = parcel.Attempts + 1, Next = time.GetUtcNow() + pause, Status = reply.Status, Server = reply.Server ?? "", Delayed = parcel.Delayed || age >= retry.DelayNotice };
         try
         {
             if (reply.IsPermanent || (age >= retry.GiveUp && !clock.IsInDoubt))
@@ -105,7 +105,7 @@ internal sealed partial class Delivery
     /// <param name="done">Recipients that are settled.</param>
     private async Task HoldAsync(Parcel parcel, SmtpReply reply, IReadOnlySet<int> done, CancellationToken cancel)
     {
-        await PersistAsync(() => spool.UpdateAsync(parcel with { State = ParcelState.Held, Attempts = parcel.Attempts + 1, Status = reply.Status, Done = done }), parcel, cancel);
+        await PersistAsync(() => spool.UpdateAsync(parcel with { State = ParcelState.Held, Attempts = parcel.Attempts + 1, Status = reply.Status, Server = reply.Server ?? "", Done = done }), parcel, cancel);
         log.Write("held", ("id", parcel.Id), ("alarm", true), ("reply", reply), ("do", $"it is refused and nobody can be told; 'pgptunnel queue show {parcel.Id}', then release or drop it"));
     }
 

@@ -225,16 +225,18 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
             {
                 try
                 {
-                    var replies = await sender.SendAsync(target, from, to, message, cancel);
+                    var replies = (await sender.SendAsync(target, from, to, message, cancel)).By(target.Host);
                     slots.Reached((parcel.Route, parcel.Domain), true);
                     // Where a refusal may bring clear text, one server does not speak for all.
                     if (!(parcel.MayClear && replies.All(r => r.IsPermanent)))
                         return replies;
                     refused = replies;
                 }
-                catch (SmtpUnavailableException e) when (!e.AfterContent)
+                catch (SmtpUnavailableException e)
                 {
-                    last = e;
+                    last = new SmtpUnavailableException(e.Reply with { Server = target.Host }, e) { AfterContent = e.AfterContent };
+                    if (e.AfterContent)
+                        throw last;
                 }
             }
             return last is null ? refused! : throw last;

@@ -53,6 +53,9 @@ public enum ParcelState
 public sealed record Parcel(string Id, ParcelRoute Route, ParcelForm Form, string Domain, string Token, ParcelState State, DateTimeOffset Created, DateTimeOffset Expires,
     DateTimeOffset Next, int Attempts, IReadOnlySet<int> Done, string Status, bool MustSeal, bool MayClear, bool Exempt, bool Delayed, string KeyFingerprint, long Octets = 0)
 {
+    /// <summary>The host that gave the last reply; empty = none, or it was our own.</summary>
+    public string Server { get; init; } = "";
+
     /// <summary>A report of ours: when it can go nowhere the postmaster is told.</summary>
     public bool IsNotice { get; init; }
 

@@ -52,6 +52,7 @@ internal sealed partial class Spool
         ALTER TABLE parcel ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE parcel ADD COLUMN refused_since INTEGER;
         """,
+        "ALTER TABLE parcel ADD COLUMN server TEXT NOT NULL DEFAULT '';",
     ];
 
     /// <summary>Opens or creates the database, mode 0600.</summary>

@@ -6,7 +6,7 @@ namespace PgpTunnel;
 
 internal sealed partial class Spool
 {
-    private const string Columns = "id, route, form, domain, token, state, created, expires, next, attempts, done, status, must_seal, may_clear, exempt, delayed, key_fingerprint, octets, notice, refusals, refused_since, told";
+    private const string Columns = "id, route, form, domain, token, state, created, expires, next, attempts, done, status, must_seal, may_clear, exempt, delayed, key_fingerprint, octets, notice, refusals, refused_since, told, server";
 
     /// <summary>Told of each new parcel that is to go on, once it is durable; from then on it is the receiver's to see to.</summary>
     public Action<Parcel, ParcelContent>? Kept { get; set; }
@@ -97,11 +97,11 @@ internal sealed partial class Spool
             ("$sender", entry.Sender), ("$id", entry.Id), ("$hash", entry.BodySha256), ("$expires", entry.Expires.ToUnixTimeSeconds())) == 1;
 
     private static void Insert(Statements statements, Parcel p, ParcelContent c, string file) => statements.Execute(
-        $"INSERT INTO parcel({Columns}, body, key, envelope, file) VALUES($id, $route, $form, $domain, $token, $state, $created, $expires, $next, $attempts, $done, $status, $must, $may, $exempt, $delayed, $fpr, $octets, $notice, $refusals, $since, $told, $body, $key, $envelope, $file)",
+        $"INSERT INTO parcel({Columns}, body, key, envelope, file) VALUES($id, $route, $form, $domain, $token, $state, $created, $expires, $next, $attempts, $done, $status, $must, $may, $exempt, $delayed, $fpr, $octets, $notice, $refusals, $since, $told, $server, $body, $key, $envelope, $file)",
         ("$id", p.Id), ("$route", (int)p.Route), ("$form", (int)p.Form), ("$domain", p.Domain), ("$token", p.Token), ("$state", (int)p.State),
         ("$created", p.Created.ToUnixTimeSeconds()), ("$expires", p.Expires.ToUnixTimeSeconds()), ("$next", p.Next.ToUnixTimeSeconds()), ("$attempts", p.Attempts),
         ("$done", WriteDone(p.Done)), ("$status", p.Status), ("$must", p.MustSeal ? 1 : 0), ("$may", p.MayClear ? 1 : 0), ("$exempt", p.Exempt ? 1 : 0), ("$delayed", p.Delayed ? 1 : 0), ("$fpr", p.KeyFingerprint),
-        ("$octets", c.Body.Length), ("$notice", p.IsNotice ? 1 : 0), ("$refusals", p.Refusals), ("$since", Seconds(p.RefusedSince)), ("$told", p.IsTold ? 1 : 0), ("$body", file.Length > 0 ? Array.Empty<byte>() : ArrayOf(c.Body)), ("$key", c.Key), ("$envelope", c.Envelope), ("$file", file));
+        ("$octets", c.Body.Length), ("$notice", p.IsNotice ? 1 : 0), ("$refusals", p.Refusals), ("$since", Seconds(p.RefusedSince)), ("$told", p.IsTold ? 1 : 0), ("$server", p.Server), ("$body", file.Length > 0 ? Array.Empty<byte>() : ArrayOf(c.Body)), ("$key", c.Key), ("$envelope", c.Envelope), ("$file", file));
 
     /// <summary>As SQLite takes it.</summary>
     private static byte[] ArrayOf(ReadOnlyMemory<byte> octets) =>
@@ -119,8 +119,8 @@ internal sealed partial class Spool
 
     // An administrator's hold that came while the attempt ran stays: Held is above Queued.
     private static void Update(Statements statements, Parcel p) => statements.Execute(
-        "UPDATE parcel SET state = MAX(state, $state), next = $next, attempts = $attempts, done = $done, status = $status, delayed = $delayed, refusals = $refusals, refused_since = $since WHERE id = $id",
-        ("$id", p.Id), ("$state", (int)p.State), ("$next", p.Next.ToUnixTimeSeconds()), ("$attempts", p.Attempts), ("$done", WriteDone(p.Done)), ("$status", p.Status), ("$delayed", p.Delayed ? 1 : 0), ("$refusals", p.Refusals), ("$since", Seconds(p.RefusedSince)));
+        "UPDATE parcel SET state = MAX(state, $state), next = $next, attempts = $attempts, done = $done, status = $status, delayed = $delayed, refusals = $refusals, refused_since = $since, server = $server WHERE id = $id",
+        ("$id", p.Id), ("$state", (int)p.State), ("$next", p.Next.ToUnixTimeSeconds()), ("$attempts", p.Attempts), ("$done", WriteDone(p.Done)), ("$status", p.Status), ("$delayed", p.Delayed ? 1 : 0), ("$refusals", p.Refusals), ("$since", Seconds(p.RefusedSince)), ("$server", p.Server));
 
     /// <summary>An administrator's wish: another state, another time. A parcel that was handed over meanwhile stays so.</summary>
     public Task RescheduleAsync(string id, ParcelState state, DateTimeOffset next) => WriteAsync(statements => statements.Execute(
@@ -219,7 +219,7 @@ internal sealed partial class Spool
     public ParcelContent? LoadWithoutBody(string id) => LoadRow(id) is var (_, content, _) ? content with { Body = default } : null;
 
     private (Parcel, ParcelContent, string)? LoadRow(string id) => Read<(Parcel, ParcelContent, string)?>(s => s.Rows($"SELECT {Columns}, body, key, envelope, file FROM parcel WHERE id = $id",
-        row => (ReadParcel(row), new ParcelContent((byte[])row[22], (byte[])row[23], (byte[])row[24]), row.GetString(25)), ("$id", id)) is [var found] ? found : null);
+        row => (ReadParcel(row), new ParcelContent((byte[])row["body"], (byte[])row["key"], (byte[])row["envelope"]), (string)row["file"]), ("$id", id)) is [var found] ? found : null);
 
     public ReplayEntry? FindReplay(string sender, string id) => Read(s => s.Rows("SELECT hash, expires FROM replay WHERE sender = $sender AND id = $id",
         row => new ReplayEntry(sender, id, (byte[])row[0], DateTimeOffset.FromUnixTimeSeconds(row.GetInt64(1))), ("$sender", sender), ("$id", id))).FirstOrDefault();
@@ -252,7 +252,7 @@ internal sealed partial class Spool
         new(row.GetString(0), (ParcelRoute)row.GetInt32(1), (ParcelForm)row.GetInt32(2), row.GetString(3), row.GetString(4), (ParcelState)row.GetInt32(5),
             Time(row.GetInt64(6)), Time(row.GetInt64(7)), Time(row.GetInt64(8)), row.GetInt32(9), ReadDone(row.GetString(10)), row.GetString(11),
             row.GetInt64(12) != 0, row.GetInt64(13) != 0, row.GetInt64(14) != 0, row.GetInt64(15) != 0, row.GetString(16), row.GetInt64(17))
-        { IsNotice = row.GetInt64(18) != 0, Refusals = row.GetInt32(19), RefusedSince = row.IsDBNull(20) ? null : Time(row.GetInt64(20)), IsTold = row.GetInt64(21) != 0 };
+        { IsNotice = row.GetInt64(18) != 0, Refusals = row.GetInt32(19), RefusedSince = row.IsDBNull(20) ? null : Time(row.GetInt64(20)), IsTold = row.GetInt64(21) != 0, Server = row.GetString(22) };
 
     private static DateTimeOffset Time(long seconds) => DateTimeOffset.FromUnixTimeSeconds(seconds);
 

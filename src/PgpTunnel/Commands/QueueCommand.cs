@@ -116,13 +116,18 @@ internal static class QueueCommand
         next = InnerHeader.Time(p.Next),
         attempts = p.Attempts,
         status = p.Status.Length > 0 ? p.Status : null,
+        @class = Class(p),
+        host = p.Server.Length > 0 ? p.Server : null,
     };
+
+    /// <summary>Of the last reply (RFC 3463 2): whether the next attempt may go better.</summary>
+    private static string? Class(Parcel p) => p.Status is [var digit, ..] ? digit switch { '2' => "success", '4' => "temporary", _ => "permanent" } : null;
 
     private static int List(ParseResult parse, Spool spool)
     {
         var waiting = spool.List().Where(p => p.State != ParcelState.Handed).ToList();
-        return parse.Report(new { parcels = waiting.Select(AsJson) }, waiting.Count == 0 ? "the queue is empty" : Cli.Table([["ID", "ROUTE", "DOMAIN", "STATE", "CREATED", "NEXT", "ATTEMPTS", "STATUS"],
-            .. waiting.Select(p => new[] { p.Id, p.Route.ToString().ToLowerInvariant(), p.Route == ParcelRoute.Local ? $"from {p.Domain}" : p.Domain, p.State.ToString().ToLowerInvariant(), InnerHeader.Time(p.Created), InnerHeader.Time(p.Next), $"{p.Attempts}", p.Status })]));
+        return parse.Report(new { parcels = waiting.Select(AsJson) }, waiting.Count == 0 ? "the queue is empty" : Cli.Table([["ID", "ROUTE", "DOMAIN", "STATE", "CREATED", "NEXT", "ATTEMPTS", "STATUS", "CLASS", "HOST"],
+            .. waiting.Select(p => new[] { p.Id, p.Route.ToString().ToLowerInvariant(), p.Route == ParcelRoute.Local ? $"from {p.Domain}" : p.Domain, p.State.ToString().ToLowerInvariant(), InnerHeader.Time(p.Created), InnerHeader.Time(p.Next), $"{p.Attempts}", p.Status, Class(p) ?? "", p.Server })]));
     }
 
     private static int Show(ParseResult parse, Spool spool)
@@ -144,7 +149,7 @@ internal static class QueueCommand
         return parse.Report(new { parcel = AsJson(parcel), mailFrom = from, rcptTo = to, size, unreadable }, $"""
             id        {parcel.Id}
             route     {parcel.Route.ToString().ToLowerInvariant()}, {(parcel.Route == ParcelRoute.Local ? "from" : "for")} {parcel.Domain}, {parcel.Form.ToString().ToLowerInvariant()}
-            state     {parcel.State.ToString().ToLowerInvariant()}, {parcel.Attempts} attempts, last status {(parcel.Status.Length > 0 ? parcel.Status : "-")}
+            state     {parcel.State.ToString().ToLowerInvariant()}, {parcel.Attempts} attempts, last reply {(parcel.Status.Length > 0 ? $"{parcel.Status} ({Class(parcel)}) of {(parcel.Server.Length > 0 ? parcel.Server : "this gateway")}" : "-")}
             created   {InnerHeader.Time(parcel.Created)}, next attempt {InnerHeader.Time(parcel.Next)}
             from      {from ?? $"(not readable: {unreadable})"}
             to        {string.Join("\n          ", to)}
