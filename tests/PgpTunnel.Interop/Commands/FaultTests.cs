@@ -134,8 +134,11 @@ public sealed class FaultTests
         await gateway.WaitForAsync("event=delivery-deferred");
         var parcel = JsonDocument.Parse((await lab.PgpTunnelAsync("queue", "list", "--json")).Expect(0).Output).RootElement.GetProperty("parcels")[0];
         Assert.Equal(("b.example", "gateway", "4.4.1"), (parcel.GetProperty("domain").GetString(), parcel.GetProperty("route").GetString(), parcel.GetProperty("status").GetString()));
+        Assert.Equal(("temporary", "127.0.0.1"), (parcel.GetProperty("class").GetString(), parcel.GetProperty("host").GetString()));
         var id = parcel.GetProperty("id").GetString()!;
-        Assert.Contains("<alice@a.example>", (await lab.PgpTunnelAsync("queue", "show", id)).Expect(0).Text);
+        var shown = (await lab.PgpTunnelAsync("queue", "show", id)).Expect(0).Text;
+        Assert.Contains("<alice@a.example>", shown);
+        Assert.Contains("4.4.1 (temporary) of 127.0.0.1", shown);
         (await lab.PgpTunnelAsync("queue", "hold", id)).Expect(0);
         Assert.Contains("held", (await lab.PgpTunnelAsync("queue", "list")).Expect(0).Text);
         (await lab.PgpTunnelAsync("queue", "release", id)).Expect(0);
