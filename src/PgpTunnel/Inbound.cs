@@ -96,10 +96,13 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
         var opened = await _opening.OpenAsync(armored, outerDate, cancel);
         if (opened is { Refusal.IsTemporary: true, Alarm: true, Header.Sender.Domain: var domain })
             await _alarms.RaiseAsync(domain, opened.Why);
-        if (opened.Refusal == Opening.Uniform)
-            await NextTickAsync(cancel);
         if (opened.Refusal is { } refusal)
-            return Refuse(refusal, client, opened.Why, opened.Header, opened.Alarm);
+        {
+            var refused = Refuse(refusal, client, opened.Why, opened.Header, opened.Alarm);
+            if (refusal == Opening.Uniform)
+                await NextTickAsync(cancel);
+            return refused;
+        }
         var content = new ParcelContent(opened.Octets, [], []) { Opened = (opened.Header!, opened.Message) };
         var (kept, reply) = await TakeOpenedAsync(opened.Header!, opened.Decrypted!, content, client, cancel);
         if (!kept) // else it is the delivery's by now, as it may be after an exception
