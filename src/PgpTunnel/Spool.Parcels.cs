@@ -181,11 +181,12 @@ internal sealed partial class Spool
 
     /// <summary>Parcels for one destination whose time has come, the oldest first.</summary>
     /// <param name="far">What waits for a time beyond this was written when the clock was wrong, and has come too.</param>
+    /// <remarks><c>LIMIT</c> with a bare parameter is compiled anew for each value it is given; a sum is not.</remarks>
     public IReadOnlyList<Parcel> Due(ParcelRoute route, string domain, DateTimeOffset now, DateTimeOffset far, int most) => Read(s => s.Rows(
         $"""
-        SELECT {Columns} FROM (SELECT * FROM parcel WHERE state = 0 AND route = $route AND domain = $domain AND next <= $now ORDER BY next LIMIT $most)
+        SELECT * FROM (SELECT {Columns} FROM parcel WHERE state = 0 AND route = $route AND domain = $domain AND next <= $now ORDER BY next LIMIT $most + 0)
         UNION ALL
-        SELECT {Columns} FROM (SELECT * FROM parcel WHERE state = 0 AND route = $route AND domain = $domain AND next > $far ORDER BY next LIMIT $most)
+        SELECT * FROM (SELECT {Columns} FROM parcel WHERE state = 0 AND route = $route AND domain = $domain AND next > $far ORDER BY next LIMIT $most + 0)
         """, ReadParcel, ("$route", (int)route), ("$domain", domain), ("$now", now.ToUnixTimeSeconds()), ("$far", far.ToUnixTimeSeconds()), ("$most", most)));
 
     /// <summary>When the next parcel for a destination comes due after <paramref name="now"/>; null = none waits.</summary>
