@@ -46,9 +46,12 @@ internal sealed class ClockWatch(EventLog log, TimeProvider time)
     public void Start(DateTimeOffset? last)
     {
         using var locked = _lock.EnterScope();
-        if (last is { } then && (_wall - then > LongestPause || then - _wall > Tolerance))
+        if (last is { } then && !Follows(then, _wall))
             Jumped(then, _wall - then, "since the spool was last used");
     }
+
+    /// <summary>Whether the time now may be right, by when a spool was last used; null = never.</summary>
+    public static bool Follows(DateTimeOffset? last, DateTimeOffset now) => last is not { } then || (now - then <= LongestPause && then - now <= Tolerance);
 
     /// <summary>True when the clock has jumped since this was last asked.</summary>
     public bool HasJumped()

@@ -35,8 +35,8 @@ internal sealed class Decisions(Settings settings, Peers peers, PeerMemory memor
     /// <summary>An administrator's override while it lasts: clear, or held. It comes before the table.</summary>
     public Decision? OverrideFor(string domain)
     {
-        if (memory.Recall(domain).Override is not { } wish || wish.Until <= time.GetUtcNow())
-            return null;
+        if (memory.Recall(domain).Override is not { } wish || wish.Until <= (wish.Action == "hold" ? memory.Sure : time.GetUtcNow()))
+            return null; // a clock that jumps lifts no hold
         var until = $"until {InnerHeader.Time(wish.Until)}: {wish.Reason}";
         return wish.Action == "hold"
             ? new Decision(DecisionKind.Defer, new Smtp.SmtpReply(451, "4.7.5", $"held by an administrator {until}"), false, "override hold")

@@ -9,7 +9,7 @@ internal sealed partial class Delivery
     private async Task LaterAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
     {
         var retry = settings.Configuration.Retry;
-        var age = time.GetUtcNow() - parcel.Created;
+        var age = clock.Sure - parcel.Created; // a clock that jumps delays nobody's mail
         var pause = TimeSpan.FromTicks(Math.Min(retry.Longest.Ticks, retry.First.Ticks << Math.Min(parcel.Attempts, 20)));
         var next = parcel with { Attempts = parcel.Attempts + 1, Next = time.GetUtcNow() + pause, Status = reply.Status, Server = reply.Server ?? "", Delayed = parcel.Delayed || age >= retry.DelayNotice };
         try

@@ -47,7 +47,7 @@ internal sealed class Gateway : IAsyncDisposable
         OutboundFlow = new Outbound(settings, decisions, _peers, Arming, parcels, ownMail, _alarms, room, spool, log, time);
         InboundFlow = new Inbound(settings, new Opening(settings, _peers, time, _arrays, clock), parcels, ownMail, returns, echoes, _alarms, room, spool, log, time);
         Delivery = new Delivery(settings, decisions, _peers, new Routes(settings, _trust), _sender, parcels, ownMail, returns, echoes, _alarms, clock, new Slots(() => settings.Configuration.Memory), spool, log, time);
-        _upkeep = new Upkeep(settings, _peers, new Doctor(settings, _peers, _trust, time), spool, log, time, ReloadAsync);
+        _upkeep = new Upkeep(settings, _peers, new Doctor(settings, _peers, _trust, time), spool, log, clock, time, ReloadAsync);
     }
 
     public Arming Arming { get; }

@@ -72,10 +72,8 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time,
 
     public bool RemembersEnforce(PeerRecord record) => record.EnforceUntil > Sure;
 
-    public bool IsAhead(DateTimeOffset moment) => moment > Sure;
-
     /// <summary>By which memory ends: a clock that has jumped forgets nothing.</summary>
-    private DateTimeOffset Sure => clock?.Sure ?? time.GetUtcNow();
+    public DateTimeOffset Sure => clock?.Sure ?? time.GetUtcNow();
 
     /// <summary>Changes with every command that changes what is remembered, so that a running gateway looks again.</summary>
     public string Version => spool?.PeersVersion ?? "";

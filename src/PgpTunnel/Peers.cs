@@ -84,7 +84,7 @@ internal sealed partial class Peers(Func<DnsValidator> validators, PeerMemory me
     public bool IsVerified(string domain) => memory.Recall(domain).Verified.Count > 0;
 
     /// <summary>True of whom an administrator has configured or verified, or we have written to of late: not of whoever writes to us.</summary>
-    public bool IsPartner(string domain) => partners(domain) is not null || IsVerified(domain) || time.GetUtcNow() - memory.Recall(domain).Sealed < OfLate;
+    public bool IsPartner(string domain) => partners(domain) is not null || IsVerified(domain) || memory.Sure - memory.Recall(domain).Sealed < OfLate;
 
     private static readonly TimeSpan OfLate = TimeSpan.FromDays(90);
 
@@ -173,7 +173,7 @@ internal sealed partial class Peers(Func<DnsValidator> validators, PeerMemory me
         public bool WritesNothing { get; init; }
     }
 
-    private IEnumerable<string> Distrusted(PeerRecord record) => record.Distrusted.Where(d => memory.IsAhead(d.Value)).Select(d => d.Key);
+    private IEnumerable<string> Distrusted(PeerRecord record) => record.Distrusted.Where(d => d.Value > memory.Sure).Select(d => d.Key);
 
     /// <summary>
     /// The class of an answer that cannot be believed; null = it can. Where a key is trusted by its fingerprint an answer without signatures

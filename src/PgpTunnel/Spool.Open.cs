@@ -99,9 +99,10 @@ internal sealed partial class Spool
                 Upgrade(connection);
             var bodies = new BodyFiles(file);
             bodies.MakeFolder();
-            if (running)
-                bodies.DeleteLeftOver(writer.Rows("SELECT file FROM parcel WHERE file <> '' AND octets > 0", row => row.GetString(0)).ToHashSet(), TimeProvider.System.GetUtcNow());
-            return new Spool(connectionString, writer, bodies, only);
+            var spool = new Spool(connectionString, writer, bodies, only);
+            if (running && ClockWatch.Follows(spool.LastUsed, TimeProvider.System.GetUtcNow()))
+                spool.DeleteLeftOver(TimeProvider.System.GetUtcNow());
+            return spool;
         }
         catch (Exception e) when (e is SqliteException or IOException or UnauthorizedAccessException)
         {

@@ -225,6 +225,9 @@ internal sealed partial class Spool
     public ReplayEntry? FindReplay(string sender, string id) => Read(s => s.Rows("SELECT hash, expires FROM replay WHERE sender = $sender AND id = $id",
         row => new ReplayEntry(sender, id, (byte[])row[0], DateTimeOffset.FromUnixTimeSeconds(row.GetInt64(1))), ("$sender", sender), ("$id", id))).FirstOrDefault();
 
+    /// <summary>Deletes bodies that no parcel names, left by a crash long ago.</summary>
+    private void DeleteLeftOver(DateTimeOffset now) => _bodies.DeleteLeftOver(Read(s => s.Rows("SELECT file FROM parcel WHERE file <> '' AND octets > 0", row => row.GetString(0))).ToHashSet(), now);
+
     private const string UsedFact = "used", OldSubkeyFact = "old-subkey";
 
     /// <summary>When a parcel for an older encryption subkey of ours last came.</summary>

@@ -6,7 +6,7 @@ namespace PgpTunnel;
 /// What a gateway does besides mail: takes over files that change, looks remembered partners up before they are forgotten, and checks
 /// itself at start and daily.
 /// </summary>
-internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spool spool, EventLog log, TimeProvider time, Func<Task> reload)
+internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spool spool, EventLog log, ClockWatch clock, TimeProvider time, Func<Task> reload)
 {
     private static readonly TimeSpan Tick = TimeSpan.FromSeconds(10), Hourly = TimeSpan.FromHours(1), Daily = TimeSpan.FromDays(1);
     private static readonly int[] ExpiryDays = [1, 7, 14, 30];
@@ -98,8 +98,8 @@ internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spoo
     /// <summary>Partners whose remembered <c>enforce</c> would end within a day are looked up, so that silence alone never ends it.</summary>
     private async Task RefreshAsync(CancellationToken cancel)
     {
-        var now = time.GetUtcNow();
-        await RefreshAsync(spool.PeersEnding(now, now + Daily, RefreshesAnHour), cancel);
+        // Those, too, whom only a clock that has jumped has put behind their end.
+        await RefreshAsync(spool.PeersEnding(clock.Sure, time.GetUtcNow() + Daily, RefreshesAnHour), cancel);
     }
 
     private async Task RefreshAsync(IReadOnlyList<string> domains, CancellationToken cancel)
@@ -152,6 +152,8 @@ internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spoo
         var published = peer.Keys.FirstOrDefault(k => k.Fingerprint == settings.Keys.Active.Fingerprint)?.EncryptionFingerprint;
         if (settings.Keys.Active.HasOldEncryption)
             await SubkeyRotation.SealAnewAsync(settings.Keys, spool);
+        if (clock.IsInDoubt)
+            return; // a secret that is destroyed does not come back
         if (SubkeyRotation.TakeStep(settings.Configuration, spool, published, time.GetUtcNow()) is not { } done)
             return;
         log.Write("subkey", ("key", settings.Keys.Active.Fingerprint), ("what", done));

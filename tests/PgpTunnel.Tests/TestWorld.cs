@@ -20,7 +20,7 @@ internal sealed class TestWorld : IAsyncDisposable
     {
         _days = days;
         Directory = System.IO.Directory.CreateTempSubdirectory("pgptunnel-test-").FullName;
-        Time = new FakeTimeProvider(DateTimeOffset.FromUnixTimeSeconds(TimeProvider.System.GetUtcNow().ToUnixTimeSeconds()));
+        Time = new JumpingClock(DateTimeOffset.FromUnixTimeSeconds(TimeProvider.System.GetUtcNow().ToUnixTimeSeconds()));
         AddZone(".");
         AddZone("example");
         Dns = new LoopbackDns((name, type) => Forge is { } forge ? forge(name, type, _world.Answer(name, type)) : _world.Answer(name, type));
@@ -29,7 +29,7 @@ internal sealed class TestWorld : IAsyncDisposable
     }
 
     public string Directory { get; }
-    public FakeTimeProvider Time { get; }
+    public JumpingClock Time { get; }
     public LoopbackDns Dns { get; }
 
     /// <summary>What an attacker on the path does to an answer.</summary>
@@ -201,6 +201,18 @@ internal sealed class Company(TestWorld world, string domain) : IAsyncDisposable
     public Task WaitForLogAsync(string text) => Wait.UntilAsync(() => Log.ToString().Contains(text), () => $"'{text}' is not in the log of {domain}:\n{Log}");
 
     public async ValueTask DisposeAsync() => await StopAsync();
+}
+
+/// <summary>A wall clock that somebody sets, beside a monotonic one that nobody does; timers go by the second.</summary>
+internal sealed class JumpingClock(DateTimeOffset start) : FakeTimeProvider(start)
+{
+    private TimeSpan _set;
+
+    public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + _set;
+
+    public override long GetTimestamp() => base.GetUtcNow().Ticks;
+
+    public void Jump(TimeSpan by) => _set += by;
 }
 
 internal static class Wait

@@ -30,7 +30,8 @@ public sealed partial class DiskFaultTests
             Assert.Equal(250, (await Lab.SendAsync(Lab.Outbound(before), "<bob@b.example>", "Subject: before\r\n\r\nbody\r\n"))!.Code);
             Assert.Equal(0, await before.StopAsync());
         }
-        for (var n = 1; n <= places; n++)
+        // On a busy machine the gateway's own upkeep may come first, and have the fault: then later places are tried.
+        for (var n = 1; n <= places || (hit == 0 && n <= 10 * places); n++)
         {
             await using var gateway = await lab.StartAsync(environment: KillTests.OneThread);
             var first = $"Subject: first {n}\r\n\r\n{Body(large)}";
