@@ -39,6 +39,8 @@ internal sealed class TestWorld : IAsyncDisposable
 
     public SignedZone Zone(string name) => _zones[name];
 
+    public SignedZone? TryZone(string name) => _zones.GetValueOrDefault(name);
+
     public SignedZone AddZoneOnce(string name) => _zones.TryGetValue(name, out var zone) ? zone : AddZone(name);
 
     public SignedZone AddZone(string name)
