@@ -18,15 +18,29 @@ internal static class ConfigCommand
             return code;
         await using var session = Session.Open(configuration);
         var findings = (await new Doctor(session.Settings, session.Peers, session.Trust, TimeProvider.System).ServersAsync(cancel)).ToList();
-        if (parse.GetValue(TransportOption) is { } map && File.Exists(map))
-        {
-            var listed = File.ReadLines(map).Select(l => l.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)).Where(w => w.Length > 1 && w[0][0] != '#').Select(w => w[0].ToLowerInvariant()).ToHashSet();
-            findings.AddRange(PostfixCommand.Domains(configuration, session.Spool?.ListPeers() ?? []).Where(d => !listed.Contains(d))
-                .Select(d => new Finding(FindingLevel.Warning, "transport", $"{d} is a partner and not in {map}: its mail does not pass the gateway", "'pgptunnel postfix map' prints the map")));
-        }
+        if (parse.GetValue(TransportOption) is { } map && (File.Exists(map) || parse.GetResult(TransportOption) is { Implicit: false }))
+            findings.AddRange(Unlisted(map, configuration, PostfixCommand.Domains(configuration, session.Spool?.ListPeers() ?? [])));
         var wrong = findings.Exists(f => f.Level == FindingLevel.Wrong);
-        return parse.Report(new { ok = !wrong, live = findings.Select(f => new { level = f.Level.ToString().ToLowerInvariant(), check = f.Check, what = f.What, @do = f.Do }) },
+        return parse.Report(new { ok = !wrong, file = ConfigurationReader.Find(parse.GetValue(Cli.Config)), mistakes = Array.Empty<string>(), live = findings.Select(f => new { level = f.Level.ToString().ToLowerInvariant(), check = f.Check, what = f.What, @do = f.Do }) },
             $"the configuration is valid\n" + string.Join('\n', findings.Select(f => $"{f.Level.ToString().ToLowerInvariant(),-8} {f.Check,-14} {f.What}{(f.Do is null ? "" : $"; {f.Do}")}")), wrong ? Exit.Unavailable : Exit.Ok);
+    }
+
+    /// <summary>Partners whose mail Postfix does not hand to the gateway, by its transport map.</summary>
+    private static IEnumerable<Finding> Unlisted(string map, GatewayConfiguration configuration, IReadOnlyList<string> domains)
+    {
+        Dictionary<string, string> hops;
+        try
+        {
+            hops = File.ReadLines(map).Select(l => l.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)).Where(w => w.Length > 1 && w[0][0] != '#')
+                .GroupBy(w => w[0].ToLowerInvariant()).ToDictionary(g => g.Key, g => g.Last()[1]);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return [new Finding(FindingLevel.Wrong, "transport", $"{map} cannot be read: {e.Message}", "--transport names Postfix's transport map")];
+        }
+        var next = PostfixCommand.NextHop(configuration);
+        return domains.Where(d => hops.GetValueOrDefault(d) != next).Select(d => new Finding(FindingLevel.Warning, "transport",
+            hops.TryGetValue(d, out var other) ? $"{d} is a partner, and {map} sends its mail to {other}, not to {next}" : $"{d} is a partner and not in {map}: its mail does not pass the gateway", "'pgptunnel postfix map' prints the map"));
     }
 
     /// <param name="valid">The configuration, where there is no mistake in it.</param>

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Net;
 
 namespace PgpTunnel.Commands;
 
@@ -16,13 +17,19 @@ internal static class PostfixCommand
             .Concat(remembered.Where(r => r.EnforceUntil > now || r.Verified.Count > 0).Select(r => r.Domain)).Except(configuration.Domains).Distinct().Order()];
     }
 
+    /// <summary>Where Postfix hands those domains' mail: a line's right side.</summary>
+    /// <exception cref="CommandException">There is no listener for it.</exception>
+    public static string NextHop(GatewayConfiguration configuration) => configuration.Outbound is { Address: var listener } ? $"pgptunnel:[{Near(listener.Address)}]:{listener.Port}"
+        : throw new CommandException(Exit.Configuration, "listen.outbound is null, so no mail can go through the gateway");
+
+    /// <summary>Who listens everywhere is found at home.</summary>
+    private static IPAddress Near(IPAddress address) => address.Equals(IPAddress.Any) ? IPAddress.Loopback : address.Equals(IPAddress.IPv6Any) ? IPAddress.IPv6Loopback : address;
+
     private static async Task<int> MapAsync(ParseResult parse, CancellationToken cancel)
     {
         var configuration = parse.Configuration();
-        var listener = configuration.Outbound?.Address ?? throw new CommandException(Exit.Configuration, "listen.outbound is null, so no mail can go through the gateway");
         await using var spool = Session.ExistingSpool(configuration);
-        var domains = Domains(configuration, spool?.ListPeers() ?? []);
-        var next = $"pgptunnel:[{listener.Address}]:{listener.Port}";
+        var (next, domains) = (NextHop(configuration), Domains(configuration, spool?.ListPeers() ?? []));
         return parse.Report(new { transport = next, domains }, $"# Domains whose mail goes through the gateway.\n{string.Join('\n', domains.Select(d => $"{d,-40} {next}"))}");
     }
 }

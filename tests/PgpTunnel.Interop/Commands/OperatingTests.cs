@@ -71,6 +71,9 @@ public sealed class OperatingTests
         (await lab.PgpTunnelAsync("partner", "verify", "b.example", new string('0', 40))).Expect(65);
         (await lab.PgpTunnelAsync("partner", "verify", "b.example", new string('0', 40), "--force")).Expect(0);
         Assert.StartsWith("451 4.7.5", (await Lab.SendAsync(server, "<bob@b.example>", Message))!.ToString());
+        (await lab.PgpTunnelAsync("partner", "verify", "b.example", new string('0', 40), "--remove")).Expect(0);
+        (await lab.PgpTunnelAsync("partner", "verify", "b.example", new string('0', 40), "--remove")).Expect(65);
+        Assert.Equal(250, (await Lab.SendAsync(server, "<bob@b.example>", Message))!.Code);
         (await lab.PgpTunnelAsync("partner", "verify", "b.example", fingerprint)).Expect(0);
         Assert.Equal(250, (await Lab.SendAsync(server, "<bob@b.example>", Message))!.Code);
         Assert.Contains("verified", (await lab.PgpTunnelAsync("partner", "list")).Expect(0).Text);
@@ -85,6 +88,56 @@ public sealed class OperatingTests
         (await lab.PgpTunnelAsync("partner", "forget", "b.example", "--yes")).Expect(0);
         (await lab.PgpTunnelAsync("partner", "forget", "b.example", "--yes")).Expect(65);
         Assert.Contains("sealed for b.example", (await Lab.SendAsync(server, "<bob@b.example>", Message))!.Text);
+    }
+
+    /// <summary>Which partners' mail Postfix must hand to the gateway: printed, read by Postfix, and compared with what it has.</summary>
+    [Fact]
+    public async Task The_transport_map_holds_the_partners_and_the_live_check_misses_those_that_are_not_in_it()
+    {
+        await using var lab = await Lab.CreateAsync();
+        lab.Change(c => c["policy"] = JsonNode.Parse("""{ "partners": { "c.example": { "policy": "require" }, "never.example": { "policy": "never" } } }"""));
+        await using var gateway = await lab.StartAsync();
+        Assert.Equal(250, (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", Message))!.Code); // b.example is remembered
+        lab.Change(c => c["listen"]!["outbound"]!["address"] = "0.0.0.0:10025");
+        var printed = (await lab.PgpTunnelAsync("postfix", "map")).Expect(0);
+        var file = Path.Combine(lab.Directory, "pgptunnel_transport");
+        await File.WriteAllBytesAsync(file, printed.Output);
+        var json = JsonDocument.Parse((await lab.PgpTunnelAsync("postfix", "map", "--json")).Expect(0).Output).RootElement;
+        Assert.Equal(["b.example", "c.example"], json.GetProperty("domains").EnumerateArray().Select(d => d.GetString()));
+        Assert.Equal("pgptunnel:[127.0.0.1]:10025", json.GetProperty("transport").GetString());
+        foreach (var (domain, next) in new[] { ("b.example", "pgptunnel:[127.0.0.1]:10025\n"), ("c.example", "pgptunnel:[127.0.0.1]:10025\n"), ("never.example", ""), ("plain.example", "") })
+            Assert.Equal(next, (await Run.ProgramAsync(Need.Program("postmap"), ["-q", domain, $"texthash:{file}"])).Text);
+
+        var live = (await lab.PgpTunnelAsync("config", "check", "--live", "--transport", file)).Expect(0).Text;
+        Assert.Contains("ok       deliver.local", live);
+        Assert.Contains("ok       deliver.relay", live);
+        Assert.DoesNotContain("transport", live);
+        await File.WriteAllTextAsync(file, "# c.example pgptunnel:[127.0.0.1]:10025\nB.Example smtp:[192.0.2.1]\n");
+        live = (await lab.PgpTunnelAsync("config", "check", "--live", "--transport", file)).Expect(0).Text;
+        Assert.Contains($"b.example is a partner, and {file} sends its mail to smtp:[192.0.2.1], not to pgptunnel:[127.0.0.1]:10025", live);
+        Assert.Contains($"c.example is a partner and not in {file}", live);
+        Assert.Contains("cannot be read", (await lab.PgpTunnelAsync("config", "check", "--live", "--transport", file + ".none")).Expect(69).Text);
+        lab.Change(c => c["deliver"]!["relay"] = "127.0.0.1:1");
+        Assert.Contains("wrong    deliver.relay", (await lab.PgpTunnelAsync("config", "check", "--live")).Expect(69).Text);
+        lab.Change(c => c["listen"]!["outbound"] = null);
+        Assert.Contains("listen.outbound", (await lab.PgpTunnelAsync("postfix", "map")).Expect(78).Error);
+    }
+
+    /// <summary>What goes into a web panel's three fields.</summary>
+    [Fact]
+    public async Task Records_for_panels_have_names_relative_to_the_zone_and_values_without_quotes()
+    {
+        await using var lab = await Lab.CreateAsync();
+        var records = (await lab.PgpTunnelAsync("dns", "records", "--format", "panel")).Expect(0).Text.Split("\n\n", StringSplitOptions.RemoveEmptyEntries)
+            .Select(r => r.Split('\n', StringSplitOptions.RemoveEmptyEntries).ToDictionary(l => l.Split(' ')[0], l => l[7..])).ToList();
+        Assert.All(records, r => Assert.Equal("a.example", r["zone"]));
+        var policy = records.Single(r => r["name"] == "_pgptunnel");
+        Assert.Equal("TXT", policy["type"]);
+        Assert.StartsWith("v=PGPT1; ", policy["value"]);
+        Assert.DoesNotContain(records, r => r["value"].Contains('"') || r["name"].Contains("a.example"));
+        Assert.Matches("^\\d+: fits 255, fits 1024, fits 4096$", policy["length"]);
+        Assert.Contains(records, r => r["type"] == "OPENPGPKEY" && r["length"].Contains("more than 255"));
+        Assert.Contains(records, r => r["type"] == "MX" && r["name"] == "pgptunnel");
     }
 
     [Fact]
