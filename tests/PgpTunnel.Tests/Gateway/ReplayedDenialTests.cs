@@ -1,14 +1,12 @@
 using PgpTunnel.Demo;
 using PgpTunnel.Dns;
+using static PgpTunnel.Tests.TrustActs;
 
 namespace PgpTunnel.Tests;
 
 /// <summary>An attacker on the path recorded the signed proof that a domain had no policy, and plays it back after one was published.</summary>
 public class ReplayedDenialTests
 {
-    private const string Message = "From: x@a.example\r\nSubject: s\r\n\r\nbody\r\n";
-    private static readonly DomainName Policy = DomainName.Parse("_pgptunnel.b.example");
-
     /// <summary>What signers write as inception: the moment, an hour back, or the same all week.</summary>
     public static TheoryData<string, string> Signers => new(
         from signer in new[] { "now", "hour", "week" }
@@ -24,19 +22,19 @@ public class ReplayedDenialTests
     private static async Task<string> SendAsync(Pair pair, TimeSpan later)
     {
         pair.World.Time.Advance(later);
-        return (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message))[0].ToString();
+        return await TrustActs.SendAsync(pair);
     }
 
     private static WorldAnswer Record(Pair pair, string denial)
     {
         var zone = pair.World.Zone("b.example");
         if (denial == "no such type")
-            zone.Add(Policy, RecordType.A, [127, 0, 0, 1]);
+            zone.Add(PolicyB, RecordType.A, [127, 0, 0, 1]);
         else if (denial == "m=none")
-            zone.Add(Policy, RecordType.TXT, TestWorld.Txt("v=PGPT1; m=none"));
-        var recorded = zone.Answer(Policy, RecordType.TXT);
+            zone.Add(PolicyB, RecordType.TXT, TestWorld.Txt("v=PGPT1; m=none"));
+        var recorded = zone.Answer(PolicyB, RecordType.TXT);
         if (denial != "nothing there")
-            zone.Remove(Policy, denial == "m=none" ? RecordType.TXT : RecordType.A);
+            zone.Remove(PolicyB, denial == "m=none" ? RecordType.TXT : RecordType.A);
         return recorded;
     }
 
@@ -57,7 +55,7 @@ public class ReplayedDenialTests
     {
         var (pair, recorded) = await PublishedAsync(signer, denial, "", "v=PGPT1; m=enforce; fp=FPR; a=31557600");
         await using var ended = pair;
-        pair.World.Forge = (name, type, answer) => name == Policy && type == RecordType.TXT ? recorded : answer;
+        pair.World.Forge = (name, type, answer) => name == PolicyB && type == RecordType.TXT ? recorded : answer;
         for (var hours = 0; hours < 100; hours += 10)
             Assert.StartsWith("451 4.7.5", await SendAsync(pair, TimeSpan.FromHours(10)));
         Assert.Contains("alarm=true", pair.A.Log.ToString());
@@ -71,7 +69,7 @@ public class ReplayedDenialTests
     {
         var (pair, recorded) = await PublishedAsync(signer, denial, "\"policy\": { \"default\": \"require\" }", "v=PGPT1; m=testing; fp=FPR");
         await using var ended = pair;
-        pair.World.Forge = (name, type, answer) => name == Policy && type == RecordType.TXT ? recorded : answer;
+        pair.World.Forge = (name, type, answer) => name == PolicyB && type == RecordType.TXT ? recorded : answer;
         Assert.StartsWith("451 4.7.5", await SendAsync(pair, TimeSpan.FromHours(2)));
     }
 
@@ -83,7 +81,7 @@ public class ReplayedDenialTests
     {
         var (pair, _) = await PublishedAsync(signer, "nothing there", "", "v=PGPT1; m=enforce; fp=FPR; a=31557600");
         await using var ended = pair;
-        pair.World.Zone("b.example").Remove(Policy, RecordType.TXT);
+        pair.World.Zone("b.example").Remove(PolicyB, RecordType.TXT);
         async Task WaitsAsync()
         {
             for (var hours = 0; hours < 50; hours += 10)
@@ -109,13 +107,13 @@ public class ReplayedDenialTests
         var (pair, _) = await PublishedAsync("now", "nothing there", "", "v=PGPT1; m=enforce; fp=FPR; a=100000; sz=5000");
         await using var ended = pair;
         var zone = pair.World.Zone("b.example");
-        var lagging = zone.Answer(Policy, RecordType.TXT);
-        zone.Remove(Policy, RecordType.TXT);
-        zone.Add(Policy, RecordType.TXT, TestWorld.Txt($"v=PGPT1; m=enforce; fp={pair.B.Key.Fingerprint}; a=200000"));
+        var lagging = zone.Answer(PolicyB, RecordType.TXT);
+        zone.Remove(PolicyB, RecordType.TXT);
+        zone.Add(PolicyB, RecordType.TXT, TestWorld.Txt($"v=PGPT1; m=enforce; fp={pair.B.Key.Fingerprint}; a=200000"));
         Sign(pair, "now");
         Assert.Contains("sealed for b.example", await SendAsync(pair, TimeSpan.FromHours(1)));
         var before = (await RecallAsync(pair)).EnforceUntil;
-        pair.World.Forge = (name, type, answer) => name == Policy && type == RecordType.TXT ? lagging : answer;
+        pair.World.Forge = (name, type, answer) => name == PolicyB && type == RecordType.TXT ? lagging : answer;
         Assert.Contains("sealed for b.example", await SendAsync(pair, TimeSpan.FromHours(20)));
         Assert.Equal(before, (await RecallAsync(pair)).EnforceUntil);
         Assert.Contains("event=older-answer", pair.A.Log.ToString());

@@ -1,43 +1,13 @@
 using System.Text;
 using PgpTunnel.Dns;
 using PgpTunnel.OpenPgp;
+using static PgpTunnel.Tests.TrustActs;
 
 namespace PgpTunnel.Tests;
 
 /// <summary>Keys that vouch for keys: missed steps, revocations, distrust, and what is forgiven.</summary>
 public sealed class SuccessorTests
 {
-    private const string Message = "From: x@a.example\r\nSubject: s\r\n\r\nbody\r\n";
-
-    private static readonly DomainName PolicyB = DomainName.Parse("_pgptunnel.b.example");
-
-    private static async Task<string> SendAsync(Pair pair) => (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message))[0].ToString();
-
-    private static async Task<PeerRecord> RecordAsync(Pair pair)
-    {
-        await using var spool = Spool.Open(pair.A.Configuration.SpoolFile, running: false);
-        return spool.FindPeer("b.example") ?? new PeerRecord("b.example");
-    }
-
-    private static async Task VerifyAsync(Pair pair, string fingerprint)
-    {
-        await using var spool = Spool.Open(pair.A.Configuration.SpoolFile, running: false);
-        await PeerMemory.ChangeAsync(spool, "b.example", r => r with { Verified = [fingerprint] });
-    }
-
-    private static void Publish(Pair pair, string policy, params byte[][] certificates)
-    {
-        var zone = pair.World.Zone("b.example");
-        zone.Remove(PolicyB, RecordType.TXT);
-        zone.Add(PolicyB, RecordType.TXT, TestWorld.Txt(policy));
-        var name = PolicyRecord.CertificateName(pair.B.Configuration.Gateway);
-        zone.Remove(name, RecordType.OPENPGPKEY);
-        foreach (var certificate in certificates)
-            zone.Add(name, RecordType.OPENPGPKEY, certificate);
-    }
-
-    private static GatewayKey NewKey(Pair pair) => GatewayKey.Generate(GatewayAlgorithm.Ed25519, pair.B.Configuration.Gateway, pair.World.Time.GetUtcNow());
-
     /// <summary>B, whose key A has verified, publishes only a new one that the old certifies: the step with both was missed.</summary>
     private static async Task<GatewayKey> MissedStepAsync(Pair pair, string more)
     {

@@ -3,29 +3,13 @@ using System.Text.RegularExpressions;
 using PgpTunnel.Dns;
 using PgpTunnel.OpenPgp;
 using PgpTunnel.Smtp;
+using static PgpTunnel.Tests.TrustActs;
 
 namespace PgpTunnel.Tests;
 
 /// <summary>Trusted keys in unsigned zones, records that nearly are policies, keys that are listed no more, answers that cannot be had.</summary>
 public sealed class TrustInOddPlacesTests
 {
-    private const string Message = "From: x@a.example\r\nSubject: s\r\n\r\nbody\r\n";
-    private static readonly DomainName PolicyB = DomainName.Parse("_pgptunnel.b.example");
-
-    private static async Task<string> SendAsync(Pair pair, string to = "<bob@b.example>") => (await pair.A.SendAsync("<alice@a.example>", [to], Message))[0].ToString();
-
-    private static async Task<PeerRecord?> RecordAsync(Company company, string domain)
-    {
-        await using var spool = Spool.Open(company.Configuration.SpoolFile, running: false);
-        return spool.FindPeer(domain);
-    }
-
-    private static async Task VerifyAsync(Pair pair, string domain, string fingerprint)
-    {
-        await using var spool = Spool.Open(pair.A.Configuration.SpoolFile, running: false);
-        await PeerMemory.ChangeAsync(spool, domain, r => r with { Verified = [fingerprint] });
-    }
-
     [Theory]
     [InlineData("m=enforce")]
     [InlineData("m=testing; xfp=FPR; sz=1; a=31557600")] // anybody may have written that
@@ -38,7 +22,7 @@ public sealed class TrustInOddPlacesTests
         zone.Add(DomainName.Parse("_pgptunnel.c.example"), RecordType.TXT, TestWorld.Txt($"v=PGPT1; {tags.Replace("fp=FPR", $"fp={key.Fingerprint}", StringComparison.Ordinal)}{(tags.Contains(" fp=") ? "" : $"; fp={key.Fingerprint}")}"));
         zone.Add(PolicyRecord.CertificateName("pgptunnel@pgptunnel.c.example"), RecordType.OPENPGPKEY, key.ExportCertificate());
         Assert.Contains("in clear", await SendAsync(pair, "<carol@c.example>"));
-        await VerifyAsync(pair, "c.example", key.Fingerprint);
+        await VerifyAsync(pair, key.Fingerprint, "c.example");
         Assert.Contains($"sealed for c.example key {key.Fingerprint} dnssec=insecure", await SendAsync(pair, "<carol@c.example>"));
         var record = (await RecordAsync(pair.A, "c.example"))!;
         Assert.True(record.EnforceUntil < world.Time.GetUtcNow() && record.Distrusted.Count == 0 && record.Fingerprints.Count == 0);
@@ -59,7 +43,7 @@ public sealed class TrustInOddPlacesTests
             MessageSealer.Seal([Bodies.Write(header, [Encoding.ASCII.GetBytes(Message)])], key, reader, world.Time.GetUtcNow()).Octets.ToArray()).SelectMany(p => p.ToArray())];
         Assert.StartsWith("250", (await Company.SendAsync(pair.A.Gateway.InboundServer!.EndPoint, "<>", [$"<{pair.A.Configuration.Gateway}>"], outer))[0].ToString());
         // Another key than the trusted one is not.
-        await VerifyAsync(pair, "c.example", new string('1', 40));
+        await VerifyAsync(pair, new string('1', 40), "c.example");
         Assert.StartsWith("451 4.7.5", await SendAsync(pair, "<carol@c.example>"));
         Assert.Contains($"c.example offers {key.Fingerprint}, but only {new string('1', 40)} is trusted for it", pair.A.Log.ToString());
     }
@@ -69,7 +53,7 @@ public sealed class TrustInOddPlacesTests
     {
         await using var pair = await Pair.CreateAsync();
         Assert.Contains("sealed", await SendAsync(pair));
-        await VerifyAsync(pair, "b.example", pair.B.Key.Fingerprint);
+        await VerifyAsync(pair, pair.B.Key.Fingerprint, "b.example");
         var zone = DomainName.Parse("b.example");
         pair.World.Zone("example").Remove(zone, RecordType.DS);
         pair.World.Forge = (name, type, answer) => name.IsWithin(zone) && !(type == RecordType.DS && name == zone) ? TestWorld.Unsigned(answer) : answer;
@@ -154,7 +138,7 @@ public sealed class TrustInOddPlacesTests
     public async Task A_key_that_is_listed_no_more_vouches_for_a_while_and_for_what_was_before(int days, int certifiedAfter, string expected)
     {
         await using var pair = await Pair.CreateAsync(days: 200);
-        await VerifyAsync(pair, "b.example", pair.B.Key.Fingerprint);
+        await VerifyAsync(pair, pair.B.Key.Fingerprint, "b.example");
         Assert.Contains("sealed", await SendAsync(pair));
         var next = GatewayKey.Generate(GatewayAlgorithm.Ed25519, pair.B.Configuration.Gateway, pair.World.Time.GetUtcNow());
         var zone = pair.World.Zone("b.example");

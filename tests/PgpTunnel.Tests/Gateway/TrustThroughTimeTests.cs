@@ -1,43 +1,13 @@
 using System.Text;
 using PgpTunnel.Dns;
 using PgpTunnel.OpenPgp;
+using static PgpTunnel.Tests.TrustActs;
 
 namespace PgpTunnel.Tests;
 
 /// <summary>Alarms, kept certificates, revocation, subkeys, refreshing, reloading: trust that must hold while the world changes.</summary>
 public class TrustThroughTimeTests
 {
-    private const string Message = "From: x@a.example\r\nSubject: s\r\n\r\nbody\r\n";
-
-    private static readonly DomainName PolicyB = DomainName.Parse("_pgptunnel.b.example");
-
-    private static async Task<string> SendAsync(Pair pair) => (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message))[0].ToString();
-
-    private static async Task<PeerRecord> RecordAsync(Pair pair)
-    {
-        await using var spool = Spool.Open(pair.A.Configuration.SpoolFile, running: false);
-        return spool.FindPeer("b.example") ?? new PeerRecord("b.example");
-    }
-
-    private static async Task VerifyAsync(Pair pair, string fingerprint)
-    {
-        await using var spool = Spool.Open(pair.A.Configuration.SpoolFile, running: false);
-        await PeerMemory.ChangeAsync(spool, "b.example", r => r with { Verified = [fingerprint] });
-    }
-
-    private static void Publish(Pair pair, string policy, params byte[][] certificates)
-    {
-        var zone = pair.World.Zone("b.example");
-        zone.Remove(PolicyB, RecordType.TXT);
-        zone.Add(PolicyB, RecordType.TXT, TestWorld.Txt(policy));
-        var name = PolicyRecord.CertificateName(pair.B.Configuration.Gateway);
-        zone.Remove(name, RecordType.OPENPGPKEY);
-        foreach (var certificate in certificates)
-            zone.Add(name, RecordType.OPENPGPKEY, certificate);
-    }
-
-    private static GatewayKey NewKey(Pair pair) => GatewayKey.Generate(GatewayAlgorithm.Ed25519, pair.B.Configuration.Gateway, pair.World.Time.GetUtcNow());
-
     [Fact]
     public async Task An_alarm_tells_the_postmaster_once_a_day_and_ends_when_the_records_are_right_again()
     {
