@@ -1,6 +1,4 @@
 using System.Text;
-using PgpTunnel.Dns;
-using PgpTunnel.OpenPgp;
 using PgpTunnel.Smtp;
 
 namespace PgpTunnel.Tests;

@@ -1,5 +1,4 @@
 using PgpTunnel.Dns;
-using PgpTunnel.OpenPgp;
 
 namespace PgpTunnel.Tests;
 

@@ -1,7 +1,5 @@
 using System.Text;
-using PgpTunnel.Dns;
 using PgpTunnel.OpenPgp;
-using PgpTunnel.Smtp;
 
 namespace PgpTunnel.Tests;
 

@@ -1,4 +1,3 @@
-using System.Text;
 using PgpTunnel.Dns;
 using PgpTunnel.OpenPgp;
 using static PgpTunnel.Tests.TrustActs;
