@@ -2,16 +2,6 @@ using System.Collections.Concurrent;
 
 namespace PgpTunnel;
 
-/// <summary>Whether one of our domains looks right from outside.</summary>
-/// <param name="Missing">What a peer would miss; null = armed.</param>
-/// <param name="Known">False when that could not be looked up: a failure, which is no reason to send anything in clear.</param>
-public readonly record struct ArmState(string? Missing, bool Known)
-{
-    public static readonly ArmState Armed = new(null, true);
-
-    public bool IsArmed => Missing is null && Known;
-}
-
 /// <summary>
 /// Looks our own domains up as a stranger would (PROTOCOL.md 6): until a peer can find and trust our key, what we seal would be refused
 /// there.

@@ -12,7 +12,7 @@ internal sealed class BodyFiles(string spoolFile)
     public const int Smallest = 128 * 1024;
 
     /// <summary>How long a file stays that no row names: longer than any parcel lives. It may be what a damaged or exchanged database has lost.</summary>
-    public static readonly TimeSpan LeftOverLife = Parcels.LongestLifetime;
+    public static readonly TimeSpan LeftOverLife = ParcelLife.Longest;
 
     private readonly string _directory = $"{spoolFile}.bodies";
 
@@ -34,7 +34,7 @@ internal sealed class BodyFiles(string spoolFile)
     /// <exception cref="IOException">It cannot be written; nothing of it is left.</exception>
     public string Write(ReadOnlySpan<byte> octets)
     {
-        var name = Parcels.NewId();
+        var name = ParcelLife.NewId();
         try
         {
             using var file = OwnFiles.Create(PathOf(name));

@@ -51,7 +51,7 @@ internal sealed partial class Delivery
             await PersistAsync(() => spool.HandedAsync(parcel.Id, parcel.Expires + TokenLife), parcel, cancel);
             log.Write("delivered", ("id", parcel.Id), ("to", parcel.Domain), ("token", parcel.Token), ("reply", reply));
         }
-        else if (reply.IsPermanent && parcel.MayClear && Policy.OnlyTests(local, peer))
+        else if (reply.IsPermanent && parcel.MayClear && PeerState.OnlyTests(local, peer))
         {
             await RefusedTestAsync(parcel, content, reply, cancel);
         }
@@ -107,7 +107,7 @@ internal sealed partial class Delivery
         if (!parcel.Exempt)
         {
             var (decision, peer) = await decisions.DecideAsync(parcel.Domain, header.Sender.Domain, parcel.MustSeal ? LocalPolicy.Require : LocalPolicy.Never, cancel);
-            var refusedTest = parcel.MayClear && Policy.OnlyTests(settings.Configuration.PolicyFor(parcel.Domain), peer);
+            var refusedTest = parcel.MayClear && PeerState.OnlyTests(settings.Configuration.PolicyFor(parcel.Domain), peer);
             if (decision.Kind == DecisionKind.Seal && !refusedTest)
             {
                 await ResealAsync(parcel, content, peer!, cancel);

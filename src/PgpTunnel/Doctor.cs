@@ -3,17 +3,6 @@ using PgpTunnel.Smtp;
 
 namespace PgpTunnel;
 
-internal enum FindingLevel
-{
-    Ok,
-    Warning,
-    Wrong,
-}
-
-/// <summary>One line of a check.</summary>
-/// <param name="Do">What to do about it; null where there is nothing to do.</param>
-internal sealed record Finding(FindingLevel Level, string Check, string What, string? Do = null);
-
 /// <summary>
 /// Looks at a domain as a stranger would, from the root of the DNS to the greeting of its gateway, and says what is wrong or about to
 /// be: 1 the zones, 2 the policy, 3 the certificate, 4 the gateway's mail exchanger; of our own domains against what we hold.

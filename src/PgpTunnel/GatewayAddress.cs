@@ -20,8 +20,8 @@ internal static class GatewayAddress
     }
 
     /// <summary>The token when the mailbox is ours and carries one.</summary>
-    public static string? TokenOf(GatewayConfiguration configuration, Mailbox mailbox) =>
-        Matches(configuration.Gateway, mailbox, out var token) && token.Length > 0 ? token : null;
+    public static string? TokenOf(string gateway, Mailbox mailbox) =>
+        Matches(gateway, mailbox, out var token) && token.Length > 0 ? token : null;
 
     /// <summary>Our reverse-path for a parcel.</summary>
     public static Mailbox WithToken(string gateway, string token)

@@ -130,7 +130,7 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
             return (false, Refuse(stale, client, why, header));
         if (_opening.IsFromPartner(header) && _settings.Keys.Keys.Any(k => k.HasOldEncryption && k.NeedsOldEncryption(content.Body.Span)))
             await _spool.OldSubkeyUsedAsync(_time.GetUtcNow());
-        var replay = new ReplayEntry(header.Sender.Fingerprint, header.Id, decrypted.BodySha256, header.Expires + Parcels.LongestLifetime);
+        var replay = new ReplayEntry(header.Sender.Fingerprint, header.Id, decrypted.BodySha256, header.Expires + ParcelLife.Longest);
         if (header.Kind == ParcelKind.Message)
             return await CommitAsync(header, decrypted, content, replay, client);
         var answer = await _echoes.TakeAsync(header, replay, cancel);
@@ -156,7 +156,7 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
         var now = _time.GetUtcNow();
         var parcel = new Parcel($"{header.Id}-{header.Sender.Fingerprint}", ParcelRoute.Local, ParcelForm.Received, header.Sender.Domain, "", ParcelState.Queued, now, header.Expires, now, 0,
             new HashSet<int>(), "", false, false, false, false, header.Sender.Fingerprint);
-        if (content.Body.Length > Slots.Large(_settings.Configuration.Memory))
+        if (content.Body.Length > _settings.Configuration.LargeParcel)
             _parcels.Close(content); // so that it is not in memory twice until its turn
         if (!await _spool.AddAsync([(parcel, content)], replay))
             return (false, Replayed(header, decrypted, client) ?? throw new InvalidOperationException("a replay entry vanished"));

@@ -31,8 +31,8 @@ internal sealed record KeyPlan
     public DateTimeOffset? Due => Rollover is not { } r ? null : r.Step switch
     {
         1 => r.Since + TwoTtls,
-        2 => r.Since + Parcels.LongestLifetime + TwoTtls,
-        _ => r.Since + Parcels.LongestLifetime,
+        2 => r.Since + ParcelLife.Longest + TwoTtls,
+        _ => r.Since + ParcelLife.Longest,
     };
 
     public string NextStep => Rollover?.Step switch
@@ -61,6 +61,6 @@ internal sealed record KeyPlan
     /// <summary>Replaces the file in one step.</summary>
     public void Save(string directory)
     {
-        KeyRing.ReplaceFile(FileIn(directory), JsonSerializer.SerializeToUtf8Bytes(this), written => JsonSerializer.Deserialize<KeyPlan>(written));
+        OwnFiles.Replace(FileIn(directory), JsonSerializer.SerializeToUtf8Bytes(this), written => JsonSerializer.Deserialize<KeyPlan>(written));
     }
 }

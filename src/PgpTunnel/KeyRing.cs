@@ -103,26 +103,7 @@ internal sealed class KeyRing
     public static void Replace(GatewayConfiguration configuration, GatewayKey key)
     {
         var (file, passphrase) = (Path.Combine(configuration.KeysDirectory, $"{key.Fingerprint}.key"), Passphrase(configuration));
-        ReplaceFile(file, key.ExportSecret(passphrase), written => GatewayKey.ReadSecret(written, passphrase));
-    }
-
-    /// <summary>
-    /// Puts new content in the place of a file in one step: written beside it, on the disk before the old one goes, read again, and owned
-    /// as the old one was, whoever runs the command.
-    /// </summary>
-    /// <param name="check">Throws when what was written cannot be read back.</param>
-    public static void ReplaceFile(string file, byte[] content, Action<byte[]> check)
-    {
-        foreach (var left in Directory.EnumerateFiles(Path.GetDirectoryName(file)!, $"{Path.GetFileName(file)}.*.new"))
-            File.Delete(left); // of a run that was cut short
-        var temporary = $"{file}.{Guid.NewGuid():N}.new";
-        OwnFiles.Write(temporary, content);
-        using (var handle = File.OpenHandle(temporary, FileMode.Open, FileAccess.ReadWrite))
-            OwnFiles.Sync(handle);
-        check(File.ReadAllBytes(temporary));
-        OwnFiles.KeepOwner(temporary, File.Exists(file) ? file : Path.GetDirectoryName(file)!);
-        File.Move(temporary, file, overwrite: true);
-        OwnFiles.SyncNames(Path.GetDirectoryName(file)!);
+        OwnFiles.Replace(file, key.ExportSecret(passphrase), written => GatewayKey.ReadSecret(written, passphrase));
     }
 
     /// <summary>One at a time changes keys and plan, the gateway or a command; held until disposed.</summary>

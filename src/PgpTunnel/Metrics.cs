@@ -27,8 +27,9 @@ internal static class Metrics
     /// <param name="what">A fingerprint, or the name of a record.</param>
     public static void Expiry(string what, double days) => DaysLeft.Record(days, new KeyValuePair<string, object?>("what", what));
 
-    public static void SelfCheck(string domain, FindingLevel level, int count) =>
-        Findings.Record(count, new KeyValuePair<string, object?>("domain", domain), new KeyValuePair<string, object?>("level", level.ToString().ToLowerInvariant()));
+    /// <param name="level"><c>ok</c>, <c>warning</c> or <c>wrong</c>.</param>
+    public static void SelfCheck(string domain, string level, int count) =>
+        Findings.Record(count, new KeyValuePair<string, object?>("domain", domain), new KeyValuePair<string, object?>("level", level));
 
     /// <summary>Begins to export, where the environment says whereto; the OpenTelemetry variables have their usual meaning.</summary>
     public static IDisposable? Export() => new[] { "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT" }.Any(v => !string.IsNullOrEmpty(Environment.GetEnvironmentVariable(v)))

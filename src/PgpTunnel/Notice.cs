@@ -49,7 +49,7 @@ internal static class Notice
         var head = new StringBuilder()
             .Append($"From: Encryption gateway <{configuration.Postmaster}>\r\nTo: <{from.Mailbox}>\r\n")
             .Append($"Subject: {subject}\r\nDate: {date}\r\n")
-            .Append($"Message-ID: <{Parcels.NewId()}@{configuration.GatewayDomain}>\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n")
+            .Append($"Message-ID: <{ParcelLife.NewId()}@{configuration.GatewayDomain}>\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n")
             .Append($"Content-Type: multipart/report; report-type={(international ? "global-delivery-status" : "delivery-status")};\r\n boundary=\"{boundary}\"\r\n");
         var human = new StringBuilder($"This is the encryption gateway {configuration.Hostname}.\r\n\r\n{opening}\r\n\r\n");
         foreach (var (to, reply) in told)

@@ -138,7 +138,7 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time,
             return new(new SmtpReply(550, "5.7.1", $"this gateway takes mail of its partners only, and {header.Sender.Domain} is none"), "listen.inbound.from is partners");
         if (header.NotUnderstood is { } unknown)
             return new(new SmtpReply(550, "5.5.5", $"this gateway does not understand {unknown}"), unknown);
-        if (header.Expires < header.Date || header.Expires - header.Date > Parcels.LongestLifetime)
+        if (header.Expires < header.Date || header.Expires - header.Date > ParcelLife.Longest)
             return new(Uniform, "Expires lies before Date or more than 14 days after it");
         if (message.Length > configuration.MessageSize)
             return new(new SmtpReply(552, "5.3.4", $"the message is larger than {configuration.MessageSize} octets"), $"{message.Length} octets");

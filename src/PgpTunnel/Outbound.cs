@@ -214,7 +214,7 @@ internal sealed partial class Outbound(Settings settings, Decisions decisions, P
             var paths = _recipients.Where(r => r.Key == destination.Key).Select(r => r.Path).Distinct().ToLookup(p => p.Mailbox.IsLong);
             foreach (var chunk in paths[false].Chunk(InnerHeader.MaxRecipients).Concat(paths[true].Chunk(1)))
             {
-                var mayClear = destination.Seals && !required && !chunk[0].Mailbox.IsLong && !(from.Mailbox?.IsLong ?? false) && Policy.OnlyTests(outbound._settings.Configuration.PolicyFor(destination.Domain), destination.Peer);
+                var mayClear = destination.Seals && !required && !chunk[0].Mailbox.IsLong && !(from.Mailbox?.IsLong ?? false) && PeerState.OnlyTests(outbound._settings.Configuration.PolicyFor(destination.Domain), destination.Peer);
                 var (parcel, body) = destination.Seals
                     ? outbound._parcels.Seal(destination.Peer!, senderDomain, from, chunk, content, required, mayClear)
                     : outbound._parcels.Keep(destination.Route, destination.Domain, senderDomain, from, chunk, content, required, false, destination.OwnParcel);
@@ -250,7 +250,7 @@ internal sealed partial class Outbound(Settings settings, Decisions decisions, P
         string domain;
         if (from.Mailbox is not null)
         {
-            if (GatewayAddress.TokenOf(_settings.Configuration, from.Mailbox) is not { } token || _spool.FindToken(token) is not { } parcel)
+            if (GatewayAddress.TokenOf(_settings.Configuration.Gateway, from.Mailbox) is not { } token || _spool.FindToken(token) is not { } parcel)
                 return null;
             domain = parcel.Domain;
         }

@@ -46,6 +46,25 @@ internal static partial class OwnFiles
     }
 
     /// <summary>
+    /// Puts new content in the place of a file in one step: written beside it, on the disk before the old one goes, read again, and owned
+    /// as the old one was, whoever runs the command.
+    /// </summary>
+    /// <param name="check">Throws when what was written cannot be read back.</param>
+    public static void Replace(string file, byte[] content, Action<byte[]> check)
+    {
+        foreach (var left in Directory.EnumerateFiles(Path.GetDirectoryName(file)!, $"{Path.GetFileName(file)}.*.new"))
+            File.Delete(left); // of a run that was cut short
+        var temporary = $"{file}.{Guid.NewGuid():N}.new";
+        Write(temporary, content);
+        using (var handle = File.OpenHandle(temporary, FileMode.Open, FileAccess.ReadWrite))
+            Sync(handle);
+        check(File.ReadAllBytes(temporary));
+        KeepOwner(temporary, File.Exists(file) ? file : Path.GetDirectoryName(file)!);
+        File.Move(temporary, file, overwrite: true);
+        SyncNames(Path.GetDirectoryName(file)!);
+    }
+
+    /// <summary>
     /// Returns when what is in a file is on the disk. By the C library itself: .NET's own flush returns without a word when the disk has
     /// failed.
     /// </summary>

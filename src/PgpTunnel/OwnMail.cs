@@ -31,7 +31,7 @@ internal sealed class OwnMail(Settings settings, Parcels parcels, TimeProvider t
             To: <{configuration.Postmaster}>
             Subject: {subject}
             Date: {string.Create(CultureInfo.InvariantCulture, $"{time.GetUtcNow().UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000")}
-            Message-ID: <{Parcels.NewId()}@{configuration.GatewayDomain}>
+            Message-ID: <{ParcelLife.NewId()}@{configuration.GatewayDomain}>
             Auto-Submitted: auto-generated
             MIME-Version: 1.0
 

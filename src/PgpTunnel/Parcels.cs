@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Security.Cryptography;
 using PgpTunnel.OpenPgp;
 using PgpTunnel.Smtp;
 
@@ -9,8 +8,6 @@ namespace PgpTunnel;
 /// <param name="arrays">Where the arrays of their bodies come from; null = each has its own.</param>
 internal sealed class Parcels(Settings settings, TimeProvider time, ArrayPool<byte>? arrays = null)
 {
-    /// <summary>How long a parcel may travel (PROTOCOL.md 5).</summary>
-    public static readonly TimeSpan Lifetime = TimeSpan.FromDays(7), LongestLifetime = TimeSpan.FromDays(14);
     private static readonly byte[] EchoText = "Subject: Echo\r\n\r\nIs there anybody out there?\r\n"u8.ToArray();
     private const int EnvelopeHeader = 64 * 1024;
 
@@ -19,7 +16,7 @@ internal sealed class Parcels(Settings settings, TimeProvider time, ArrayPool<by
     public (Parcel Parcel, ParcelContent Content) Seal(PeerState peer, string senderDomain, ReversePath sender, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> message, bool mustSeal, bool mayClear)
     {
         var (key, own, now) = (peer.Preferred, settings.Keys.Active, time.GetUtcNow());
-        return Seal(Header(NewId(), senderDomain, (peer.Domain, key.Fingerprint), sender, to, message, now), peer, own, message, mustSeal, mayClear, now);
+        return Seal(Header(ParcelLife.NewId(), senderDomain, (peer.Domain, key.Fingerprint), sender, to, message, now), peer, own, message, mustSeal, mayClear, now);
     }
 
     /// <summary>An echo for a peer's gateway, or the answer to one.</summary>
@@ -27,7 +24,7 @@ internal sealed class Parcels(Settings settings, TimeProvider time, ArrayPool<by
     public (Parcel Parcel, ParcelContent Content) Echo(PeerState peer, string senderDomain, string? echoOf)
     {
         var (own, now) = (settings.Keys.Active, time.GetUtcNow());
-        var header = Header(NewId(), senderDomain, (peer.Domain, peer.Preferred.Fingerprint), new ReversePath((Mailbox?)null), [new ForwardPath(new Mailbox("postmaster", peer.Domain), "NEVER")], [EchoText], now);
+        var header = Header(ParcelLife.NewId(), senderDomain, (peer.Domain, peer.Preferred.Fingerprint), new ReversePath((Mailbox?)null), [new ForwardPath(new Mailbox("postmaster", peer.Domain), "NEVER")], [EchoText], now);
         return Seal(header with { Kind = ParcelKind.Echo, EchoOf = echoOf }, peer, own, [EchoText], mustSeal: true, mayClear: false, now);
     }
 
@@ -35,7 +32,7 @@ internal sealed class Parcels(Settings settings, TimeProvider time, ArrayPool<by
     {
         var key = peer.Preferred;
         var sealedMessage = MessageSealer.Seal(ParcelBody.Parts(header, message), own, key, now, arrays);
-        var parcel = new Parcel(header.Id, ParcelRoute.Gateway, ParcelForm.Sealed, peer.Domain, NewId(), ParcelState.Queued, now, header.Expires, now, 0,
+        var parcel = new Parcel(header.Id, ParcelRoute.Gateway, ParcelForm.Sealed, peer.Domain, ParcelLife.NewId(), ParcelState.Queued, now, header.Expires, now, 0,
             new HashSet<int>(), "", mustSeal, mayClear, false, false, key.Id);
         return (parcel, new ParcelContent(sealedMessage.Octets, sealedMessage.SpoolKey, SealEnvelope(header, message, own)));
     }
@@ -45,7 +42,7 @@ internal sealed class Parcels(Settings settings, TimeProvider time, ArrayPool<by
     public (Parcel Parcel, ParcelContent Content) Keep(ParcelRoute route, string domain, string senderDomain, ReversePath sender, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> message, bool mustSeal, bool mayClear, bool exempt = false)
     {
         var (own, now) = (settings.Keys.Active, time.GetUtcNow());
-        var header = Header(NewId(), senderDomain, (senderDomain, own.Fingerprint), sender, to, message, now);
+        var header = Header(ParcelLife.NewId(), senderDomain, (senderDomain, own.Fingerprint), sender, to, message, now);
         var kept = MessageSealer.SealForSpool(ParcelBody.Parts(header, message), own, arrays);
         var parcel = new Parcel(header.Id, route, ParcelForm.Kept, domain, "", ParcelState.Queued, now, header.Expires, now, 0,
             new HashSet<int>(), "", mustSeal, mayClear, exempt, false, "");
@@ -56,7 +53,7 @@ internal sealed class Parcels(Settings settings, TimeProvider time, ArrayPool<by
     {
         Id = id,
         Date = now,
-        Expires = now + Lifetime,
+        Expires = now + ParcelLife.Usual,
         Sender = (senderDomain, settings.Keys.Active.Fingerprint),
         Recipient = recipient,
         MailFrom = sender with { Size = null },
@@ -99,7 +96,4 @@ internal sealed class Parcels(Settings settings, TimeProvider time, ArrayPool<by
 
     /// <summary>Lets the plaintext of a parcel go: it is opened again when its turn comes.</summary>
     public void Close(ParcelContent content) => content.Close(arrays);
-
-    /// <summary>128 random bits as 32 lower-case hex digits.</summary>
-    public static string NewId() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
 }

@@ -24,6 +24,9 @@ public sealed record PeerState(string Domain, PeerClass Class, DnsSecurity Secur
     /// <summary>About the octets it holds; certificates are shared by those that have the same.</summary>
     internal long Weight => 1024 + 2 * Why.Length + 128 * (Listed.Count + Distrusted.Count) + 512 * (Keys.Count + Signers.Count);
 
+    /// <summary>While a domain only tests and we only prefer, a final refusal may let mail go in clear: the one way from sealed to clear.</summary>
+    public static bool OnlyTests(LocalPolicy local, PeerState? peer) => local == LocalPolicy.Prefer && peer is { Mode: PolicyMode.Testing, Remembered: false };
+
     /// <summary>The key to seal for. Only what was judged usable is here.</summary>
     public PeerKey Preferred => Keys[0];
 }

@@ -48,6 +48,16 @@ public sealed record Decision(DecisionKind Kind, SmtpReply? Reply, bool Alarm, s
     public SmtpReply RecipientReply(string domain) => Reply ?? new SmtpReply(250, "2.1.5", Kind == DecisionKind.Seal ? $"will be sealed for {domain}" : $"goes in clear: {Why}");
 }
 
+/// <summary>Whether one of our domains looks right from outside.</summary>
+/// <param name="Missing">What a peer would miss; null = armed.</param>
+/// <param name="Known">False when that could not be looked up: a failure, which is no reason to send anything in clear.</param>
+public readonly record struct ArmState(string? Missing, bool Known)
+{
+    public static readonly ArmState Armed = new(null, true);
+
+    public bool IsArmed => Missing is null && Known;
+}
+
 /// <summary>The decision table of PROTOCOL.md 6: a pure function. No row leads from a failure to clear text.</summary>
 public static class Policy
 {
@@ -79,9 +89,6 @@ public static class Policy
             _ => Defer("4.7.5", $"the records of {domain} are unusable"),
         };
     }
-
-    /// <summary>While a domain only tests and we only prefer, a final refusal may let mail go in clear: the one way from sealed to clear.</summary>
-    public static bool OnlyTests(LocalPolicy local, PeerState? peer) => local == LocalPolicy.Prefer && peer is { Mode: PolicyMode.Testing, Remembered: false };
 
     private static Decision Clear(string why) => new(DecisionKind.Clear, null, false, why);
 

@@ -50,7 +50,7 @@ internal sealed partial class Returns(Settings settings, Parcels parcels, OwnMai
     /// <returns>False when no parcel of ours has that token.</returns>
     public async Task<bool> FailedOnTheWayAsync(ReversePath from, SmtpReply reply)
     {
-        if (from.Mailbox is not { } mailbox || GatewayAddress.TokenOf(settings.Configuration, mailbox) is not { } token || spool.FindToken(token) is not { } parcel)
+        if (from.Mailbox is not { } mailbox || GatewayAddress.TokenOf(settings.Configuration.Gateway, mailbox) is not { } token || spool.FindToken(token) is not { } parcel)
             return false;
         await TellAsync(parcel, reply.Status.Length > 0 ? reply.Status : "5.0.0", $"on its way to the gateway of {parcel.Domain}: {reply}");
         return true;

@@ -5,19 +5,6 @@ using PgpTunnel.Smtp;
 
 namespace PgpTunnel;
 
-/// <summary>The spool cannot take this now; nothing of it was kept.</summary>
-public sealed class SpoolException(string message, bool full, Exception? inner = null) : Exception(message, inner)
-{
-    /// <summary>For want of space.</summary>
-    public bool Full => full;
-
-    /// <summary>Whether what was not kept may be there again after a crash: the disk failed at every try to take it back.</summary>
-    public bool MayReturn { get; init; }
-
-    /// <summary>What the client is told: it keeps the message.</summary>
-    public SmtpReply Reply => full ? new(452, "4.3.1", Message) : new(451, "4.3.0", Message);
-}
-
 /// <summary>
 /// Parcels, replay ids and remembered policies in one SQLite database, so that they commit together; bodies of large parcels in files
 /// (<see cref="BodyFiles"/>). A write has returned only when it is durable: SQLite fsyncs its log (<c>synchronous=FULL</c>) and, unlike

@@ -10,7 +10,7 @@ namespace PgpTunnel;
 internal static class SubkeyRotation
 {
     /// <summary>How long an old subkey must open what was sealed for it, once the new one is seen in DNS: caches, then the longest life of a parcel.</summary>
-    private static readonly TimeSpan Overlap = KeyPlan.TwoTtls + Parcels.LongestLifetime;
+    private static readonly TimeSpan Overlap = KeyPlan.TwoTtls + ParcelLife.Longest;
 
     /// <summary>What comes next for the active key, and when; the time is null when it waits for the records.</summary>
     public static (string Step, DateTimeOffset? Due)? Next(KeyRing ring, TimeSpan? lifetime) => Rotating(ring) is { } subkey
@@ -60,7 +60,7 @@ internal static class SubkeyRotation
     /// for so long at most.
     /// </summary>
     private static bool IsNeeded(GatewayKey key, Spool? spool, DateTimeOffset now, DateTimeOffset due) => spool is not null
-        && ((now < due + Parcels.LongestLifetime && spool.OldSubkeyUsed > now - Parcels.LongestLifetime)
+        && ((now < due + ParcelLife.Longest && spool.OldSubkeyUsed > now - ParcelLife.Longest)
             || spool.List().Where(p => p.Form == ParcelForm.Received).Any(p => IsNeeded(key, spool, p)));
 
     /// <summary>Seals anew, for our own spool subkey, what waits and needs the old subkey: so that mail which cannot be handed on does not keep it.</summary>

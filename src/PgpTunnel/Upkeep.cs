@@ -118,7 +118,7 @@ internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spoo
         {
             var findings = await doctor.ExamineAsync(domain, cancel);
             foreach (var level in Enum.GetValues<FindingLevel>())
-                Metrics.SelfCheck(domain, level, findings.Count(f => f.Level == level));
+                Metrics.SelfCheck(domain, level.ToString().ToLowerInvariant(), findings.Count(f => f.Level == level));
             foreach (var finding in findings.Where(f => f.Level != FindingLevel.Ok))
                 log.Write("self-check", ("level", finding.Level.ToString().ToLowerInvariant()), ("domain", domain), ("check", finding.Check), ("why", finding.What), ("do", finding.Do));
             if (findings.All(f => f.Level == FindingLevel.Ok))

@@ -105,8 +105,8 @@ internal static partial class ConfigurationReader
         var keys = root.Section("keys");
         var (keysDirectory, passphrase) = (InDirectory(keys.Text("directory", "keys"))!, InDirectory(keys.Text("passphraseFile", null)));
         TimeSpan? encryptionLifetime = keys.Text("encryptionLifetime", null) is null ? null : keys.Time("encryptionLifetime", TimeSpan.FromDays(365));
-        if (encryptionLifetime < Parcels.LongestLifetime * 2)
-            keys.Mistake("encryptionLifetime", $"must be at least {Parcels.LongestLifetime * 2:c}: the old subkey must open what is on its way");
+        if (encryptionLifetime < ParcelLife.Longest * 2)
+            keys.Mistake("encryptionLifetime", $"must be at least {ParcelLife.Longest * 2:c}: the old subkey must open what is on its way");
         keys.Close();
         var spool = root.Text("spool", "sqlite:spool.db")!;
         if (!spool.StartsWith("sqlite:", StringComparison.Ordinal) || spool.Length == 7)

@@ -41,6 +41,12 @@ public sealed record GatewayConfiguration
     /// <summary>Octets of the inner message, both directions.</summary>
     public required long MessageSize { get; init; }
     public required long Memory { get; init; }
+
+    /// <summary>Octets from which on a parcel counts as large, by that budget.</summary>
+    public long LargeParcel => LargeOf(Memory);
+
+    /// <inheritdoc cref="LargeParcel"/>
+    public static long LargeOf(long memory) => memory / 32;
     public required int Connections { get; init; }
 
     /// <summary>Below this many octets free on the spool's disk no mail is taken.</summary>

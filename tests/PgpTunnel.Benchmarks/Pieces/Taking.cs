@@ -68,7 +68,7 @@ public class Committing
 
     private async Task CommitAsync()
     {
-        var (id, now) = (Parcels.NewId(), DateTimeOffset.UtcNow);
+        var (id, now) = (ParcelLife.NewId(), DateTimeOffset.UtcNow);
         var parcel = new Parcel(id, ParcelRoute.Gateway, ParcelForm.Sealed, "b.example", id, ParcelState.Queued, now, now.AddDays(7), now, 0, new HashSet<int>(), "", true, false, false, false, "k");
         await _spool.AddAsync([(parcel, new ParcelContent(_body, [], []))], null);
         await _spool.ReplaceAsync(id, []);

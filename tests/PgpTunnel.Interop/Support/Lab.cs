@@ -132,7 +132,7 @@ internal sealed class Lab : IAsyncDisposable
         var (keyA, keyB, now) = (a.Key, b.Key, TimeProvider.System.GetUtcNow());
         var header = new InnerHeader
         {
-            Id = Parcels.NewId(),
+            Id = ParcelLife.NewId(),
             Date = now,
             Expires = now.AddDays(7),
             Sender = ("b.example", keyB.Fingerprint),
@@ -143,7 +143,7 @@ internal sealed class Lab : IAsyncDisposable
         };
         var peer = Certificate.Read(keyA.ExportCertificate()).Judge(a.Configuration.Gateway, now).Key!;
         var octets = MessageSealer.Seal(ParcelBody.Parts(header, [System.Text.Encoding.ASCII.GetBytes(message)]), keyB, peer, now).Octets.ToArray();
-        return [.. OuterMessage.Build(b.Configuration.Gateway, a.Configuration.Gateway, Parcels.NewId(), now, octets).SelectMany(p => p.ToArray())];
+        return [.. OuterMessage.Build(b.Configuration.Gateway, a.Configuration.Gateway, ParcelLife.NewId(), now, octets).SelectMany(p => p.ToArray())];
     }
 
     private ((GatewayConfiguration Configuration, GatewayKey Key) A, (GatewayConfiguration Configuration, GatewayKey Key) B)? _companies;

@@ -79,7 +79,7 @@ public sealed class OldSubkeyTests : InboundSetting
         var since = Now;
         await using var spool = Spool.Open(configuration.SpoolFile, running: false);
         Assert.Contains("the new encryption subkey is published", SubkeyRotation.TakeStep(configuration, spool, published, since));
-        var due = since + KeyPlan.TwoTtls + Parcels.LongestLifetime;
+        var due = since + KeyPlan.TwoTtls + ParcelLife.Longest;
         Assert.Null(SubkeyRotation.TakeStep(configuration, spool, published, due.AddSeconds(-1)));
         for (var day = 0; day < 14; day++) // a parcel each day, as of one who would never let it die
         {

@@ -61,7 +61,7 @@ internal sealed class Pair : IAsyncDisposable
     /// <param name="size">Octets of the message behind it.</param>
     public InnerHeader Header(string rcpt, int size) => new()
     {
-        Id = Parcels.NewId(),
+        Id = ParcelLife.NewId(),
         Date = World.Time.GetUtcNow(),
         Expires = World.Time.GetUtcNow().AddDays(7),
         Sender = ("a.example", A.Key.Fingerprint),

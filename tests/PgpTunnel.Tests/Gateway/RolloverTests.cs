@@ -48,7 +48,7 @@ public class RolloverTests
             await PeerMemory.ChangeAsync(spool, "b.example", r => r with { Verified = [pair.B.Key.Fingerprint] });
         await ExchangeAsync(pair);
         var old = pair.B.Key.Fingerprint;
-        foreach (var pause in new[] { KeyPlan.TwoTtls, Parcels.LongestLifetime + KeyPlan.TwoTtls, TimeSpan.FromDays(13.5) })
+        foreach (var pause in new[] { KeyPlan.TwoTtls, ParcelLife.Longest + KeyPlan.TwoTtls, TimeSpan.FromDays(13.5) })
         {
             Assert.Null(await StepAsync(pair));
             await ExchangeAsync(pair); // with caches still full of the old answer

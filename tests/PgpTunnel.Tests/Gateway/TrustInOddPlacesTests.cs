@@ -29,7 +29,7 @@ public sealed class TrustInOddPlacesTests
         // What it signs is opened.
         var header = new InnerHeader
         {
-            Id = Parcels.NewId(),
+            Id = ParcelLife.NewId(),
             Date = world.Time.GetUtcNow(),
             Expires = world.Time.GetUtcNow().AddDays(7),
             Sender = ("c.example", key.Fingerprint),
