@@ -47,7 +47,7 @@ internal static class DoctorCommand
     private static async Task<Finding> EchoAsync(Session session, GatewayConfiguration configuration, string domain, CancellationToken cancel)
     {
         const string check = "echo";
-        if (!Spool.IsRunning(configuration.SpoolFile) || session.Spool is null)
+        if (!SpoolLock.IsHeld(configuration.SpoolFile) || session.Spool is null)
             return new(FindingLevel.Warning, check, "not sent: the gateway does not run", "start it with 'pgptunnel run'");
         await session.Arming.CheckAsync(cancel);
         var (decision, peer) = await session.Decisions.DecideAsync(domain, configuration.Domains[0], LocalPolicy.Require, cancel);

@@ -82,7 +82,7 @@ internal static class QueueCommand
     private static async Task<int> ImportAsync(ParseResult parse, CancellationToken cancel)
     {
         var (configuration, directory) = (parse.Configuration(), parse.GetRequiredValue(DirectoryArgument));
-        if (Spool.IsRunning(configuration.SpoolFile))
+        if (SpoolLock.IsHeld(configuration.SpoolFile))
             throw new CommandException(Exit.Unavailable, "the gateway runs; stop it first");
         if (!Directory.Exists(directory))
             throw new CommandException(Exit.Data, $"there is no folder {directory}");

@@ -14,7 +14,7 @@ internal static class StatusCommand
         await using var spool = Session.ExistingSpool(configuration);
         await session.Arming.CheckAsync(cancel);
         var facts = spool?.Facts() ?? [];
-        var running = Spool.IsRunning(configuration.SpoolFile);
+        var running = SpoolLock.IsHeld(configuration.SpoolFile);
         var parcels = spool?.List() ?? [];
         var (queued, held, handed) = (Count(ParcelState.Queued), Count(ParcelState.Held), Count(ParcelState.Handed));
         var oldest = parcels.Where(p => p.State == ParcelState.Queued).Select(p => (DateTimeOffset?)p.Created).Min();

@@ -7,9 +7,6 @@ internal sealed partial class Spool
 {
     private const int CheckedPages = 32 * 1024;
 
-    /// <summary>EWOULDBLOCK: the lock is another's. A read-only or failing disk says something else.</summary>
-    private const int WouldBlock = 11;
-
     /// <summary>What each version of the schema adds; a spool is brought up from the one it was written with.</summary>
     private static readonly string[] Schema =
     [
@@ -64,21 +61,8 @@ internal sealed partial class Spool
         try
         {
             if (running)
-                only = new FileStream($"{file}.lock", FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-        }
-        catch (IOException e) when (e.HResult == WouldBlock)
-        {
-            throw new SpoolException($"spool {file} is in use by another running gateway ({e.Message})", false, e);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw Unusable(file, e);
-        }
-        try
-        {
+                only = SpoolLock.Take(file);
             var directory = Path.GetDirectoryName(Path.GetFullPath(file))!;
-            if (running)
-                OwnFiles.KeepOwner($"{file}.lock", directory);
             if (!File.Exists(file))
             {
                 OwnFiles.Write(file, []);
@@ -142,22 +126,6 @@ internal sealed partial class Spool
         statements.Scalar("SELECT max(rowid) FROM parcel");
         statements.Scalar("SELECT count(*) FROM (SELECT 1 FROM replay LIMIT 100)");
         return null;
-    }
-
-    /// <summary>True when a gateway holds this spool.</summary>
-    public static bool IsRunning(string file)
-    {
-        try
-        {
-            if (File.Exists($"{file}.lock"))
-                using (new FileStream($"{file}.lock", FileMode.Open, FileAccess.ReadWrite, FileShare.None))
-                    return false;
-            return false;
-        }
-        catch (IOException)
-        {
-            return true;
-        }
     }
 
     private static SpoolException Unusable(string file, Exception e) =>

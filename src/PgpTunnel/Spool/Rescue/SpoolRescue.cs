@@ -86,7 +86,7 @@ internal static class SpoolRescue
             {
                 if (!Complete(row, bodies))
                 {
-                    if (Spool.IsRunning(file) && IsSettled(connection, row))
+                    if (SpoolLock.IsHeld(file) && IsSettled(connection, row))
                         continue; // meanwhile
                     withoutBody++;
                 }
