@@ -32,7 +32,7 @@ internal static class SealCommand
             throw new CommandException(Exit.Refused, $"552 5.3.4 {peer.Domain} takes messages of at most {largest} octets");
         var international = (from?.IsInternational ?? false) || to.IsInternational;
         var path = new ReversePath(from, Body: message.AsSpan().ContainsAnyInRange((byte)0x80, (byte)0xFF) ? "8BITMIME" : null, SmtpUtf8: international);
-        var (parcel, content) = new Parcels(session.Settings, TimeProvider.System).Seal(peer, session.SenderDomain(from), path, [new ForwardPath(to)], [message], true, false);
+        var (parcel, content) = new Parcels(session.Settings, TimeProvider.System).Seal(peer, session.SenderDomain(from), path, [new ForwardPath(to)], [message], Leaving.SealedOnly);
         await using var output = Console.OpenStandardOutput();
         foreach (var part in OuterMessage.Build(configuration.Gateway, peer.Gateway, parcel.Token, parcel.Created, content.Body))
             await output.WriteAsync(part, cancel);

@@ -84,7 +84,7 @@ internal sealed partial class Delivery
             await HoldAsync(parcel, reply, parcel.Done, cancel);
             return;
         }
-        if (parcel.Exempt && await returns.FailedOnTheWayAsync(header.MailFrom, reply))
+        if (parcel.Leaving == Leaving.Exempt && await returns.FailedOnTheWayAsync(header.MailFrom, reply))
         {
             await PersistAsync(() => spool.ReplaceAsync(parcel.Id, []), parcel, cancel);
             return;
@@ -96,7 +96,7 @@ internal sealed partial class Delivery
         log.Write("failed", ("id", parcel.Id), ("to", parcel.Domain), ("notice", notice is not null), ("reply", reply));
     }
 
-    private (Parcel, ParcelContent) Report(Parcel parcel, InnerHeader about, ReadOnlyMemory<byte> notice) => ownMail.Report(about.Sender.Domain, about.MailFrom, notice, parcel.MustSeal);
+    private (Parcel, ParcelContent) Report(Parcel parcel, InnerHeader about, ReadOnlyMemory<byte> notice) => ownMail.Report(about.Sender.Domain, about.MailFrom, notice, parcel.ReportLeaves);
 
     /// <summary>Of a report of ours that fails itself the postmaster is told; of other mail from the null sender nobody is (RFC 5321 6.1).</summary>
     private List<(Parcel, ParcelContent)> Untold(Parcel parcel, InnerHeader header, SmtpReply reply) => parcel.IsNotice ? [ownMail.Undeliverable(header, reply)] : [];

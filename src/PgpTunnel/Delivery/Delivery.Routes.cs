@@ -51,7 +51,7 @@ internal sealed partial class Delivery
             await PersistAsync(() => spool.HandedAsync(parcel.Id, parcel.Expires + TokenLife), parcel, cancel);
             log.Write("delivered", ("id", parcel.Id), ("to", parcel.Domain), ("token", parcel.Token), ("reply", reply));
         }
-        else if (reply.IsPermanent && parcel.MayClear && PeerState.OnlyTests(local, peer))
+        else if (reply.IsPermanent && parcel.Leaving == Leaving.ClearAfterTest && PeerState.OnlyTests(local, peer))
         {
             await RefusedTestAsync(parcel, content, reply, cancel);
         }
@@ -70,7 +70,7 @@ internal sealed partial class Delivery
             await FailAsync(parcel, new SmtpReply(550, "5.7.5", $"the key of {parcel.Domain} has changed meanwhile"), cancel);
             return;
         }
-        var (anew, sealedAnew) = parcels.Seal(peer, header.Sender.Domain, header.MailFrom, [.. Open(parcel, header)], [message], parcel.MustSeal, parcel.MayClear);
+        var (anew, sealedAnew) = parcels.Seal(peer, header.Sender.Domain, header.MailFrom, [.. Open(parcel, header)], [message], parcel.Leaving);
         await PersistAsync(() => spool.ReplaceAsync(parcel.Id, [(anew with { Created = parcel.Created, Delayed = parcel.Delayed, IsNotice = parcel.IsNotice }, sealedAnew)]), parcel, cancel);
         log.Write("resealed", ("id", anew.Id), ("was", parcel.Id), ("to", parcel.Domain), ("key", peer.Preferred.Fingerprint));
     }
@@ -93,7 +93,7 @@ internal sealed partial class Delivery
     private async Task ClearAfterTestAsync(Parcel parcel, ParcelContent content, SmtpReply reply, CancellationToken cancel)
     {
         var (header, message) = parcels.Open(parcel, content);
-        var (clear, kept) = parcels.Keep(ParcelRoute.World, parcel.Domain, header.Sender.Domain, header.MailFrom, header.RcptTo, [message], false, true);
+        var (clear, kept) = parcels.Keep(ParcelRoute.World, parcel.Domain, header.Sender.Domain, header.MailFrom, header.RcptTo, [message], Leaving.ClearAfterTest);
         await PersistAsync(() => spool.ReplaceAsync(parcel.Id, [(clear with { Created = parcel.Created, Delayed = parcel.Delayed, IsNotice = parcel.IsNotice }, kept)]), parcel, cancel);
         log.Write("clear-after-test", ("id", clear.Id), ("was", parcel.Id), ("to", parcel.Domain), ("alarm", true), ("reply", reply),
             ("do", $"tell {parcel.Domain} that its gateway refuses what is sealed for it; 'require' in policy.partners keeps mail to it from going in clear"));
@@ -104,10 +104,10 @@ internal sealed partial class Delivery
     private async Task ToWorldAsync(Parcel parcel, ParcelContent content, CancellationToken cancel)
     {
         var (header, message) = parcels.Open(parcel, content);
-        if (!parcel.Exempt)
+        if (parcel.Leaving != Leaving.Exempt)
         {
-            var (decision, peer) = await decisions.DecideAsync(parcel.Domain, header.Sender.Domain, parcel.MustSeal ? LocalPolicy.Require : LocalPolicy.Never, cancel);
-            var refusedTest = parcel.MayClear && PeerState.OnlyTests(settings.Configuration.PolicyFor(parcel.Domain), peer);
+            var (decision, peer) = await decisions.DecideAsync(parcel.Domain, header.Sender.Domain, parcel.Leaving == Leaving.SealedOnly ? LocalPolicy.Require : LocalPolicy.Never, cancel);
+            var refusedTest = parcel.Leaving == Leaving.ClearAfterTest && PeerState.OnlyTests(settings.Configuration.PolicyFor(parcel.Domain), peer);
             if (decision.Kind == DecisionKind.Seal && !refusedTest)
             {
                 await ResealAsync(parcel, content, peer!, cancel);
@@ -126,7 +126,7 @@ internal sealed partial class Delivery
         var replies = await SendAsync(parcel, relay, parcel.Domain, header.MailFrom, to, [Mark(relay), Received(parcel, header), message], cancel);
         var failed = to.Zip(replies).Where(r => r.Second.IsPermanent).Select(r => (r.First, r.Second)).ToList();
         var settled = Settled(parcel, header, to, replies);
-        if (failed.Count > 0 && parcel.Exempt && await returns.FailedOnTheWayAsync(header.MailFrom, failed[0].Second))
+        if (failed.Count > 0 && parcel.Leaving == Leaving.Exempt && await returns.FailedOnTheWayAsync(header.MailFrom, failed[0].Second))
         {
             await SettleAsync(parcel, header, settled, replies, [], cancel);
             return;
@@ -155,7 +155,7 @@ internal sealed partial class Delivery
     /// <summary>A notice back through the tunnel, to the gateway of the sender domain only (PROTOCOL.md 7); null for another sender.</summary>
     private (Parcel, ParcelContent)? ThroughTheTunnel(InnerHeader header, ReadOnlyMemory<byte> notice) =>
         header.MailFrom.Mailbox is { } original && Domains.TryNormalise(original.Domain, out var domain) && domain == header.Sender.Domain
-            ? ownMail.Report(header.Recipient.Domain, header.MailFrom, notice, mustSeal: true)
+            ? ownMail.Report(header.Recipient.Domain, header.MailFrom, notice, Leaving.SealedOnly)
             : null;
 
     // Opened, or a notice, to our own mail server

@@ -228,7 +228,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
                     var replies = (await sender.SendAsync(target, from, to, message, cancel)).By(target.Host);
                     slots.Reached((parcel.Route, parcel.Domain), true);
                     // Where a refusal may bring clear text, one server does not speak for all.
-                    if (!(parcel.MayClear && replies.All(r => r.IsPermanent)))
+                    if (!(parcel.Leaving == Leaving.ClearAfterTest && replies.All(r => r.IsPermanent)))
                         return replies;
                     refused = replies;
                 }

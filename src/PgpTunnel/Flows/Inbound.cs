@@ -154,8 +154,18 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
     private async Task<(bool Kept, SmtpReply Reply)> CommitAsync(InnerHeader header, DecryptedMessage decrypted, ParcelContent content, ReplayEntry replay, SmtpClientInfo client)
     {
         var now = _time.GetUtcNow();
-        var parcel = new Parcel($"{header.Id}-{header.Sender.Fingerprint}", ParcelRoute.Local, ParcelForm.Received, header.Sender.Domain, "", ParcelState.Queued, now, header.Expires, now, 0,
-            new HashSet<int>(), "", false, false, false, false, header.Sender.Fingerprint);
+        var parcel = new Parcel
+        {
+            Id = $"{header.Id}-{header.Sender.Fingerprint}",
+            Route = ParcelRoute.Local,
+            Form = ParcelForm.Received,
+            Domain = header.Sender.Domain,
+            Leaving = Leaving.AsDecided,
+            Created = now,
+            Expires = header.Expires,
+            Next = now,
+            KeyFingerprint = header.Sender.Fingerprint,
+        };
         if (content.Body.Length > _settings.Configuration.LargeParcel)
             _parcels.Close(content); // so that it is not in memory twice until its turn
         if (!await _spool.AddAsync([(parcel, content)], replay))

@@ -214,10 +214,13 @@ internal sealed partial class Outbound(Settings settings, Decisions decisions, P
             var paths = _recipients.Where(r => r.Key == destination.Key).Select(r => r.Path).Distinct().ToLookup(p => p.Mailbox.IsLong);
             foreach (var chunk in paths[false].Chunk(InnerHeader.MaxRecipients).Concat(paths[true].Chunk(1)))
             {
-                var mayClear = destination.Seals && !required && !chunk[0].Mailbox.IsLong && !(from.Mailbox?.IsLong ?? false) && PeerState.OnlyTests(outbound._settings.Configuration.PolicyFor(destination.Domain), destination.Peer);
+                var isLong = chunk[0].Mailbox.IsLong || (from.Mailbox?.IsLong ?? false);
+                var leaving = destination.OwnParcel ? Leaving.Exempt : required ? Leaving.SealedOnly
+                    : destination.Seals && !isLong && PeerState.OnlyTests(outbound._settings.Configuration.PolicyFor(destination.Domain), destination.Peer) ? Leaving.ClearAfterTest
+                    : Leaving.AsDecided;
                 var (parcel, body) = destination.Seals
-                    ? outbound._parcels.Seal(destination.Peer!, senderDomain, from, chunk, content, required, mayClear)
-                    : outbound._parcels.Keep(destination.Route, destination.Domain, senderDomain, from, chunk, content, required, false, destination.OwnParcel);
+                    ? outbound._parcels.Seal(destination.Peer!, senderDomain, from, chunk, content, leaving)
+                    : outbound._parcels.Keep(destination.Route, destination.Domain, senderDomain, from, chunk, content, leaving);
                 yield return (parcel, body, destination);
             }
         }
@@ -229,7 +232,7 @@ internal sealed partial class Outbound(Settings settings, Decisions decisions, P
             {
                 var failed = _recipients.Where(r => r.Key == destination.Key).Select(r => (r.Path, destination.Decision.Reply!)).ToList();
                 if (Notice.Build(outbound._settings.Configuration, NoticeAction.Failed, from, failed, content, outbound._time.GetUtcNow(), null) is { } notice)
-                    yield return outbound._ownMail.Report(senderDomain, from, notice, mustSeal: false);
+                    yield return outbound._ownMail.Report(senderDomain, from, notice, Leaving.AsDecided);
             }
         }
     }

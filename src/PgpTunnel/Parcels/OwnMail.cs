@@ -15,10 +15,10 @@ internal sealed class OwnMail(Settings settings, Parcels parcels, TimeProvider t
     /// <summary>A delivery report to the sender of a message.</summary>
     /// <param name="senderDomain">Which of our domains it comes from.</param>
     /// <param name="about">The sender of what it is about.</param>
-    /// <param name="mustSeal">The message was never to leave in clear, so the report, which has its header, is not either.</param>
-    public (Parcel Parcel, ParcelContent Content) Report(string senderDomain, ReversePath about, ReadOnlyMemory<byte> report, bool mustSeal)
+    /// <param name="leaving">Of a message that was never to leave in clear the report, which has its header, is not either.</param>
+    public (Parcel Parcel, ParcelContent Content) Report(string senderDomain, ReversePath about, ReadOnlyMemory<byte> report, Leaving leaving)
     {
-        var (parcel, content) = Keep(senderDomain, new ReversePath((Mailbox?)null, SmtpUtf8: about.SmtpUtf8, Body: about.SmtpUtf8 ? "8BITMIME" : null), about.Mailbox!, [report], mustSeal);
+        var (parcel, content) = Keep(senderDomain, new ReversePath((Mailbox?)null, SmtpUtf8: about.SmtpUtf8, Body: about.SmtpUtf8 ? "8BITMIME" : null), about.Mailbox!, [report], leaving);
         return (parcel with { IsNotice = true }, content);
     }
 
@@ -46,7 +46,7 @@ internal sealed class OwnMail(Settings settings, Parcels parcels, TimeProvider t
 
     /// <summary>What somebody else wrote to the gateway.</summary>
     public (Parcel Parcel, ParcelContent Content) PassToPostmaster(ReversePath from, IReadOnlyList<ReadOnlyMemory<byte>> message) =>
-        Keep(settings.Configuration.Domains[0], from, Postmaster, message, mustSeal: false);
+        Keep(settings.Configuration.Domains[0], from, Postmaster, message, Leaving.AsDecided);
 
     /// <summary>A report of ours that can go nowhere: the postmaster is told what it was about.</summary>
     public (Parcel Parcel, ParcelContent Content) Undeliverable(InnerHeader header, SmtpReply reply) => ToPostmaster("A delivery report could not be delivered", $"""
@@ -62,10 +62,10 @@ internal sealed class OwnMail(Settings settings, Parcels parcels, TimeProvider t
         The log has more under the id {header.Id}.
         """);
 
-    private (Parcel Parcel, ParcelContent Content) Keep(string senderDomain, ReversePath from, Mailbox to, IReadOnlyList<ReadOnlyMemory<byte>> message, bool mustSeal)
+    private (Parcel Parcel, ParcelContent Content) Keep(string senderDomain, ReversePath from, Mailbox to, IReadOnlyList<ReadOnlyMemory<byte>> message, Leaving leaving)
     {
         var ours = !Domains.TryNormalise(to.Domain, out var domain) || settings.Configuration.Domains.Contains(domain);
-        return parcels.Keep(ours ? ParcelRoute.Local : ParcelRoute.World, ours ? senderDomain : domain, senderDomain, from, [new ForwardPath(to, "NEVER")], message, mustSeal, false);
+        return parcels.Keep(ours ? ParcelRoute.Local : ParcelRoute.World, ours ? senderDomain : domain, senderDomain, from, [new ForwardPath(to, "NEVER")], message, leaving);
     }
 
     public static string Printable(string text) => string.Concat(text.Take(600).Select(c => char.IsControl(c) ? ' ' : c));

@@ -13,10 +13,10 @@ internal sealed class Parcels(Settings settings, TimeProvider time, ArrayPool<by
 
     /// <summary>Seals a message for a peer.</summary>
     /// <param name="senderDomain">Which of our domains it is from.</param>
-    public (Parcel Parcel, ParcelContent Content) Seal(PeerState peer, string senderDomain, ReversePath sender, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> message, bool mustSeal, bool mayClear)
+    public (Parcel Parcel, ParcelContent Content) Seal(PeerState peer, string senderDomain, ReversePath sender, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> message, Leaving leaving)
     {
         var (key, own, now) = (peer.Preferred, settings.Keys.Active, time.GetUtcNow());
-        return Seal(Header(ParcelLife.NewId(), senderDomain, (peer.Domain, key.Fingerprint), sender, to, message, now), peer, own, message, mustSeal, mayClear, now);
+        return Seal(Header(ParcelLife.NewId(), senderDomain, (peer.Domain, key.Fingerprint), sender, to, message, now), peer, own, message, leaving, now);
     }
 
     /// <summary>An echo for a peer's gateway, or the answer to one.</summary>
@@ -25,29 +25,39 @@ internal sealed class Parcels(Settings settings, TimeProvider time, ArrayPool<by
     {
         var (own, now) = (settings.Keys.Active, time.GetUtcNow());
         var header = Header(ParcelLife.NewId(), senderDomain, (peer.Domain, peer.Preferred.Fingerprint), new ReversePath((Mailbox?)null), [new ForwardPath(new Mailbox("postmaster", peer.Domain), "NEVER")], [EchoText], now);
-        return Seal(header with { Kind = ParcelKind.Echo, EchoOf = echoOf }, peer, own, [EchoText], mustSeal: true, mayClear: false, now);
+        return Seal(header with { Kind = ParcelKind.Echo, EchoOf = echoOf }, peer, own, [EchoText], Leaving.SealedOnly, now);
     }
 
-    private (Parcel, ParcelContent) Seal(InnerHeader header, PeerState peer, GatewayKey own, IReadOnlyList<ReadOnlyMemory<byte>> message, bool mustSeal, bool mayClear, DateTimeOffset now)
+    private (Parcel, ParcelContent) Seal(InnerHeader header, PeerState peer, GatewayKey own, IReadOnlyList<ReadOnlyMemory<byte>> message, Leaving leaving, DateTimeOffset now)
     {
         var key = peer.Preferred;
         var sealedMessage = MessageSealer.Seal(ParcelBody.Parts(header, message), own, key, now, arrays);
-        var parcel = new Parcel(header.Id, ParcelRoute.Gateway, ParcelForm.Sealed, peer.Domain, ParcelLife.NewId(), ParcelState.Queued, now, header.Expires, now, 0,
-            new HashSet<int>(), "", mustSeal, mayClear, false, false, key.Id);
+        var parcel = Queued(header, ParcelRoute.Gateway, ParcelForm.Sealed, peer.Domain, leaving) with { Token = ParcelLife.NewId(), KeyFingerprint = key.Id };
         return (parcel, new ParcelContent(sealedMessage.Octets, sealedMessage.SpoolKey, SealEnvelope(header, message, own)));
     }
 
     /// <summary>Keeps a message that is not sealed for a peer: to our own spool subkey, since nothing lies on disk in clear.</summary>
     /// <param name="domain">Destination domain, or address literal.</param>
-    public (Parcel Parcel, ParcelContent Content) Keep(ParcelRoute route, string domain, string senderDomain, ReversePath sender, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> message, bool mustSeal, bool mayClear, bool exempt = false)
+    public (Parcel Parcel, ParcelContent Content) Keep(ParcelRoute route, string domain, string senderDomain, ReversePath sender, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> message, Leaving leaving)
     {
         var (own, now) = (settings.Keys.Active, time.GetUtcNow());
         var header = Header(ParcelLife.NewId(), senderDomain, (senderDomain, own.Fingerprint), sender, to, message, now);
         var kept = MessageSealer.SealForSpool(ParcelBody.Parts(header, message), own, arrays);
-        var parcel = new Parcel(header.Id, route, ParcelForm.Kept, domain, "", ParcelState.Queued, now, header.Expires, now, 0,
-            new HashSet<int>(), "", mustSeal, mayClear, exempt, false, "");
-        return (parcel, new ParcelContent(kept, [], []));
+        return (Queued(header, route, ParcelForm.Kept, domain, leaving), new ParcelContent(kept, [], []));
     }
+
+    /// <summary>One that is new, and due at once.</summary>
+    private static Parcel Queued(InnerHeader header, ParcelRoute route, ParcelForm form, string domain, Leaving leaving) => new()
+    {
+        Id = header.Id,
+        Route = route,
+        Form = form,
+        Domain = domain,
+        Leaving = leaving,
+        Created = header.Date,
+        Expires = header.Expires,
+        Next = header.Date,
+    };
 
     private InnerHeader Header(string id, string senderDomain, (string, string) recipient, ReversePath sender, IReadOnlyList<ForwardPath> to, IReadOnlyList<ReadOnlyMemory<byte>> message, DateTimeOffset now) => new()
     {

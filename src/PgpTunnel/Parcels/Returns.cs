@@ -64,7 +64,7 @@ internal sealed partial class Returns(Settings settings, Parcels parcels, OwnMai
         var (header, message) = parcels.OpenEnvelope(content);
         var outcome = new SmtpReply(550, status, why);
         var notice = Notice.Build(settings.Configuration, NoticeAction.Failed, header.MailFrom, [.. header.RcptTo.Select(r => (r, outcome))], [message], header.Date, Unauthenticated);
-        if (!await spool.TellOnceAsync(parcel.Id, notice is null ? [] : [ownMail.Report(header.Sender.Domain, header.MailFrom, notice.Value, parcel.MustSeal)]))
+        if (!await spool.TellOnceAsync(parcel.Id, notice is null ? [] : [ownMail.Report(header.Sender.Domain, header.MailFrom, notice.Value, parcel.ReportLeaves)]))
         {
             log.Write("report-ignored", ("id", parcel.Id), ("to", parcel.Domain), ("status", status), ("why", "its sender has been told before"));
             return false;

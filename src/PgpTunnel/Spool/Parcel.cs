@@ -40,19 +40,63 @@ public enum ParcelState
     Handed,
 }
 
-/// <summary>One parcel's index: what may stand on disk in clear (id, domain, state, times), and nothing else.</summary>
-/// <param name="Domain">Destination domain; of a parcel for our own server, the sender domain.</param>
-/// <param name="Token">In the reverse-path of a sealed parcel; what a bounce comes back to.</param>
-/// <param name="Done">Indexes of recipients that are settled already.</param>
-/// <param name="Status">Enhanced status code of the last attempt, digits only.</param>
-/// <param name="MustSeal">Never to leave in clear, whatever the policy says later.</param>
-/// <param name="MayClear">Sealed while the peer only tests: a final refusal lets it go in clear, for as long as that is so.</param>
-/// <param name="Exempt">A parcel of a gateway's that our own mail server sends on: never sealed, never decided about.</param>
-/// <param name="KeyFingerprint">The key it is sealed for, primary and subkey; of a received parcel, the sender's primary.</param>
-/// <param name="Octets">Size of its sealed body as read from the spool.</param>
-public sealed record Parcel(string Id, ParcelRoute Route, ParcelForm Form, string Domain, string Token, ParcelState State, DateTimeOffset Created, DateTimeOffset Expires,
-    DateTimeOffset Next, int Attempts, IReadOnlySet<int> Done, string Status, bool MustSeal, bool MayClear, bool Exempt, bool Delayed, string KeyFingerprint, long Octets = 0)
+/// <summary>In what shape a parcel may leave, whatever is decided later.</summary>
+public enum Leaving
 {
+    /// <summary>As the policy says when its turn comes; what is sealed stays sealed.</summary>
+    AsDecided,
+
+    /// <summary>Never in clear.</summary>
+    SealedOnly,
+
+    /// <summary>Made while the peer only tests: refusals for good let it go in clear, for as long as that is so.</summary>
+    ClearAfterTest,
+
+    /// <summary>A parcel of a gateway's that our own mail server sends on: never sealed, never decided about.</summary>
+    Exempt,
+}
+
+/// <summary>One parcel's index: what may stand on disk in clear (id, domain, state, times), and nothing else.</summary>
+public sealed record Parcel
+{
+    public required string Id { get; init; }
+    public required ParcelRoute Route { get; init; }
+    public required ParcelForm Form { get; init; }
+
+    /// <summary>Destination domain; of a parcel for our own server, the sender domain.</summary>
+    public required string Domain { get; init; }
+
+    /// <summary>In the reverse-path of a sealed parcel; what a bounce comes back to.</summary>
+    public string Token { get; init; } = "";
+
+    public ParcelState State { get; init; }
+    public required Leaving Leaving { get; init; }
+    public required DateTimeOffset Created { get; init; }
+    public required DateTimeOffset Expires { get; init; }
+
+    /// <summary>When it is tried next.</summary>
+    public required DateTimeOffset Next { get; init; }
+
+    public int Attempts { get; init; }
+
+    /// <summary>Indexes of recipients that are settled already.</summary>
+    public IReadOnlySet<int> Done { get; init; } = new HashSet<int>();
+
+    /// <summary>Enhanced status code of the last attempt, digits only.</summary>
+    public string Status { get; init; } = "";
+
+    /// <summary>Its sender has been told that it is late.</summary>
+    public bool Delayed { get; init; }
+
+    /// <summary>The key it is sealed for, primary and subkey; of a received parcel, the sender's primary.</summary>
+    public string KeyFingerprint { get; init; } = "";
+
+    /// <summary>Size of its sealed body as read from the spool.</summary>
+    public long Octets { get; init; }
+
+    /// <summary>How a report about it leaves, which has its header.</summary>
+    public Leaving ReportLeaves => Leaving == Leaving.SealedOnly ? Leaving.SealedOnly : Leaving.AsDecided;
+
     /// <summary>The host that gave the last reply; empty = none, or it was our own.</summary>
     public string Server { get; init; } = "";
 

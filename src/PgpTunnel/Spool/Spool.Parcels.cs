@@ -100,7 +100,7 @@ internal sealed partial class Spool
         $"INSERT INTO parcel({Columns}, body, key, envelope, file) VALUES($id, $route, $form, $domain, $token, $state, $created, $expires, $next, $attempts, $done, $status, $must, $may, $exempt, $delayed, $fpr, $octets, $notice, $refusals, $since, $told, $server, $body, $key, $envelope, $file)",
         ("$id", p.Id), ("$route", (int)p.Route), ("$form", (int)p.Form), ("$domain", p.Domain), ("$token", p.Token), ("$state", (int)p.State),
         ("$created", p.Created.ToUnixTimeSeconds()), ("$expires", p.Expires.ToUnixTimeSeconds()), ("$next", p.Next.ToUnixTimeSeconds()), ("$attempts", p.Attempts),
-        ("$done", WriteDone(p.Done)), ("$status", p.Status), ("$must", p.MustSeal ? 1 : 0), ("$may", p.MayClear ? 1 : 0), ("$exempt", p.Exempt ? 1 : 0), ("$delayed", p.Delayed ? 1 : 0), ("$fpr", p.KeyFingerprint),
+        ("$done", WriteDone(p.Done)), ("$status", p.Status), ("$must", Is(p, Leaving.SealedOnly)), ("$may", Is(p, Leaving.ClearAfterTest)), ("$exempt", Is(p, Leaving.Exempt)), ("$delayed", p.Delayed ? 1 : 0), ("$fpr", p.KeyFingerprint),
         ("$octets", c.Body.Length), ("$notice", p.IsNotice ? 1 : 0), ("$refusals", p.Refusals), ("$since", Seconds(p.RefusedSince)), ("$told", p.IsTold ? 1 : 0), ("$server", p.Server), ("$body", file.Length > 0 ? Array.Empty<byte>() : ArrayOf(c.Body)), ("$key", c.Key), ("$envelope", c.Envelope), ("$file", file));
 
     /// <summary>As SQLite takes it.</summary>
@@ -252,11 +252,36 @@ internal sealed partial class Spool
 
     public Dictionary<string, string> Facts() => Read(s => s.Rows("SELECT name, value FROM gateway", row => KeyValuePair.Create(row.GetString(0), row.GetString(1)))).ToDictionary();
 
-    private static Parcel ReadParcel(SqliteDataReader row) =>
-        new(row.GetString(0), (ParcelRoute)row.GetInt32(1), (ParcelForm)row.GetInt32(2), row.GetString(3), row.GetString(4), (ParcelState)row.GetInt32(5),
-            Time(row.GetInt64(6)), Time(row.GetInt64(7)), Time(row.GetInt64(8)), row.GetInt32(9), ReadDone(row.GetString(10)), row.GetString(11),
-            row.GetInt64(12) != 0, row.GetInt64(13) != 0, row.GetInt64(14) != 0, row.GetInt64(15) != 0, row.GetString(16), row.GetInt64(17))
-        { IsNotice = row.GetInt64(18) != 0, Refusals = row.GetInt32(19), RefusedSince = row.IsDBNull(20) ? null : Time(row.GetInt64(20)), IsTold = row.GetInt64(21) != 0, Server = row.GetString(22) };
+    private static int Is(Parcel parcel, Leaving leaving) => parcel.Leaving == leaving ? 1 : 0;
+
+    /// <summary>By the three columns of the first version; exempt came before everything there, and "never in clear" before "in clear after a test".</summary>
+    private static Leaving ReadLeaving(bool mustSeal, bool mayClear, bool exempt) =>
+        exempt ? Leaving.Exempt : mustSeal ? Leaving.SealedOnly : mayClear ? Leaving.ClearAfterTest : Leaving.AsDecided;
+
+    private static Parcel ReadParcel(SqliteDataReader row) => new()
+    {
+        Id = row.GetString(0),
+        Route = (ParcelRoute)row.GetInt32(1),
+        Form = (ParcelForm)row.GetInt32(2),
+        Domain = row.GetString(3),
+        Token = row.GetString(4),
+        State = (ParcelState)row.GetInt32(5),
+        Created = Time(row.GetInt64(6)),
+        Expires = Time(row.GetInt64(7)),
+        Next = Time(row.GetInt64(8)),
+        Attempts = row.GetInt32(9),
+        Done = ReadDone(row.GetString(10)),
+        Status = row.GetString(11),
+        Leaving = ReadLeaving(mustSeal: row.GetInt64(12) != 0, mayClear: row.GetInt64(13) != 0, exempt: row.GetInt64(14) != 0),
+        Delayed = row.GetInt64(15) != 0,
+        KeyFingerprint = row.GetString(16),
+        Octets = row.GetInt64(17),
+        IsNotice = row.GetInt64(18) != 0,
+        Refusals = row.GetInt32(19),
+        RefusedSince = row.IsDBNull(20) ? null : Time(row.GetInt64(20)),
+        IsTold = row.GetInt64(21) != 0,
+        Server = row.GetString(22),
+    };
 
     private static DateTimeOffset Time(long seconds) => DateTimeOffset.FromUnixTimeSeconds(seconds);
 

@@ -69,7 +69,19 @@ public class Committing
     private async Task CommitAsync()
     {
         var (id, now) = (ParcelLife.NewId(), DateTimeOffset.UtcNow);
-        var parcel = new Parcel(id, ParcelRoute.Gateway, ParcelForm.Sealed, "b.example", id, ParcelState.Queued, now, now.AddDays(7), now, 0, new HashSet<int>(), "", true, false, false, false, "k");
+        var parcel = new Parcel
+        {
+            Id = id,
+            Route = ParcelRoute.Gateway,
+            Form = ParcelForm.Sealed,
+            Domain = "b.example",
+            Token = id,
+            Leaving = Leaving.SealedOnly,
+            Created = now,
+            Expires = now.AddDays(7),
+            Next = now,
+            KeyFingerprint = "k",
+        };
         await _spool.AddAsync([(parcel, new ParcelContent(_body, [], []))], null);
         await _spool.ReplaceAsync(id, []);
     }

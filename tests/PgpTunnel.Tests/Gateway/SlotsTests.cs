@@ -6,7 +6,7 @@ public class SlotsTests
     private static readonly DateTimeOffset Now = new(2026, 9, 1, 0, 0, 0, TimeSpan.Zero);
 
     private static Parcel Make(string id, string domain, ParcelRoute route = ParcelRoute.Gateway, long octets = 10) =>
-        new(id, route, ParcelForm.Sealed, domain, id, ParcelState.Queued, Now, Now.AddDays(7), Now, 0, new HashSet<int>(), "", true, false, false, false, "k", octets);
+        SpoolTests.Waiting(id, Now) with { Route = route, Domain = domain, Octets = octets };
 
     [Fact]
     public void A_destination_gets_one_slot_until_it_has_taken_something_and_five_then()

@@ -21,17 +21,56 @@ public sealed class SpoolTests : IAsyncLifetime
 
     private static readonly DateTimeOffset Now = new(2026, 9, 1, 0, 0, 0, TimeSpan.Zero);
 
+    /// <summary>A parcel for b.example, due now.</summary>
+    internal static Parcel Waiting(string id, DateTimeOffset now) => new()
+    {
+        Id = id,
+        Route = ParcelRoute.Gateway,
+        Form = ParcelForm.Sealed,
+        Domain = "b.example",
+        Token = id,
+        Leaving = Leaving.SealedOnly,
+        Created = now,
+        Expires = now.AddDays(7),
+        Next = now,
+        KeyFingerprint = "k",
+    };
+
     private static (Parcel, ParcelContent) Make(string id, ParcelRoute route = ParcelRoute.Gateway, string domain = "b.example", int age = 0, byte[]? body = null) =>
-        (new Parcel(id, route, ParcelForm.Sealed, domain, id, ParcelState.Queued, Now, Now.AddDays(7), Now.AddSeconds(-age), 0, new HashSet<int> { 1, 3 }, "", true, false, false, false, "k"), new ParcelContent(body ?? [1, 2, 3], [4], [5]));
+        (Waiting(id, Now) with { Route = route, Domain = domain, Next = Now.AddSeconds(-age), Done = new HashSet<int> { 1, 3 } }, new ParcelContent(body ?? [1, 2, 3], [4], [5]));
 
     [Fact]
     public async Task What_goes_in_comes_out()
     {
         await _spool.AddAsync([Make("a")], null);
         var parcel = _spool.Find("a")!;
-        Assert.Equal(("b.example", ParcelState.Queued, true, 3L), (parcel.Domain, parcel.State, parcel.MustSeal, parcel.Octets));
+        Assert.Equal(("b.example", ParcelState.Queued, true, 3L), (parcel.Domain, parcel.State, parcel.Leaving == Leaving.SealedOnly, parcel.Octets));
         Assert.Equal([1, 3], parcel.Done.Order());
         Assert.Equal([1, 2, 3], _spool.Load("a")!.Value.Content.Body.ToArray());
+    }
+
+    /// <summary>The columns are those of the first version: what it wrote is read, and it could read what is written now.</summary>
+    [Theory]
+    [InlineData(0, 0, 0, Leaving.AsDecided)]
+    [InlineData(1, 0, 0, Leaving.SealedOnly)]
+    [InlineData(0, 1, 0, Leaving.ClearAfterTest)]
+    [InlineData(0, 0, 1, Leaving.Exempt)]
+    [InlineData(1, 0, 1, Leaving.Exempt)]
+    [InlineData(1, 1, 0, Leaving.SealedOnly)]
+    public async Task In_what_shape_a_parcel_may_leave_is_read_from_three_columns(int must, int may, int exempt, Leaving leaving)
+    {
+        await _spool.AddAsync([Make("a")], null);
+        using (var connection = new Microsoft.Data.Sqlite.SqliteConnection($"Data Source={Path.Combine(_directory, "spool.db")};Pooling=False"))
+        {
+            connection.Open();
+            using var command = connection.CreateCommand();
+            command.CommandText = $"UPDATE parcel SET must_seal = {must}, may_clear = {may}, exempt = {exempt}";
+            command.ExecuteNonQuery();
+        }
+        var read = _spool.Find("a")!;
+        Assert.Equal(leaving, read.Leaving);
+        await _spool.ReplaceAsync("a", [(read with { Id = "b" }, new ParcelContent(new byte[] { 1 }, [2], [3]))]);
+        Assert.Equal(leaving, _spool.Find("b")!.Leaving);
     }
 
     [Fact]
