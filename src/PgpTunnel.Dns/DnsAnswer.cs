@@ -22,11 +22,24 @@ public enum DnsOutcome
 /// One validated lookup. <see cref="Security"/> is the weakest of all links that led here, aliases included; data of anything but a
 /// Secure answer is hearsay.
 /// </summary>
-/// <param name="Data">RDATA of the answer, one item a record, uncompressed.</param>
-/// <param name="Ttl">How long this may be used: min(TTL, original TTL, signature expiry), at most a day; a failure at most 30 s.</param>
-/// <param name="Why">One sentence for people: what proved it, or what went wrong and where.</param>
-public sealed record DnsAnswer(DomainName Name, ushort Type, DnsSecurity Security, DnsOutcome Outcome, IReadOnlyList<byte[]> Data, TimeSpan Ttl, int Rcode, string Why)
+public sealed record DnsAnswer
 {
+    public required DomainName Name { get; init; }
+    public required ushort Type { get; init; }
+    public required DnsSecurity Security { get; init; }
+    public required DnsOutcome Outcome { get; init; }
+
+    /// <summary>RDATA of the answer, one item a record, uncompressed.</summary>
+    public IReadOnlyList<byte[]> Data { get; init; } = [];
+
+    /// <summary>How long this may be used: min(TTL, original TTL, signature expiry), at most a day; a failure at most 30 s.</summary>
+    public required TimeSpan Ttl { get; init; }
+
+    public required int Rcode { get; init; }
+
+    /// <summary>One sentence for people: what proved it, or what went wrong and where.</summary>
+    public required string Why { get; init; }
+
     /// <summary>Of the signatures over the answer and its aliases, the one that expires first; null when nothing was proved.</summary>
     public SignaturePeriod? Signed { get; init; }
 

@@ -35,11 +35,24 @@ public sealed partial class DnsValidator
         var signatures = Signatures(message.Answer, owner, covered);
         var zone = await SigningZoneAsync(owner, covered == RecordType.DS || (asked == RecordType.DS && covered == RecordType.CNAME), signatures, budget, cancel);
         if (zone.Security == DnsSecurity.Insecure)
-            return new(DnsSecurity.Insecure, DnsOutcome.Answer, rdata, alias, null, false, Shorter(MinTtl(set), zone.Ttl), message.Rcode, zone.Why);
+            return new() { Security = zone.Security, Outcome = DnsOutcome.Answer, Data = rdata, Alias = alias, Ttl = Shorter(MinTtl(set), zone.Ttl), Rcode = message.Rcode, Why = zone.Why };
         if (zone.Security != DnsSecurity.Secure)
             return Failed(zone.Security, zone.Why, message.Rcode);
         var (signature, ttl, proof) = Verify(set, signatures, zone, budget);
         var step = new SignedStep(owner, alias, proof.Period.From, proof.Period.From, signature.Labels < LabelsOf(owner));
+        var signed = new Link
+        {
+            Security = DnsSecurity.Secure,
+            Outcome = DnsOutcome.Answer,
+            Data = rdata,
+            Alias = alias,
+            Signer = zone.Name,
+            Ttl = ttl,
+            Rcode = message.Rcode,
+            Why = $"signed by {zone.Name}",
+            Proof = proof,
+            Step = step,
+        };
         if (step.Wildcard)
         {
             if (covered == RecordType.DNAME)
@@ -47,10 +60,9 @@ public sealed partial class DnsValidator
             var (nsecs, nsec3s, denialTtl, _) = VerifiedDenial(message.Authority, zone, budget);
             if (!Denial.ProveNoCloser(owner, owner.Suffix(signature.Labels), zone.Name, nsecs, nsec3s, budget, out var optOut))
                 throw new BogusException($"the answer is made from a wildcard without proof that {owner} itself does not exist");
-            var security = optOut ? DnsSecurity.Insecure : DnsSecurity.Secure;
-            return new(security, DnsOutcome.Answer, rdata, alias, zone.Name, false, Shorter(ttl, denialTtl), message.Rcode, $"signed by {zone.Name}, from a wildcard") { Proof = proof, Step = step };
+            return signed with { Security = optOut ? DnsSecurity.Insecure : DnsSecurity.Secure, Ttl = Shorter(ttl, denialTtl), Why = $"{signed.Why}, from a wildcard" };
         }
-        return new(DnsSecurity.Secure, DnsOutcome.Answer, rdata, alias, zone.Name, false, ttl, message.Rcode, $"signed by {zone.Name}") { Proof = proof, Step = step };
+        return signed;
     }
 
     private async Task<Link> JudgeNegativeAsync(DnsMessage message, DomainName name, ushort type, WorkBudget budget, CancellationToken cancel)
@@ -60,17 +72,32 @@ public sealed partial class DnsValidator
         var zone = await SigningZoneAsync(name, type == RecordType.DS, signatures, budget, cancel);
         var claimed = message.Rcode == 3 ? DnsOutcome.NxDomain : DnsOutcome.NoData;
         if (zone.Security == DnsSecurity.Insecure)
-            return new(DnsSecurity.Insecure, claimed, [], null, null, false, Shorter(NegativeTtl(message.Authority), zone.Ttl), message.Rcode, zone.Why)
-            { IsEmpty = message.Answer.Count == 0 && message.Authority.Count == 0 };
+            return new()
+            {
+                Security = zone.Security,
+                Outcome = claimed,
+                Ttl = Shorter(NegativeTtl(message.Authority), zone.Ttl),
+                Rcode = message.Rcode,
+                Why = zone.Why,
+                IsEmpty = message.Answer.Count == 0 && message.Authority.Count == 0,
+            };
         if (zone.Security != DnsSecurity.Secure)
             return Failed(zone.Security, zone.Why, message.Rcode);
         var (nsecs, nsec3s, ttl, signed) = VerifiedDenial(message.Authority, zone, budget);
         var proof = Denial.Prove(name, type, zone.Name, nsecs, nsec3s, budget);
         var what = proof.Outcome == DnsOutcome.NxDomain ? "the name does not exist" : "the name has no such record";
-        return new(proof.OptOut ? DnsSecurity.Insecure : DnsSecurity.Secure, proof.Outcome, [], null, zone.Name, proof.Delegation,
-            Shorter(ttl, NegativeTtl(message.Authority)), message.Rcode,
-            proof.OptOut ? $"{zone.Name} uses opt-out there, an unsigned delegation may exist" : $"{zone.Name} proves that {what}")
-        { Proof = signed, Step = new SignedStep(name, null, proof.Signed, nsecs.Select(n => n.Signed).Concat(nsec3s.Select(n => n.Signed)).Min(), false) };
+        return new()
+        {
+            Security = proof.OptOut ? DnsSecurity.Insecure : DnsSecurity.Secure,
+            Outcome = proof.Outcome,
+            Signer = zone.Name,
+            Delegation = proof.Delegation,
+            Ttl = Shorter(ttl, NegativeTtl(message.Authority)),
+            Rcode = message.Rcode,
+            Why = proof.OptOut ? $"{zone.Name} uses opt-out there, an unsigned delegation may exist" : $"{zone.Name} proves that {what}",
+            Proof = signed,
+            Step = new SignedStep(name, null, proof.Signed, nsecs.Select(n => n.Signed).Concat(nsec3s.Select(n => n.Signed)).Min(), false),
+        };
     }
 
     /// <summary>

@@ -33,11 +33,11 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
         }
         catch (BudgetException e)
         {
-            return new(name, type, DnsSecurity.Indeterminate, DnsOutcome.Failure, [], FailureTtl, 2, $"{Where(name, type)}: {e.Message}");
+            return Failed(name, type, DnsSecurity.Indeterminate, ServerFailure, $"{Where(name, type)}: {e.Message}");
         }
         catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
         {
-            return new(name, type, DnsSecurity.Indeterminate, DnsOutcome.Failure, [], FailureTtl, 2, $"{Where(name, type)}: not settled within {WorkBudget.Longest.TotalSeconds:0} s");
+            return Failed(name, type, DnsSecurity.Indeterminate, ServerFailure, $"{Where(name, type)}: not settled within {WorkBudget.Longest.TotalSeconds:0} s");
         }
     }
 
@@ -54,15 +54,32 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
             proof = Proof.Weaker(proof, link.Proof);
             if (link.Step is not null)
                 steps.Add(link.Step);
-            if (link.Alias is null || security > DnsSecurity.Insecure)
-                return new(name, type, security, security > DnsSecurity.Insecure ? DnsOutcome.Failure : link.Outcome,
-                    security > DnsSecurity.Insecure ? [] : link.Data, ttl, link.Rcode, link.Why)
-                { Signed = proof?.Period, PublishedTtl = proof?.OriginalTtl, Steps = steps };
+            var failed = security > DnsSecurity.Insecure;
+            if (link.Alias is null || failed)
+                return new()
+                {
+                    Name = name,
+                    Type = type,
+                    Security = security,
+                    Outcome = failed ? DnsOutcome.Failure : link.Outcome,
+                    Data = failed ? [] : link.Data,
+                    Ttl = ttl,
+                    Rcode = link.Rcode,
+                    Why = link.Why,
+                    Signed = proof?.Period,
+                    PublishedTtl = proof?.OriginalTtl,
+                    Steps = steps,
+                };
             budget.Alias();
             at = link.Alias;
         }
-        return new(name, type, DnsSecurity.Bogus, DnsOutcome.Failure, [], FailureTtl, 0, $"more than {MaxAliases} aliases lead away from {name}");
+        return Failed(name, type, DnsSecurity.Bogus, rcode: 0, $"more than {MaxAliases} aliases lead away from {name}");
     }
+
+    private const int ServerFailure = 2;
+
+    private static DnsAnswer Failed(DomainName name, ushort type, DnsSecurity security, int rcode, string why) =>
+        new() { Name = name, Type = type, Security = security, Outcome = DnsOutcome.Failure, Ttl = FailureTtl, Rcode = rcode, Why = why };
 
     /// <summary>The security of the zone that <paramref name="name"/> belongs to: DS records from the anchor down, nothing of the name itself.</summary>
     /// <param name="fresh">Ask the resolvers again for the whole chain.</param>
@@ -118,11 +135,28 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
     }
 
     /// <summary>One answer without following aliases.</summary>
-    /// <param name="Signer">The zone whose keys proved it; null when nothing was proved securely.</param>
-    /// <param name="Delegation">A proved absence of DS at a name that is delegated.</param>
-    internal sealed record Link(DnsSecurity Security, DnsOutcome Outcome, IReadOnlyList<byte[]> Data, DomainName? Alias, DomainName? Signer,
-        bool Delegation, TimeSpan Ttl, int Rcode, string Why)
+    internal sealed record Link
     {
+        public required DnsSecurity Security { get; init; }
+
+        public required DnsOutcome Outcome { get; init; }
+
+        public IReadOnlyList<byte[]> Data { get; init; } = [];
+
+        public DomainName? Alias { get; init; }
+
+        /// <summary>The zone whose keys proved it; null when nothing was proved securely.</summary>
+        public DomainName? Signer { get; init; }
+
+        /// <summary>A proved absence of DS at a name that is delegated.</summary>
+        public bool Delegation { get; init; }
+
+        public required TimeSpan Ttl { get; init; }
+
+        public required int Rcode { get; init; }
+
+        public required string Why { get; init; }
+
         public Proof? Proof { get; init; }
 
         public SignedStep? Step { get; init; }
@@ -134,7 +168,7 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
         public long Weight => 512 + Data.Sum(d => d.Length + 32L) + 2 * Why.Length + (Alias?.Wire.Length ?? 0);
     }
 
-    private static Link Failed(DnsSecurity security, string why, int rcode = 2) => new(security, DnsOutcome.Failure, [], null, null, false, FailureTtl, rcode, why);
+    private static Link Failed(DnsSecurity security, string why, int rcode = ServerFailure) => new() { Security = security, Outcome = DnsOutcome.Failure, Ttl = FailureTtl, Rcode = rcode, Why = why };
 
     private async Task<(Link Link, TimeSpan Left)> LinkAsync(DomainName name, ushort type, WorkBudget budget, CancellationToken cancel, bool fresh = false)
     {

@@ -19,7 +19,7 @@ internal sealed class Decisions(Settings settings, Peers peers, PeerMemory memor
         var local = settings.Configuration.PolicyFor(domain);
         local = local > atLeast ? local : atLeast;
         if (domain.StartsWith('[')) // an address literal has no records
-            return (Policy.Decide(local, new(PeerClass.None, PolicyMode.None, false, false, false), ArmState.Armed, domain), null);
+            return (Policy.Decide(local, new() { Class = PeerClass.None, Mode = PolicyMode.None }, ArmState.Armed, domain), null);
         if (local == LocalPolicy.Never)
             return (Policy.Decide(local, default, ArmState.Armed, domain), null);
         var budget = new WorkBudget(); // one for all that this recipient causes

@@ -4,16 +4,59 @@ using PgpTunnel.OpenPgp;
 namespace PgpTunnel;
 
 /// <summary>What is known of a domain's gateway now.</summary>
-/// <param name="Keys">Usable keys in the domain's order of preference; none unless the class is Usable.</param>
-/// <param name="Signers">What verifies the domain's parcels: its usable keys, and expired ones for what they signed before.</param>
-/// <param name="Listed">Fingerprints the policy lists, usable or not.</param>
-/// <param name="Distrusted">Fingerprints the policy distrusts (<c>xfp</c>).</param>
-/// <param name="Until">Until when this may be used.</param>
-/// <param name="Why">One sentence for people.</param>
-public sealed record PeerState(string Domain, PeerClass Class, DnsSecurity Security, PolicyMode? Mode, IReadOnlyList<PeerKey> Keys, IReadOnlyList<SignerKey> Signers, IReadOnlyList<string> Listed,
-    IReadOnlyList<string> Distrusted, string Gateway, long? Size, bool Trusted, bool TrustedOffered, bool Remembered, DateTimeOffset Until, string Why)
+public sealed record PeerState
 {
-    public PolicyFacts Facts => new(Class, Mode ?? PolicyMode.Enforce, Remembered, Trusted, TrustedOffered, Security == DnsSecurity.Bogus, Outdated, Class == PeerClass.Usable && Security == DnsSecurity.Insecure);
+    public required string Domain { get; init; }
+    public required PeerClass Class { get; init; }
+    public required DnsSecurity Security { get; init; }
+
+    /// <summary>Of its policy; null = none could be read.</summary>
+    public PolicyMode? Mode { get; init; }
+
+    /// <summary>Usable keys in the domain's order of preference; none unless the class is Usable.</summary>
+    public IReadOnlyList<PeerKey> Keys { get; init; } = [];
+
+    /// <summary>What verifies the domain's parcels: its usable keys, and expired ones for what they signed before.</summary>
+    public IReadOnlyList<SignerKey> Signers { get; init; } = [];
+
+    /// <summary>Fingerprints the policy lists, usable or not.</summary>
+    public IReadOnlyList<string> Listed { get; init; } = [];
+
+    /// <summary>Fingerprints the policy distrusts (<c>xfp</c>), or did.</summary>
+    public IReadOnlyList<string> Distrusted { get; init; } = [];
+
+    /// <summary>Its gateway's mailbox; empty where no policy says.</summary>
+    public string Gateway { get; init; } = "";
+
+    /// <summary>Octets of the largest message that it takes.</summary>
+    public long? Size { get; init; }
+
+    /// <inheritdoc cref="PolicyFacts.Trusted"/>
+    public bool Trusted { get; init; }
+
+    /// <inheritdoc cref="PolicyFacts.TrustedOffered"/>
+    public bool TrustedOffered { get; init; }
+
+    /// <inheritdoc cref="PolicyFacts.Remembered"/>
+    public bool Remembered { get; init; }
+
+    /// <summary>Until when this may be used.</summary>
+    public required DateTimeOffset Until { get; init; }
+
+    /// <summary>One sentence for people.</summary>
+    public required string Why { get; init; }
+
+    public PolicyFacts Facts => new()
+    {
+        Class = Class,
+        Mode = Mode ?? PolicyMode.Enforce,
+        Remembered = Remembered,
+        Trusted = Trusted,
+        TrustedOffered = TrustedOffered,
+        Bogus = Security == DnsSecurity.Bogus,
+        Outdated = Outdated,
+        Unsigned = Class == PeerClass.Usable && Security == DnsSecurity.Insecure,
+    };
 
     /// <summary>It denies what was seen to be signed no earlier: it may be an old answer, played back.</summary>
     public bool Outdated { get; init; }

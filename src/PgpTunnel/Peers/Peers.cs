@@ -186,9 +186,21 @@ internal sealed partial class Peers(Func<DnsValidator> validators, PeerMemory me
         _ => PeerClass.Temporary,
     };
 
-    private PeerState State(Lookup lookup, PeerClass @class, DnsSecurity security, PolicyRecord? policy, TimeSpan ttl, string why) =>
-        new(lookup.Domain, @class, security, policy?.Mode, [], [], policy?.Fingerprints ?? [], [.. policy?.Distrusted ?? [], .. Distrusted(lookup.Record)], policy?.Gateway ?? "", policy?.Size, lookup.Trusted, false,
-            lookup.Remembered, time.GetUtcNow() + (ttl > ShortestUse ? ttl : ShortestUse), why);
+    private PeerState State(Lookup lookup, PeerClass @class, DnsSecurity security, PolicyRecord? policy, TimeSpan ttl, string why) => new()
+    {
+        Domain = lookup.Domain,
+        Class = @class,
+        Security = security,
+        Mode = policy?.Mode,
+        Listed = policy?.Fingerprints ?? [],
+        Distrusted = [.. policy?.Distrusted ?? [], .. Distrusted(lookup.Record)],
+        Gateway = policy?.Gateway ?? "",
+        Size = policy?.Size,
+        Trusted = lookup.Trusted,
+        Remembered = lookup.Remembered,
+        Until = time.GetUtcNow() + (ttl > ShortestUse ? ttl : ShortestUse),
+        Why = why,
+    };
 
     private static TimeSpan Shorter(TimeSpan a, TimeSpan b) => a < b ? a : b;
 }

@@ -30,14 +30,31 @@ public enum DecisionKind
 }
 
 /// <summary>The facts a decision rests on.</summary>
-/// <param name="Mode">Mode of an unusable policy as far as it could be read; unreadable means enforce.</param>
-/// <param name="Remembered">An <c>enforce</c> seen earlier is still in force.</param>
-/// <param name="Trusted">Trusted fingerprints are set for the domain.</param>
-/// <param name="TrustedOffered">One of them, or a certified successor, is offered.</param>
-/// <param name="Bogus">The answer was proved wrong, not only missing.</param>
-/// <param name="Unsigned">A trusted key, found in DNS that is not signed.</param>
-/// <param name="Outdated">The denial was signed no later than a policy that was seen.</param>
-public readonly record struct PolicyFacts(PeerClass Class, PolicyMode Mode, bool Remembered, bool Trusted, bool TrustedOffered, bool Bogus = false, bool Outdated = false, bool Unsigned = false);
+public readonly record struct PolicyFacts
+{
+    public required PeerClass Class { get; init; }
+
+    /// <summary>Mode of an unusable policy as far as it could be read; unreadable means enforce.</summary>
+    public required PolicyMode Mode { get; init; }
+
+    /// <summary>An <c>enforce</c> seen earlier is still in force.</summary>
+    public bool Remembered { get; init; }
+
+    /// <summary>Trusted fingerprints are set for the domain.</summary>
+    public bool Trusted { get; init; }
+
+    /// <summary>One of them, or a certified successor, is offered.</summary>
+    public bool TrustedOffered { get; init; }
+
+    /// <summary>The answer was proved wrong, not only missing.</summary>
+    public bool Bogus { get; init; }
+
+    /// <summary>The denial was signed no later than a policy that was seen.</summary>
+    public bool Outdated { get; init; }
+
+    /// <summary>A trusted key, found in DNS that is not signed.</summary>
+    public bool Unsigned { get; init; }
+}
 
 /// <summary>What happens to mail for one domain.</summary>
 /// <param name="Reply">The reply that says so when it is not taken.</param>

@@ -47,7 +47,7 @@ public class Deciding
     public LocalPolicy Local { get; set; }
 
     [Benchmark]
-    public bool Decide() => Policy.Decide(Local, new PolicyFacts(PeerClass.Usable, PolicyMode.Enforce, true, false, false, false), ArmState.Armed, "b.example").Alarm;
+    public bool Decide() => Policy.Decide(Local, new PolicyFacts { Class = PeerClass.Usable, Mode = PolicyMode.Enforce, Remembered = true }, ArmState.Armed, "b.example").Alarm;
 }
 
 /// <summary>Parcels of 10 KB made durable by one after the other and by sixty-four at once, and as many octets written and synced to a file.</summary>

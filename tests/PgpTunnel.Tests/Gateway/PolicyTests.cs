@@ -11,7 +11,16 @@ public class PolicyTests
         var cell = left.Split(' ', StringSplitOptions.RemoveEmptyEntries);
         var local = cell[0] switch { "never" => LocalPolicy.Never, "prefer" => LocalPolicy.Prefer, "require" => LocalPolicy.Require, _ => LocalPolicy.RequireVerified };
         var mode = cell[2] switch { "testing" => PolicyMode.Testing, "enforce" => PolicyMode.Enforce, _ => PolicyMode.None };
-        var facts = new PolicyFacts(Enum.Parse<PeerClass>(cell[1]), mode, cell[3] == "yes", cell[4] != "none", cell[4] == "offered", cell[2] == "bogus", cell[2] == "outdated");
+        var facts = new PolicyFacts
+        {
+            Class = Enum.Parse<PeerClass>(cell[1]),
+            Mode = mode,
+            Remembered = cell[3] == "yes",
+            Trusted = cell[4] != "none",
+            TrustedOffered = cell[4] == "offered",
+            Bogus = cell[2] == "bogus",
+            Outdated = cell[2] == "outdated",
+        };
         var decision = Policy.Decide(local, facts, cell[5] switch { "yes" => ArmState.Armed, "no" => new ArmState("a.example publishes no record", true), _ => new ArmState("a.example cannot be looked up", false) }, "b.example");
         var reply = decision.Reply is { } r ? $" {r.Code} {r.Status}" : "";
         Assert.Equal(right, $"{decision.Kind.ToString().ToLowerInvariant()}{reply}{(decision.Alarm ? " alarm" : "")}");
@@ -26,9 +35,10 @@ public class PolicyTests
                     foreach (var armed in new[] { ArmState.Armed, new ArmState("no", true), new ArmState("?", false) })
                         foreach (var mode in Enum.GetValues<PolicyMode>())
                         {
-                            Assert.Equal(DecisionKind.Defer, Policy.Decide(local, new(PeerClass.Temporary, mode, remembered, trusted, false), armed, "d").Kind);
+                            PolicyFacts Facts(PeerClass of) => new() { Class = of, Mode = mode, Remembered = remembered, Trusted = trusted };
+                            Assert.Equal(DecisionKind.Defer, Policy.Decide(local, Facts(PeerClass.Temporary), armed, "d").Kind);
                             if (mode != PolicyMode.Testing || remembered || local != LocalPolicy.Prefer)
-                                Assert.NotEqual(DecisionKind.Clear, Policy.Decide(local, new(PeerClass.Unusable, mode, remembered, trusted, false), armed, "d").Kind);
+                                Assert.NotEqual(DecisionKind.Clear, Policy.Decide(local, Facts(PeerClass.Unusable), armed, "d").Kind);
                         }
     }
 }
