@@ -1,59 +1,11 @@
 using System.Collections.Concurrent;
-using System.Net;
 
 namespace PgpTunnel.Smtp;
-
-/// <summary>How a connection to a server is protected.</summary>
-public enum TlsMode
-{
-    None,
-
-    /// <summary>STARTTLS where offered, certificate not looked at: what crosses is sealed, or local.</summary>
-    Opportunistic,
-
-    /// <summary>STARTTLS or no mail; certificate not looked at.</summary>
-    Require,
-
-    /// <summary>STARTTLS with a certificate for the host's name that the system trusts, or no mail.</summary>
-    Verify,
-}
-
-/// <summary>One server to hand mail to.</summary>
-/// <param name="Host">Its name, for TLS and the log.</param>
-/// <param name="Without">Extensions not to be used with it, separated by blanks.</param>
-public sealed record SmtpTarget(string Host, IPEndPoint Address, TlsMode Tls, SmtpLogin? Login = null, string Without = "")
-{
-    /// <summary>Extensions that a message can do without.</summary>
-    public static readonly IReadOnlyList<string> Optional = ["CHUNKING", "PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "DSN"];
-
-    public override string ToString() => Address.Address.ToString() == Host ? $"{Host}:{Address.Port}" : $"{Host}[{Address.Address}]:{Address.Port}";
-}
-
-/// <summary>A name and password for AUTH.</summary>
-public sealed record SmtpLogin(string User, string Password);
-
-/// <summary>The server could not be brought to a verdict: try another or try later. <see cref="Reply"/> is what to tell.</summary>
-public sealed class SmtpUnavailableException(SmtpReply reply, Exception? inner = null) : Exception(reply.ToString(), inner)
-{
-    public SmtpReply Reply => reply;
-
-    /// <summary>The content had been sent: the server may have the message, so no other is tried with it now.</summary>
-    public bool AfterContent { get; init; }
-
-    /// <summary>It came while the content went by BDAT, which some servers announce and do not have.</summary>
-    internal bool ByChunk { get; init; }
-}
 
 /// <summary>How a server receives a client.</summary>
 /// <param name="Text">Its first line, the host name in front.</param>
 /// <param name="TlsFailure">What goes wrong when STARTTLS is used; null = nothing.</param>
 public sealed record SmtpGreeting(string Text, bool OffersStartTls, string? TlsFailure);
-
-/// <summary>STARTTLS did not work out.</summary>
-internal sealed class TlsFailedException(SmtpReply reply, Exception? inner = null) : Exception(reply.ToString(), inner)
-{
-    public SmtpReply Reply => reply;
-}
 
 /// <summary>Hands messages to servers, octet for octet, over connections that are kept a few seconds for the next message.</summary>
 public sealed class SmtpSender : IAsyncDisposable
