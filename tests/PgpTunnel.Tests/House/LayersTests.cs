@@ -51,6 +51,29 @@ public sealed class LayersTests
     public void A_leaf_sees_no_other_project(string leaf) =>
         Assert.DoesNotContain(System.Reflection.Assembly.Load(leaf).GetReferencedAssemblies(), a => a.Name!.StartsWith("PgpTunnel", StringComparison.OrdinalIgnoreCase));
 
+    /// <summary>Who looks for a file that <c>src/README.md</c> names finds it: a path from src/PgpTunnel, src or the top, or a file beside the one named before it.</summary>
+    [Fact]
+    public void Every_place_that_the_readme_of_the_sources_names_is_there()
+    {
+        var missing = new List<string>();
+        foreach (var line in File.ReadLines(Path.Combine(House.Root, "src", "README.md")))
+        {
+            var beside = "";
+            foreach (System.Text.RegularExpressions.Match name in System.Text.RegularExpressions.Regex.Matches(line, "`([\\w./*]+(?:/|\\.cs|\\.txt|\\.md))`"))
+            {
+                var place = name.Groups[1].Value;
+                string[] starts = [Path.Combine("src", "PgpTunnel"), "src", "", beside];
+                var found = starts.Select(start => Path.Combine(House.Root, start, place)).FirstOrDefault(path =>
+                    Path.Exists(path) || (place.Contains('*') && Directory.Exists(Path.GetDirectoryName(path)) && Directory.EnumerateFiles(Path.GetDirectoryName(path)!, Path.GetFileName(path)).Any()));
+                if (found is null)
+                    missing.Add($"{place}: {line}");
+                else
+                    beside = Path.GetRelativePath(House.Root, Path.GetDirectoryName(found)!);
+            }
+        }
+        Assert.True(missing.Count == 0, string.Join('\n', missing));
+    }
+
     /// <summary>What is used inside an async method, by a static call, as a type argument and by a constant: the reader sees it.</summary>
     [Theory]
     [InlineData("Upkeep", "SubkeyRotation")]
