@@ -2,13 +2,7 @@ using System.CommandLine;
 using PgpTunnel;
 using PgpTunnel.Commands;
 
-var root = new RootCommand("PgpTunnel: OpenPGP between mail gateways, keys found in DNSSEC-signed DNS.")
-{
-    Cli.Config, Cli.Json,
-    DemoCommand.Create(), InitCommand.Create(), RunCommand.Create(), ConfigCommand.Create(), KeyCommand.Create(), DnsCommand.Create(),
-    PolicyCommand.Create(), SealCommand.Create(), OpenCommand.Create(), QueueCommand.Create(), PartnerCommand.Create(), DoctorCommand.Create(), StatusCommand.Create(), PostfixCommand.Create(),
-};
-var parsed = root.Parse(args);
+var parsed = Root.Create().Parse(args);
 if (parsed.Errors.Count > 0)
 {
     foreach (var error in parsed.Errors)
