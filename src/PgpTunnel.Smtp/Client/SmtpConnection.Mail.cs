@@ -6,12 +6,16 @@ namespace PgpTunnel.Smtp;
 
 internal sealed partial class SmtpConnection
 {
-    private bool Offers(string keyword) => _offers.ContainsKey(keyword);
+    private bool Offers(string keyword) => _offers.ContainsKey(keyword) || (_needed.Contains(keyword) && _announced.Contains(keyword));
+
+    /// <summary>Extensions that this message cannot do without: what a server was once found to lack is no verdict on a message that needs it.</summary>
+    private HashSet<string> _needed = [];
 
     /// <summary>One transaction: MAIL and RCPTs (pipelined where offered), then the content as BDAT where offered, else DATA.</summary>
     public async Task<SmtpOutcome> TransactAsync(ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
     {
         _contentSent = _byChunk = false;
+        _needed = Needed(from, to, message);
         if (CannotCarry(from, to, message) is { } reply)
             return All(to, reply);
         var commands = new List<string> { MailCommand(from, to, message) };
@@ -21,6 +25,8 @@ internal sealed partial class SmtpConnection
         var replies = await ExchangeAsync(commands, cancel);
         if (replies.Mail is null)
             return BreakOff(to);
+        if (replies.Strange is { } strange)
+            return OutOfStep(to, replies, strange);
         if (!replies.Mail.IsPositive)
             return await RefusedAtMailAsync(replies, commands[0], from, to, message, cancel);
         var results = replies.Recipients.ToArray();
@@ -38,6 +44,18 @@ internal sealed partial class SmtpConnection
     private static bool NeedsUtf8(ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message) =>
         (from.Mailbox?.IsInternational ?? false) || to.Any(t => t.Mailbox.IsInternational) || message.HasEightBitHeader;
 
+    private static HashSet<string> Needed(ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message)
+    {
+        var needed = new HashSet<string>();
+        if (from.SmtpUtf8 && NeedsUtf8(from, to, message))
+            needed.Add("SMTPUTF8");
+        if (from.Body == "8BITMIME" && message.HasEightBit)
+            needed.Add("8BITMIME");
+        if (message.HidesDots)
+            needed.Add("CHUNKING");
+        return needed;
+    }
+
     /// <summary>What the server lacks that this message needs; nothing is ever converted or left out to fit.</summary>
     private SmtpReply? CannotCarry(ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message)
     {
@@ -48,10 +66,12 @@ internal sealed partial class SmtpConnection
         if (!Offers("8BITMIME") && from.Body == "8BITMIME" && message.HasEightBit)
             return new SmtpReply(550, "5.6.3", $"{_target} does not support 8BITMIME, which this message needs"); // RFC 6152 3
         if (!Offers("CHUNKING") && message.HidesDots)
-            return new SmtpReply(554, "5.6.0", $"the message has NULs before a dot at the start of a line, which only BDAT carries safely, and {_target} has none");
+            return NoSafeWay;
         return long.TryParse(_offers.GetValueOrDefault("SIZE"), out var largest) && largest > 0 && message.Size > largest
             ? new SmtpReply(552, "5.3.4", $"{_target} takes at most {largest} octets") : null;
     }
+
+    private SmtpReply NoSafeWay => new(554, "5.6.0", $"the message has NULs before a dot at the start of a line, which only BDAT carries safely, and {_target} has none");
 
     private string MailCommand(ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message)
     {
@@ -77,7 +97,11 @@ internal sealed partial class SmtpConnection
     /// <param name="Mail">Null = the connection ended before it.</param>
     /// <param name="Recipients">One a recipient; those that no reply came for have failed for now.</param>
     /// <param name="Data">Null where DATA was not sent, or got no reply.</param>
-    private sealed record Exchanged(SmtpReply? Mail, IReadOnlyList<SmtpReply> Recipients, SmtpReply? Data, bool BrokeOff);
+    private sealed record Exchanged(SmtpReply? Mail, IReadOnlyList<SmtpReply> Recipients, SmtpReply? Data, bool BrokeOff)
+    {
+        /// <summary>Whose reply was none that may come there, -1 = MAIL's: nothing more is sent, since nobody knows what it would be answered by.</summary>
+        public int? Strange { get; init; }
+    }
 
     /// <summary>MAIL, RCPTs and perhaps DATA; each reply that comes counts, though the server hang up behind it (RFC 5321 4.2.1, RFC 2920 3.1).</summary>
     private async Task<Exchanged> ExchangeAsync(List<string> commands, CancellationToken cancel)
@@ -97,13 +121,14 @@ internal sealed partial class SmtpConnection
         }
         var hasData = commands[^1] == "DATA";
         var recipients = commands.Count - (hasData ? 2 : 1);
-        // What follows a reply that is out of place may answer another command than it seems to: it refuses nobody for good.
-        var step = replies.FindIndex(r => !r.IsPositive && !r.IsTemporary && !r.IsPermanent && r.Code != 354);
-        SmtpReply Sure(int at) => step >= 0 && at > step && replies[at].IsPermanent ? new SmtpReply(451, "4.5.0", $"{_target} is out of step: {replies[at]}") : replies[at];
-        _broken |= step >= 0;
+        // What follows a reply that is out of place may answer another command than it seems to: it accepts and refuses nobody.
+        var strange = Enumerable.Range(0, Math.Min(replies.Count, recipients + 1)).FirstOrDefault(i => replies[i].IsOutOfPlace(i == 0 ? SmtpStep.Mail : SmtpStep.Recipient), int.MaxValue);
+        SmtpReply Sure(int at) => at > strange ? new SmtpReply(451, "4.5.0", $"{_target} is out of step: {replies[at]}") : replies[at];
+        _broken |= strange < int.MaxValue;
         return new(replies.Count == 0 ? null : replies[0].Verdict(SmtpStep.Mail, _target),
             [.. Enumerable.Range(1, recipients).Select(i => i < replies.Count ? Sure(i).Verdict(SmtpStep.Recipient, _target) : HungUp)],
-            hasData && replies.Count == commands.Count ? Sure(commands.Count - 1) : null, brokeOff);
+            hasData && replies.Count == commands.Count ? replies[^1] : null, brokeOff)
+        { Strange = strange < int.MaxValue ? strange - 1 : null };
     }
 
     /// <summary>RFC 2920.</summary>

@@ -7,6 +7,13 @@ internal sealed partial class SmtpConnection
     private SmtpOutcome BreakOff(IReadOnlyList<ForwardPath> to) => Offers("PIPELINING")
         ? All(to, HungUp) with { BrokeOff = true, Rest = Everybody(to), Suspects = ["PIPELINING"] } : throw new SmtpUnavailableException(HungUp);
 
+    /// <summary>
+    /// Refusals that came before it stand. The connection ends before a message can be taken for whole, and all others get a transaction of
+    /// their own without the one that was answered so.
+    /// </summary>
+    private SmtpOutcome OutOfStep(IReadOnlyList<ForwardPath> to, Exchanged replies, int strange) => strange < 0 ? All(to, replies.Mail!)
+        : new([.. replies.Recipients], Offers("DSN"), [.. Enumerable.Range(0, to.Count).Where(i => i != strange && !(i < strange && replies.Recipients[i].IsPermanent))], []);
+
     private SmtpReply HungUp => new(451, "4.4.2", $"{_target} closed the connection");
 
     private static int[] Everybody(IReadOnlyList<ForwardPath> to) => [.. Enumerable.Range(0, to.Count)];
@@ -22,6 +29,8 @@ internal sealed partial class SmtpConnection
             return outcome with { Rest = [.. outcome.Rest, .. Enumerable.Range(0, to.Count).Where(i => results[i].IsPositive)], Suspects = [.. outcome.Suspects, "PIPELINING"] };
         if (!Offers("CHUNKING") || final.IsPositive || !(final.IsAboutSyntax() || final.IsTemporary))
             return outcome;
+        if (_needed.Contains("CHUNKING")) // then DATA is not as good
+            return final.IsTemporary ? outcome : outcome with { Replies = [.. results.Select(r => r.IsPositive ? NoSafeWay : r)] };
         // RFC 5321 4.2.4: the command is refused, not the message, so DATA is as good; after 500 the octets may have been taken for commands.
         _broken = true;
         var again = final.IsTemporary ? [] : Enumerable.Range(0, to.Count).Where(i => results[i].IsPositive);

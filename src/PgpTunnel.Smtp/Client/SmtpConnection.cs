@@ -24,6 +24,9 @@ internal sealed partial class SmtpConnection : IDisposable
     private Dictionary<string, string> _offers = new(StringComparer.OrdinalIgnoreCase);
     private IReadOnlyCollection<string> _without = [];
 
+    /// <summary>What the server has announced and the configuration does not forbid, found to lack it or not.</summary>
+    private HashSet<string> _announced = [];
+
     private SmtpConnection(SmtpTarget target, Socket socket) => (_target, _socket, _stream) = (target, socket, Stream.Null);
 
     /// <summary>What the server said first.</summary>
@@ -94,6 +97,8 @@ internal sealed partial class SmtpConnection : IDisposable
             var blank = line.IndexOf(' ');
             _offers[blank < 0 ? line : line[..blank]] = blank < 0 ? "" : line[(blank + 1)..];
         }
+        var forbidden = _target.Without.Split(' ', StringSplitOptions.RemoveEmptyEntries).ToHashSet(StringComparer.OrdinalIgnoreCase);
+        _announced = _offers.Keys.Where(k => !forbidden.Contains(k)).ToHashSet(StringComparer.OrdinalIgnoreCase);
         foreach (var keyword in _without)
             _offers.Remove(keyword);
     }

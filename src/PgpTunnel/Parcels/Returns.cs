@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.RegularExpressions;
 using MimeKit;
 using PgpTunnel.OpenPgp;
@@ -91,11 +92,16 @@ internal sealed partial class Returns(Settings settings, Parcels parcels, OwnMai
         // RFC 3834 5: what answers by itself says so; most that report a failure without a status part do not.
         if (parsed?.Headers["Auto-Submitted"] is { } auto && Word(auto).StartsWith("auto-replied", StringComparison.Ordinal))
             return null;
-        return Delay().IsMatch(parsed?.Subject ?? "") ? null : "5.0.0";
+        var subject = parsed?.Subject ?? "";
+        return Delay().IsMatch(subject) && !Failure().IsMatch(subject) ? null : "5.0.0";
     }
 
-    [GeneratedRegex(@"\b(delayed|delay|still being retried|warning)\b", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
+    [GeneratedRegex(@"\b(delayed|delay|still being retried)\b", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
     private static partial Regex Delay();
+
+    /// <summary>What a delay is named beside, when it is one no more.</summary>
+    [GeneratedRegex(@"fail|undeliver|reject|refus|return|bounc|block|denied|exceed|expired|gave up|given up|could not", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
+    private static partial Regex Failure();
 
     /// <summary>Every part, whatever the multiparts around it; not what is inside an attached message.</summary>
     private static IEnumerable<MimeEntity> Entities(MimeEntity? entity) =>
@@ -114,10 +120,23 @@ internal sealed partial class Returns(Settings settings, Parcels parcels, OwnMai
     }
 
     /// <summary>A field's value without comments (RFC 3464 2.1.1), in lower case.</summary>
-    private static string Word(string? value) => Comments().Replace(value ?? "", " ").Trim().ToLowerInvariant();
-
-    [GeneratedRegex(@"\((?:[^()\\]|\\.|\([^()]*\))*\)")]
-    private static partial Regex Comments();
+    private static string Word(string? value)
+    {
+        var (word, depth, text) = (new StringBuilder(), 0, value ?? "");
+        for (var i = 0; i < text.Length; i++)
+        {
+            var c = text[i];
+            if (c == '\\' && depth > 0)
+                i++;
+            else if (c == '(')
+                depth++;
+            else if (c == ')' && depth > 0)
+                word.Append(--depth == 0 ? " " : "");
+            else if (depth == 0)
+                word.Append(c);
+        }
+        return word.ToString().Trim().ToLowerInvariant();
+    }
 
     private static string? Status(HeaderList group) => StatusCode().Match(Word(group["Status"])) is { Success: true } match ? match.Value : null;
 
