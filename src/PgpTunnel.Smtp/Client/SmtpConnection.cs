@@ -42,6 +42,9 @@ internal sealed partial class SmtpConnection : IDisposable
 
     private bool _broken;
 
+    /// <summary>Not to be kept for the next message.</summary>
+    public bool IsForOne { get; set; }
+
     /// <param name="without">Extensions not to be used, whatever the server announces.</param>
     public static async Task<SmtpConnection> OpenAsync(SmtpTarget target, string hostname, IReadOnlyCollection<string> without, CancellationToken cancel)
     {

@@ -93,6 +93,8 @@ public sealed class SmtpSender : IAsyncDisposable
             var outcome = await connection.TransactAsync(from, to, message, cancel);
             if (connection.IsBroken)
                 connection.Dispose();
+            else if (connection.IsForOne)
+                _ = connection.QuitAsync();
             else
                 Keep(target, connection);
             return outcome;
@@ -203,7 +205,9 @@ public sealed class SmtpSender : IAsyncDisposable
         }
         catch (TlsFailedException) when (target is { Tls: TlsMode.Opportunistic, Login: null } && !from.RequireTls)
         {
-            return await SmtpConnection.OpenAsync(target with { Tls = TlsMode.None }, _hostname(), without, cancel);
+            var plain = await SmtpConnection.OpenAsync(target with { Tls = TlsMode.None }, _hostname(), without, cancel);
+            plain.IsForOne = true; // the next message tries TLS anew
+            return plain;
         }
         catch (TlsFailedException e)
         {

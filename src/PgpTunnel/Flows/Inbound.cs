@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Security.Cryptography;
 using MimeKit;
 using PgpTunnel.OpenPgp;
@@ -50,16 +49,23 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
             {
                 if (token.Length > 0 && inbound._returns.Refusal(from, token) is { } refusal)
                     return Task.FromResult(refusal);
-                _addressees.Add((token.Length > 0 ? Addressee.Token : Addressee.Gateway, token));
-                return Task.FromResult(new SmtpReply(250, "2.1.5", "OK"));
+                return Task.FromResult(Accept(token.Length > 0 ? Addressee.Token : Addressee.Gateway, token));
             }
             // RFC 5321 4.5.1: postmaster is there for whoever runs a server that takes mail.
             if (mailbox.Local.Equals("postmaster", StringComparison.OrdinalIgnoreCase) && (mailbox.Domain.Length == 0 || mailbox.Domain.Equals(configuration.GatewayDomain, StringComparison.OrdinalIgnoreCase)))
             {
-                _addressees.Add((Addressee.Postmaster, ""));
-                return Task.FromResult(new SmtpReply(250, "2.1.5", "OK"));
+                return Task.FromResult(Accept(Addressee.Postmaster, ""));
             }
             return Task.FromResult(new SmtpReply(550, "5.7.1", $"this gateway takes sealed mail for {configuration.Gateway} only"));
+        }
+
+        /// <summary>What comes to a token is about one parcel, so it is alone in its transaction; the rest gets another (RFC 5321 4.5.3.1.10).</summary>
+        private SmtpReply Accept(Addressee kind, string token)
+        {
+            if (_addressees.Exists(a => a != (kind, token) && (a.Kind == Addressee.Token || kind == Addressee.Token)))
+                return new SmtpReply(452, "4.5.3", "this recipient in a transaction of its own, please");
+            _addressees.Add((kind, token));
+            return new SmtpReply(250, "2.1.5", "OK");
         }
 
         public async Task<SmtpReply> CommitAsync(ReadOnlyMemory<byte> message, CancellationToken cancel)
@@ -116,10 +122,27 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
     /// The uniform refusal leaves at the next tick of a clock that knows nothing of the parcel: how long the refused step took is not told by
     /// when it comes. Nothing is worked on meanwhile, which would be a way to stop us.
     /// </summary>
-    private static async Task NextTickAsync(CancellationToken cancel)
+    private static Task NextTickAsync(CancellationToken cancel) => Ticks.Value.Next.WaitAsync(cancel);
+
+    /// <summary>All that wait leave together, by one timer: a delay of one's own would keep the part of a millisecond in which the work ended.</summary>
+    private static readonly Lazy<TickClock> Ticks = new(() => new TickClock(Tick));
+
+    private sealed class TickClock
     {
-        var since = Stopwatch.GetElapsedTime(0).Ticks % Tick.Ticks;
-        await Task.Delay(TimeSpan.FromTicks(Tick.Ticks - since), cancel);
+        private TaskCompletionSource _next = New();
+
+        public TickClock(TimeSpan tick) => _ = RunAsync(tick);
+
+        public Task Next => Volatile.Read(ref _next).Task;
+
+        private async Task RunAsync(TimeSpan tick)
+        {
+            using var timer = new PeriodicTimer(tick);
+            while (await timer.WaitForNextTickAsync())
+                Interlocked.Exchange(ref _next, New()).TrySetResult();
+        }
+
+        private static TaskCompletionSource New() => new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 
     private async Task<(bool Kept, SmtpReply Reply)> TakeOpenedAsync(InnerHeader header, DecryptedMessage decrypted, ParcelContent content, SmtpClientInfo client, CancellationToken cancel)
@@ -127,7 +150,12 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
         if (Replayed(header, decrypted, client) is { } replayed)
             return (false, replayed);
         if (_opening.CheckFreshness(header, decrypted.Signed!.Value) is var (stale, why))
-            return (false, Refuse(stale, client, why, header));
+        {
+            var refused = Refuse(stale, client, why, header);
+            if (stale == Opening.Uniform)
+                await NextTickAsync(cancel);
+            return (false, refused);
+        }
         if (_opening.IsFromPartner(header) && _settings.Keys.Keys.Any(k => k.HasOldEncryption && k.NeedsOldEncryption(content.Body.Span)))
             await _spool.OldSubkeyUsedAsync(_time.GetUtcNow());
         var replay = new ReplayEntry(header.Sender.Fingerprint, header.Id, decrypted.BodySha256, header.Expires + ParcelLife.Longest);

@@ -90,4 +90,21 @@ public sealed class ReturnsTests
         Assert.Contains($"token={new string('0', 32)}", pair.A.Log.ToString());
         Assert.StartsWith("550", await ReportAsync(pair, "pgptunnel+@pgptunnel.a.example", "x\r\n"u8.ToArray()));
     }
+
+    /// <summary>One mail to two tokens is about two parcels: both senders hear of it.</summary>
+    [Fact]
+    public async Task A_report_to_two_tokens_is_one_for_each()
+    {
+        await using var pair = await Pair.CreateAsync();
+        pair.HopAnswer = s => s.To[0].Mailbox.Domain == "pgptunnel.b.example" ? SmtpReply.Ok : null;
+        for (var i = 0; i < 2; i++)
+            await pair.A.SendAsync("<alice@a.example>", [$"<bob{i}@b.example>"], "Subject: s\r\n\r\nbody\r\n");
+        await Wait.UntilAsync(() => pair.A.Log.ToString().Split("event=delivered").Length == 3, () => pair.A.Log.ToString());
+        var tokens = pair.HopSaw.Select(s => $"<{s.From.Mailbox}>").ToList();
+        var replies = await Company.SendAsync(pair.A.Gateway.InboundServer!.EndPoint, "<>", tokens, "From: mailer-daemon@hop.example\r\nSubject: undeliverable\r\n\r\nno\r\n"u8.ToArray());
+        Assert.All(replies, r => Assert.Equal(250, r.Code));
+        var told = (await pair.A.WaitAsync(2)).Select(s => Encoding.ASCII.GetString(s.Message)).ToList();
+        Assert.Contains(told, m => m.Contains("bob0@b.example"));
+        Assert.Contains(told, m => m.Contains("bob1@b.example"));
+    }
 }
