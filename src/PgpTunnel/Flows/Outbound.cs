@@ -195,14 +195,14 @@ internal sealed partial class Outbound(Settings settings, Decisions decisions, P
                 var armed = !old.Seals || outbound._arming.State(senderDomain).IsArmed;
                 if (!stale && armed && !(required && !old.Seals))
                     continue;
-                var anew = await outbound.DecideAsync(old.Domain, senderDomain, required ? LocalPolicy.Require : LocalPolicy.Never, cancel);
+                var anew = await outbound.DecideAsync(old.Domain, senderDomain, required ? LocalPolicy.Require : old.Otherwise, cancel);
                 if (anew.Decision.Kind > old.Decision.Kind && !(required && anew.Decision.Kind == DecisionKind.Refuse))
                 {
                     var reply = new SmtpReply(451, anew.Decision.Reply is { IsTemporary: true } r ? r.Status : "4.7.5", $"the decision for {old.Domain} has changed since RCPT: {anew.Decision.Why}");
                     await outbound.ReportAsync(anew, from, reply);
                     return reply;
                 }
-                _destinations[old.Key] = anew;
+                _destinations[old.Key] = anew with { Key = old.Key, Gateway = old.Gateway, Otherwise = old.Otherwise };
             }
             return null;
         }

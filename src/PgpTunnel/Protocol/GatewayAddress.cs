@@ -12,11 +12,14 @@ internal static class GatewayAddress
         var at = gateway.LastIndexOf('@');
         if (at < 0 || !Domains.TryNormalise(mailbox.Domain, out var domain) || domain != gateway[(at + 1)..])
             return false;
-        var plus = mailbox.Local.IndexOf('+');
-        var local = plus < 0 ? mailbox.Local : mailbox.Local[..plus];
-        token = plus < 0 ? "" : mailbox.Local[(plus + 1)..];
-        // A plus with nothing behind it is no token, and no mailbox.
-        return (local.Equals(gateway[..at], StringComparison.OrdinalIgnoreCase) && plus != mailbox.Local.Length - 1) || mailbox.Local.Equals(gateway[..at], StringComparison.OrdinalIgnoreCase);
+        var own = gateway[..at]; // it may have a plus itself
+        if (!mailbox.Local.StartsWith(own, StringComparison.OrdinalIgnoreCase))
+            return false;
+        var rest = mailbox.Local.AsSpan(own.Length);
+        if (rest.Length > 0 && (rest[0] != '+' || rest.Length == 1)) // a plus with nothing behind it is no token, and no mailbox
+            return false;
+        token = rest.Length > 0 ? rest[1..].ToString() : "";
+        return true;
     }
 
     /// <summary>The token when the mailbox is ours and carries one.</summary>
