@@ -40,9 +40,16 @@ public sealed class DecryptedMessage
     /// <summary>When the signature says that it was made.</summary>
     public DateTimeOffset? Signed => Signature.Created;
 
-    /// <summary>The signature is right, but was made when its key had expired.</summary>
-    public bool IsByExpired(SignerKey peer) => Signature.Hash is { } name && Signature is { HasUnknownCritical: false, Created: { } created }
+    /// <summary>The signature is right in all but one: it was made when its key had expired.</summary>
+    public bool IsByExpired(SignerKey peer, DateTimeOffset now) => Signature.Hash is { } name && Signature is { HasUnknownCritical: false, Created: { } created } && IsForUs && IsTimely(created, now)
         && peer.Signing.Where(s => Claims(s.Key) && created >= s.Until && created >= s.From).Any(s => IsBy(s.Key, name));
+
+    /// <summary>An intended recipient, where stated, must be us (RFC 9580 5.2.3.36); GnuPG states none.</summary>
+    private bool IsForUs => Signature.IntendedRecipients.Count == 0 || Signature.IntendedRecipients.Exists(f => Convert.ToHexStringLower(f) == KeyFingerprint);
+
+    /// <summary>Neither in the future nor over by its own lifetime.</summary>
+    private bool IsTimely(DateTimeOffset created, DateTimeOffset now) =>
+        created <= now.AddHours(1) && (Signature.SignatureLifetime == 0 || created.AddSeconds(Signature.SignatureLifetime) > now);
 
     private bool IsBy(PublicKey key, HashAlgorithmName name)
     {
@@ -59,8 +66,7 @@ public sealed class DecryptedMessage
             why = $"the signature uses hash {Signature.HashId}";
             return null;
         }
-        // An intended recipient, where stated, must be us (RFC 9580 5.2.3.36); GnuPG states none.
-        if (Signature.IntendedRecipients.Count > 0 && !Signature.IntendedRecipients.Exists(f => Convert.ToHexStringLower(f) == KeyFingerprint))
+        if (!IsForUs)
         {
             why = "the signature is intended for another recipient";
             return null;
@@ -68,8 +74,7 @@ public sealed class DecryptedMessage
         foreach (var key in peer.Signing.Where(s => Claims(s.Key)))
         {
             // Expiry is judged at the time of signing.
-            if (Signature.HasUnknownCritical || Signature.Created is not { } created || created < key.From || created >= key.Until || created > now.AddHours(1)
-                || (Signature.SignatureLifetime != 0 && created.AddSeconds(Signature.SignatureLifetime) <= now))
+            if (Signature.HasUnknownCritical || Signature.Created is not { } created || created < key.From || created >= key.Until || !IsTimely(created, now))
             {
                 why = "the signature's time lies outside its key's validity or in the future, or it carries an unknown critical subpacket";
                 continue;

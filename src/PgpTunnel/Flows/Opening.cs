@@ -123,7 +123,7 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time,
         if (key is null)
             return new(Uniform, $"the certificate {fingerprint} of {domain} is not usable");
         if (decrypted.VerifiedBy(key, time.GetUtcNow(), out var why) is null)
-            return decrypted.IsByExpired(key) ? new(new SmtpReply(451, "4.7.5", $"the key of {domain} has expired"), why) : new(Uniform, why);
+            return decrypted.IsByExpired(key, time.GetUtcNow()) ? new(new SmtpReply(451, "4.7.5", $"the key of {domain} has expired"), why) : new(Uniform, why);
         return null;
     }
 

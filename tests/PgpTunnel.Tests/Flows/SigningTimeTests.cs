@@ -44,16 +44,17 @@ public sealed class SigningTimeTests : InboundSetting
         _pair.World.Time.Advance(TimeSpan.FromDays(1));
         Assert.StartsWith("451 4.7.5 the key of a.example has expired", await SignedAsync(Dated(Now), Now));
         Assert.Equal(Uniform, await SignedAsync(Dated(Now), Now.AddHours(-13)));
+        Assert.Equal(Uniform, await DeliverAsync(Outer(Sealed(Bodies.Write(Dated(Now), [Encoding.ASCII.GetBytes(Message)]), keys.Signing, Now, new string('1', 40))))); // for somebody else, too
         Assert.StartsWith("250", await SignedAsync(Dated(Now.AddHours(-13)), Now.AddHours(-13)));
     }
 
     /// <summary>As <see cref="MessageSealer"/> does it, by any key.</summary>
-    private byte[] Sealed(byte[] body, SecretKey signing, DateTimeOffset created)
+    private byte[] Sealed(byte[] body, SecretKey signing, DateTimeOffset created, string? intended = null)
     {
         static byte[] Packet(int tag, params byte[][] parts) => new PacketWriter().Packet(tag, [.. parts.SelectMany(p => p)]).ToArray();
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(body);
-        var signature = SignatureMaker.Packet(SignatureType.Binary, signing, hash, 8, new SubpacketWriter().Created(created).Issuer(signing.Public).Add(35, [4, .. Convert.FromHexString(_pair.B.Key.Fingerprint)]));
+        var signature = SignatureMaker.Packet(SignatureType.Binary, signing, hash, 8, new SubpacketWriter().Created(created).Issuer(signing.Public).Add(35, [4, .. Convert.FromHexString(intended ?? _pair.B.Key.Fingerprint)]));
         var onePass = Packet(Tag.OnePass, [3, (byte)SignatureType.Binary, 8, (byte)signing.Public.Algorithm, .. signing.Public.Fingerprint.AsSpan(12), 1]);
         var prefix = RandomNumberGenerator.GetBytes(16);
         byte[] clear = [.. prefix, prefix[14], prefix[15], .. onePass, .. Packet(Tag.Literal, "b\0\0\0\0\0"u8.ToArray(), body), .. signature, 0xD3, 0x14];
