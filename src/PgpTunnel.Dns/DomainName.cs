@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text;
 
 namespace PgpTunnel.Dns;
@@ -11,7 +10,6 @@ public sealed class DomainName : IEquatable<DomainName>, IComparable<DomainName>
 {
     public static readonly DomainName Root = new([0]);
 
-    private static readonly IdnMapping Idn = new() { AllowUnassigned = false, UseStd3AsciiRules = false };
     private readonly byte[] _wire;
     private readonly byte[] _offsets;
 
@@ -101,7 +99,7 @@ public sealed class DomainName : IEquatable<DomainName>, IComparable<DomainName>
         if (text == ".")
             return Root;
         if (text.Any(c => c > 0x7E))
-            text = ToAscii(text);
+            text = InternationalName.ToAscii(text);
         var wire = new List<byte>(text.Length + 2);
         var label = new List<byte>(63);
         for (var i = 0; i < text.Length; i++)
@@ -150,44 +148,6 @@ public sealed class DomainName : IEquatable<DomainName>, IComparable<DomainName>
             return false;
         }
     }
-
-    /// <summary>
-    /// U-labels of plain letters, and what IDNA 2008 allows between them (RFC 5892 appendix A). What needs normalisation first (combining
-    /// marks, full-width and compatibility forms, invisible characters) could name another domain than the one meant, so it must come as A-label.
-    /// </summary>
-    private static string ToAscii(string text)
-    {
-        if (text.Where((c, i) => c > '~' && !IsPlainLetter(c) && !FitsContext(text, i)).FirstOrDefault() is var bad and not '\0')
-            throw new FormatException($"the name '{text}' has the character U+{(int)bad:X4}, which is not a plain letter; give the name in its xn-- form");
-        try
-        {
-            return Idn.GetAscii(text.ToLowerInvariant());
-        }
-        catch (ArgumentException e)
-        {
-            throw new FormatException($"the name '{text}' is not a valid internationalised domain name: {e.Message}");
-        }
-    }
-
-    /// <summary>The contextual rules of RFC 5892 A.3 to A.9: characters that are letters of a language in their place, and nowhere else.</summary>
-    private static bool FitsContext(string text, int at)
-    {
-        var (before, after) = (at > 0 ? text[at - 1] : '\0', at + 1 < text.Length ? text[at + 1] : '\0');
-        var label = text[(text.LastIndexOf('.', at) + 1)..(text.IndexOf('.', at) is var end and >= 0 ? end : text.Length)];
-        return text[at] switch
-        {
-            '\u00B7' => before is 'l' or 'L' && after is 'l' or 'L',                                   // A.3 middle dot
-            '\u0375' => after is >= '\u0370' and <= '\u03FF' or >= '\u1F00' and <= '\u1FFF',           // A.4 Greek keraia
-            '\u05F3' or '\u05F4' => before is >= '\u05D0' and <= '\u05EA',                           // A.5, A.6 geresh, gershayim
-            '\u30FB' => label.Any(c => c is (>= '\u3041' and <= '\u30FA') or (>= '\u30FC' and <= '\u30FE') or (>= '\u4E00' and <= '\u9FFF') or '\u3005' or '\u3007'), // A.7 Katakana middle dot
-            >= '\u0660' and <= '\u0669' => !label.Any(c => c is >= '\u06F0' and <= '\u06F9'),         // A.8, A.9: not the two kinds of digits together
-            >= '\u06F0' and <= '\u06F9' => !label.Any(c => c is >= '\u0660' and <= '\u0669'),
-            _ => false,
-        };
-    }
-
-    private static bool IsPlainLetter(char c) => c is '\u3002' || (c is not ((>= '\u1D00' and <= '\u1DBF') or (>= '\u2100' and <= '\u218F') or (>= '\uF900' and <= '\uFFFF'))
-        && CharUnicodeInfo.GetUnicodeCategory(c) is UnicodeCategory.LowercaseLetter or UnicodeCategory.UppercaseLetter or UnicodeCategory.OtherLetter);
 
     private static char Unescape(string text, ref int i)
     {

@@ -146,25 +146,20 @@ public static class Armor
     }
 
     /// <summary>
-    /// Without the checksum, on a line of its own or behind the data, folded or not: an equals sign with four digits of Base64 behind it at
-    /// the end is nothing else, since padding has none.
+    /// Without the checksum, on a line of its own or behind the data, folded or not, whole or not (RFC 9580 6.1: it must not matter): what
+    /// follows an equals sign that the data do not need to be filled up to four digits.
     /// </summary>
     private static ReadOnlySpan<byte> WithoutChecksum(ReadOnlySpan<byte> body)
     {
-        var digits = 0;
-        for (var at = body.Length - 1; at >= 0; at--)
-        {
-            if (body[at] is (byte)' ' or (byte)'\t' or (byte)'\r' or (byte)'\n')
-                continue;
+        var at = body.IndexOf((byte)'=');
+        if (at < 0)
+            return body;
+        var digits = at - (body[..at].Count((byte)'\n') + body[..at].Count((byte)'\r') + body[..at].Count((byte)' ') + body[..at].Count((byte)'\t'));
+        for (var missing = -digits & 3; at < body.Length && (missing > 0 || body[at] != '='); at++)
             if (body[at] == '=')
-                return digits == ChecksumDigits ? body[..at] : body;
-            if (++digits > ChecksumDigits)
-                return body;
-        }
-        return body;
+                missing--;
+        return body[..at];
     }
-
-    private const int ChecksumDigits = 4;
 
     /// <summary>Skips the rest of the BEGIN line, empty lines, <c>Name: value</c> lines and what relays folded of them, up to the first line of data.</summary>
     private static ReadOnlySpan<byte> SkipHeaders(ReadOnlySpan<byte> body)
