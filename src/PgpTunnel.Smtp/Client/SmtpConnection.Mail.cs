@@ -6,16 +6,20 @@ namespace PgpTunnel.Smtp;
 
 internal sealed partial class SmtpConnection
 {
-    private bool Offers(string keyword) => _offers.ContainsKey(keyword) || (_needed.Contains(keyword) && _announced.Contains(keyword));
+    private bool Offers(string keyword) => _offers.ContainsKey(keyword) && (!_lacking.Contains(keyword) || _needed.Contains(keyword));
 
-    /// <summary>Extensions that this message cannot do without: what a server was once found to lack is no verdict on a message that needs it.</summary>
-    private HashSet<string> _needed = [];
+    /// <summary>
+    /// Extensions that the server may lack, and those that this message cannot do without: what a server was once found to lack is no verdict
+    /// on a message that needs it.
+    /// </summary>
+    private HashSet<string> _lacking = [], _needed = [];
 
     /// <summary>One transaction: MAIL and RCPTs (pipelined where offered), then the content as BDAT where offered, else DATA.</summary>
-    public async Task<SmtpOutcome> TransactAsync(ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
+    /// <param name="lacking">Extensions not to be used, though the server announce them, where the message can do without.</param>
+    public async Task<SmtpOutcome> TransactAsync(ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, HashSet<string> lacking, CancellationToken cancel)
     {
         _contentSent = _byChunk = false;
-        _needed = Needed(from, to, message);
+        (_lacking, _needed) = (lacking, Needed(from, to, message));
         if (CannotCarry(from, to, message) is { } reply)
             return All(to, reply);
         var commands = new List<string> { MailCommand(from, to, message) };
@@ -33,7 +37,7 @@ internal sealed partial class SmtpConnection
         if (!results.Any(r => r.IsPositive))
             return await NobodyAsync(replies, to, results, cancel);
         if (replies.BrokeOff)
-            return Broken(to, results);
+            return Broken(to, replies);
         var final = Offers("CHUNKING") ? await SendChunkAsync(message, cancel) : await SendDataAsync(replies.Data!, message, cancel);
         _lastUse = System.Diagnostics.Stopwatch.GetTimestamp();
         return Settle(to, results, final);
@@ -49,7 +53,7 @@ internal sealed partial class SmtpConnection
         var needed = new HashSet<string>();
         if (from.SmtpUtf8 && NeedsUtf8(from, to, message))
             needed.Add("SMTPUTF8");
-        if (from.Body == "8BITMIME" && message.HasEightBit)
+        if (message.HasEightBit)
             needed.Add("8BITMIME");
         if (message.HidesDots)
             needed.Add("CHUNKING");
@@ -63,11 +67,11 @@ internal sealed partial class SmtpConnection
             return new SmtpReply(550, "5.7.30", $"{_target} does not support REQUIRETLS, which the sender asked for"); // RFC 8689 4.2.1
         if (!Offers("SMTPUTF8") && from.SmtpUtf8 && NeedsUtf8(from, to, message))
             return new SmtpReply(550, "5.6.7", $"{_target} does not support SMTPUTF8, which this message needs"); // RFC 6531 3.5
-        if (!Offers("8BITMIME") && from.Body == "8BITMIME" && message.HasEightBit)
+        if (!Offers("8BITMIME") && message.HasEightBit)
             return new SmtpReply(550, "5.6.3", $"{_target} does not support 8BITMIME, which this message needs"); // RFC 6152 3
         if (!Offers("CHUNKING") && message.HidesDots)
             return NoSafeWay;
-        return long.TryParse(_offers.GetValueOrDefault("SIZE"), out var largest) && largest > 0 && message.Size > largest
+        return Offers("SIZE") && long.TryParse(_offers["SIZE"], out var largest) && largest > 0 && message.Size > largest
             ? new SmtpReply(552, "5.3.4", $"{_target} takes at most {largest} octets") : null;
     }
 
@@ -96,9 +100,13 @@ internal sealed partial class SmtpConnection
     /// <summary>The replies to one group of commands, as far as they came.</summary>
     /// <param name="Mail">Null = the connection ended before it.</param>
     /// <param name="Recipients">One a recipient; those that no reply came for have failed for now.</param>
+    /// <param name="Answered">How many of the recipients have a reply of their own.</param>
     /// <param name="Data">Null where DATA was not sent, or got no reply.</param>
-    private sealed record Exchanged(SmtpReply? Mail, IReadOnlyList<SmtpReply> Recipients, SmtpReply? Data, bool BrokeOff)
+    private sealed record Exchanged(SmtpReply? Mail, IReadOnlyList<SmtpReply> Recipients, int Answered, SmtpReply? Data, bool BrokeOff)
     {
+        /// <summary>A verdict of its own on a recipient came, and not only a broken connection.</summary>
+        public bool HasRefusal => Recipients.Take(Answered).Any(r => !r.IsPositive);
+
         /// <summary>Whose reply was none that may come there, -1 = MAIL's: nothing more is sent, since nobody knows what it would be answered by.</summary>
         public int? Strange { get; init; }
     }
@@ -126,7 +134,7 @@ internal sealed partial class SmtpConnection
         SmtpReply Sure(int at) => at > strange ? new SmtpReply(451, "4.5.0", $"{_target} is out of step: {replies[at]}") : replies[at];
         _broken |= strange < int.MaxValue;
         return new(replies.Count == 0 ? null : replies[0].Verdict(SmtpStep.Mail, _target),
-            [.. Enumerable.Range(1, recipients).Select(i => i < replies.Count ? Sure(i).Verdict(SmtpStep.Recipient, _target) : HungUp)],
+            [.. Enumerable.Range(1, recipients).Select(i => i < replies.Count ? Sure(i).Verdict(SmtpStep.Recipient, _target) : HungUp)], Math.Clamp(replies.Count - 1, 0, recipients),
             hasData && replies.Count == commands.Count ? replies[^1] : null, brokeOff)
         { Strange = strange < int.MaxValue ? strange - 1 : null };
     }

@@ -22,11 +22,6 @@ internal sealed partial class SmtpConnection : IDisposable
     private Stream _stream;
     private int _start, _end;
     private Dictionary<string, string> _offers = new(StringComparer.OrdinalIgnoreCase);
-    private IReadOnlyCollection<string> _without = [];
-
-    /// <summary>What the server has announced and the configuration does not forbid, found to lack it or not.</summary>
-    private HashSet<string> _announced = [];
-
     private SmtpConnection(SmtpTarget target, Socket socket) => (_target, _socket, _stream) = (target, socket, Stream.Null);
 
     /// <summary>What the server said first.</summary>
@@ -45,8 +40,7 @@ internal sealed partial class SmtpConnection : IDisposable
     /// <summary>Not to be kept for the next message.</summary>
     public bool IsForOne { get; set; }
 
-    /// <param name="without">Extensions not to be used, whatever the server announces.</param>
-    public static async Task<SmtpConnection> OpenAsync(SmtpTarget target, string hostname, IReadOnlyCollection<string> without, CancellationToken cancel)
+    public static async Task<SmtpConnection> OpenAsync(SmtpTarget target, string hostname, CancellationToken cancel)
     {
         Socket socket;
         try
@@ -57,7 +51,7 @@ internal sealed partial class SmtpConnection : IDisposable
         {
             throw new SmtpUnavailableException(new SmtpReply(451, "4.4.1", $"{target}: {e.Message}"), e);
         }
-        var connection = new SmtpConnection(target, socket) { _without = without };
+        var connection = new SmtpConnection(target, socket);
         try
         {
             await connection.GuardAsync(ConnectWait, async deadline => await socket.ConnectAsync(target.Address, deadline), cancel);
@@ -100,10 +94,8 @@ internal sealed partial class SmtpConnection : IDisposable
             var blank = line.IndexOf(' ');
             _offers[blank < 0 ? line : line[..blank]] = blank < 0 ? "" : line[(blank + 1)..];
         }
-        var forbidden = _target.Without.Split(' ', StringSplitOptions.RemoveEmptyEntries).ToHashSet(StringComparer.OrdinalIgnoreCase);
-        _announced = _offers.Keys.Where(k => !forbidden.Contains(k)).ToHashSet(StringComparer.OrdinalIgnoreCase);
-        foreach (var keyword in _without)
-            _offers.Remove(keyword);
+        foreach (var forbidden in _target.Without.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+            _offers.Remove(forbidden);
     }
 
     private async Task StartTlsAsync(string hostname, CancellationToken cancel)

@@ -5,7 +5,11 @@ namespace PgpTunnel.Smtp;
 /// <summary>How a server receives a client.</summary>
 /// <param name="Text">Its first line, the host name in front.</param>
 /// <param name="TlsFailure">What goes wrong when STARTTLS is used; null = nothing.</param>
-public sealed record SmtpGreeting(string Text, bool OffersStartTls, string? TlsFailure);
+public sealed record SmtpGreeting(string Text, bool OffersStartTls, string? TlsFailure)
+{
+    /// <summary>Why it would take no mail of us all the same: no STARTTLS where it is required, or no login; null = it would.</summary>
+    public string? Refusal { get; init; }
+}
 
 /// <summary>Hands messages to servers, octet for octet, over connections that are kept a few seconds for the next message.</summary>
 public sealed class SmtpSender : IAsyncDisposable
@@ -14,6 +18,7 @@ public sealed class SmtpSender : IAsyncDisposable
 
     private readonly Func<string> _hostname;
     private readonly ConcurrentDictionary<SmtpTarget, ConcurrentStack<SmtpConnection>> _idle = new();
+    private readonly Lacking _lacking = new();
     private readonly Timer _sweeper;
 
     /// <param name="hostname">Our name in EHLO.</param>
@@ -27,54 +32,53 @@ public sealed class SmtpSender : IAsyncDisposable
     public int Opened { get; private set; }
 
     /// <summary>
-    /// Sends one message. Recipients that the server wants in another transaction get one at once, and what it announces and then refuses is
-    /// done without, now and for a while.
+    /// Sends one message. Recipients that the server wants in another transaction get one at once. What it may announce and not have is done
+    /// without, one thing at a time, and where that helped for a while.
     /// </summary>
     /// <param name="message">CRLF lines, no dot-stuffing.</param>
     /// <returns>One final reply a recipient, in order.</returns>
     /// <exception cref="SmtpUnavailableException">No connection, or it broke; whether the server has the message is not known in the second case.</exception>
-    public async Task<SmtpReplies> SendAsync(SmtpTarget target, ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
+    public async Task<IReadOnlyList<SmtpReply>> SendAsync(SmtpTarget target, ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
     {
         var replies = new SmtpReply?[to.Count];
-        var (pending, takesDsn, learnt) = (Enumerable.Range(0, to.Count).ToArray(), true, new List<string>());
-        while (pending.Length > 0)
+        var suspected = new string?[to.Count];
+        var lacking = _lacking.Of(target);
+        for (var pending = Enumerable.Range(0, to.Count).ToArray(); pending.Length > 0;)
         {
             SmtpOutcome outcome;
             try
             {
-                outcome = await TransactAsync(target, from, [.. pending.Select(i => to[i])], message, cancel);
+                outcome = await TransactAsync(target, from, [.. pending.Select(i => to[i])], message, lacking, cancel);
             }
-            catch (SmtpUnavailableException e)
+            catch (Exception e) when (e is SmtpUnavailableException or OperationCanceledException && Array.Exists(replies, r => r is not null))
             {
-                if (!Array.Exists(replies, r => r is not null) || cancel.IsCancellationRequested)
-                {
-                    Forget(target, learnt);
-                    throw;
-                }
-                Array.ForEach(pending, i => replies[i] = e.Reply); // the others have their answers
+                // The others have their answers, which are kept even when we are going down.
+                Array.ForEach(pending, i => replies[i] = e is SmtpUnavailableException { Reply: var reply } ? reply : GoingDown);
                 break;
             }
-            takesDsn &= outcome.TakesDsn;
-            learnt.AddRange(outcome.Suspects);
-            Learn(target, outcome.Suspects);
+            _lacking.Learn(target, outcome.Lacks);
+            lacking.UnionWith([.. outcome.Lacks, .. outcome.Suspects.Take(1)]);
             for (var i = 0; i < pending.Length; i++)
                 if (!outcome.Rest.Contains(i))
                     replies[pending[i]] = outcome.Replies[i];
+                else
+                    suspected[pending[i]] = outcome.Suspects is [var suspect, ..] ? suspect : suspected[pending[i]];
             pending = [.. outcome.Rest.Order().Select(i => pending[i])];
         }
-        if (!Array.Exists(replies, r => r!.IsPositive) && Array.TrueForAll(replies, r => r!.IsPermanent))
-            Forget(target, learnt); // it was not that
-        return new SmtpReplies([.. replies.Select(r => r!)], takesDsn);
+        _lacking.Learn(target, suspected.Where((s, i) => s is not null && replies[i]!.IsPositive).Select(s => s!).Distinct());
+        return replies!;
     }
 
+    private static readonly SmtpReply GoingDown = new(451, "4.3.2", "the gateway goes down between two transactions of this message");
+
     /// <summary>One transaction. What concerns the session is not charged to the message: a connection that was used before may be worn out.</summary>
-    private async Task<SmtpOutcome> TransactAsync(SmtpTarget target, ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
+    private async Task<SmtpOutcome> TransactAsync(SmtpTarget target, ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, HashSet<string> lacking, CancellationToken cancel)
     {
         if (TakeIdle(target) is { } used)
         {
             try
             {
-                var outcome = await TransactAsync(used, target, from, to, message, cancel);
+                var outcome = await TransactAsync(used, target, from, to, message, lacking, cancel);
                 if (!(outcome.RefusedAtMail || outcome.BrokeOff || outcome.Replies.All(r => r.Code == 421)))
                     return outcome;
             }
@@ -83,14 +87,14 @@ public sealed class SmtpSender : IAsyncDisposable
                 // The server has ended a connection that it had kept too long: a new one tells whether it is there.
             }
         }
-        return await TransactAsync(await OpenAsync(target, from, cancel), target, from, to, message, cancel);
+        return await TransactAsync(await OpenAsync(target, from, cancel), target, from, to, message, lacking, cancel);
     }
 
-    private async Task<SmtpOutcome> TransactAsync(SmtpConnection connection, SmtpTarget target, ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
+    private async Task<SmtpOutcome> TransactAsync(SmtpConnection connection, SmtpTarget target, ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, HashSet<string> lacking, CancellationToken cancel)
     {
         try
         {
-            var outcome = await connection.TransactAsync(from, to, message, cancel);
+            var outcome = await connection.TransactAsync(from, to, message, lacking, cancel);
             if (connection.IsBroken)
                 connection.Dispose();
             else if (connection.IsForOne)
@@ -103,7 +107,7 @@ public sealed class SmtpSender : IAsyncDisposable
         {
             connection.Dispose();
             if (e.ByChunk)
-                Learn(target, ["CHUNKING"]);
+                _lacking.Learn(target, ["CHUNKING"]);
             throw;
         }
         catch
@@ -113,64 +117,27 @@ public sealed class SmtpSender : IAsyncDisposable
         }
     }
 
-    // What servers announce and do not have
-
-    private static readonly TimeSpan Remembered = TimeSpan.FromHours(1);
-
-    private readonly ConcurrentDictionary<SmtpTarget, ConcurrentDictionary<string, long>> _lacking = new();
-
-    private HashSet<string> WithoutFor(SmtpTarget target)
-    {
-        var without = new HashSet<string>(target.Without.Split(' ', StringSplitOptions.RemoveEmptyEntries), StringComparer.OrdinalIgnoreCase);
-        if (_lacking.TryGetValue(target, out var lacking))
-            without.UnionWith(lacking.Where(l => System.Diagnostics.Stopwatch.GetElapsedTime(l.Value) < Remembered).Select(l => l.Key));
-        return without;
-    }
-
-    private void Learn(SmtpTarget target, IReadOnlyList<string> keywords)
-    {
-        if (keywords.Count == 0)
-            return;
-        if (_lacking.Count >= MostRemembered)
-            _lacking.Clear();
-        foreach (var keyword in keywords)
-            _lacking.GetOrAdd(target, _ => new())[keyword] = System.Diagnostics.Stopwatch.GetTimestamp();
-        DropIdle(target); // those were greeted as if it had them
-    }
-
-    private void Forget(SmtpTarget target, List<string> keywords)
-    {
-        if (keywords.Count == 0 || !_lacking.TryGetValue(target, out var lacking))
-            return;
-        keywords.ForEach(k => lacking.TryRemove(k, out _));
-        DropIdle(target);
-    }
-
-    private void DropIdle(SmtpTarget target)
-    {
-        while (_idle.TryGetValue(target, out var stack) && stack.TryPop(out var connection))
-            _ = connection.QuitAsync();
-    }
-
-    private const int MostRemembered = 10_000;
-
-    /// <summary>Greets a server, tries its STARTTLS, and leaves.</summary>
+    /// <summary>Greets a server in clear, then as the target has it, with STARTTLS and login, and leaves.</summary>
+    /// <param name="target">Opportunistic TLS is tried where it is offered.</param>
     /// <exception cref="SmtpUnavailableException">It cannot be reached, or wants nothing of us.</exception>
     public static async Task<SmtpGreeting> GreetAsync(SmtpTarget target, string hostname, CancellationToken cancel)
     {
-        var plain = await SmtpConnection.OpenAsync(target with { Tls = TlsMode.None, Login = null }, hostname, [], cancel);
+        var plain = await SmtpConnection.OpenAsync(target with { Tls = TlsMode.None, Login = null }, hostname, cancel);
         var (text, offers) = (plain.Greeting.Split('\n')[0], plain.OffersStartTls);
         await plain.QuitAsync();
-        if (!offers)
-            return new(text, false, null);
         try
         {
-            await (await SmtpConnection.OpenAsync(target with { Tls = TlsMode.Require, Login = null }, hostname, [], cancel)).QuitAsync();
-            return new(text, true, null);
+            if (target.Login is not null || target.Tls is TlsMode.Require or TlsMode.Verify || (target.Tls == TlsMode.Opportunistic && offers))
+                await (await SmtpConnection.OpenAsync(target, hostname, cancel)).QuitAsync();
+            return new(text, offers, null);
         }
         catch (TlsFailedException e)
         {
-            return new(text, true, e.Reply.Text);
+            return new(text, offers, e.Reply.Text);
+        }
+        catch (SmtpUnavailableException e)
+        {
+            return new(text, offers, null) { Refusal = e.Reply.Text };
         }
     }
 
@@ -198,14 +165,13 @@ public sealed class SmtpSender : IAsyncDisposable
     private async Task<SmtpConnection> OpenAsync(SmtpTarget target, ReversePath from, CancellationToken cancel)
     {
         Opened++;
-        var without = WithoutFor(target);
         try
         {
-            return await SmtpConnection.OpenAsync(target, _hostname(), without, cancel);
+            return await SmtpConnection.OpenAsync(target, _hostname(), cancel);
         }
         catch (TlsFailedException) when (target is { Tls: TlsMode.Opportunistic, Login: null } && !from.RequireTls)
         {
-            var plain = await SmtpConnection.OpenAsync(target with { Tls = TlsMode.None }, _hostname(), without, cancel);
+            var plain = await SmtpConnection.OpenAsync(target with { Tls = TlsMode.None }, _hostname(), cancel);
             plain.IsForOne = true; // the next message tries TLS anew
             return plain;
         }

@@ -18,6 +18,9 @@ public sealed record SmtpReply(int Code, string Status, string Text)
     /// <summary>The host that gave it; null = it is ours.</summary>
     public string? Server { get; init; }
 
+    /// <summary>The server that gave it does not take the wish for reports upon itself, so they end with us (RFC 3461 5.2.2).</summary>
+    public bool LeavesReports { get; init; }
+
     public static readonly SmtpReply Ok = new(250, "2.0.0", "OK");
 
     /// <summary>The command was completed (RFC 5321 4.2.1): 2yz, and nothing else.</summary>

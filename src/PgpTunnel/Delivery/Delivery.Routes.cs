@@ -142,11 +142,9 @@ internal sealed partial class Delivery
     }
 
     /// <summary>Reports of success where the next server leaves them to us.</summary>
-    private List<(Parcel, ParcelContent)> Success(Parcel parcel, InnerHeader header, ReadOnlyMemory<byte> message, List<ForwardPath> to, SmtpReplies replies)
+    private List<(Parcel, ParcelContent)> Success(Parcel parcel, InnerHeader header, ReadOnlyMemory<byte> message, List<ForwardPath> to, IReadOnlyList<SmtpReply> replies)
     {
-        if (replies.TakesDsn)
-            return [];
-        var taken = to.Zip(replies).Where(r => r.Second.IsPositive).Select(r => (r.First, r.Second)).ToList();
+        var taken = to.Zip(replies).Where(r => r.Second is { IsPositive: true, LeavesReports: true }).Select(r => (r.First, r.Second)).ToList();
         if (Notice.Build(settings.Configuration, NoticeAction.Relayed, header.MailFrom, taken, [message], parcel.Created, null) is not { } notice)
             return [];
         return parcel.Form == ParcelForm.Received ? ThroughTheTunnel(header, notice) is { } back ? [back] : [] : [Report(parcel, header, notice)];
@@ -181,15 +179,15 @@ internal sealed partial class Delivery
     /// Sends to those whose local part names nobody elsewhere: our own server may read routing in it and relay for whoever is behind the
     /// tunnel (RFC 5321 3.6.1, appendix C). The others fail each by itself.
     /// </summary>
-    private async Task<SmtpReplies> SendLocalAsync(Parcel parcel, InnerHeader header, List<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
+    private async Task<IReadOnlyList<SmtpReply>> SendLocalAsync(Parcel parcel, InnerHeader header, List<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
     {
         var local = settings.Configuration.Local;
         var taken = local.RefusesRouting ? to.FindAll(t => !t.Mailbox.CarriesRouting) : to;
-        var replies = taken.Count == 0 ? new SmtpReplies([], takesDsn: true) : await SendAsync(parcel, local, header.Recipient.Domain, header.MailFrom, taken, message, cancel);
+        var replies = taken.Count == 0 ? [] : await SendAsync(parcel, local, header.Recipient.Domain, header.MailFrom, taken, message, cancel);
         if (taken.Count == to.Count)
             return replies;
         var next = 0;
-        return new SmtpReplies([.. to.Select(t => t.Mailbox.CarriesRouting ? Mailbox.RoutingRefusal : replies[next++])], replies.TakesDsn);
+        return [.. to.Select(t => t.Mailbox.CarriesRouting ? Mailbox.RoutingRefusal : replies[next++])];
     }
 
     /// <summary>The trace of every server that passes mail on (RFC 5321 4.4): what a mail loop is recognised by.</summary>

@@ -215,17 +215,17 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         Encoding.ASCII.GetBytes(string.Concat(endpoint?.Mark.Select(m => $"{m.Key}: {m.Value}\r\n") ?? []));
 
     /// <summary>Tries the servers in order until one gives a verdict.</summary>
-    private async Task<SmtpReplies> SendAsync(Parcel parcel, Endpoint? endpoint, string domain, ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
+    private async Task<IReadOnlyList<SmtpReply>> SendAsync(Parcel parcel, Endpoint? endpoint, string domain, ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
     {
         try
         {
             SmtpUnavailableException? last = null;
-            SmtpReplies? refused = null;
+            IReadOnlyList<SmtpReply>? refused = null;
             foreach (var target in await routes.FindAsync(parcel.Route, endpoint, domain, cancel))
             {
                 try
                 {
-                    var replies = (await sender.SendAsync(target, from, to, message, cancel)).By(target.Host);
+                    SmtpReply[] replies = [.. (await sender.SendAsync(target, from, to, message, cancel)).Select(r => r with { Server = target.Host })];
                     slots.Reached((parcel.Route, parcel.Domain), true);
                     // Where a refusal may bring clear text, one server does not speak for all.
                     if (!(parcel.Leaving == Leaving.ClearAfterTest && replies.All(r => r.IsPermanent)))

@@ -208,7 +208,7 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
     /// <summary>Mail that people write to the gateway goes to the postmaster; machines' mail has no business here.</summary>
     private async Task<SmtpReply> TakePlainAsync(ReadOnlyMemory<byte> message, MimeMessage? outer, ReversePath from, SmtpClientInfo client)
     {
-        var automatic = from.Mailbox is null || outer is null || (outer.Headers["Auto-Submitted"] is { } auto && !auto.TrimStart().StartsWith("no", StringComparison.OrdinalIgnoreCase))
+        var automatic = from.Mailbox is null || outer is null || (outer.Headers["Auto-Submitted"] is { } auto && HeaderFields.Word(auto).Split(';')[0].Trim() != "no")
             || outer.Headers.Contains(HeaderId.ListId) || outer.Headers.Contains("PgpTunnel") || outer.Headers[HeaderId.Precedence] is not null;
         if (automatic)
             return Refuse(new SmtpReply(550, "5.7.1", "this mailbox takes sealed mail only"), client, "no parcel in it, and not written by a person");

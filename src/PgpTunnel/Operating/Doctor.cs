@@ -11,6 +11,7 @@ internal sealed class Doctor(Settings settings, Peers peers, Trust trust, TimePr
 {
     private static readonly TimeSpan Reach = TimeSpan.FromSeconds(15);
     private const int SmtpPort = 25;
+    private readonly Routes _routes = new(settings, trust);
 
     public async Task<IReadOnlyList<Finding>> ExamineAsync(string domain, CancellationToken cancel)
     {
@@ -48,19 +49,32 @@ internal sealed class Doctor(Settings settings, Peers peers, Trust trust, TimePr
         deadline.CancelAfter(Reach);
         try
         {
-            var addresses = await trust.Hosts.FindAsync(endpoint.Host, deadline.Token);
-            if (addresses.Count == 0)
-                return new(FindingLevel.Wrong, key, $"{endpoint.Host} has no address", $"see {key}, and dns.resolvers");
-            var greeting = await SmtpSender.GreetAsync(new SmtpTarget(endpoint.Host, new System.Net.IPEndPoint(addresses[0], endpoint.Port), TlsMode.None), configuration.Hostname, deadline.Token);
-            return endpoint.Tls is TlsMode.Require or TlsMode.Verify && (!greeting.OffersStartTls || greeting.TlsFailure is not null)
-                ? new(FindingLevel.Wrong, key, $"{what} answers: {greeting.Text}, but STARTTLS {(greeting.OffersStartTls ? $"fails: {greeting.TlsFailure}" : "is not offered")}", $"mail waits while {key}.tls asks for it")
-                : new(FindingLevel.Ok, key, $"{what} answers: {greeting.Text}");
+            var greeting = await FirstThatAnswersAsync(await _routes.FindAsync(ParcelRoute.Local, endpoint, "", deadline.Token), deadline.Token);
+            if (greeting.Refusal is { } refusal)
+                return new(FindingLevel.Wrong, key, $"{what} answers: {greeting.Text}, but {refusal}", $"mail waits; see {key}.tls, {key}.user and {key}.passwordFile");
+            if (greeting.TlsFailure is { } tls && (endpoint.User is not null || endpoint.Tls is TlsMode.Require or TlsMode.Verify))
+                return new(FindingLevel.Wrong, key, $"{what} answers: {greeting.Text}, but STARTTLS fails: {tls}", $"mail waits while {key}.tls asks for it");
+            return new(FindingLevel.Ok, key, $"{what} answers: {greeting.Text}");
         }
-        catch (Exception e) when (e is SmtpUnavailableException or DnsUnavailableException || (e is OperationCanceledException && !cancel.IsCancellationRequested))
+        catch (Exception e) when (e is SmtpUnavailableException || (e is OperationCanceledException && !cancel.IsCancellationRequested))
         {
-            var why = e is SmtpUnavailableException { Reply: var reply } ? reply.Text : e is OperationCanceledException ? $"no answer within {Reach.TotalSeconds:0} s" : e.Message;
+            var why = e is SmtpUnavailableException { Reply: var reply } ? reply.Text : $"no answer within {Reach.TotalSeconds:0} s";
             return new(FindingLevel.Wrong, key, $"{what} cannot be reached: {why}", "mail waits until it can; see that the server runs and listens there");
         }
+    }
+
+    private async Task<SmtpGreeting> FirstThatAnswersAsync(IReadOnlyList<SmtpTarget> targets, CancellationToken cancel)
+    {
+        foreach (var target in targets.SkipLast(1))
+            try
+            {
+                return await SmtpSender.GreetAsync(target, settings.Configuration.Hostname, cancel);
+            }
+            catch (SmtpUnavailableException)
+            {
+                // as delivery does, the next address
+            }
+        return await SmtpSender.GreetAsync(targets[^1], settings.Configuration.Hostname, cancel);
     }
 
     // 1 the zones
@@ -186,7 +200,7 @@ internal sealed class Doctor(Settings settings, Peers peers, Trust trust, TimePr
             deadline.CancelAfter(Reach);
             try
             {
-                var greeting = await SmtpSender.GreetAsync(new SmtpTarget(host, new System.Net.IPEndPoint(address, SmtpPort), TlsMode.None), settings.Configuration.Hostname, deadline.Token);
+                var greeting = await SmtpSender.GreetAsync(new SmtpTarget(host, new System.Net.IPEndPoint(address, SmtpPort), TlsMode.Opportunistic), settings.Configuration.Hostname, deadline.Token);
                 var text = $"{host} [{address}] answers: {greeting.Text}";
                 return greeting.TlsFailure is { } tls ? new(FindingLevel.Warning, "smtp", $"{text}; STARTTLS fails: {tls}", "see its TLS certificate and versions; sealed mail goes without TLS then")
                     : !greeting.OffersStartTls ? new(FindingLevel.Warning, "smtp", $"{text}; no STARTTLS", "sealed mail is safe without, but offer it: addresses of gateways and times are seen on the way")

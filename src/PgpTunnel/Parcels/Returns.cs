@@ -83,14 +83,14 @@ internal sealed partial class Returns(Settings settings, Parcels parcels, OwnMai
     {
         var parsed = OuterMessage.Parse(message);
         var groups = Entities(parsed?.Body).OfType<MessageDeliveryStatus>().SelectMany(Groups).ToList();
-        if (groups.Find(g => Word(g["Action"]) == "failed") is { } failed)
+        if (groups.Find(g => HeaderFields.Word(g["Action"]) == "failed") is { } failed)
             return Status(failed) ?? "5.0.0";
-        if (groups.Exists(g => Word(g["Action"]).Length > 0))
-            return groups.Exists(g => Word(g["Action"]) is "delayed" or "delivered" or "relayed" or "expanded") ? null : "5.0.0";
+        if (groups.Exists(g => HeaderFields.Word(g["Action"]).Length > 0))
+            return groups.Exists(g => HeaderFields.Word(g["Action"]) is "delayed" or "delivered" or "relayed" or "expanded") ? null : "5.0.0";
         if (groups.Select(Status).OfType<string>().ToList() is { Count: > 0 } digits)
             return digits.Find(d => d[0] == '5') ?? (digits.Exists(d => d[0] is '2' or '4') ? null : "5.0.0");
         // RFC 3834 5: what answers by itself says so; most that report a failure without a status part do not.
-        if (parsed?.Headers["Auto-Submitted"] is { } auto && Word(auto).StartsWith("auto-replied", StringComparison.Ordinal))
+        if (parsed?.Headers["Auto-Submitted"] is { } auto && HeaderFields.Word(auto).StartsWith("auto-replied", StringComparison.Ordinal))
             return null;
         var subject = parsed?.Subject ?? "";
         return Delay().IsMatch(subject) && !Failure().IsMatch(subject) ? null : "5.0.0";
@@ -119,26 +119,7 @@ internal sealed partial class Returns(Settings settings, Parcels parcels, OwnMai
         }
     }
 
-    /// <summary>A field's value without comments (RFC 3464 2.1.1), in lower case.</summary>
-    private static string Word(string? value)
-    {
-        var (word, depth, text) = (new StringBuilder(), 0, value ?? "");
-        for (var i = 0; i < text.Length; i++)
-        {
-            var c = text[i];
-            if (c == '\\' && depth > 0)
-                i++;
-            else if (c == '(')
-                depth++;
-            else if (c == ')' && depth > 0)
-                word.Append(--depth == 0 ? " " : "");
-            else if (depth == 0)
-                word.Append(c);
-        }
-        return word.ToString().Trim().ToLowerInvariant();
-    }
-
-    private static string? Status(HeaderList group) => StatusCode().Match(Word(group["Status"])) is { Success: true } match ? match.Value : null;
+    private static string? Status(HeaderList group) => StatusCode().Match(HeaderFields.Word(group["Status"])) is { Success: true } match ? match.Value : null;
 
     [GeneratedRegex(@"^[245]\.\d{1,3}\.\d{1,3}(?!\S)")]
     private static partial Regex StatusCode();

@@ -86,4 +86,23 @@ internal static class HeaderFields
         var mailboxes = list.Mailboxes.ToList();
         return mailboxes.Count == 1 && Domains.TryNormalise(mailboxes[0].Domain ?? "", out var domain) ? domain : null;
     }
+
+    /// <summary>A field's value without comments (RFC 5322 3.2.2), in lower case.</summary>
+    public static string Word(string? value)
+    {
+        var (word, depth, text) = (new StringBuilder(), 0, value ?? "");
+        for (var i = 0; i < text.Length; i++)
+        {
+            var c = text[i];
+            if (c == '\\' && depth > 0)
+                i++;
+            else if (c == '(')
+                depth++;
+            else if (c == ')' && depth > 0)
+                word.Append(--depth == 0 ? " " : "");
+            else if (depth == 0)
+                word.Append(c);
+        }
+        return word.ToString().Trim().ToLowerInvariant();
+    }
 }

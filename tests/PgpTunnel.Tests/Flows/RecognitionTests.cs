@@ -38,6 +38,8 @@ public sealed class RecognitionTests : InboundSetting
         Assert.Contains("\r\nReceived: from client.example ([127.0.0.1]) by gw.b.example (PgpTunnel)\r\n\twith ESMTP; ", Encoding.ASCII.GetString(seen.Message));
         Assert.StartsWith("550 5.7.1", await DeliverAsync(person, "<>"));
         Assert.StartsWith("550 5.7.1", await DeliverAsync([.. "Auto-Submitted: auto-replied\r\n"u8, .. person], "<ann@c.example>"));
+        Assert.StartsWith("550 5.7.1", await DeliverAsync([.. "Auto-Submitted: notification\r\n"u8, .. person], "<ann@c.example>"));
+        Assert.StartsWith("250", await DeliverAsync([.. "Auto-Submitted: (a person's) No; x=y\r\n"u8, .. person], "<ann@c.example>"));
         Assert.StartsWith("250", await DeliverAsync(person, "<ann@c.example>", "<postmaster>"));
         Assert.StartsWith("550 5.1.1", await DeliverAsync(person, "<ann@c.example>", "<pgptunnel+0@pgptunnel.b.example>"));
         Assert.StartsWith("550 5.1.1", await DeliverAsync(person, "<>", "<pgptunnel+0@pgptunnel.b.example>"));

@@ -43,9 +43,23 @@ public sealed class OddServerTests
         Assert.True(expected.Zip(outcome.Split(", ")).All(p => p.Second.StartsWith(p.First, StringComparison.Ordinal)), $"expected {server["expect:"]}, got {outcome}\n{server.Told}");
         Assert.Equal(server["taken:"] is { Length: > 0 } taken ? taken : "0", server.Taken.ToString(System.Globalization.CultureInfo.InvariantCulture));
         if (server["sees:"] is { Length: > 0 } sees)
-            Assert.Contains(sees, server.Told);
+            Assert.Contains(sees.Replace("\\n", "\n"), server.Told);
         if (server["never:"] is { Length: > 0 } never)
-            Assert.DoesNotContain(never, server.Told);
+            Assert.DoesNotContain(never.Replace("\\n", "\n"), server.Told);
+    }
+
+    /// <summary>Who has it already must not get it again because the gateway goes down before the rest has it.</summary>
+    [Fact]
+    public async Task Verdicts_of_a_first_transaction_stand_when_the_second_is_called_off()
+    {
+        using var server = new OddServer(["RCPT 2 : 452 4.5.3 one at a time", "MAIL #2 :"]);
+        await using var sender = new SmtpSender(() => "client.example");
+        using var down = new CancellationTokenSource();
+        ForwardPath[] to = [new(new Mailbox("r0", "b.example")), new(new Mailbox("r1", "b.example"))];
+        var sending = sender.SendAsync(new SmtpTarget("odd", server.EndPoint, TlsMode.None), ReversePath.Parse("<alice@a.example>").Path!, to, ["x\r\n"u8.ToArray()], down.Token);
+        await Wait.UntilAsync(() => server.Told.Split("MAIL").Length == 3, () => server.Told);
+        await down.CancelAsync();
+        Assert.Equal(["250", "451"], (await sending).Select(r => r.ToString()[..3]));
     }
 
     [Theory]
