@@ -51,7 +51,7 @@ internal sealed class Doctor(Settings settings, Peers peers, Trust trust, TimePr
         {
             var greeting = await FirstThatAnswersAsync(await _routes.FindAsync(ParcelRoute.Local, endpoint, "", deadline.Token), deadline.Token);
             if (greeting.Refusal is { } refusal)
-                return new(FindingLevel.Wrong, key, $"{what} answers: {greeting.Text}, but {refusal}", $"mail waits; see {key}.tls, {key}.user and {key}.passwordFile");
+                return new(FindingLevel.Wrong, key, $"{what} answers: {greeting.Text}, but {refusal}", $"mail waits; see {key}.tls and {key}.login");
             if (greeting.TlsFailure is { } tls && (endpoint.User is not null || endpoint.Tls is TlsMode.Require or TlsMode.Verify))
                 return new(FindingLevel.Wrong, key, $"{what} answers: {greeting.Text}, but STARTTLS fails: {tls}", $"mail waits while {key}.tls asks for it");
             return new(FindingLevel.Ok, key, $"{what} answers: {greeting.Text}");

@@ -62,6 +62,24 @@ public sealed class OddServerTests
         Assert.Equal(["250", "451"], (await sending).Select(r => r.ToString()[..3]));
     }
 
+    /// <summary>A server that answers and would still take no mail as the configuration has it is no good server.</summary>
+    [Theory]
+    [InlineData(TlsMode.Opportunistic, false, null)]
+    [InlineData(TlsMode.Require, false, "STARTTLS")]
+    [InlineData(TlsMode.Verify, false, "STARTTLS")]
+    [InlineData(TlsMode.Opportunistic, true, "login")]
+    public async Task Greeting_tells_what_would_keep_mail_back(TlsMode tls, bool login, string? refusal)
+    {
+        using var server = new OddServer(["offers: 8BITMIME"]);
+        var target = new SmtpTarget("odd", server.EndPoint, tls, login ? new SmtpLogin("u", "p") : null);
+        var greeting = await SmtpSender.GreetAsync(target, "client.example", CancellationToken.None);
+        Assert.Equal("odd.example", greeting.Text);
+        if (refusal is null)
+            Assert.Null(greeting.Refusal);
+        else
+            Assert.Contains(refusal, greeting.Refusal);
+    }
+
     [Theory]
     [InlineData("x\r\n\0.\r\n", true)]
     [InlineData("x\r\n\0\0.y\r\n", true)]
