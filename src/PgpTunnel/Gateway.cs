@@ -46,7 +46,7 @@ internal sealed class Gateway : IAsyncDisposable
         var room = new SpoolRoom(settings, spool, log, time);
         OutboundFlow = new Outbound(settings, decisions, _peers, Arming, parcels, ownMail, _alarms, room, spool, log, time);
         InboundFlow = new Inbound(settings, new Opening(settings, _peers, time, _arrays, clock), parcels, ownMail, returns, echoes, _alarms, room, spool, log, time);
-        Delivery = new Delivery(settings, decisions, _peers, new Routes(settings, _trust), _sender, parcels, ownMail, returns, echoes, _alarms, clock, new Slots(() => settings.Configuration.Memory), spool, log, time);
+        Delivery = new Delivery(settings, decisions, _peers, new NextHops(settings, _trust), _sender, parcels, ownMail, returns, echoes, _alarms, clock, new Slots(() => settings.Configuration.Memory), spool, log, time);
         _upkeep = new Upkeep(settings, _peers, new Doctor(settings, _peers, _trust, time), spool, log, clock, time, ReloadAsync);
     }
 
@@ -145,14 +145,14 @@ internal sealed class Gateway : IAsyncDisposable
     }
 
     /// <summary>What <c>status</c> shows of a running gateway.</summary>
-    private Task NoteAsync(TimeProvider time) => _spool.SetAsync(new Dictionary<string, string>
+    private Task NoteAsync(TimeProvider time) => _spool.CommitAsync(new() { Facts = new Dictionary<string, string>
     {
         ["pid"] = Environment.ProcessId.ToString(CultureInfo.InvariantCulture),
         ["started"] = InnerHeader.Time(time.GetUtcNow()),
         ["outbound"] = OutboundServer?.EndPoint.ToString() ?? "none",
         ["inbound"] = InboundServer?.EndPoint.ToString() ?? "none",
         ["key"] = _settings.Keys.Active.Fingerprint,
-    });
+    } });
 
     /// <summary>Takes over a changed configuration, keys and TLS certificates; what only a restart can change is named.</summary>
     public async Task ReloadAsync()

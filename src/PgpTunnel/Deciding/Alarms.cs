@@ -46,7 +46,7 @@ internal sealed class Alarms(Settings settings, OwnMail ownMail, Spool spool, Ev
             return;
         try
         {
-            await spool.ChangePeerAsync(domain, r => r with { Alarm = why, Alarmed = tell ? now : r.Alarmed }, tell ? [Notice(domain, why)] : []);
+            await spool.CommitAsync(new() { Peer = new(domain, r => r with { Alarm = why, Alarmed = tell ? now : r.Alarmed }), Add = tell ? [Notice(domain, why)] : [] });
             if (tell)
                 log.Write("postmaster-told", ("domain", domain), ("why", why));
         }

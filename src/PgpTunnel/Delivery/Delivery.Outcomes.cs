@@ -28,7 +28,7 @@ internal sealed partial class Delivery
             log.Write("stuck", ("id", parcel.Id), ("alarm", true), ("why", e.Message), ("do", $"is a key missing from keys.directory? 'pgptunnel queue show {parcel.Id}'"));
             next = next with { Next = time.GetUtcNow() + retry.Longest, Delayed = parcel.Delayed };
         }
-        await PersistAsync(() => spool.UpdateAsync(next), parcel, cancel);
+        await PersistAsync(new() { Update = next }, parcel, cancel);
         _schedule.Note((next.Route, next.Domain), next.Next);
         log.Write("delivery-deferred", ("id", parcel.Id), ("to", Towards(parcel)), ("attempts", next.Attempts), ("next", InnerHeader.Time(next.Next)), ("reply", reply));
     }
@@ -37,13 +37,13 @@ internal sealed partial class Delivery
     /// Writes an outcome down, however long the spool refuses. Until then the parcel counts as in flight: it is not sent again because
     /// a disk is full.
     /// </summary>
-    private async Task PersistAsync(Func<Task> write, Parcel parcel, CancellationToken cancel)
+    private async Task PersistAsync(SpoolChange outcome, Parcel parcel, CancellationToken cancel)
     {
         for (var pause = Poll; ; pause = TimeSpan.FromSeconds(Math.Min(60, 2 * pause.TotalSeconds)))
         {
             try
             {
-                await write();
+                await spool.CommitAsync(outcome);
                 return;
             }
             catch (SpoolException e)
@@ -59,7 +59,7 @@ internal sealed partial class Delivery
         if (OpenForNotice(parcel, final: false) is not var (header, message, _))
             return;
         if (Notice.Build(settings.Configuration, NoticeAction.Delayed, header.MailFrom, [.. Open(parcel, header).Select(r => (r, reply))], [message], parcel.Created, null) is { } notice)
-            await PersistAsync(() => spool.AddAsync([Report(parcel, header, notice)], null), parcel, cancel);
+            await PersistAsync(new() { Add = [Report(parcel, header, notice)] }, parcel, cancel);
     }
 
     private static string Towards(Parcel parcel) => parcel.Route == ParcelRoute.Local ? "local" : parcel.Domain;
@@ -77,8 +77,6 @@ internal sealed partial class Delivery
             await SettleLocalAsync(parcel, header, message, failed, new HashSet<int>(Enumerable.Range(0, header.RcptTo.Count)), [reply], [], cancel);
             return;
         }
-        if (header.Kind == ParcelKind.Echo)
-            await PersistAsync(() => echoes.OutcomeAsync(parcel.Id, $"failed: {reply}"), parcel, cancel);
         if (parcel.IsNotice && ownMail.IsForPostmaster(header))
         {
             await HoldAsync(parcel, reply, parcel.Done, cancel);
@@ -86,13 +84,18 @@ internal sealed partial class Delivery
         }
         if (parcel.Leaving == Leaving.Exempt && await returns.FailedOnTheWayAsync(header.MailFrom, reply))
         {
-            await PersistAsync(() => spool.ReplaceAsync(parcel.Id, []), parcel, cancel);
+            await PersistAsync(new() { Remove = parcel.Id }, parcel, cancel);
             return;
         }
         var notice = Notice.Build(settings.Configuration, NoticeAction.Failed, header.MailFrom, failed, [message], parcel.Created, null);
         if (notice is null && !whole)
             throw new SpoolException("its body is lost, and nobody is to be told", false); // so a person must look
-        await PersistAsync(() => spool.ReplaceAsync(parcel.Id, notice is null ? Untold(parcel, header, reply) : [Report(parcel, header, notice.Value)]), parcel, cancel);
+        await PersistAsync(new()
+        {
+            Remove = parcel.Id,
+            Add = notice is null ? Untold(parcel, header, reply) : [Report(parcel, header, notice.Value)],
+            Facts = header.Kind == ParcelKind.Echo ? echoes.Outcome(parcel.Id, $"failed: {reply}") : [],
+        }, parcel, cancel);
         log.Write("failed", ("id", parcel.Id), ("to", parcel.Domain), ("notice", notice is not null), ("reply", reply));
     }
 
@@ -105,7 +108,7 @@ internal sealed partial class Delivery
     /// <param name="done">Recipients that are settled.</param>
     private async Task HoldAsync(Parcel parcel, SmtpReply reply, IReadOnlySet<int> done, CancellationToken cancel)
     {
-        await PersistAsync(() => spool.UpdateAsync(parcel with { State = ParcelState.Held, Attempts = parcel.Attempts + 1, Status = reply.Status, Server = reply.Server ?? "", Done = done }), parcel, cancel);
+        await PersistAsync(new() { Update = parcel with { State = ParcelState.Held, Attempts = parcel.Attempts + 1, Status = reply.Status, Server = reply.Server ?? "", Done = done } }, parcel, cancel);
         log.Write("held", ("id", parcel.Id), ("alarm", true), ("reply", reply), ("do", $"it is refused and nobody can be told; 'pgptunnel queue show {parcel.Id}', then release or drop it"));
     }
 

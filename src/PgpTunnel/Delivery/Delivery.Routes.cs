@@ -48,7 +48,7 @@ internal sealed partial class Delivery
         }
         if (reply.IsPositive)
         {
-            await PersistAsync(() => spool.HandedAsync(parcel.Id, parcel.Expires + TokenLife), parcel, cancel);
+            await PersistAsync(new() { HandOver = new(parcel.Id, parcel.Expires + TokenLife) }, parcel, cancel);
             log.Write("delivered", ("id", parcel.Id), ("to", parcel.Domain), ("token", parcel.Token), ("reply", reply));
         }
         else if (reply.IsPermanent && parcel.Leaving == Leaving.ClearAfterTest && PeerState.OnlyTests(local, peer))
@@ -71,7 +71,7 @@ internal sealed partial class Delivery
             return;
         }
         var (anew, sealedAnew) = parcels.Seal(peer, header.Sender.Domain, header.MailFrom, [.. Open(parcel, header)], [message], parcel.Leaving);
-        await PersistAsync(() => spool.ReplaceAsync(parcel.Id, [(anew with { Created = parcel.Created, Delayed = parcel.Delayed, IsNotice = parcel.IsNotice }, sealedAnew)]), parcel, cancel);
+        await PersistAsync(new() { Remove = parcel.Id, Add = [(anew with { Created = parcel.Created, Delayed = parcel.Delayed, IsNotice = parcel.IsNotice }, sealedAnew)] }, parcel, cancel);
         log.Write("resealed", ("id", anew.Id), ("was", parcel.Id), ("to", parcel.Domain), ("key", peer.Preferred.Fingerprint));
     }
 
@@ -94,7 +94,7 @@ internal sealed partial class Delivery
     {
         var (header, message) = parcels.Open(parcel, content);
         var (clear, kept) = parcels.Keep(ParcelRoute.World, parcel.Domain, header.Sender.Domain, header.MailFrom, header.RcptTo, [message], Leaving.ClearAfterTest);
-        await PersistAsync(() => spool.ReplaceAsync(parcel.Id, [(clear with { Created = parcel.Created, Delayed = parcel.Delayed, IsNotice = parcel.IsNotice }, kept)]), parcel, cancel);
+        await PersistAsync(new() { Remove = parcel.Id, Add = [(clear with { Created = parcel.Created, Delayed = parcel.Delayed, IsNotice = parcel.IsNotice }, kept)] }, parcel, cancel);
         log.Write("clear-after-test", ("id", clear.Id), ("was", parcel.Id), ("to", parcel.Domain), ("alarm", true), ("reply", reply),
             ("do", $"tell {parcel.Domain} that its gateway refuses what is sealed for it; 'require' in policy.partners keeps mail to it from going in clear"));
     }
@@ -269,10 +269,10 @@ internal sealed partial class Delivery
                 log.Write(reply.IsPositive ? "delivered" : "failed", ("id", parcel.Id), ("to", Towards(parcel)), ("notice", reply.IsPositive ? null : notices.Count > 0), ("reply", reply));
         if (settled.Count == header.RcptTo.Count)
         {
-            await PersistAsync(() => spool.ReplaceAsync(parcel.Id, notices), parcel, cancel);
+            await PersistAsync(new() { Remove = parcel.Id, Add = notices }, parcel, cancel);
             return;
         }
-        await PersistAsync(() => spool.UpdateWithAsync(rest, notices), parcel, cancel);
+        await PersistAsync(new() { Update = rest, Add = notices }, parcel, cancel);
         await LaterAsync(rest, replies.First(r => r.IsTemporary), cancel);
     }
 }

@@ -12,7 +12,7 @@ namespace PgpTunnel;
 /// three routes are in <c>Delivery.Routes.cs</c>, what becomes of a parcel that did not go in <c>Delivery.Outcomes.cs</c>. What a crash
 /// interrupts is tried again after restart.
 /// </summary>
-internal sealed partial class Delivery(Settings settings, Decisions decisions, Peers peers, Routes routes, SmtpSender sender, Parcels parcels, OwnMail ownMail, Returns returns, Echoes echoes, Alarms alarms, ClockWatch clock, Slots slots, Spool spool, EventLog log, TimeProvider time) : IDisposable
+internal sealed partial class Delivery(Settings settings, Decisions decisions, Peers peers, NextHops hops, SmtpSender sender, Parcels parcels, OwnMail ownMail, Returns returns, Echoes echoes, Alarms alarms, ClockWatch clock, Slots slots, Spool spool, EventLog log, TimeProvider time) : IDisposable
 {
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1), PurgeEvery = TimeSpan.FromHours(1), TokenLife = TimeSpan.FromDays(14);
 
@@ -28,7 +28,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
     public async Task RunAsync(CancellationToken stop, CancellationToken abort)
     {
         _abort = abort;
-        spool.Kept = Offer;
+        spool.Committed = Offer;
         var (lastPurge, polled, anew) = (DateTimeOffset.MinValue, 0L, true);
         while (!stop.IsCancellationRequested)
         {
@@ -63,7 +63,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
                 break;
             }
         }
-        spool.Kept = null;
+        spool.Committed = null;
         await slots.CloseAsync();
     }
 
@@ -221,7 +221,7 @@ internal sealed partial class Delivery(Settings settings, Decisions decisions, P
         {
             SmtpUnavailableException? last = null;
             IReadOnlyList<SmtpReply>? refused = null;
-            foreach (var target in await routes.FindAsync(parcel.Route, endpoint, domain, cancel))
+            foreach (var target in await hops.FindAsync(parcel.Route, endpoint, domain, cancel))
             {
                 try
                 {

@@ -156,14 +156,16 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
                 await NextTickAsync(cancel);
             return (false, refused);
         }
-        if (_opening.IsFromPartner(header) && _settings.Keys.Keys.Any(k => k.HasOldEncryption && k.NeedsOldEncryption(content.Body.Span)))
-            await _spool.OldSubkeyUsedAsync(_time.GetUtcNow());
         var replay = new ReplayEntry(header.Sender.Fingerprint, header.Id, decrypted.BodySha256, header.Expires + ParcelLife.Longest);
         if (header.Kind == ParcelKind.Message)
-            return await CommitAsync(header, decrypted, content, replay, client);
-        var answer = await _echoes.TakeAsync(header, replay, cancel);
+            return await CommitAsync(header, decrypted, content, new() { Replay = replay, Facts = OldSubkeyUse(header, content) }, client);
+        var answer = await _echoes.TakeAsync(header, new() { Replay = replay, Facts = OldSubkeyUse(header, content) }, cancel);
         return (false, answer.IsPositive ? answer : Refuse(answer, client, "an echo", header));
     }
+
+    /// <summary>That an older encryption subkey of ours is still used, where it is and by whom it matters: it is kept a while longer for that.</summary>
+    private Dictionary<string, string> OldSubkeyUse(InnerHeader header, ParcelContent content) =>
+        _opening.IsFromPartner(header) && _settings.Keys.Keys.Any(k => k.HasOldEncryption && k.NeedsOldEncryption(content.Body.Span)) ? new([Spool.OldSubkeyUsedNow(_time.GetUtcNow())]) : [];
 
     /// <summary>The same parcel again is an honest retransmission; another under the same id is not.</summary>
     private SmtpReply? Replayed(InnerHeader header, DecryptedMessage decrypted, SmtpClientInfo client)
@@ -179,7 +181,7 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
 
     // 3 commit, then 250
 
-    private async Task<(bool Kept, SmtpReply Reply)> CommitAsync(InnerHeader header, DecryptedMessage decrypted, ParcelContent content, ReplayEntry replay, SmtpClientInfo client)
+    private async Task<(bool Kept, SmtpReply Reply)> CommitAsync(InnerHeader header, DecryptedMessage decrypted, ParcelContent content, SpoolChange with, SmtpClientInfo client)
     {
         var now = _time.GetUtcNow();
         var parcel = new Parcel
@@ -196,7 +198,7 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
         };
         if (content.Body.Length > _settings.Configuration.LargeParcel)
             _parcels.Close(content); // so that it is not in memory twice until its turn
-        if (!await _spool.AddAsync([(parcel, content)], replay))
+        if (!await _spool.CommitAsync(with with { Add = [(parcel, content)] }))
             return (false, Replayed(header, decrypted, client) ?? throw new InvalidOperationException("a replay entry vanished"));
         var reply = new SmtpReply(250, "2.0.0", $"{header.Id} opened and verified for {header.Recipient.Domain}");
         _log.Write("opened", ("id", header.Id), ("from", header.Sender.Domain), ("to", header.Recipient.Domain), ("recipients", header.RcptTo.Count), ("key", header.Sender.Fingerprint), ("client", client.Address), ("size", header.Size), ("reply", reply));
@@ -215,7 +217,7 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
         byte[] received = System.Text.Encoding.ASCII.GetBytes(string.Create(System.Globalization.CultureInfo.InvariantCulture,
             $"Received: from {client.Helo} ([{client.Address}]) by {_settings.Configuration.Hostname} (PgpTunnel)\r\n\twith {(client.Esmtp ? client.Tls ? "ESMTPS" : "ESMTP" : "SMTP")}; {_time.GetUtcNow().UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000\r\n"));
         var (parcel, content) = _ownMail.PassToPostmaster(from, [received, message]);
-        await _spool.AddAsync([(parcel, content)], null);
+        await _spool.CommitAsync(new() { Add = [(parcel, content)] });
         _log.Write("to-postmaster", ("id", parcel.Id), ("client", client.Address));
         return new SmtpReply(250, "2.0.0", "passed on to the postmaster");
     }

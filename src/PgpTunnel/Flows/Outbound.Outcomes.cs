@@ -10,7 +10,7 @@ internal sealed partial class Outbound
     {
         try
         {
-            await _spool.AddAsync(items, null);
+            await _spool.CommitAsync(new() { Add = items });
         }
         catch (SpoolException e)
         {

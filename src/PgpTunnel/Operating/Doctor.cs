@@ -11,7 +11,7 @@ internal sealed class Doctor(Settings settings, Peers peers, Trust trust, TimePr
 {
     private static readonly TimeSpan Reach = TimeSpan.FromSeconds(15);
     private const int SmtpPort = 25;
-    private readonly Routes _routes = new(settings, trust);
+    private readonly NextHops _hops = new(settings, trust);
 
     public async Task<IReadOnlyList<Finding>> ExamineAsync(string domain, CancellationToken cancel)
     {
@@ -49,7 +49,7 @@ internal sealed class Doctor(Settings settings, Peers peers, Trust trust, TimePr
         deadline.CancelAfter(Reach);
         try
         {
-            var greeting = await FirstThatAnswersAsync(await _routes.FindAsync(ParcelRoute.Local, endpoint, "", deadline.Token), deadline.Token);
+            var greeting = await FirstThatAnswersAsync(await _hops.FindAsync(ParcelRoute.Local, endpoint, "", deadline.Token), deadline.Token);
             if (greeting.Refusal is { } refusal)
                 return new(FindingLevel.Wrong, key, $"{what} answers: {greeting.Text}, but {refusal}", $"mail waits; see {key}.tls and {key}.login");
             if (greeting.TlsFailure is { } tls && (endpoint.User is not null || endpoint.Tls is TlsMode.Require or TlsMode.Verify))

@@ -13,15 +13,14 @@ internal sealed class Echoes(Settings settings, Peers peers, Parcels parcels, Sp
     private static string Fact(string id) => $"echo:{id}";
 
     /// <summary>Takes one that has been opened and verified.</summary>
-    /// <param name="replay">Committed with what comes of it.</param>
-    public async Task<SmtpReply> TakeAsync(InnerHeader header, ReplayEntry replay, CancellationToken cancel)
+    /// <param name="with">Committed with what comes of it.</param>
+    public async Task<SmtpReply> TakeAsync(InnerHeader header, SpoolChange with, CancellationToken cancel)
     {
         var domain = header.Sender.Domain;
         if (header.EchoOf is { } asked)
         {
-            if (spool.Find(asked)?.Domain == domain)
-                await OutcomeAsync(asked, $"answered by {header.Sender.Fingerprint}");
-            await spool.AddAsync([], replay);
+            var answered = spool.Find(asked)?.Domain == domain ? Outcome(asked, $"answered by {header.Sender.Fingerprint}") : [];
+            await spool.CommitAsync(with with { Facts = with.Facts.Concat(answered).ToDictionary() });
             return new SmtpReply(250, "2.0.0", $"{header.Id} noted");
         }
         if (settings.Configuration.Partners.GetValueOrDefault(domain) is not { Echo: true })
@@ -29,25 +28,25 @@ internal sealed class Echoes(Settings settings, Peers peers, Parcels parcels, Sp
         var peer = await peers.FindAsync(domain, fresh: false, cancel);
         if (peer.Class != PeerClass.Usable || (peer.Trusted && !peer.TrustedOffered))
             return new SmtpReply(451, "4.7.5", $"the keys of {domain} cannot be established now");
-        await spool.AddAsync([parcels.Echo(peer, header.Recipient.Domain, header.Id)], replay);
+        await spool.CommitAsync(with with { Add = [parcels.Echo(peer, header.Recipient.Domain, header.Id)] });
         log.Write("echo-answered", ("id", header.Id), ("to", domain));
         return new SmtpReply(250, "2.0.0", $"{header.Id} will be answered");
     }
 
     /// <summary>What became of an echo that we sent.</summary>
-    public Task OutcomeAsync(string id, string outcome) => spool.SetAsync(new Dictionary<string, string> { [Fact(id)] = $"{InnerHeader.Time(time.GetUtcNow())} {outcome}" });
+    public Dictionary<string, string> Outcome(string id, string outcome) => new() { [Fact(id)] = $"{InnerHeader.Time(time.GetUtcNow())} {outcome}" };
 
     /// <summary>Sends one by way of the running gateway, and waits for what becomes of it.</summary>
     /// <returns>The outcome; null when there was none in that time.</returns>
     public async Task<string?> AskAsync(PeerState peer, TimeSpan patience, CancellationToken cancel)
     {
         var echo = parcels.Echo(peer, settings.Configuration.Domains[0], null);
-        await spool.AddAsync([echo], null);
+        await spool.CommitAsync(new() { Add = [echo] });
         var deadline = time.GetUtcNow() + patience;
         string? outcome;
         while ((outcome = spool.Fact(Fact(echo.Parcel.Id))) is null && time.GetUtcNow() < deadline)
             await Task.Delay(Poll, time, cancel);
-        await spool.DeleteAsync(echo.Parcel.Id);
+        await spool.CommitAsync(new() { Remove = echo.Parcel.Id });
         return outcome is null ? null : outcome[(outcome.IndexOf(' ') + 1)..];
     }
 }

@@ -65,13 +65,17 @@ internal sealed partial class Returns(Settings settings, Parcels parcels, OwnMai
         var (header, message) = parcels.OpenEnvelope(content);
         var outcome = new SmtpReply(550, status, why);
         var notice = Notice.Build(settings.Configuration, NoticeAction.Failed, header.MailFrom, [.. header.RcptTo.Select(r => (r, outcome))], [message], header.Date, Unauthenticated);
-        if (!await spool.TellOnceAsync(parcel.Id, notice is null ? [] : [ownMail.Report(header.Sender.Domain, header.MailFrom, notice.Value, parcel.ReportLeaves)]))
+        var told = new SpoolChange
+        {
+            Tell = parcel.Id,
+            Add = notice is null ? [] : [ownMail.Report(header.Sender.Domain, header.MailFrom, notice.Value, parcel.ReportLeaves)],
+            Facts = header.Kind == ParcelKind.Echo ? echoes.Outcome(header.Id, $"failed: {outcome}") : [],
+        };
+        if (!await spool.CommitAsync(told))
         {
             log.Write("report-ignored", ("id", parcel.Id), ("to", parcel.Domain), ("status", status), ("why", "its sender has been told before"));
             return false;
         }
-        if (header.Kind == ParcelKind.Echo)
-            await echoes.OutcomeAsync(header.Id, $"failed: {outcome}");
         log.Write("bounced", ("id", parcel.Id), ("to", parcel.Domain), ("status", status), ("notice", notice is not null));
         return true;
     }

@@ -23,9 +23,9 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time,
     /// <summary>An administrator's change.</summary>
     public static async Task<PeerRecord> ChangeAsync(Spool spool, string domain, Func<PeerRecord, PeerRecord> change)
     {
-        var after = await spool.ChangePeerAsync(domain, change);
+        await spool.CommitAsync(new() { Peer = new(domain, change) });
         await spool.PeersChangedAsync();
-        return after;
+        return spool.FindPeer(domain) ?? new PeerRecord(domain);
     }
 
     public static async Task ForgetAsync(Spool spool, string domain)
@@ -178,7 +178,8 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time,
     {
         try
         {
-            return await spool.ChangePeerAsync(before.Domain, change);
+            await spool.CommitAsync(new() { Peer = new(before.Domain, change) });
+            return spool.FindPeer(before.Domain) ?? before;
         }
         catch (SpoolException e)
         {

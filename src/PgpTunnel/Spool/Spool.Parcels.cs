@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Runtime.InteropServices;
 using Microsoft.Data.Sqlite;
 
 namespace PgpTunnel;
@@ -8,147 +7,21 @@ internal sealed partial class Spool
 {
     private const string Columns = "id, route, form, domain, token, state, created, expires, next, attempts, done, status, must_seal, may_clear, exempt, delayed, key_fingerprint, octets, notice, refusals, refused_since, told, server";
 
-    /// <summary>Told of each new parcel that is to go on, once it is durable; from then on it is the receiver's to see to.</summary>
-    public Action<Parcel, ParcelContent>? Kept { get; set; }
-
-    /// <summary>Takes parcels, and with them a replay id; all or nothing. Returned means durable.</summary>
-    /// <returns>False when the replay id is there already; nothing was kept then.</returns>
-    public Task<bool> AddAsync(IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels, ReplayEntry? replay) =>
-        KeepAsync(parcels, statements => replay is null || InsertReplay(statements, replay));
-
-    /// <summary>Takes a report to the sender of a parcel, if none was taken before.</summary>
-    /// <returns>False when there was; nothing was kept then.</returns>
-    public Task<bool> TellOnceAsync(string id, IReadOnlyList<(Parcel Parcel, ParcelContent Content)> report) =>
-        KeepAsync(report, statements => statements.Execute("UPDATE parcel SET told = 1 WHERE id = $id AND told = 0", ("$id", id)) == 1);
-
-    /// <summary>Puts new parcels in the place of an old one in one step: re-sealed, sealed at last, or turned into a notice.</summary>
-    public async Task ReplaceAsync(string id, IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels)
-    {
-        var file = "";
-        await KeepAsync(parcels, statements =>
-        {
-            file = FileOf(statements, "DELETE FROM parcel WHERE id = $id RETURNING file", ("$id", id));
-            return true;
-        });
-        _bodies.Delete(file);
-    }
-
-    /// <summary>Writes new parcels, large bodies to files and all else to rows. After an exception nothing of them is there, or may be again whole.</summary>
-    /// <param name="first">What is done before them in the same transaction; false = nothing is to be kept.</param>
-    private async Task<bool> KeepAsync(IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels, Func<Statements, bool> first)
-    {
-        var (files, taken, kept) = (new string[parcels.Count], false, false);
-        try
-        {
-            await WriteBodiesAsync(parcels, files);
-            await WriteAsync(statements =>
-            {
-                taken = first(statements);
-                for (var i = 0; taken && i < parcels.Count; i++)
-                    Insert(statements, parcels[i].Parcel, parcels[i].Content, files[i]);
-            }, namesFiles: files.Any(f => f.Length > 0));
-            kept = taken;
-        }
-        catch (SpoolException e) when (e.MayReturn)
-        {
-            files = []; // the rows may be there again after a crash, and name them
-            throw;
-        }
-        finally
-        {
-            if (!kept)
-                Array.ForEach(files, _bodies.Delete);
-        }
-        if (kept)
-            Tell(parcels);
-        return kept;
-    }
-
-    /// <summary>Writes large bodies to files, on a thread of its own: a sync takes as long as the disk likes.</summary>
-    /// <param name="files">Gets the name of each parcel's file; empty where its row holds the body.</param>
-    private async Task WriteBodiesAsync(IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels, string[] files)
-    {
-        Array.Fill(files, "");
-        var large = Enumerable.Range(0, parcels.Count).Where(i => parcels[i].Content.Body.Length >= BodyFiles.Smallest).ToList();
-        if (large.Count == 0)
-            return;
-        try
-        {
-            await Task.Factory.StartNew(() => large.ForEach(i => files[i] = _bodies.Write(parcels[i].Content.Body.Span)), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw Failure(e);
-        }
-    }
-
-    /// <summary>The file named by the row that a statement has changed; empty = none.</summary>
-    private static string FileOf(Statements statements, string sql, params ReadOnlySpan<(string, object)> parameters) =>
-        statements.Rows(sql, row => row.GetString(0), parameters) is [var file] ? file : "";
-
-    private void Tell(IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels)
-    {
-        foreach (var (parcel, content) in parcels)
-            Kept?.Invoke(parcel with { Octets = content.Body.Length }, content);
-    }
-
-    private static bool InsertReplay(Statements statements, ReplayEntry entry) =>
-        statements.Execute("INSERT INTO replay(sender, id, hash, expires) VALUES($sender, $id, $hash, $expires) ON CONFLICT DO NOTHING",
-            ("$sender", entry.Sender), ("$id", entry.Id), ("$hash", entry.BodySha256), ("$expires", entry.Expires.ToUnixTimeSeconds())) == 1;
-
-    private static void Insert(Statements statements, Parcel p, ParcelContent c, string file) => statements.Execute(
-        $"INSERT INTO parcel({Columns}, body, key, envelope, file) VALUES($id, $route, $form, $domain, $token, $state, $created, $expires, $next, $attempts, $done, $status, $must, $may, $exempt, $delayed, $fpr, $octets, $notice, $refusals, $since, $told, $server, $body, $key, $envelope, $file)",
-        ("$id", p.Id), ("$route", (int)p.Route), ("$form", (int)p.Form), ("$domain", p.Domain), ("$token", p.Token), ("$state", (int)p.State),
-        ("$created", p.Created.ToUnixTimeSeconds()), ("$expires", p.Expires.ToUnixTimeSeconds()), ("$next", p.Next.ToUnixTimeSeconds()), ("$attempts", p.Attempts),
-        ("$done", WriteDone(p.Done)), ("$status", p.Status), ("$must", Is(p, Leaving.SealedOnly)), ("$may", Is(p, Leaving.ClearAfterTest)), ("$exempt", Is(p, Leaving.Exempt)), ("$delayed", p.Delayed ? 1 : 0), ("$fpr", p.KeyFingerprint),
-        ("$octets", c.Body.Length), ("$notice", p.IsNotice ? 1 : 0), ("$refusals", p.Refusals), ("$since", Seconds(p.RefusedSince)), ("$told", p.IsTold ? 1 : 0), ("$server", p.Server), ("$body", file.Length > 0 ? Array.Empty<byte>() : ArrayOf(c.Body)), ("$key", c.Key), ("$envelope", c.Envelope), ("$file", file));
-
-    /// <summary>As SQLite takes it.</summary>
-    private static byte[] ArrayOf(ReadOnlyMemory<byte> octets) =>
-        MemoryMarshal.TryGetArray(octets, out var whole) && whole.Array!.Length == octets.Length ? whole.Array : octets.ToArray();
-
-    /// <summary>Records the outcome of an attempt.</summary>
-    public Task UpdateAsync(Parcel parcel) => WriteAsync(statements => Update(statements, parcel));
-
-    /// <summary>Records the outcome of an attempt and takes new parcels, in one step.</summary>
-    public Task UpdateWithAsync(Parcel parcel, IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels) => KeepAsync(parcels, statements =>
-    {
-        Update(statements, parcel);
-        return true;
-    });
-
-    // An administrator's hold that came while the attempt ran stays: Held is above Queued.
-    private static void Update(Statements statements, Parcel p) => statements.Execute(
-        "UPDATE parcel SET state = MAX(state, $state), next = $next, attempts = $attempts, done = $done, status = $status, delayed = $delayed, refusals = $refusals, refused_since = $since, server = $server WHERE id = $id",
-        ("$id", p.Id), ("$state", (int)p.State), ("$next", p.Next.ToUnixTimeSeconds()), ("$attempts", p.Attempts), ("$done", WriteDone(p.Done)), ("$status", p.Status), ("$delayed", p.Delayed ? 1 : 0), ("$refusals", p.Refusals), ("$since", Seconds(p.RefusedSince)), ("$server", p.Server));
-
     /// <summary>An administrator's wish: another state, another time. A parcel that was handed over meanwhile stays so.</summary>
     public Task RescheduleAsync(string id, ParcelState state, DateTimeOffset next) => WriteAsync(statements => statements.Execute(
         "UPDATE parcel SET state = $state, next = $next WHERE id = $id AND state <> $handed", ("$id", id), ("$handed", (int)ParcelState.Handed), ("$state", (int)state), ("$next", next.ToUnixTimeSeconds())));
 
-    /// <summary>The next server has the parcel: its body goes, its envelope stays for a bounce.</summary>
-    public Task HandedAsync(string id, DateTimeOffset until) => WithoutBodyAsync(
-        "UPDATE parcel SET state = $handed, body = x'', key = x'', octets = 0, next = $until WHERE id = $id RETURNING file", ("$id", id), ("$handed", (int)ParcelState.Handed), ("$until", until.ToUnixTimeSeconds()));
-
-    public Task DeleteAsync(string id) => WithoutBodyAsync("DELETE FROM parcel WHERE id = $id AND state <> $handed RETURNING file", ("$id", id), ("$handed", (int)ParcelState.Handed));
-
     /// <summary>The same parcel under another key; a parcel that was settled meanwhile stays so.</summary>
     public async Task ChangeBodyAsync(string id, ReadOnlyMemory<byte> body)
     {
-        var file = "";
+        IReadOnlyList<string> files = [];
         await WriteAsync(statements =>
         {
-            file = FileOf(statements, "SELECT file FROM parcel WHERE id = $id", ("$id", id));
+            files = FileOf(statements, "SELECT file FROM parcel WHERE id = $id", ("$id", id));
             statements.Execute("UPDATE parcel SET body = $body, file = '', octets = $octets WHERE id = $id AND octets > 0", ("$id", id), ("$body", ArrayOf(body)), ("$octets", body.Length));
         });
-        _bodies.Delete(file);
-    }
-
-    private async Task WithoutBodyAsync(string sql, params (string, object)[] parameters)
-    {
-        var file = "";
-        await WriteAsync(statements => file = FileOf(statements, sql, parameters));
-        _bodies.Delete(file);
+        foreach (var file in files)
+            _bodies.Delete(file);
     }
 
     /// <summary>Forgets what has outlived its use: handed-over parcels and replay ids.</summary>
@@ -233,26 +106,17 @@ internal sealed partial class Spool
     /// <summary>When a parcel for an older encryption subkey of ours last came.</summary>
     public DateTimeOffset? OldSubkeyUsed => Fact(OldSubkeyFact) is { } text ? Time(long.Parse(text, CultureInfo.InvariantCulture)) : null;
 
-    public Task OldSubkeyUsedAsync(DateTimeOffset now) => SetAsync(new Dictionary<string, string> { [OldSubkeyFact] = now.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture) });
+    public static KeyValuePair<string, string> OldSubkeyUsedNow(DateTimeOffset now) => new(OldSubkeyFact, now.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture));
 
     /// <summary>Notes that a gateway uses the spool now.</summary>
-    public Task UsedAsync(DateTimeOffset now) => SetAsync(new Dictionary<string, string> { [UsedFact] = now.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture) });
+    public Task UsedAsync(DateTimeOffset now) => CommitAsync(new() { Facts = new Dictionary<string, string> { [UsedFact] = now.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture) } });
 
     /// <summary>When a gateway last noted that.</summary>
     public DateTimeOffset? LastUsed => Fact(UsedFact) is { } text ? Time(long.Parse(text, CultureInfo.InvariantCulture)) : null;
 
-    /// <summary>Facts of the running gateway, for <c>status</c>.</summary>
-    public Task SetAsync(IReadOnlyDictionary<string, string> facts) => WriteAsync(statements =>
-    {
-        foreach (var (name, value) in facts)
-            statements.Execute("INSERT INTO gateway(name, value) VALUES($name, $value) ON CONFLICT(name) DO UPDATE SET value = $value", ("$name", name), ("$value", value));
-    });
-
     public string? Fact(string name) => Read(s => s.Scalar("SELECT value FROM gateway WHERE name = $name", ("$name", name))) as string;
 
     public Dictionary<string, string> Facts() => Read(s => s.Rows("SELECT name, value FROM gateway", row => KeyValuePair.Create(row.GetString(0), row.GetString(1)))).ToDictionary();
-
-    private static int Is(Parcel parcel, Leaving leaving) => parcel.Leaving == leaving ? 1 : 0;
 
     /// <summary>By the three columns of the first version; exempt came before everything there, and "never in clear" before "in clear after a test".</summary>
     private static Leaving ReadLeaving(bool mustSeal, bool mayClear, bool exempt) =>
@@ -284,8 +148,6 @@ internal sealed partial class Spool
     };
 
     private static DateTimeOffset Time(long seconds) => DateTimeOffset.FromUnixTimeSeconds(seconds);
-
-    private static string WriteDone(IReadOnlySet<int> done) => string.Join(',', done.Order());
 
     private static HashSet<int> ReadDone(string text) => [.. text.Split(',', StringSplitOptions.RemoveEmptyEntries).Select(n => int.Parse(n, CultureInfo.InvariantCulture))];
 }

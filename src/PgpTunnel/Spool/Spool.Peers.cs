@@ -39,7 +39,7 @@ internal sealed partial class Spool
     /// <summary>Tells a running gateway that what is remembered has been changed by hand; returns when it knows.</summary>
     public async Task PeersChangedAsync()
     {
-        await SetAsync(new Dictionary<string, string> { [PeersVersionFact] = Guid.NewGuid().ToString("N") });
+        await CommitAsync(new() { Facts = new Dictionary<string, string> { [PeersVersionFact] = Guid.NewGuid().ToString("N") } });
         lock (_versionLock)
             _peersVersion = ("", 0);
         await Task.Delay(2 * VersionFresh);
@@ -71,26 +71,17 @@ internal sealed partial class Spool
 
     public IReadOnlyList<PeerRecord> ListPeers() => Read(s => s.Rows($"SELECT {PeerColumns} FROM peer ORDER BY domain", ReadPeer));
 
-    /// <summary>Changes what is remembered of a domain in one step; <paramref name="change"/> gets what is there now.</summary>
-    /// <param name="parcels">Taken in the same step.</param>
-    /// <returns>What is remembered afterwards.</returns>
-    public async Task<PeerRecord> ChangePeerAsync(string domain, Func<PeerRecord, PeerRecord> change, params IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels)
+    /// <returns>What is remembered afterwards, and which of our writes that was.</returns>
+    private (PeerRecord After, long Write) ChangePeer(Statements statements, PeerChange peer)
     {
-        var (after, version, write) = (new PeerRecord(domain), PeersVersion, 0L);
-        await KeepAsync(parcels, statements =>
-        {
-            write = Interlocked.Increment(ref _peerWrites);
-            var before = FindPeer(statements, domain) ?? new PeerRecord(domain);
-            after = change(before);
-            statements.Execute($"INSERT OR REPLACE INTO peer({PeerColumns}) VALUES($domain, $fprs, $enforce, $verified, $distrusted, $since, $last, $apart, $action, $until, $reason, $alarmed, $alarm, $signed, $path, $csigned, $sealed)",
-                ("$domain", domain), ("$fprs", string.Join(',', after.Fingerprints)), ("$enforce", after.EnforceUntil.ToUnixTimeSeconds()), ("$verified", string.Join(',', after.Verified.Select(v => after.VouchedBy.TryGetValue(v, out var by) ? $"{v}<{by}" : v))),
-                ("$distrusted", string.Join(',', after.Distrusted.Select(d => $"{d.Key}:{d.Value.ToUnixTimeSeconds()}"))), ("$since", Seconds(after.ContrarySince)), ("$last", Seconds(after.ContraryLast)),
-                ("$apart", after.ContraryApart ? 1 : 0), ("$action", (object?)after.Override?.Action ?? DBNull.Value), ("$until", Seconds(after.Override?.Until)), ("$reason", (object?)after.Override?.Reason ?? DBNull.Value), ("$alarmed", Seconds(after.Alarmed)), ("$alarm", (object?)after.Alarm ?? DBNull.Value),
-                ("$signed", Seconds(after.Signed)), ("$path", string.Join(' ', after.SignedPath)), ("$csigned", Seconds(after.ContrarySigned)), ("$sealed", Seconds(after.Sealed)));
-            return true;
-        });
-        Know(domain, after, version, write);
-        return after;
+        var write = Interlocked.Increment(ref _peerWrites);
+        var after = peer.Change(FindPeer(statements, peer.Domain) ?? new PeerRecord(peer.Domain));
+        statements.Execute($"INSERT OR REPLACE INTO peer({PeerColumns}) VALUES($domain, $fprs, $enforce, $verified, $distrusted, $since, $last, $apart, $action, $until, $reason, $alarmed, $alarm, $signed, $path, $csigned, $sealed)",
+            ("$domain", peer.Domain), ("$fprs", string.Join(',', after.Fingerprints)), ("$enforce", after.EnforceUntil.ToUnixTimeSeconds()), ("$verified", string.Join(',', after.Verified.Select(v => after.VouchedBy.TryGetValue(v, out var by) ? $"{v}<{by}" : v))),
+            ("$distrusted", string.Join(',', after.Distrusted.Select(d => $"{d.Key}:{d.Value.ToUnixTimeSeconds()}"))), ("$since", Seconds(after.ContrarySince)), ("$last", Seconds(after.ContraryLast)),
+            ("$apart", after.ContraryApart ? 1 : 0), ("$action", (object?)after.Override?.Action ?? DBNull.Value), ("$until", Seconds(after.Override?.Until)), ("$reason", (object?)after.Override?.Reason ?? DBNull.Value), ("$alarmed", Seconds(after.Alarmed)), ("$alarm", (object?)after.Alarm ?? DBNull.Value),
+            ("$signed", Seconds(after.Signed)), ("$path", string.Join(' ', after.SignedPath)), ("$csigned", Seconds(after.ContrarySigned)), ("$sealed", Seconds(after.Sealed)));
+        return (after, write);
     }
 
     public async Task ForgetPeerAsync(string domain)

@@ -82,8 +82,8 @@ public class Committing
             Next = now,
             KeyFingerprint = "k",
         };
-        await _spool.AddAsync([(parcel, new ParcelContent(_body, [], []))], null);
-        await _spool.ReplaceAsync(id, []);
+        await _spool.CommitAsync(new() { Add = [(parcel, new ParcelContent(_body, [], []))] });
+        await _spool.CommitAsync(new() { Remove = id });
     }
 
     [Benchmark(Baseline = true)]

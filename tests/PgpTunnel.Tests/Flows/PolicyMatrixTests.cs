@@ -58,7 +58,7 @@ public class PolicyMatrixTests
             {
                 Publish(world, b, cell);
                 var verified = cell.Trust switch { "offered" => b.Key.Fingerprint, "missing" => new string('0', 40), _ => "" };
-                await spool.ChangePeerAsync(cell.Domain, r => r with { EnforceUntil = cell.Remembered ? world.Time.GetUtcNow().AddDays(7) : r.EnforceUntil, Verified = verified.Length > 0 ? [verified] : [] });
+                await spool.CommitAsync(new() { Peer = new(cell.Domain, r => r with { EnforceUntil = cell.Remembered ? world.Time.GetUtcNow().AddDays(7) : r.EnforceUntil, Verified = verified.Length > 0 ? [verified] : [] }) });
             }
         var wrong = new List<string>();
         foreach (var cell in cells)

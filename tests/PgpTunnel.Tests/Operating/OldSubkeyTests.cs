@@ -83,10 +83,10 @@ public sealed class OldSubkeyTests : InboundSetting
         Assert.Null(SubkeyRotation.TakeStep(configuration, spool, published, due.AddSeconds(-1)));
         for (var day = 0; day < 14; day++) // a parcel each day, as of one who would never let it die
         {
-            await spool.OldSubkeyUsedAsync(due.AddDays(day).AddHours(-1));
+            await spool.CommitAsync(new() { Facts = new Dictionary<string, string>([Spool.OldSubkeyUsedNow(due.AddDays(day).AddHours(-1))]) });
             Assert.Null(SubkeyRotation.TakeStep(configuration, spool, published, due.AddDays(day)));
         }
-        await spool.OldSubkeyUsedAsync(due.AddDays(14).AddHours(-1));
+        await spool.CommitAsync(new() { Facts = new Dictionary<string, string>([Spool.OldSubkeyUsedNow(due.AddDays(14).AddHours(-1))]) });
         Assert.Contains("destroyed the old encryption subkey", SubkeyRotation.TakeStep(configuration, spool, published, due.AddDays(14)));
     }
 

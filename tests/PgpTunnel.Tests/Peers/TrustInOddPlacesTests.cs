@@ -168,8 +168,8 @@ public sealed class TrustInOddPlacesTests
         var before = pair.World.Forge!;
         pair.World.Forge = (name, type, answer) => how == "forged" && type == RecordType.MX ? new(3, [], []) : before(name, type, answer);
         var trust = new Trust(pair.A.Configuration, pair.World.Time);
-        var routes = new Routes(new Settings(pair.A.Configuration, KeyRing.Load(pair.A.Configuration)), trust);
-        var e = await Assert.ThrowsAsync<SmtpUnavailableException>(() => routes.FindAsync(route, null, how == "unsigned" ? "gone.unsigned.example" : "gone.b.example", CancellationToken.None));
+        var hops = new NextHops(new Settings(pair.A.Configuration, KeyRing.Load(pair.A.Configuration)), trust);
+        var e = await Assert.ThrowsAsync<SmtpUnavailableException>(() => hops.FindAsync(route, null, how == "unsigned" ? "gone.unsigned.example" : "gone.b.example", CancellationToken.None));
         Assert.StartsWith(expected, e.Reply.ToString());
     }
 }

@@ -23,8 +23,11 @@ public sealed class SpoolRescueTests : IAsyncLifetime
     {
         await using var spool = Spool.Open(File, running: true);
         for (var i = 0; i < Parcels; i++)
-            await spool.AddAsync([(SpoolTests.Waiting($"{i:x8}", Now),
-                new ParcelContent(new byte[i % 7 == 0 ? 20_000 : i % 3 * 300 + 1], new byte[200], new byte[100]))], new ReplayEntry($"{i % 9:x40}", $"{i:x8}", new byte[32], Now.AddDays(1)));
+            await spool.CommitAsync(new()
+            {
+                Add = [(SpoolTests.Waiting($"{i:x8}", Now), new ParcelContent(new byte[i % 7 == 0 ? 20_000 : i % 3 * 300 + 1], new byte[200], new byte[100]))],
+                Replay = new ReplayEntry($"{i % 9:x40}", $"{i:x8}", new byte[32], Now.AddDays(1)),
+            });
     }
 
     public ValueTask DisposeAsync()

@@ -42,7 +42,7 @@ public sealed class SpoolTests : IAsyncLifetime
     [Fact]
     public async Task What_goes_in_comes_out()
     {
-        await _spool.AddAsync([Make("a")], null);
+        await _spool.CommitAsync(new() { Add = [Make("a")] });
         var parcel = _spool.Find("a")!;
         Assert.Equal(("b.example", ParcelState.Queued, true, 3L), (parcel.Domain, parcel.State, parcel.Leaving == Leaving.SealedOnly, parcel.Octets));
         Assert.Equal([1, 3], parcel.Done.Order());
@@ -59,7 +59,7 @@ public sealed class SpoolTests : IAsyncLifetime
     [InlineData(1, 1, 0, Leaving.SealedOnly)]
     public async Task In_what_shape_a_parcel_may_leave_is_read_from_three_columns(int must, int may, int exempt, Leaving leaving)
     {
-        await _spool.AddAsync([Make("a")], null);
+        await _spool.CommitAsync(new() { Add = [Make("a")] });
         using (var connection = new Microsoft.Data.Sqlite.SqliteConnection($"Data Source={Path.Combine(_directory, "spool.db")};Pooling=False"))
         {
             connection.Open();
@@ -69,7 +69,7 @@ public sealed class SpoolTests : IAsyncLifetime
         }
         var read = _spool.Find("a")!;
         Assert.Equal(leaving, read.Leaving);
-        await _spool.ReplaceAsync("a", [(read with { Id = "b" }, new ParcelContent(new byte[] { 1 }, [2], [3]))]);
+        await _spool.CommitAsync(new() { Remove = "a", Add = [(read with { Id = "b" }, new ParcelContent(new byte[] { 1 }, [2], [3]))] });
         Assert.Equal(leaving, _spool.Find("b")!.Leaving);
     }
 
@@ -77,8 +77,8 @@ public sealed class SpoolTests : IAsyncLifetime
     public async Task A_replay_id_and_its_parcel_commit_together_or_not_at_all()
     {
         var replay = new ReplayEntry("f", "id", [1], Now.AddDays(1));
-        Assert.True(await _spool.AddAsync([Make("a")], replay));
-        Assert.False(await _spool.AddAsync([Make("b")], replay));
+        Assert.True(await _spool.CommitAsync(new() { Add = [Make("a")], Replay = replay }));
+        Assert.False(await _spool.CommitAsync(new() { Add = [Make("b")], Replay = replay }));
         Assert.Null(_spool.Find("b"));
         Assert.Equal([1], _spool.FindReplay("f", "id")!.BodySha256);
     }
@@ -86,10 +86,10 @@ public sealed class SpoolTests : IAsyncLifetime
     [Fact]
     public async Task An_administrator_cannot_revive_what_was_handed_over_meanwhile()
     {
-        await _spool.AddAsync([Make("a")], null);
-        await _spool.HandedAsync("a", Now.AddDays(20));
+        await _spool.CommitAsync(new() { Add = [Make("a")] });
+        await _spool.CommitAsync(new() { HandOver = new("a", Now.AddDays(20)) });
         await _spool.RescheduleAsync("a", ParcelState.Queued, Now);
-        await _spool.DeleteAsync("a");
+        await _spool.CommitAsync(new() { Remove = "a" });
         Assert.Equal(ParcelState.Handed, _spool.Find("a")!.State);
         Assert.Empty(_spool.Destinations());
         Assert.Empty(_spool.Due(ParcelRoute.Gateway, "b.example", Now, Now.AddHours(2), 10));
@@ -98,18 +98,18 @@ public sealed class SpoolTests : IAsyncLifetime
     [Fact]
     public async Task A_hold_that_came_during_an_attempt_stays()
     {
-        await _spool.AddAsync([Make("a")], null);
+        await _spool.CommitAsync(new() { Add = [Make("a")] });
         var before = _spool.Find("a")!;
         await _spool.RescheduleAsync("a", ParcelState.Held, Now);
-        await _spool.UpdateAsync(before with { Attempts = 1 });
+        await _spool.CommitAsync(new() { Update = before with { Attempts = 1 } });
         Assert.Equal((ParcelState.Held, 1), (_spool.Find("a")!.State, _spool.Find("a")!.Attempts));
     }
 
     [Fact]
     public async Task What_is_due_is_asked_for_by_destination()
     {
-        await _spool.AddAsync([.. Enumerable.Range(0, 500).Select(i => Make($"p{i}", domain: $"d{i % 3}.example", age: i))], null);
-        await _spool.AddAsync([Make("local", ParcelRoute.Local), Make("later", domain: "d0.example", age: -100), Make("lost", domain: "d0.example", age: -1_000_000)], null);
+        await _spool.CommitAsync(new() { Add = [.. Enumerable.Range(0, 500).Select(i => Make($"p{i}", domain: $"d{i % 3}.example", age: i))] });
+        await _spool.CommitAsync(new() { Add = [Make("local", ParcelRoute.Local), Make("later", domain: "d0.example", age: -100), Make("lost", domain: "d0.example", age: -1_000_000)] });
         Assert.Equal(
         [
             (ParcelRoute.Gateway, "d0.example", Now.AddSeconds(-498)), (ParcelRoute.Gateway, "d1.example", Now.AddSeconds(-499)), (ParcelRoute.Gateway, "d2.example", Now.AddSeconds(-497)), (ParcelRoute.Local, "b.example", Now),
@@ -123,7 +123,7 @@ public sealed class SpoolTests : IAsyncLifetime
     public async Task Writing_by_another_process_is_noticed()
     {
         await _spool.ChangedElsewhereAsync();
-        await _spool.AddAsync([Make("a")], null);
+        await _spool.CommitAsync(new() { Add = [Make("a")] });
         Assert.False(await _spool.ChangedElsewhereAsync());
         await using (var other = Spool.Open(Path.Combine(_directory, "spool.db"), running: false))
             await other.RescheduleAsync("a", ParcelState.Held, Now);
@@ -134,8 +134,8 @@ public sealed class SpoolTests : IAsyncLifetime
     [Fact]
     public async Task One_job_that_fails_undoes_only_itself()
     {
-        await _spool.AddAsync([Make("a")], null);
-        var jobs = Enumerable.Range(0, 20).Select(i => _spool.AddAsync([Make(i == 7 ? "a" : $"x{i}")], null)).ToList();
+        await _spool.CommitAsync(new() { Add = [Make("a")] });
+        var jobs = Enumerable.Range(0, 20).Select(i => _spool.CommitAsync(new() { Add = [Make(i == 7 ? "a" : $"x{i}")] })).ToList();
         await Assert.ThrowsAsync<SpoolException>(() => jobs[7]);
         await Task.WhenAll(jobs.Where((_, i) => i != 7));
         Assert.Equal(20, _spool.List().Count);
@@ -150,18 +150,18 @@ public sealed class SpoolTests : IAsyncLifetime
     [Fact]
     public async Task A_large_body_has_a_file_that_goes_with_its_row()
     {
-        await _spool.AddAsync([Make("edge", body: Large[..BodyFiles.Smallest]), Make("small", body: Large[..(BodyFiles.Smallest - 1)])], null);
+        await _spool.CommitAsync(new() { Add = [Make("edge", body: Large[..BodyFiles.Smallest]), Make("small", body: Large[..(BodyFiles.Smallest - 1)])] });
         Assert.Single(Files);
         Assert.Equal(Large[..BodyFiles.Smallest], _spool.Load("edge")!.Value.Content.Body.ToArray());
         Assert.Equal(Large[..(BodyFiles.Smallest - 1)], _spool.Load("small")!.Value.Content.Body.ToArray());
         Assert.True(_spool.Size() > 2 * BodyFiles.Smallest);
-        await _spool.ReplaceAsync("edge", [Make("anew", body: Large)]);
+        await _spool.CommitAsync(new() { Remove = "edge", Add = [Make("anew", body: Large)] });
         Assert.Equal(Large, await File.ReadAllBytesAsync(Assert.Single(Files)));
-        await _spool.HandedAsync("anew", Now);
+        await _spool.CommitAsync(new() { HandOver = new("anew", Now) });
         Assert.Empty(Files);
         Assert.Empty(_spool.Load("anew")!.Value.Content.Body.ToArray());
-        await _spool.AddAsync([Make("dropped", body: Large)], null);
-        await _spool.DeleteAsync("dropped");
+        await _spool.CommitAsync(new() { Add = [Make("dropped", body: Large)] });
+        await _spool.CommitAsync(new() { Remove = "dropped" });
         Assert.Empty(Files);
     }
 
@@ -169,9 +169,9 @@ public sealed class SpoolTests : IAsyncLifetime
     public async Task What_is_not_kept_leaves_no_file_and_takes_none_away()
     {
         var replay = new ReplayEntry("f", "id", [1], Now.AddDays(1));
-        Assert.True(await _spool.AddAsync([Make("a", body: Large)], replay));
-        Assert.False(await _spool.AddAsync([Make("a", body: Large)], replay));
-        await Assert.ThrowsAsync<SpoolException>(() => _spool.AddAsync([Make("a", body: Large)], null)); // an id twice
+        Assert.True(await _spool.CommitAsync(new() { Add = [Make("a", body: Large)], Replay = replay }));
+        Assert.False(await _spool.CommitAsync(new() { Add = [Make("a", body: Large)], Replay = replay }));
+        await Assert.ThrowsAsync<SpoolException>(() => _spool.CommitAsync(new() { Add = [Make("a", body: Large)] })); // an id twice
         Assert.Single(Files);
         Assert.Equal(Large, _spool.Load("a")!.Value.Content.Body.ToArray());
     }
@@ -179,11 +179,11 @@ public sealed class SpoolTests : IAsyncLifetime
     [Fact]
     public async Task What_a_crash_left_over_goes_when_it_is_older_than_a_parcel_gets_and_only_that()
     {
-        await _spool.AddAsync([Make("a", body: Large)], null);
+        await _spool.CommitAsync(new() { Add = [Make("a", body: Large)] });
         var files = Files;
-        await _spool.AddAsync([Make("handed", body: Large)], null);
+        await _spool.CommitAsync(new() { Add = [Make("handed", body: Large)] });
         var handed = Files.Except(files).Single();
-        await _spool.HandedAsync("handed", Now);
+        await _spool.CommitAsync(new() { HandOver = new("handed", Now) });
         await File.WriteAllBytesAsync(handed, Large); // as if the crash had come before it was deleted
         await _spool.DisposeAsync();
         var (left, young) = (Path.Combine(_directory, "spool.db.bodies", "0123"), Path.Combine(_directory, "spool.db.bodies", "4567"));
@@ -203,7 +203,7 @@ public sealed class SpoolTests : IAsyncLifetime
     [InlineData(false)]
     public async Task A_body_that_is_missing_or_cut_short_is_named(bool missing)
     {
-        await _spool.AddAsync([Make("a", body: Large)], null);
+        await _spool.CommitAsync(new() { Add = [Make("a", body: Large)] });
         if (missing)
             File.Delete(Files[0]);
         else
@@ -215,15 +215,15 @@ public sealed class SpoolTests : IAsyncLifetime
     public async Task Without_its_folder_the_spool_takes_no_large_body_and_small_ones_still()
     {
         Directory.Delete(Path.Combine(_directory, "spool.db.bodies"));
-        await Assert.ThrowsAsync<SpoolException>(() => _spool.AddAsync([Make("a", body: Large)], null));
-        await _spool.AddAsync([Make("a")], null);
+        await Assert.ThrowsAsync<SpoolException>(() => _spool.CommitAsync(new() { Add = [Make("a", body: Large)] }));
+        await _spool.CommitAsync(new() { Add = [Make("a")] });
     }
 
     [Fact]
     public async Task Bodies_in_files_are_exported_and_imported()
     {
         var (old, rescued, anew) = (Path.Combine(_directory, "spool.db"), Path.Combine(_directory, "rescued"), Path.Combine(_directory, "new.db"));
-        await _spool.AddAsync([Make("a", body: Large), Make("b"), Make("c", body: Large)], null);
+        await _spool.CommitAsync(new() { Add = [Make("a", body: Large), Make("b"), Make("c", body: Large)] });
         File.Delete(Files[0]);
         Assert.Equal(("parcel", 3, 1), SpoolRescue.Export(old, rescued)[0]);
         await Spool.Open(anew, running: true).DisposeAsync();

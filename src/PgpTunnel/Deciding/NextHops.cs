@@ -5,7 +5,7 @@ using PgpTunnel.Smtp;
 namespace PgpTunnel;
 
 /// <summary>Which servers to try for a destination, in order: a configured endpoint, or MX with address fallback (RFC 5321 5.1).</summary>
-internal sealed class Routes(Settings settings, Trust trust)
+internal sealed class NextHops(Settings settings, Trust trust)
 {
     private const int MaxTargets = 10;
 

@@ -1,0 +1,43 @@
+namespace PgpTunnel;
+
+/// <summary>
+/// What commits together: all of it is durable when <see cref="Spool.CommitAsync"/> has returned true, and nothing of it is there after an
+/// exception or a false.
+/// </summary>
+internal sealed record SpoolChange
+{
+    // Conditions: where one does not hold, nothing is kept.
+
+    /// <summary>A replay id, which must not be there yet.</summary>
+    public ReplayEntry? Replay { get; init; }
+
+    /// <summary>Id of a parcel that was handed over, whose sender is now told that it came back, and must not have been told before.</summary>
+    public string? Tell { get; init; }
+
+    // What becomes of a parcel that is there
+
+    /// <summary>Id of a parcel that goes: settled, dropped, or replaced by those in <see cref="Add"/>. One that was handed over stays.</summary>
+    public string? Remove { get; init; }
+
+    /// <summary>A parcel after an attempt. An administrator's hold that came meanwhile stays.</summary>
+    public Parcel? Update { get; init; }
+
+    /// <summary>A parcel that the next server has: its body goes, its envelope stays for a bounce.</summary>
+    public HandedOver? HandOver { get; init; }
+
+    // What comes
+
+    public IReadOnlyList<(Parcel Parcel, ParcelContent Content)> Add { get; init; } = [];
+
+    /// <summary>What is remembered of a domain.</summary>
+    public PeerChange? Peer { get; init; }
+
+    /// <summary>Facts of the running gateway, by name.</summary>
+    public IReadOnlyDictionary<string, string> Facts { get; init; } = new Dictionary<string, string>();
+}
+
+/// <param name="Until">When a bounce is no longer to be expected.</param>
+internal sealed record HandedOver(string Id, DateTimeOffset Until);
+
+/// <param name="Change">Gets what is remembered now; run again where the transaction is.</param>
+internal sealed record PeerChange(string Domain, Func<PeerRecord, PeerRecord> Change);
