@@ -37,17 +37,22 @@ internal sealed class Gateway : IAsyncDisposable
         _peers = new Peers(() => _trust.Validator, memory, domain => settings.Configuration.Partners.GetValueOrDefault(domain), time, () => settings.Configuration.Memory / 16, _abort.Token);
         Arming = new Arming(settings, _peers, log, time);
         _sender = new SmtpSender(() => settings.Configuration.Hostname);
+        var site = new Site(settings, spool, log, time);
         var parcels = new Parcels(settings, time, _arrays);
         var decisions = new Decisions(settings, _peers, memory, Arming, time);
         var ownMail = new OwnMail(settings, parcels, time);
-        _alarms = new Alarms(settings, ownMail, spool, log, time);
-        var echoes = new Echoes(settings, _peers, parcels, spool, log, time);
-        var returns = new Returns(settings, parcels, ownMail, echoes, spool, log);
-        var room = new SpoolRoom(settings, spool, log, time);
-        OutboundFlow = new Outbound(settings, decisions, _peers, Arming, parcels, ownMail, _alarms, room, spool, log, time);
-        InboundFlow = new Inbound(settings, new Opening(settings, _peers, time, _arrays, clock), parcels, ownMail, returns, echoes, _alarms, room, spool, log, time);
-        Delivery = new Delivery(settings, decisions, _peers, new NextHops(settings, _trust), _sender, parcels, ownMail, returns, echoes, _alarms, clock, new Slots(() => settings.Configuration.Memory), spool, log, time);
-        _upkeep = new Upkeep(settings, _peers, new Doctor(settings, _peers, _trust, time), spool, log, clock, time, ReloadAsync);
+        _alarms = new Alarms(site, ownMail);
+        var echoes = new Echoes(site, _peers, parcels);
+        var returns = new Returns(site, parcels, ownMail, echoes);
+        var room = new SpoolRoom(site);
+        OutboundFlow = new Outbound(site, decisions, _peers, Arming, parcels, ownMail, _alarms, room);
+        InboundFlow = new Inbound(site, new Opening(settings, _peers, time, _arrays, clock), parcels, ownMail, returns, echoes, _alarms, room);
+        var slots = new Slots(() => settings.Configuration.Memory);
+        var schedule = new Schedule(slots);
+        var outcomes = new Outcomes(site, parcels, ownMail, returns, echoes, clock, schedule);
+        var attempts = new Attempts(site, decisions, _peers, _alarms, parcels, new Handover(new NextHops(settings, _trust), _sender, slots), outcomes);
+        Delivery = new Delivery(site, parcels, clock, slots, schedule, attempts);
+        _upkeep = new Upkeep(site, _peers, new Doctor(settings, _peers, _trust, time), clock, ReloadAsync);
     }
 
     public Arming Arming { get; }

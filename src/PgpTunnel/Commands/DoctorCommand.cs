@@ -53,7 +53,7 @@ internal static class DoctorCommand
         var (decision, peer) = await session.Decisions.DecideAsync(domain, configuration.Domains[0], LocalPolicy.Require, cancel);
         if (decision.Kind != DecisionKind.Seal)
             return new(FindingLevel.Wrong, check, $"not sent: {decision.Why}", "see the lines above");
-        var echoes = new Echoes(session.Settings, session.Peers, new Parcels(session.Settings, TimeProvider.System), session.Spool, new EventLog(TextWriter.Null, false, TimeProvider.System), TimeProvider.System);
+        var echoes = new Echoes(new Site(session.Settings, session.Spool, new EventLog(TextWriter.Null, false, TimeProvider.System), TimeProvider.System), session.Peers, new Parcels(session.Settings, TimeProvider.System));
         var outcome = await echoes.AskAsync(peer!, EchoPatience, cancel);
         return outcome is null ? new(FindingLevel.Warning, check, $"nothing came back within {EchoPatience.TotalSeconds:0} s", "see the gateway's log; a hop may be slow")
             : outcome.StartsWith("answered", StringComparison.Ordinal) ? new(FindingLevel.Ok, check, $"came back: {outcome}")

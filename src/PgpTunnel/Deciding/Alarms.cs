@@ -4,7 +4,7 @@ namespace PgpTunnel;
 /// A partner whose mail waits because its records are not what they were: remembered for <c>partner list</c>, and told to the postmaster
 /// at most once a day and partner. The log line and its count are the caller's.
 /// </summary>
-internal sealed class Alarms(Settings settings, OwnMail ownMail, Spool spool, EventLog log, TimeProvider time) : IDisposable
+internal sealed class Alarms(Site site, OwnMail ownMail) : IDisposable
 {
     private static readonly TimeSpan Silence = TimeSpan.FromDays(1);
 
@@ -36,23 +36,23 @@ internal sealed class Alarms(Settings settings, OwnMail ownMail, Spool spool, Ev
 
     private async Task RememberAsync(string domain, string why)
     {
-        var now = time.GetUtcNow();
-        var record = spool.FindPeer(domain) ?? new PeerRecord(domain);
-        if (record.EnforceUntil <= now && record.Verified.Count == 0 && !settings.Configuration.Partners.ContainsKey(domain))
+        var now = site.Time.GetUtcNow();
+        var record = site.Spool.FindPeer(domain) ?? new PeerRecord(domain);
+        if (record.EnforceUntil <= now && record.Verified.Count == 0 && !site.Configuration.Partners.ContainsKey(domain))
             return;
-        var ours = record.Verified.Count > 0 || settings.Configuration.Partners.ContainsKey(domain);
+        var ours = record.Verified.Count > 0 || site.Configuration.Partners.ContainsKey(domain);
         var tell = !(record.Alarmed is { } told && (now - told).Duration() < Silence) && (ours || MayTell(now));
         if (!tell && record.Alarm == why)
             return;
         try
         {
-            await spool.CommitAsync(new() { Peer = new(domain, r => r with { Alarm = why, Alarmed = tell ? now : r.Alarmed }), Add = tell ? [Notice(domain, why)] : [] });
+            await site.Spool.CommitAsync(new() { Peer = new(domain, r => r with { Alarm = why, Alarmed = tell ? now : r.Alarmed }), Add = tell ? [Notice(domain, why)] : [] });
             if (tell)
-                log.Write("postmaster-told", ("domain", domain), ("why", why));
+                site.Log.Write("postmaster-told", ("domain", domain), ("why", why));
         }
         catch (SpoolException e)
         {
-            log.Write("spool-error", ("what", $"the alarm about {domain}"), ("why", e.Message), ("do", "see that the spool's disk has room and is healthy"));
+            site.Log.Write("spool-error", ("what", $"the alarm about {domain}"), ("why", e.Message), ("do", "see that the spool's disk has room and is healthy"));
         }
     }
 

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using Destination = (PgpTunnel.ParcelRoute Route, string Domain);
 
 namespace PgpTunnel;
 
@@ -27,12 +26,12 @@ internal sealed class Schedule(Slots slots)
     public void Note(Destination destination, DateTimeOffset next) => _noted.Enqueue((destination, next));
 
     /// <summary>Begins anew with what the spool says.</summary>
-    public void Replace(IEnumerable<(ParcelRoute Route, string Domain, DateTimeOffset Next)> destinations)
+    public void Replace(IEnumerable<(Destination Destination, DateTimeOffset Next)> destinations)
     {
         _order.Clear();
         _next.Clear();
-        foreach (var (route, domain, next) in destinations)
-            Note((route, domain), next);
+        foreach (var (destination, next) in destinations)
+            Note(destination, next);
     }
 
     /// <summary>Lines up those whose time has come.</summary>

@@ -1,5 +1,3 @@
-using Destination = (PgpTunnel.ParcelRoute Route, string Domain);
-
 namespace PgpTunnel;
 
 /// <summary>What is known of a destination.</summary>
@@ -61,7 +59,7 @@ internal sealed class Slots(Func<long> memory)
     /// <summary>A slot for an attempt; false when there is none, or the parcel has one.</summary>
     public bool TryTake(Parcel parcel)
     {
-        var destination = (parcel.Route, parcel.Domain);
+        var destination = parcel.Destination;
         lock (_lock)
         {
             var standing = Judge(destination);

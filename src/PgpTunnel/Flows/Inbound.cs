@@ -9,9 +9,9 @@ namespace PgpTunnel;
 /// Mail from the world to our gateway mailbox, top to bottom: 1 recognise, 2 open and check before the answer to the message, 3 commit,
 /// then 250. Nothing of a parcel goes on before its integrity, signature and envelope have all passed. Mirrors <see cref="Outbound"/>.
 /// </summary>
-internal sealed class Inbound(Settings settings, Opening opening, Parcels parcels, OwnMail ownMail, Returns returns, Echoes echoes, Alarms alarms, SpoolRoom room, Spool spool, EventLog log, TimeProvider time) : IMailFlow
+internal sealed class Inbound(Site site, Opening opening, Parcels parcels, OwnMail ownMail, Returns returns, Echoes echoes, Alarms alarms, SpoolRoom room) : IMailFlow
 {
-    private readonly Settings _settings = settings;
+    private readonly Site _site = site;
     private readonly Opening _opening = opening;
     private readonly Parcels _parcels = parcels;
     private readonly OwnMail _ownMail = ownMail;
@@ -19,9 +19,6 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
     private readonly Echoes _echoes = echoes;
     private readonly Alarms _alarms = alarms;
     private readonly SpoolRoom _room = room;
-    private readonly Spool _spool = spool;
-    private readonly EventLog _log = log;
-    private readonly TimeProvider _time = time;
 
     public Task<(SmtpReply, IMailTransaction?)> BeginAsync(SmtpClientInfo client, ReversePath from, CancellationToken cancel) =>
         Task.FromResult<(SmtpReply, IMailTransaction?)>(_room.Refusal() is { } full ? (full, null) : (new SmtpReply(250, "2.1.0", "sender OK"), new Transaction(this, client, from)));
@@ -43,7 +40,7 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
 
         public Task<SmtpReply> AddAsync(ForwardPath recipient, CancellationToken cancel)
         {
-            var configuration = inbound._settings.Configuration;
+            var configuration = inbound._site.Configuration;
             var mailbox = recipient.Mailbox;
             if (GatewayAddress.Matches(configuration.Gateway, mailbox, out var token))
             {
@@ -83,7 +80,7 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
             }
             catch (SpoolException e)
             {
-                inbound._log.Write("not-taken", ("client", client.Address), ("why", e.Message), ("do", e.Full ? "make room on the spool's disk" : "see that the spool can be written"));
+                inbound._site.Log.Write("not-taken", ("client", client.Address), ("why", e.Message), ("do", e.Full ? "make room on the spool's disk" : "see that the spool can be written"));
                 return e.Reply;
             }
         }
@@ -93,7 +90,7 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
 
     private SmtpReply Refuse(SmtpReply reply, SmtpClientInfo client, string detail, InnerHeader? header = null, bool alarm = false)
     {
-        _log.Write(reply.IsTemporary ? "inbound-deferred" : "inbound-refused", ("id", header?.Id), ("from", header?.Sender.Domain), ("client", client.Address), ("alarm", alarm ? true : null), ("why", detail), ("reply", reply));
+        _site.Log.Write(reply.IsTemporary ? "inbound-deferred" : "inbound-refused", ("id", header?.Id), ("from", header?.Sender.Domain), ("client", client.Address), ("alarm", alarm ? true : null), ("why", detail), ("reply", reply));
         return reply;
     }
 
@@ -165,17 +162,17 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
 
     /// <summary>That an older encryption subkey of ours is still used, where it is and by whom it matters: it is kept a while longer for that.</summary>
     private Dictionary<string, string> OldSubkeyUse(InnerHeader header, ParcelContent content) =>
-        _opening.IsFromPartner(header) && _settings.Keys.Keys.Any(k => k.HasOldEncryption && k.NeedsOldEncryption(content.Body.Span)) ? new([Spool.OldSubkeyUsedNow(_time.GetUtcNow())]) : [];
+        _opening.IsFromPartner(header) && _site.Settings.Keys.Keys.Any(k => k.HasOldEncryption && k.NeedsOldEncryption(content.Body.Span)) ? new([Spool.OldSubkeyUsedNow(_site.Time.GetUtcNow())]) : [];
 
     /// <summary>The same parcel again is an honest retransmission; another under the same id is not.</summary>
     private SmtpReply? Replayed(InnerHeader header, DecryptedMessage decrypted, SmtpClientInfo client)
     {
-        if (_spool.FindReplay(header.Sender.Fingerprint, header.Id) is not { } known)
+        if (_site.Spool.FindReplay(header.Sender.Fingerprint, header.Id) is not { } known)
             return null;
         if (!CryptographicOperations.FixedTimeEquals(known.BodySha256, decrypted.BodySha256))
             return Refuse(new SmtpReply(550, "5.7.1", "another parcel had this id"), client, "two parcels with one id", header, alarm: true);
         var reply = new SmtpReply(250, "2.0.0", $"{header.Id} was taken before");
-        _log.Write("duplicate", ("id", header.Id), ("from", header.Sender.Domain), ("client", client.Address), ("reply", reply));
+        _site.Log.Write("duplicate", ("id", header.Id), ("from", header.Sender.Domain), ("client", client.Address), ("reply", reply));
         return reply;
     }
 
@@ -183,7 +180,7 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
 
     private async Task<(bool Kept, SmtpReply Reply)> CommitAsync(InnerHeader header, DecryptedMessage decrypted, ParcelContent content, SpoolChange with, SmtpClientInfo client)
     {
-        var now = _time.GetUtcNow();
+        var now = _site.Time.GetUtcNow();
         var parcel = new Parcel
         {
             Id = $"{header.Id}-{header.Sender.Fingerprint}",
@@ -196,12 +193,12 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
             Next = now,
             KeyFingerprint = header.Sender.Fingerprint,
         };
-        if (content.Body.Length > _settings.Configuration.LargeParcel)
+        if (content.Body.Length > _site.Configuration.LargeParcel)
             _parcels.Close(content); // so that it is not in memory twice until its turn
-        if (!await _spool.CommitAsync(with with { Add = [(parcel, content)] }))
+        if (!await _site.Spool.CommitAsync(with with { Add = [(parcel, content)] }))
             return (false, Replayed(header, decrypted, client) ?? throw new InvalidOperationException("a replay entry vanished"));
         var reply = new SmtpReply(250, "2.0.0", $"{header.Id} opened and verified for {header.Recipient.Domain}");
-        _log.Write("opened", ("id", header.Id), ("from", header.Sender.Domain), ("to", header.Recipient.Domain), ("recipients", header.RcptTo.Count), ("key", header.Sender.Fingerprint), ("client", client.Address), ("size", header.Size), ("reply", reply));
+        _site.Log.Write("opened", ("id", header.Id), ("from", header.Sender.Domain), ("to", header.Recipient.Domain), ("recipients", header.RcptTo.Count), ("key", header.Sender.Fingerprint), ("client", client.Address), ("size", header.Size), ("reply", reply));
         return (true, reply);
     }
 
@@ -215,10 +212,10 @@ internal sealed class Inbound(Settings settings, Opening opening, Parcels parcel
         if (automatic)
             return Refuse(new SmtpReply(550, "5.7.1", "this mailbox takes sealed mail only"), client, "no parcel in it, and not written by a person");
         byte[] received = System.Text.Encoding.ASCII.GetBytes(string.Create(System.Globalization.CultureInfo.InvariantCulture,
-            $"Received: from {client.Helo} ([{client.Address}]) by {_settings.Configuration.Hostname} (PgpTunnel)\r\n\twith {(client.Esmtp ? client.Tls ? "ESMTPS" : "ESMTP" : "SMTP")}; {_time.GetUtcNow().UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000\r\n"));
+            $"Received: from {client.Helo} ([{client.Address}]) by {_site.Configuration.Hostname} (PgpTunnel)\r\n\twith {(client.Esmtp ? client.Tls ? "ESMTPS" : "ESMTP" : "SMTP")}; {_site.Time.GetUtcNow().UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000\r\n"));
         var (parcel, content) = _ownMail.PassToPostmaster(from, [received, message]);
-        await _spool.CommitAsync(new() { Add = [(parcel, content)] });
-        _log.Write("to-postmaster", ("id", parcel.Id), ("client", client.Address));
+        await _site.Spool.CommitAsync(new() { Add = [(parcel, content)] });
+        _site.Log.Write("to-postmaster", ("id", parcel.Id), ("client", client.Address));
         return new SmtpReply(250, "2.0.0", "passed on to the postmaster");
     }
 }

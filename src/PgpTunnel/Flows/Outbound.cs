@@ -8,9 +8,9 @@ namespace PgpTunnel;
 /// 1 policy and 2 peer lookup at RCPT, each recipient answered; 3 seal and 4 commit at the end of the message, then 250. The message is
 /// taken whole or not at all. Mirrors <see cref="Inbound"/>.
 /// </summary>
-internal sealed partial class Outbound(Settings settings, Decisions decisions, Peers peers, Arming arming, Parcels parcels, OwnMail ownMail, Alarms alarms, SpoolRoom room, Spool spool, EventLog log, TimeProvider time) : IMailFlow
+internal sealed partial class Outbound(Site site, Decisions decisions, Peers peers, Arming arming, Parcels parcels, OwnMail ownMail, Alarms alarms, SpoolRoom room) : IMailFlow
 {
-    private readonly Settings _settings = settings;
+    private readonly Site _site = site;
     private readonly Decisions _decisions = decisions;
     private readonly Peers _peers = peers;
     private readonly Arming _arming = arming;
@@ -18,9 +18,6 @@ internal sealed partial class Outbound(Settings settings, Decisions decisions, P
     private readonly OwnMail _ownMail = ownMail;
     private readonly Alarms _alarms = alarms;
     private readonly SpoolRoom _room = room;
-    private readonly Spool _spool = spool;
-    private readonly EventLog _log = log;
-    private readonly TimeProvider _time = time;
 
     private const long AssumedSize = 8 * 1024 * 1024; // of a message whose size was not declared
     private const string RequireField = "PgpTunnel-Require", RequireFieldX = "X-PgpTunnel-Require";
@@ -28,7 +25,7 @@ internal sealed partial class Outbound(Settings settings, Decisions decisions, P
     /// <summary>Who may send, and for which of our domains.</summary>
     public Task<(SmtpReply, IMailTransaction?)> BeginAsync(SmtpClientInfo client, ReversePath from, CancellationToken cancel)
     {
-        var listener = _settings.Configuration.Outbound;
+        var listener = _site.Configuration.Outbound;
         if (listener is null || !listener.Networks.Any(n => n.Contains(client.Address)))
             return Refuse(new SmtpReply(550, "5.7.1", $"{client.Address} is not in listen.outbound.networks"));
         if (from.Mailbox is { IsLiteral: true })
@@ -45,7 +42,7 @@ internal sealed partial class Outbound(Settings settings, Decisions decisions, P
 
         Task<(SmtpReply, IMailTransaction?)> Refuse(SmtpReply reply)
         {
-            _log.Write("refused", ("client", client.Address), ("from", $"<{from.Mailbox}>"), ("reply", reply));
+            _site.Log.Write("refused", ("client", client.Address), ("from", $"<{from.Mailbox}>"), ("reply", reply));
             return Task.FromResult<(SmtpReply, IMailTransaction?)>((reply, null));
         }
     }
@@ -55,14 +52,14 @@ internal sealed partial class Outbound(Settings settings, Decisions decisions, P
 
     /// <summary>The domain of the reverse-path if it is one of ours.</summary>
     private string? OwnDomain(ReversePath from) =>
-        from.Mailbox is { } mailbox && Domains.TryNormalise(mailbox.Domain, out var domain) && _settings.Configuration.Domains.Contains(domain) ? domain : null;
+        from.Mailbox is { } mailbox && Domains.TryNormalise(mailbox.Domain, out var domain) && _site.Configuration.Domains.Contains(domain) ? domain : null;
 
     /// <summary>Where a recipient's mail goes; one decision a domain and transaction.</summary>
-    private sealed record Destination(string Key, string Domain, ParcelRoute Route, Decision Decision, PeerState? Peer, bool OwnParcel)
+    private sealed record Decided(string Key, string Domain, ParcelRoute Route, Decision Decision, PeerState? Peer, bool OwnParcel)
     {
         /// <param name="gateway">The gateway's mailbox that it is for.</param>
         /// <param name="otherwise">The policy, where the message turns out to be no parcel and no report.</param>
-        public static Destination Own(string key, string domain, Mailbox gateway, LocalPolicy otherwise) =>
+        public static Decided Own(string key, string domain, Mailbox gateway, LocalPolicy otherwise) =>
             new(key, domain, ParcelRoute.World, new(DecisionKind.Clear, null, false, "a parcel of our own"), null, true) { Gateway = gateway, Otherwise = otherwise };
 
         public Mailbox? Gateway { get; init; }
@@ -74,7 +71,7 @@ internal sealed partial class Outbound(Settings settings, Decisions decisions, P
 
     private sealed class Transaction(Outbound outbound, ReversePath from, IReadOnlyList<string>? senders) : IMailTransaction
     {
-        private readonly Dictionary<string, Destination> _decided = [], _destinations = [];
+        private readonly Dictionary<string, Decided> _decided = [], _destinations = [];
         private readonly List<(ForwardPath Path, string Key)> _recipients = [];
 
         // 1 and 2: policy and peer, at RCPT
@@ -82,19 +79,19 @@ internal sealed partial class Outbound(Settings settings, Decisions decisions, P
         public async Task<SmtpReply> AddAsync(ForwardPath recipient, CancellationToken cancel)
         {
             if (recipient.Mailbox.Domain.Length == 0) // RFC 5321 4.5.1
-                return Accept(recipient with { Mailbox = outbound._ownMail.Postmaster }, new Destination("", "", ParcelRoute.Local, new(DecisionKind.Clear, null, false, "postmaster"), null, false));
+                return Accept(recipient with { Mailbox = outbound._ownMail.Postmaster }, new Decided("", "", ParcelRoute.Local, new(DecisionKind.Clear, null, false, "postmaster"), null, false));
             var domain = recipient.Mailbox.Domain;
             if (!recipient.Mailbox.IsLiteral && !Domains.TryNormalise(domain, out domain))
                 return new SmtpReply(550, "5.1.2", "the recipient's domain is not a domain");
             if (TooLong(recipient.ToString()) is { } tooLong)
                 return tooLong;
-            var configuration = outbound._settings.Configuration;
+            var configuration = outbound._site.Configuration;
             if (configuration.Local.RefusesRouting && recipient.Mailbox.CarriesRouting && configuration.Domains.Contains(domain))
                 return Mailbox.RoutingRefusal;
             var own = await outbound.OwnParcelAsync(from, recipient.Mailbox, cancel);
             var key = own is not null ? $"{domain} {recipient.Mailbox}" : domain; // an exempt mailbox exempts nobody beside it
             if (!_decided.TryGetValue(key, out var destination))
-                _decided[key] = destination = own is not null ? Destination.Own(key, domain, recipient.Mailbox, outbound.PolicyOf(own)) : await outbound.DecideAsync(domain, SenderDomain(null), LocalPolicy.Never, cancel);
+                _decided[key] = destination = own is not null ? Decided.Own(key, domain, recipient.Mailbox, outbound.PolicyOf(own)) : await outbound.DecideAsync(domain, SenderDomain(null), LocalPolicy.Never, cancel);
             if (destination.Decision.Reply is { } refusal)
             {
                 await outbound.ReportAsync(destination, from, refusal);
@@ -105,24 +102,24 @@ internal sealed partial class Outbound(Settings settings, Decisions decisions, P
             return TooLarge(destination, from.Size ?? 0) ?? Accept(recipient, destination);
         }
 
-        private SmtpReply Accept(ForwardPath recipient, Destination destination)
+        private SmtpReply Accept(ForwardPath recipient, Decided destination)
         {
             // Each destination takes its own copy through memory; a client sends the rest in another transaction (RFC 5321 4.5.3.1.10).
             if (_destinations.Count > 0 && !_destinations.ContainsKey(destination.Key)
-                && (_destinations.Count + 1) * (from.Size ?? AssumedSize) > outbound._settings.Configuration.Memory / 4)
+                && (_destinations.Count + 1) * (from.Size ?? AssumedSize) > outbound._site.Configuration.Memory / 4)
                 return new SmtpReply(452, "4.5.3", "too many destinations for a message of this size; send the rest in another transaction");
             _destinations[destination.Key] = destination;
             _recipients.Add((recipient, destination.Key));
             return destination.Decision.RecipientReply(destination.Domain);
         }
 
-        private static SmtpReply? TooLarge(Destination destination, long size) => destination.Seals && destination.Peer!.Size is { } largest && size > largest
+        private static SmtpReply? TooLarge(Decided destination, long size) => destination.Seals && destination.Peer!.Size is { } largest && size > largest
             ? new SmtpReply(552, "5.3.4", $"{destination.Domain} takes messages of at most {largest} octets") : null;
 
         /// <summary>The reverse-path's domain if ours, else the header-From's if ours, else the first of our domains.</summary>
         private string SenderDomain(string? headerFrom)
         {
-            var ours = senders ?? outbound._settings.Configuration.Domains;
+            var ours = senders ?? outbound._site.Configuration.Domains;
             return outbound.OwnDomain(from) ?? (headerFrom is not null && ours.Contains(headerFrom) ? headerFrom : ours[0]);
         }
 
@@ -144,7 +141,7 @@ internal sealed partial class Outbound(Settings settings, Decisions decisions, P
             var size = content.Sum(c => (long)c.Length);
             if (_destinations.Values.Select(d => TooLarge(d, size)).FirstOrDefault(r => r is not null) is { } tooLarge)
                 return tooLarge;
-            if (_destinations.Count > 1 && _destinations.Count * size > outbound._settings.Configuration.Memory / 2)
+            if (_destinations.Count > 1 && _destinations.Count * size > outbound._site.Configuration.Memory / 2)
                 return new SmtpReply(452, "4.3.1", "too many destinations for a message of this size; declare SIZE, or send to fewer at once");
             var refused = _destinations.Values.Where(d => d.Decision.Reply is not null).ToList();
             if (refused.Count == _destinations.Count)
@@ -157,7 +154,7 @@ internal sealed partial class Outbound(Settings settings, Decisions decisions, P
             foreach (var destination in refused)
                 await outbound.ReportAsync(destination, from, destination.Decision.Reply!);
             items.AddRange(NoticesFor(refused, senderDomain, content));
-            return await outbound.StoreAsync(items, made.Select(m => (m.Parcel, m.Destination)).ToList(), from, HeaderFields.Values(message.Span, "Message-ID").FirstOrDefault(), size);
+            return await outbound.StoreAsync(items, made.Select(m => (m.Parcel, m.Decided)).ToList(), from, HeaderFields.Values(message.Span, "Message-ID").FirstOrDefault(), size);
         }
 
         private const int LongestReport = 64 * 1024;
@@ -191,7 +188,7 @@ internal sealed partial class Outbound(Settings settings, Decisions decisions, P
         {
             foreach (var old in _destinations.Values.Where(d => !d.OwnParcel && d.Route != ParcelRoute.Local).ToList())
             {
-                var stale = old.Peer is { } peer && peer.Until <= outbound._time.GetUtcNow();
+                var stale = old.Peer is { } peer && peer.Until <= outbound._site.Time.GetUtcNow();
                 var armed = !old.Seals || outbound._arming.State(senderDomain).IsArmed;
                 if (!stale && armed && !(required && !old.Seals))
                     continue;
@@ -207,7 +204,7 @@ internal sealed partial class Outbound(Settings settings, Decisions decisions, P
             return null;
         }
 
-        private IEnumerable<(Parcel Parcel, ParcelContent Content, Destination Destination)> Make(Destination destination, string senderDomain, IReadOnlyList<ReadOnlyMemory<byte>> content, bool required)
+        private IEnumerable<(Parcel Parcel, ParcelContent Content, Decided Decided)> Make(Decided destination, string senderDomain, IReadOnlyList<ReadOnlyMemory<byte>> content, bool required)
         {
             // Gateways of version 0.1 refuse a parcel with a long local part: so each such recipient has one of its own, and that refusal is
             // no reason for clear text.
@@ -216,7 +213,7 @@ internal sealed partial class Outbound(Settings settings, Decisions decisions, P
             {
                 var isLong = chunk[0].Mailbox.IsLong || (from.Mailbox?.IsLong ?? false);
                 var leaving = destination.OwnParcel ? Leaving.Exempt : required ? Leaving.SealedOnly
-                    : destination.Seals && !isLong && PeerState.OnlyTests(outbound._settings.Configuration.PolicyFor(destination.Domain), destination.Peer) ? Leaving.ClearAfterTest
+                    : destination.Seals && !isLong && PeerState.OnlyTests(outbound._site.Configuration.PolicyFor(destination.Domain), destination.Peer) ? Leaving.ClearAfterTest
                     : Leaving.AsDecided;
                 var (parcel, body) = destination.Seals
                     ? outbound._parcels.Seal(destination.Peer!, senderDomain, from, chunk, content, leaving)
@@ -226,21 +223,21 @@ internal sealed partial class Outbound(Settings settings, Decisions decisions, P
         }
 
         /// <summary>Recipients that cannot be sealed for, where the message asked for it: a notice each domain, to the sender.</summary>
-        private IEnumerable<(Parcel, ParcelContent)> NoticesFor(List<Destination> refused, string senderDomain, IReadOnlyList<ReadOnlyMemory<byte>> content)
+        private IEnumerable<(Parcel, ParcelContent)> NoticesFor(List<Decided> refused, string senderDomain, IReadOnlyList<ReadOnlyMemory<byte>> content)
         {
             foreach (var destination in refused)
             {
                 var failed = _recipients.Where(r => r.Key == destination.Key).Select(r => (r.Path, destination.Decision.Reply!)).ToList();
-                if (Notice.Build(outbound._settings.Configuration, NoticeAction.Failed, from, failed, content, outbound._time.GetUtcNow(), null) is { } notice)
+                if (Notice.Build(outbound._site.Configuration, NoticeAction.Failed, from, failed, content, outbound._site.Time.GetUtcNow(), null) is { } notice)
                     yield return outbound._ownMail.Report(senderDomain, from, notice, Leaving.AsDecided);
             }
         }
     }
 
-    private async Task<Destination> DecideAsync(string domain, string senderDomain, LocalPolicy atLeast, CancellationToken cancel)
+    private async Task<Decided> DecideAsync(string domain, string senderDomain, LocalPolicy atLeast, CancellationToken cancel)
     {
         var (decision, peer) = await _decisions.DecideAsync(domain, senderDomain, atLeast, cancel);
-        return new Destination(domain, domain, _settings.Configuration.Domains.Contains(domain) ? ParcelRoute.Local : ParcelRoute.World, decision, peer, false);
+        return new Decided(domain, domain, _site.Configuration.Domains.Contains(domain) ? ParcelRoute.Local : ParcelRoute.World, decision, peer, false);
     }
 
     /// <summary>
@@ -253,7 +250,7 @@ internal sealed partial class Outbound(Settings settings, Decisions decisions, P
         string domain;
         if (from.Mailbox is not null)
         {
-            if (GatewayAddress.TokenOf(_settings.Configuration.Gateway, from.Mailbox) is not { } token || _spool.FindToken(token) is not { } parcel)
+            if (GatewayAddress.TokenOf(_site.Configuration.Gateway, from.Mailbox) is not { } token || _site.Spool.FindToken(token) is not { } parcel)
                 return null;
             domain = parcel.Domain;
         }
@@ -270,7 +267,7 @@ internal sealed partial class Outbound(Settings settings, Decisions decisions, P
     /// <summary>What a domain's own mail would be held to.</summary>
     private LocalPolicy PolicyOf(PeerState peer)
     {
-        var local = _settings.Configuration.PolicyFor(peer.Domain);
+        var local = _site.Configuration.PolicyFor(peer.Domain);
         return peer.Remembered && local is LocalPolicy.Prefer ? LocalPolicy.Require : local;
     }
 }

@@ -4,7 +4,7 @@ using PgpTunnel.Smtp;
 namespace PgpTunnel;
 
 /// <summary>Whether the spool may take more: room on its disk, and below the limit of what may wait. Asked at MAIL, before anything is sent.</summary>
-internal sealed class SpoolRoom(Settings settings, Spool spool, EventLog log, TimeProvider time)
+internal sealed class SpoolRoom(Site site)
 {
     private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(1);
 
@@ -17,12 +17,12 @@ internal sealed class SpoolRoom(Settings settings, Spool spool, EventLog log, Ti
     {
         lock (_lock)
         {
-            if ((time.GetUtcNow() - _asked).Duration() >= Fresh)
+            if ((site.Time.GetUtcNow() - _asked).Duration() >= Fresh)
             {
                 var why = Lacking();
                 if (why is not null && _why is null)
-                    log.Write("no-room", ("alarm", true), ("why", why), ("do", "make room on the spool's disk, or see 'pgptunnel queue list'; mail is answered 452 until then"));
-                (_asked, _why) = (time.GetUtcNow(), why);
+                    site.Log.Write("no-room", ("alarm", true), ("why", why), ("do", "make room on the spool's disk, or see 'pgptunnel queue list'; mail is answered 452 until then"));
+                (_asked, _why) = (site.Time.GetUtcNow(), why);
             }
             return _why is null ? null : new SmtpReply(452, "4.3.1", _why);
         }
@@ -30,7 +30,7 @@ internal sealed class SpoolRoom(Settings settings, Spool spool, EventLog log, Ti
 
     private string? Lacking()
     {
-        var configuration = settings.Configuration;
+        var configuration = site.Configuration;
         try
         {
             var free = new DriveInfo(Path.GetDirectoryName(configuration.SpoolFile)!).AvailableFreeSpace;
@@ -41,6 +41,6 @@ internal sealed class SpoolRoom(Settings settings, Spool spool, EventLog log, Ti
         {
             // A disk that does not say so shows when it is written.
         }
-        return configuration.QueueSize is { } most && spool.Size() is var size && size >= most ? string.Create(CultureInfo.InvariantCulture, $"{size} octets wait, as many as limits.queue allows") : null;
+        return configuration.QueueSize is { } most && site.Spool.Size() is var size && size >= most ? string.Create(CultureInfo.InvariantCulture, $"{size} octets wait, as many as limits.queue allows") : null;
     }
 }

@@ -6,7 +6,7 @@ namespace PgpTunnel;
 /// What a gateway does besides mail: takes over files that change, looks remembered partners up before they are forgotten, and checks
 /// itself at start and daily.
 /// </summary>
-internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spool spool, EventLog log, ClockWatch clock, TimeProvider time, Func<Task> reload)
+internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch clock, Func<Task> reload)
 {
     private static readonly TimeSpan Tick = TimeSpan.FromSeconds(10), Hourly = TimeSpan.FromHours(1), Daily = TimeSpan.FromDays(1);
     private static readonly int[] ExpiryDays = [1, 7, 14, 30];
@@ -19,8 +19,8 @@ internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spoo
     {
         try
         {
-            await Task.WhenAll(WatchFilesAsync(cancel), EveryAsync(Hourly, time.GetUtcNow(), "looking partners up", RefreshAsync, cancel), EveryAsync(Daily, DateTimeOffset.MinValue, "the self-check", CheckAsync, cancel),
-                EveryAsync(Daily, time.GetUtcNow(), "looking verified partners up", RefreshVerifiedAsync, cancel));
+            await Task.WhenAll(WatchFilesAsync(cancel), EveryAsync(Hourly, site.Time.GetUtcNow(), "looking partners up", RefreshAsync, cancel), EveryAsync(Daily, DateTimeOffset.MinValue, "the self-check", CheckAsync, cancel),
+                EveryAsync(Daily, site.Time.GetUtcNow(), "looking verified partners up", RefreshVerifiedAsync, cancel));
         }
         catch (OperationCanceledException)
         {
@@ -33,12 +33,12 @@ internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spoo
     {
         while (true)
         {
-            if ((time.GetUtcNow() - last).Duration() >= period)
+            if ((site.Time.GetUtcNow() - last).Duration() >= period)
             {
-                last = time.GetUtcNow();
+                last = site.Time.GetUtcNow();
                 await TryAsync(what, () => work(cancel), cancel);
             }
-            await Task.Delay(Tick, time, cancel);
+            await Task.Delay(Tick, site.Time, cancel);
         }
     }
 
@@ -48,13 +48,13 @@ internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spoo
         var before = files;
         for (var settled = files; ;)
         {
-            await Task.Delay(Tick, time, cancel);
+            await Task.Delay(Tick, site.Time, cancel);
             // A file that is being written changes again: taken over when it has been still for one tick.
             var seen = Files();
             if (seen != settled && seen == files)
             {
                 settled = seen;
-                log.Write("files-changed", ("why", $"changed: {string.Join(", ", Changed(before, seen))}"));
+                site.Log.Write("files-changed", ("why", $"changed: {string.Join(", ", Changed(before, seen))}"));
                 before = seen;
                 await TryAsync("reloading", reload, cancel);
             }
@@ -74,14 +74,14 @@ internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spoo
         }
         catch (Exception e) when (!cancel.IsCancellationRequested)
         {
-            log.Write("error", ("what", what), ("why", e.Message), ("do", "it is tried again"));
+            site.Log.Write("error", ("what", what), ("why", e.Message), ("do", "it is tried again"));
         }
     }
 
     /// <summary>The state of every file that a reload reads.</summary>
     private string Files()
     {
-        var configuration = settings.Configuration;
+        var configuration = site.Configuration;
         try
         {
             var named = new[] { configuration.File, configuration.TrustAnchorsFile, configuration.PassphraseFile, configuration.Inbound?.Tls?.Certificate, configuration.Inbound?.Tls?.Key, configuration.Outbound?.Tls?.Certificate, configuration.Outbound?.Tls?.Key }
@@ -99,7 +99,7 @@ internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spoo
     private async Task RefreshAsync(CancellationToken cancel)
     {
         // Those, too, whom only a clock that has jumped has put behind their end.
-        await RefreshAsync(spool.PeersEnding(clock.Sure, time.GetUtcNow() + Daily, RefreshesAnHour), cancel);
+        await RefreshAsync(site.Spool.PeersEnding(clock.Sure, site.Time.GetUtcNow() + Daily, RefreshesAnHour), cancel);
     }
 
     private async Task RefreshAsync(IReadOnlyList<string> domains, CancellationToken cancel)
@@ -110,23 +110,23 @@ internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spoo
 
     /// <summary>Partners with trusted fingerprints are looked up daily: so that a change of their keys is seen while both are listed.</summary>
     private async Task RefreshVerifiedAsync(CancellationToken cancel) => await RefreshAsync(
-        [.. spool.VerifiedPeers().Concat(settings.Configuration.Partners.Where(p => p.Value.Fingerprints.Count > 0).Select(p => p.Key)).Distinct().Take(RefreshesAnHour)], cancel);
+        [.. site.Spool.VerifiedPeers().Concat(site.Configuration.Partners.Where(p => p.Value.Fingerprints.Count > 0).Select(p => p.Key)).Distinct().Take(RefreshesAnHour)], cancel);
 
     private async Task CheckAsync(CancellationToken cancel)
     {
-        foreach (var domain in settings.Configuration.Domains)
+        foreach (var domain in site.Configuration.Domains)
         {
             var findings = await doctor.ExamineAsync(domain, cancel);
             foreach (var level in Enum.GetValues<FindingLevel>())
                 Metrics.SelfCheck(domain, level.ToString().ToLowerInvariant(), findings.Count(f => f.Level == level));
             foreach (var finding in findings.Where(f => f.Level != FindingLevel.Ok))
-                log.Write("self-check", ("level", finding.Level.ToString().ToLowerInvariant()), ("domain", domain), ("check", finding.Check), ("why", finding.What), ("do", finding.Do));
+                site.Log.Write("self-check", ("level", finding.Level.ToString().ToLowerInvariant()), ("domain", domain), ("check", finding.Check), ("why", finding.What), ("do", finding.Do));
             if (findings.All(f => f.Level == FindingLevel.Ok))
-                log.Write("self-check", ("level", "ok"), ("domain", domain));
+                site.Log.Write("self-check", ("level", "ok"), ("domain", domain));
         }
         foreach (var finding in (await doctor.ServersAsync(cancel)).Where(f => f.Level != FindingLevel.Ok))
-            log.Write("self-check", ("level", finding.Level.ToString().ToLowerInvariant()), ("check", finding.Check), ("why", finding.What), ("do", finding.Do));
-        foreach (var key in settings.Keys.Published)
+            site.Log.Write("self-check", ("level", finding.Level.ToString().ToLowerInvariant()), ("check", finding.Check), ("why", finding.What), ("do", finding.Do));
+        foreach (var key in site.Settings.Keys.Published)
             WarnOfExpiry(key);
         await RotateAsync(cancel);
     }
@@ -134,29 +134,29 @@ internal sealed class Upkeep(Settings settings, Peers peers, Doctor doctor, Spoo
     /// <summary>Our keys do not expire, but one brought from elsewhere may: said 30, 14, 7 and 1 days ahead.</summary>
     private void WarnOfExpiry(GatewayKey key)
     {
-        var judgement = Certificate.Read(key.ExportCertificate()).Judge(settings.Configuration.Gateway, time.GetUtcNow());
+        var judgement = Certificate.Read(key.ExportCertificate()).Judge(site.Configuration.Gateway, site.Time.GetUtcNow());
         if (judgement.Key is { Expires: null })
             return;
-        var days = judgement.Key?.Expires is { } end ? (end - time.GetUtcNow()).TotalDays : 0;
+        var days = judgement.Key?.Expires is { } end ? (end - site.Time.GetUtcNow()).TotalDays : 0;
         Metrics.Expiry(key.Fingerprint, days);
         var threshold = ExpiryDays.FirstOrDefault(d => days <= d);
         if (threshold == 0 || _warned.GetValueOrDefault(key.Fingerprint) == threshold)
             return;
         _warned[key.Fingerprint] = threshold;
-        log.Write("key-expires", ("key", key.Fingerprint), ("alarm", true), ("days", Math.Round(days, 1)), ("why", judgement.Refusal), ("do", "'pgptunnel key rotate' changes to a new key without delaying mail"));
+        site.Log.Write("key-expires", ("key", key.Fingerprint), ("alarm", true), ("days", Math.Round(days, 1)), ("why", judgement.Refusal), ("do", "'pgptunnel key rotate' changes to a new key without delaying mail"));
     }
 
     private async Task RotateAsync(CancellationToken cancel)
     {
-        var peer = await peers.FindAsync(settings.Configuration.Domains[0], fresh: false, cancel);
-        var published = peer.Keys.FirstOrDefault(k => k.Fingerprint == settings.Keys.Active.Fingerprint)?.EncryptionFingerprint;
-        if (settings.Keys.Active.HasOldEncryption)
-            await SubkeyRotation.SealAnewAsync(settings.Keys, spool);
+        var peer = await peers.FindAsync(site.Configuration.Domains[0], fresh: false, cancel);
+        var published = peer.Keys.FirstOrDefault(k => k.Fingerprint == site.Settings.Keys.Active.Fingerprint)?.EncryptionFingerprint;
+        if (site.Settings.Keys.Active.HasOldEncryption)
+            await SubkeyRotation.SealAnewAsync(site.Settings.Keys, site.Spool);
         if (clock.IsInDoubt)
             return; // a secret that is destroyed does not come back
-        if (SubkeyRotation.TakeStep(settings.Configuration, spool, published, time.GetUtcNow()) is not { } done)
+        if (SubkeyRotation.TakeStep(site.Configuration, site.Spool, published, site.Time.GetUtcNow()) is not { } done)
             return;
-        log.Write("subkey", ("key", settings.Keys.Active.Fingerprint), ("what", done));
+        site.Log.Write("subkey", ("key", site.Settings.Keys.Active.Fingerprint), ("what", done));
         await reload();
     }
 }

@@ -6,7 +6,7 @@ namespace PgpTunnel;
 /// A parcel that asks the other gateway for one back: it shows that both ends, their keys and the way in both directions work, and no
 /// mail server sees it. Only partners with <c>policy.partners.D.echo</c> are answered.
 /// </summary>
-internal sealed class Echoes(Settings settings, Peers peers, Parcels parcels, Spool spool, EventLog log, TimeProvider time)
+internal sealed class Echoes(Site site, Peers peers, Parcels parcels)
 {
     private static readonly TimeSpan Poll = TimeSpan.FromSeconds(0.2);
 
@@ -19,34 +19,34 @@ internal sealed class Echoes(Settings settings, Peers peers, Parcels parcels, Sp
         var domain = header.Sender.Domain;
         if (header.EchoOf is { } asked)
         {
-            var answered = spool.Find(asked)?.Domain == domain ? Outcome(asked, $"answered by {header.Sender.Fingerprint}") : [];
-            await spool.CommitAsync(with with { Facts = with.Facts.Concat(answered).ToDictionary() });
+            var answered = site.Spool.Find(asked)?.Domain == domain ? Outcome(asked, $"answered by {header.Sender.Fingerprint}") : [];
+            await site.Spool.CommitAsync(with with { Facts = with.Facts.Concat(answered).ToDictionary() });
             return new SmtpReply(250, "2.0.0", $"{header.Id} noted");
         }
-        if (settings.Configuration.Partners.GetValueOrDefault(domain) is not { Echo: true })
+        if (site.Configuration.Partners.GetValueOrDefault(domain) is not { Echo: true })
             return new SmtpReply(550, "5.7.1", $"{header.Recipient.Domain} answers no echo of {domain}");
         var peer = await peers.FindAsync(domain, fresh: false, cancel);
         if (peer.Class != PeerClass.Usable || (peer.Trusted && !peer.TrustedOffered))
             return new SmtpReply(451, "4.7.5", $"the keys of {domain} cannot be established now");
-        await spool.CommitAsync(with with { Add = [parcels.Echo(peer, header.Recipient.Domain, header.Id)] });
-        log.Write("echo-answered", ("id", header.Id), ("to", domain));
+        await site.Spool.CommitAsync(with with { Add = [parcels.Echo(peer, header.Recipient.Domain, header.Id)] });
+        site.Log.Write("echo-answered", ("id", header.Id), ("to", domain));
         return new SmtpReply(250, "2.0.0", $"{header.Id} will be answered");
     }
 
     /// <summary>What became of an echo that we sent.</summary>
-    public Dictionary<string, string> Outcome(string id, string outcome) => new() { [Fact(id)] = $"{InnerHeader.Time(time.GetUtcNow())} {outcome}" };
+    public Dictionary<string, string> Outcome(string id, string outcome) => new() { [Fact(id)] = $"{InnerHeader.Time(site.Time.GetUtcNow())} {outcome}" };
 
     /// <summary>Sends one by way of the running gateway, and waits for what becomes of it.</summary>
     /// <returns>The outcome; null when there was none in that time.</returns>
     public async Task<string?> AskAsync(PeerState peer, TimeSpan patience, CancellationToken cancel)
     {
-        var echo = parcels.Echo(peer, settings.Configuration.Domains[0], null);
-        await spool.CommitAsync(new() { Add = [echo] });
-        var deadline = time.GetUtcNow() + patience;
+        var echo = parcels.Echo(peer, site.Configuration.Domains[0], null);
+        await site.Spool.CommitAsync(new() { Add = [echo] });
+        var deadline = site.Time.GetUtcNow() + patience;
         string? outcome;
-        while ((outcome = spool.Fact(Fact(echo.Parcel.Id))) is null && time.GetUtcNow() < deadline)
-            await Task.Delay(Poll, time, cancel);
-        await spool.CommitAsync(new() { Remove = echo.Parcel.Id });
+        while ((outcome = site.Spool.Fact(Fact(echo.Parcel.Id))) is null && site.Time.GetUtcNow() < deadline)
+            await Task.Delay(Poll, site.Time, cancel);
+        await site.Spool.CommitAsync(new() { Remove = echo.Parcel.Id });
         return outcome is null ? null : outcome[(outcome.IndexOf(' ') + 1)..];
     }
 }

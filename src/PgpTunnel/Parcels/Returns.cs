@@ -10,7 +10,7 @@ namespace PgpTunnel;
 /// What comes back about a parcel: mail from the null sender to its token address, whatever form it has (RFC 5321 6.1 asks for none). Any
 /// hop sees the token, so a report changes nothing but that the parcel's sender is told, once.
 /// </summary>
-internal sealed partial class Returns(Settings settings, Parcels parcels, OwnMail ownMail, Echoes echoes, Spool spool, EventLog log)
+internal sealed partial class Returns(Site site, Parcels parcels, OwnMail ownMail, Echoes echoes)
 {
     /// <summary>Octets of a report that are read.</summary>
     public const int Enough = 256 * 1024;
@@ -22,10 +22,10 @@ internal sealed partial class Returns(Settings settings, Parcels parcels, OwnMai
     /// <summary>Why nothing is taken at a token address; null = it is.</summary>
     public SmtpReply? Refusal(ReversePath from, string token)
     {
-        var parcel = from.Mailbox is null ? spool.FindToken(token) : null;
+        var parcel = from.Mailbox is null ? site.Spool.FindToken(token) : null;
         if (parcel is null)
         {
-            log.Write("report-refused", ("token", token), ("from", $"<{from.Mailbox}>"), ("why", from.Mailbox is null ? "no parcel has this token, or not any more" : "reports come from the null sender"), ("reply", NoSuchToken));
+            site.Log.Write("report-refused", ("token", token), ("from", $"<{from.Mailbox}>"), ("why", from.Mailbox is null ? "no parcel has this token, or not any more" : "reports come from the null sender"), ("reply", NoSuchToken));
             return NoSuchToken;
         }
         // A hop can be faster than our own note that it has the parcel.
@@ -36,11 +36,11 @@ internal sealed partial class Returns(Settings settings, Parcels parcels, OwnMai
     /// <param name="message">The message, or its beginning.</param>
     public async Task<SmtpReply> TakeAsync(ReadOnlyMemory<byte> message, string token)
     {
-        if (spool.FindToken(token) is not { State: ParcelState.Handed } parcel)
+        if (site.Spool.FindToken(token) is not { State: ParcelState.Handed } parcel)
             return Refusal(new ReversePath((Mailbox?)null), token) ?? NoSuchToken;
         if (Read(message) is not { } status)
         {
-            log.Write("report-ignored", ("id", parcel.Id), ("to", parcel.Domain), ("why", "it is no failure: a delay, a success, or an automatic reply"));
+            site.Log.Write("report-ignored", ("id", parcel.Id), ("to", parcel.Domain), ("why", "it is no failure: a delay, a success, or an automatic reply"));
             return new SmtpReply(250, "2.0.0", "noted");
         }
         return await TellAsync(parcel, status, $"a hop on the way to the gateway of {parcel.Domain} reports failure {status}")
@@ -51,7 +51,7 @@ internal sealed partial class Returns(Settings settings, Parcels parcels, OwnMai
     /// <returns>False when no parcel of ours has that token.</returns>
     public async Task<bool> FailedOnTheWayAsync(ReversePath from, SmtpReply reply)
     {
-        if (from.Mailbox is not { } mailbox || GatewayAddress.TokenOf(settings.Configuration.Gateway, mailbox) is not { } token || spool.FindToken(token) is not { } parcel)
+        if (from.Mailbox is not { } mailbox || GatewayAddress.TokenOf(site.Configuration.Gateway, mailbox) is not { } token || site.Spool.FindToken(token) is not { } parcel)
             return false;
         await TellAsync(parcel, reply.Status.Length > 0 ? reply.Status : "5.0.0", $"on its way to the gateway of {parcel.Domain}: {reply}");
         return true;
@@ -60,23 +60,23 @@ internal sealed partial class Returns(Settings settings, Parcels parcels, OwnMai
     /// <returns>False when the sender has been told before.</returns>
     private async Task<bool> TellAsync(Parcel parcel, string status, string why)
     {
-        if (spool.LoadWithoutBody(parcel.Id) is not { } content)
+        if (site.Spool.LoadWithoutBody(parcel.Id) is not { } content)
             return false;
         var (header, message) = parcels.OpenEnvelope(content);
         var outcome = new SmtpReply(550, status, why);
-        var notice = Notice.Build(settings.Configuration, NoticeAction.Failed, header.MailFrom, [.. header.RcptTo.Select(r => (r, outcome))], [message], header.Date, Unauthenticated);
+        var notice = Notice.Build(site.Configuration, NoticeAction.Failed, header.MailFrom, [.. header.RcptTo.Select(r => (r, outcome))], [message], header.Date, Unauthenticated);
         var told = new SpoolChange
         {
             Tell = parcel.Id,
             Add = notice is null ? [] : [ownMail.Report(header.Sender.Domain, header.MailFrom, notice.Value, parcel.ReportLeaves)],
             Facts = header.Kind == ParcelKind.Echo ? echoes.Outcome(header.Id, $"failed: {outcome}") : [],
         };
-        if (!await spool.CommitAsync(told))
+        if (!await site.Spool.CommitAsync(told))
         {
-            log.Write("report-ignored", ("id", parcel.Id), ("to", parcel.Domain), ("status", status), ("why", "its sender has been told before"));
+            site.Log.Write("report-ignored", ("id", parcel.Id), ("to", parcel.Domain), ("status", status), ("why", "its sender has been told before"));
             return false;
         }
-        log.Write("bounced", ("id", parcel.Id), ("to", parcel.Domain), ("status", status), ("notice", notice is not null));
+        site.Log.Write("bounced", ("id", parcel.Id), ("to", parcel.Domain), ("status", status), ("notice", notice is not null));
         return true;
     }
 

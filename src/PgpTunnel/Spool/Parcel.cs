@@ -16,6 +16,10 @@ public enum ParcelRoute
     Local,
 }
 
+/// <summary>Where parcels wait together: a domain's gateway, a domain's servers, or our own.</summary>
+/// <param name="Domain">As <see cref="Parcel.Domain"/> has it.</param>
+public readonly record struct Destination(ParcelRoute Route, string Domain);
+
 /// <summary>How a parcel lies in the spool; always as ciphertext.</summary>
 public enum ParcelForm
 {
@@ -65,6 +69,8 @@ public sealed record Parcel
 
     /// <summary>Destination domain; of a parcel for our own server, the sender domain.</summary>
     public required string Domain { get; init; }
+
+    public Destination Destination => new(Route, Domain);
 
     /// <summary>In the reverse-path of a sealed parcel; what a bounce comes back to.</summary>
     public string Token { get; init; } = "";

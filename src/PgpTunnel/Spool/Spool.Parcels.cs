@@ -46,25 +46,25 @@ internal sealed partial class Spool
     private long _dataVersion;
 
     /// <summary>Each destination for which parcels wait, with the earliest time of one. Steps over the index: the cost is that of the destinations.</summary>
-    public IReadOnlyList<(ParcelRoute Route, string Domain, DateTimeOffset Next)> Destinations() => Read(s => Enum.GetValues<ParcelRoute>().SelectMany(route => s.Rows("""
+    public IReadOnlyList<(Destination Destination, DateTimeOffset Next)> Destinations() => Read(s => Enum.GetValues<ParcelRoute>().SelectMany(route => s.Rows("""
         WITH RECURSIVE d(domain) AS (SELECT min(domain) FROM parcel WHERE state = 0 AND route = $route
             UNION ALL SELECT (SELECT min(domain) FROM parcel WHERE state = 0 AND route = $route AND domain > d.domain) FROM d WHERE d.domain IS NOT NULL)
         SELECT domain, (SELECT min(next) FROM parcel WHERE state = 0 AND route = $route AND domain = d.domain) FROM d WHERE domain IS NOT NULL
-        """, row => (route, row.GetString(0), Time(row.GetInt64(1))), ("$route", (int)route))).ToList());
+        """, row => (new Destination(route, row.GetString(0)), Time(row.GetInt64(1))), ("$route", (int)route))).ToList());
 
     /// <summary>Parcels for one destination whose time has come, the oldest first.</summary>
     /// <param name="far">What waits for a time beyond this was written when the clock was wrong, and has come too.</param>
     /// <remarks><c>LIMIT</c> with a bare parameter is compiled anew for each value it is given; a sum is not.</remarks>
-    public IReadOnlyList<Parcel> Due(ParcelRoute route, string domain, DateTimeOffset now, DateTimeOffset far, int most) => Read(s => s.Rows(
+    public IReadOnlyList<Parcel> Due(Destination destination, DateTimeOffset now, DateTimeOffset far, int most) => Read(s => s.Rows(
         $"""
         SELECT * FROM (SELECT {Columns} FROM parcel WHERE state = 0 AND route = $route AND domain = $domain AND next <= $now ORDER BY next LIMIT $most + 0)
         UNION ALL
         SELECT * FROM (SELECT {Columns} FROM parcel WHERE state = 0 AND route = $route AND domain = $domain AND next > $far ORDER BY next LIMIT $most + 0)
-        """, ReadParcel, ("$route", (int)route), ("$domain", domain), ("$now", now.ToUnixTimeSeconds()), ("$far", far.ToUnixTimeSeconds()), ("$most", most)));
+        """, ReadParcel, ("$route", (int)destination.Route), ("$domain", destination.Domain), ("$now", now.ToUnixTimeSeconds()), ("$far", far.ToUnixTimeSeconds()), ("$most", most)));
 
     /// <summary>When the next parcel for a destination comes due after <paramref name="now"/>; null = none waits.</summary>
-    public DateTimeOffset? NextDue(ParcelRoute route, string domain, DateTimeOffset now) => Read(s => s.Scalar(
-        "SELECT min(next) FROM parcel WHERE state = 0 AND route = $route AND domain = $domain AND next > $now", ("$route", (int)route), ("$domain", domain), ("$now", now.ToUnixTimeSeconds()))) is long next ? Time(next) : null;
+    public DateTimeOffset? NextDue(Destination destination, DateTimeOffset now) => Read(s => s.Scalar(
+        "SELECT min(next) FROM parcel WHERE state = 0 AND route = $route AND domain = $domain AND next > $now", ("$route", (int)destination.Route), ("$domain", destination.Domain), ("$now", now.ToUnixTimeSeconds()))) is long next ? Time(next) : null;
 
     public IReadOnlyList<Parcel> List() => Read(s => s.Rows($"SELECT {Columns} FROM parcel ORDER BY created, id", ReadParcel));
 

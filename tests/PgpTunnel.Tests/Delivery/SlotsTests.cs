@@ -15,7 +15,7 @@ public class SlotsTests
         Assert.True(slots.TryTake(Make("1", "b.example")));
         Assert.False(slots.TryTake(Make("1", "b.example")));
         Assert.False(slots.TryTake(Make("2", "b.example")));
-        slots.Reached((ParcelRoute.Gateway, "b.example"), true);
+        slots.Reached(new(ParcelRoute.Gateway, "b.example"), true);
         Assert.Equal(4, Enumerable.Range(2, 10).Count(i => slots.TryTake(Make($"{i}", "b.example"))));
         slots.Release(Make("1", "b.example"));
         Assert.True(slots.TryTake(Make("20", "b.example")));
@@ -26,11 +26,11 @@ public class SlotsTests
     {
         var slots = new Slots(() => 1_000_000);
         for (var i = 0; i < 200; i++)
-            slots.Reached((ParcelRoute.Gateway, $"dead{i}.example"), false);
+            slots.Reached(new(ParcelRoute.Gateway, $"dead{i}.example"), false);
         Assert.Equal(20, Enumerable.Range(0, 200).Count(i => slots.TryTake(Make($"d{i}", $"dead{i}.example"))));
         Assert.Equal(55, Enumerable.Range(0, 200).Count(i => slots.TryTake(Make($"n{i}", $"new{i}.example"))));
-        slots.Reached((ParcelRoute.Gateway, "live.example"), true);
-        slots.Reached((ParcelRoute.Gateway, "live2.example"), true);
+        slots.Reached(new(ParcelRoute.Gateway, "live.example"), true);
+        slots.Reached(new(ParcelRoute.Gateway, "live2.example"), true);
         Assert.Equal(10, Enumerable.Range(0, 20).Count(i => slots.TryTake(Make($"l{i}", i % 2 == 0 ? "live.example" : "live2.example"))));
         Assert.Equal(5, Enumerable.Range(0, 20).Count(i => slots.TryTake(Make($"o{i}", "a.example", ParcelRoute.Local))));
     }
@@ -41,7 +41,7 @@ public class SlotsTests
         var slots = new Slots(() => 1600);
         Assert.True(slots.TryTake(Make("large", "b.example", octets: 1000)));
         Assert.False(slots.TryTake(Make("large2", "c.example", octets: 60)));
-        slots.Reached((ParcelRoute.Gateway, "proven.example"), true); // who has taken something does not wait for who has not
+        slots.Reached(new(ParcelRoute.Gateway, "proven.example"), true); // who has taken something does not wait for who has not
         Assert.True(slots.TryTake(Make("large3", "proven.example", octets: 60)));
         Assert.False(slots.TryTake(Make("large4", "proven.example", octets: 60)));
         Assert.True(slots.TryTake(Make("small", "d.example", octets: 50)));
@@ -71,15 +71,15 @@ public class SlotsTests
     {
         var slots = new Slots(() => 1600);
         var schedule = new Schedule(slots);
-        void Note(string domain, int seconds) => schedule.Note((ParcelRoute.Gateway, domain), Now.AddSeconds(seconds));
+        void Note(string domain, int seconds) => schedule.Note(new(ParcelRoute.Gateway, domain), Now.AddSeconds(seconds));
         Note("late", 20);
         Note("second", 2);
         Note("first", 5);
         Note("first", 1);
         Note("lost", 10_000_000); // written when the clock was wrong
         schedule.Look(Now.AddSeconds(10), Now.AddDays(1));
-        slots.Reached((ParcelRoute.Gateway, "proven"), true);
-        schedule.Wait((ParcelRoute.Gateway, "proven"));
+        slots.Reached(new(ParcelRoute.Gateway, "proven"), true);
+        schedule.Wait(new(ParcelRoute.Gateway, "proven"));
         List<string> Take(Standing standing)
         {
             var taken = new List<string>();

@@ -92,7 +92,7 @@ public sealed class SpoolTests : IAsyncLifetime
         await _spool.CommitAsync(new() { Remove = "a" });
         Assert.Equal(ParcelState.Handed, _spool.Find("a")!.State);
         Assert.Empty(_spool.Destinations());
-        Assert.Empty(_spool.Due(ParcelRoute.Gateway, "b.example", Now, Now.AddHours(2), 10));
+        Assert.Empty(_spool.Due(new(ParcelRoute.Gateway, "b.example"), Now, Now.AddHours(2), 10));
     }
 
     [Fact]
@@ -112,11 +112,12 @@ public sealed class SpoolTests : IAsyncLifetime
         await _spool.CommitAsync(new() { Add = [Make("local", ParcelRoute.Local), Make("later", domain: "d0.example", age: -100), Make("lost", domain: "d0.example", age: -1_000_000)] });
         Assert.Equal(
         [
-            (ParcelRoute.Gateway, "d0.example", Now.AddSeconds(-498)), (ParcelRoute.Gateway, "d1.example", Now.AddSeconds(-499)), (ParcelRoute.Gateway, "d2.example", Now.AddSeconds(-497)), (ParcelRoute.Local, "b.example", Now),
+            (new(ParcelRoute.Gateway, "d0.example"), Now.AddSeconds(-498)), (new(ParcelRoute.Gateway, "d1.example"), Now.AddSeconds(-499)),
+            (new(ParcelRoute.Gateway, "d2.example"), Now.AddSeconds(-497)), (new(ParcelRoute.Local, "b.example"), Now),
         ], _spool.Destinations());
-        Assert.Equal(["p498", "p495", "lost"], _spool.Due(ParcelRoute.Gateway, "d0.example", Now, Now.AddHours(2), 2).Select(p => p.Id)); // "lost" was written when the clock was wrong
-        Assert.Equal(Now.AddSeconds(100), _spool.NextDue(ParcelRoute.Gateway, "d0.example", Now));
-        Assert.Null(_spool.NextDue(ParcelRoute.Gateway, "d1.example", Now));
+        Assert.Equal(["p498", "p495", "lost"], _spool.Due(new(ParcelRoute.Gateway, "d0.example"), Now, Now.AddHours(2), 2).Select(p => p.Id)); // "lost" was written when the clock was wrong
+        Assert.Equal(Now.AddSeconds(100), _spool.NextDue(new(ParcelRoute.Gateway, "d0.example"), Now));
+        Assert.Null(_spool.NextDue(new(ParcelRoute.Gateway, "d1.example"), Now));
     }
 
     [Fact]

@@ -161,7 +161,7 @@ public class TrustThroughTimeTests
         var (settings, time) = (new Settings(pair.A.Configuration, KeyRing.Load(pair.A.Configuration)), pair.World.Time);
         var memory = new PeerMemory(spool, null, time);
         var peers = new Peers(pair.World.Validator, memory, _ => null, time);
-        var echoes = new Echoes(settings, peers, new Parcels(settings, time), spool, new EventLog(TextWriter.Null, false, time), time);
+        var echoes = new Echoes(new Site(settings, spool, new EventLog(TextWriter.Null, false, time), time), peers, new Parcels(settings, time));
         var asking = echoes.AskAsync(await peers.FindAsync("b.example", false, CancellationToken.None), TimeSpan.FromMinutes(1), CancellationToken.None);
         await Wait.UntilAsync(() =>
         {

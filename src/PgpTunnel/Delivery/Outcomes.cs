@@ -3,15 +3,21 @@ using PgpTunnel.Smtp;
 
 namespace PgpTunnel;
 
-internal sealed partial class Delivery
+/// <summary>
+/// What becomes of a parcel, written to the spool and from there on true: here of the parcel as a whole, in <c>Outcomes.Recipients.cs</c> of
+/// its recipients one by one.
+/// </summary>
+internal sealed partial class Outcomes(Site site, Parcels parcels, OwnMail ownMail, Returns returns, Echoes echoes, ClockWatch clock, Schedule schedule)
 {
+    private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1);
+
     /// <summary>Tries again with growing pauses, tells of a long delay once, gives up when the time is over.</summary>
-    private async Task LaterAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
+    public async Task LaterAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
     {
-        var retry = settings.Configuration.Retry;
+        var retry = site.Configuration.Retry;
         var age = clock.Sure - parcel.Created; // a clock that jumps delays nobody's mail
         var pause = TimeSpan.FromTicks(Math.Min(retry.Longest.Ticks, retry.First.Ticks << Math.Min(parcel.Attempts, 20)));
-        var next = parcel with { Attempts = parcel.Attempts + 1, Next = time.GetUtcNow() + pause, Status = reply.Status, Server = reply.Server ?? "", Delayed = parcel.Delayed || age >= retry.DelayNotice };
+        var next = parcel with { Attempts = parcel.Attempts + 1, Next = site.Time.GetUtcNow() + pause, Status = reply.Status, Server = reply.Server ?? "", Delayed = parcel.Delayed || age >= retry.DelayNotice };
         try
         {
             if (reply.IsPermanent || (age >= retry.GiveUp && !clock.IsInDoubt))
@@ -25,30 +31,30 @@ internal sealed partial class Delivery
         catch (Exception e) when (e is not OperationCanceledException)
         {
             // A notice needs the parcel opened. Where that fails the parcel still waits in the spool, and a person must look.
-            log.Write("stuck", ("id", parcel.Id), ("alarm", true), ("why", e.Message), ("do", $"is a key missing from keys.directory? 'pgptunnel queue show {parcel.Id}'"));
-            next = next with { Next = time.GetUtcNow() + retry.Longest, Delayed = parcel.Delayed };
+            site.Log.Write("stuck", ("id", parcel.Id), ("alarm", true), ("why", e.Message), ("do", $"is a key missing from keys.directory? 'pgptunnel queue show {parcel.Id}'"));
+            next = next with { Next = site.Time.GetUtcNow() + retry.Longest, Delayed = parcel.Delayed };
         }
         await PersistAsync(new() { Update = next }, parcel, cancel);
-        _schedule.Note((next.Route, next.Domain), next.Next);
-        log.Write("delivery-deferred", ("id", parcel.Id), ("to", Towards(parcel)), ("attempts", next.Attempts), ("next", InnerHeader.Time(next.Next)), ("reply", reply));
+        schedule.Note(next.Destination, next.Next);
+        site.Log.Write("delivery-deferred", ("id", parcel.Id), ("to", Towards(parcel)), ("attempts", next.Attempts), ("next", InnerHeader.Time(next.Next)), ("reply", reply));
     }
 
     /// <summary>
     /// Writes an outcome down, however long the spool refuses. Until then the parcel counts as in flight: it is not sent again because
     /// a disk is full.
     /// </summary>
-    private async Task PersistAsync(SpoolChange outcome, Parcel parcel, CancellationToken cancel)
+    public async Task PersistAsync(SpoolChange outcome, Parcel parcel, CancellationToken cancel)
     {
-        for (var pause = Poll; ; pause = TimeSpan.FromSeconds(Math.Min(60, 2 * pause.TotalSeconds)))
+        for (var pause = FirstPause; ; pause = TimeSpan.FromSeconds(Math.Min(60, 2 * pause.TotalSeconds)))
         {
             try
             {
-                await spool.CommitAsync(outcome);
+                await site.Spool.CommitAsync(outcome);
                 return;
             }
             catch (SpoolException e)
             {
-                log.Write("spool-error", ("id", parcel.Id), ("alarm", true), ("why", e.Message), ("do", "see that the spool's disk has room and is healthy; what was sent is written down as soon as it can be"));
+                site.Log.Write("spool-error", ("id", parcel.Id), ("alarm", true), ("why", e.Message), ("do", "see that the spool's disk has room and is healthy; what was sent is written down as soon as it can be"));
                 await Task.Delay(pause, cancel);
             }
         }
@@ -58,23 +64,20 @@ internal sealed partial class Delivery
     {
         if (OpenForNotice(parcel, final: false) is not var (header, message, _))
             return;
-        if (Notice.Build(settings.Configuration, NoticeAction.Delayed, header.MailFrom, [.. Open(parcel, header).Select(r => (r, reply))], [message], parcel.Created, null) is { } notice)
+        if (Notice.Build(site.Configuration, NoticeAction.Delayed, header.MailFrom, [.. Answered.Open(parcel, header).Select(r => (r, reply))], [message], parcel.Created, null) is { } notice)
             await PersistAsync(new() { Add = [Report(parcel, header, notice)] }, parcel, cancel);
     }
 
     private static string Towards(Parcel parcel) => parcel.Route == ParcelRoute.Local ? "local" : parcel.Domain;
 
-    private static IEnumerable<ForwardPath> Open(Parcel parcel, InnerHeader header) => header.RcptTo.Where((_, i) => !parcel.Done.Contains(i));
-
     /// <summary>The whole parcel has failed: a notice to its sender takes its place, or, where none may be sent, a person must look.</summary>
-    private async Task FailAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
+    public async Task FailAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
     {
         if (OpenForNotice(parcel, final: true) is not var (header, message, whole))
             return;
-        var failed = Open(parcel, header).Select(r => (r, reply)).ToList();
         if (parcel.Route == ParcelRoute.Local)
         {
-            await SettleLocalAsync(parcel, header, message, failed, new HashSet<int>(Enumerable.Range(0, header.RcptTo.Count)), [reply], [], cancel);
+            await LocalAsync(Answered.Alike(parcel, header, message, reply), cancel);
             return;
         }
         if (parcel.IsNotice && ownMail.IsForPostmaster(header))
@@ -87,7 +90,7 @@ internal sealed partial class Delivery
             await PersistAsync(new() { Remove = parcel.Id }, parcel, cancel);
             return;
         }
-        var notice = Notice.Build(settings.Configuration, NoticeAction.Failed, header.MailFrom, failed, [message], parcel.Created, null);
+        var notice = Notice.Build(site.Configuration, NoticeAction.Failed, header.MailFrom, Answered.Alike(parcel, header, message, reply).Failed, [message], parcel.Created, null);
         if (notice is null && !whole)
             throw new SpoolException("its body is lost, and nobody is to be told", false); // so a person must look
         await PersistAsync(new()
@@ -96,7 +99,7 @@ internal sealed partial class Delivery
             Add = notice is null ? Untold(parcel, header, reply) : [Report(parcel, header, notice.Value)],
             Facts = header.Kind == ParcelKind.Echo ? echoes.Outcome(parcel.Id, $"failed: {reply}") : [],
         }, parcel, cancel);
-        log.Write("failed", ("id", parcel.Id), ("to", parcel.Domain), ("notice", notice is not null), ("reply", reply));
+        site.Log.Write("failed", ("id", parcel.Id), ("to", parcel.Domain), ("notice", notice is not null), ("reply", reply));
     }
 
     private (Parcel, ParcelContent) Report(Parcel parcel, InnerHeader about, ReadOnlyMemory<byte> notice) => ownMail.Report(about.Sender.Domain, about.MailFrom, notice, parcel.ReportLeaves);
@@ -109,7 +112,7 @@ internal sealed partial class Delivery
     private async Task HoldAsync(Parcel parcel, SmtpReply reply, IReadOnlySet<int> done, CancellationToken cancel)
     {
         await PersistAsync(new() { Update = parcel with { State = ParcelState.Held, Attempts = parcel.Attempts + 1, Status = reply.Status, Server = reply.Server ?? "", Done = done } }, parcel, cancel);
-        log.Write("held", ("id", parcel.Id), ("alarm", true), ("reply", reply), ("do", $"it is refused and nobody can be told; 'pgptunnel queue show {parcel.Id}', then release or drop it"));
+        site.Log.Write("held", ("id", parcel.Id), ("alarm", true), ("reply", reply), ("do", $"it is refused and nobody can be told; 'pgptunnel queue show {parcel.Id}', then release or drop it"));
     }
 
     /// <summary>
@@ -120,18 +123,42 @@ internal sealed partial class Delivery
     {
         try
         {
-            if (spool.Load(parcel.Id) is not var (_, content))
+            if (site.Spool.Load(parcel.Id) is not var (_, content))
                 return null;
             var (header, message) = parcels.Open(parcel, content);
             return (header, message, true);
         }
         catch (Exception e) when (parcel.Form == ParcelForm.Sealed && (e is OpenPgpException || (e is SpoolException && (!final || parcel.Delayed))))
         {
-            log.Write("body-lost", ("id", parcel.Id), ("alarm", true), ("why", e.Message), ("do", "see 'pgptunnel queue check'; where the body comes back the parcel still goes, else its sender is told when it is given up"));
-            if (spool.LoadWithoutBody(parcel.Id) is not { } rest)
+            site.Log.Write("body-lost", ("id", parcel.Id), ("alarm", true), ("why", e.Message), ("do", "see 'pgptunnel queue check'; where the body comes back the parcel still goes, else its sender is told when it is given up"));
+            if (site.Spool.LoadWithoutBody(parcel.Id) is not { } rest)
                 return null;
             var (header, fields) = parcels.OpenEnvelope(rest);
             return (header, fields, false);
         }
+    }
+
+    private const int RefusalsBeforeClear = 3;
+    private static readonly TimeSpan RefusedBeforeClear = TimeSpan.FromHours(4);
+
+    /// <summary>One refusal is no reason for clear text: whoever can spoof a hop, or has a bad hour, would have it. Several over hours, by all servers, are.</summary>
+    public async Task RefusedTestAsync(Parcel parcel, ParcelContent content, SmtpReply reply, CancellationToken cancel)
+    {
+        var now = site.Time.GetUtcNow();
+        var refused = parcel with { Refusals = parcel.Refusals + 1, RefusedSince = parcel.RefusedSince ?? now };
+        if (refused.Refusals >= RefusalsBeforeClear && now - refused.RefusedSince >= RefusedBeforeClear && !clock.IsInDoubt)
+            await ClearAfterTestAsync(parcel, content, reply, cancel);
+        else
+            await LaterAsync(refused, new SmtpReply(451, "4.7.5", $"{parcel.Domain} only tests, and its gateway has refused {refused.Refusals} time(s): {reply}"), cancel);
+    }
+
+    /// <summary>PROTOCOL.md 6: a domain that only tests, and a policy that only prefers, must not lose mail to the test.</summary>
+    private async Task ClearAfterTestAsync(Parcel parcel, ParcelContent content, SmtpReply reply, CancellationToken cancel)
+    {
+        var (header, message) = parcels.Open(parcel, content);
+        var (clear, kept) = parcels.Keep(ParcelRoute.World, parcel.Domain, header.Sender.Domain, header.MailFrom, header.RcptTo, [message], Leaving.ClearAfterTest);
+        await PersistAsync(new() { Remove = parcel.Id, Add = [(clear with { Created = parcel.Created, Delayed = parcel.Delayed, IsNotice = parcel.IsNotice }, kept)] }, parcel, cancel);
+        site.Log.Write("clear-after-test", ("id", clear.Id), ("was", parcel.Id), ("to", parcel.Domain), ("alarm", true), ("reply", reply),
+            ("do", $"tell {parcel.Domain} that its gateway refuses what is sealed for it; 'require' in policy.partners keeps mail to it from going in clear"));
     }
 }

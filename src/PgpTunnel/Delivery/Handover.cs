@@ -1,0 +1,41 @@
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel;
+
+/// <summary>Hands a message to the first of its next servers that gives a verdict.</summary>
+internal sealed class Handover(NextHops hops, SmtpSender sender, Slots slots)
+{
+    /// <summary>Tries the servers in order until one gives a verdict.</summary>
+    public async Task<IReadOnlyList<SmtpReply>> SendAsync(Parcel parcel, Endpoint? endpoint, string domain, ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
+    {
+        try
+        {
+            SmtpUnavailableException? last = null;
+            IReadOnlyList<SmtpReply>? refused = null;
+            foreach (var target in await hops.FindAsync(parcel.Route, endpoint, domain, cancel))
+            {
+                try
+                {
+                    SmtpReply[] replies = [.. (await sender.SendAsync(target, from, to, message, cancel)).Select(r => r with { Server = target.Host })];
+                    slots.Reached(parcel.Destination, true);
+                    // Where a refusal may bring clear text, one server does not speak for all.
+                    if (!(parcel.Leaving == Leaving.ClearAfterTest && replies.All(r => r.IsPermanent)))
+                        return replies;
+                    refused = replies;
+                }
+                catch (SmtpUnavailableException e)
+                {
+                    last = new SmtpUnavailableException(e.Reply with { Server = target.Host }, e) { AfterContent = e.AfterContent };
+                    if (e.AfterContent)
+                        throw last;
+                }
+            }
+            return last is null ? refused! : throw last;
+        }
+        catch (SmtpUnavailableException)
+        {
+            slots.Reached(parcel.Destination, false);
+            throw;
+        }
+    }
+}

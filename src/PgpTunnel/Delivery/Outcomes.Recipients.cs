@@ -1,0 +1,90 @@
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel;
+
+internal sealed partial class Outcomes
+{
+    /// <summary>Of what went out into the world.</summary>
+    public async Task WorldAsync(Answered answered, CancellationToken cancel)
+    {
+        var (parcel, header, failed) = (answered.Parcel, answered.Header, answered.Failed);
+        if (failed.Count > 0 && parcel.Leaving == Leaving.Exempt && await returns.FailedOnTheWayAsync(header.MailFrom, failed[0].Reply))
+            await SettleAsync(answered, [], cancel);
+        else if (failed.Count > 0 && parcel.IsNotice && ownMail.IsForPostmaster(header))
+            await HoldAsync(parcel, failed[0].Reply, parcel.Done, cancel);
+        else
+            await SettleAsync(answered, [.. failed.Count == 0 ? [] : ToldOf(answered), .. Successes(answered)], cancel);
+    }
+
+    private IReadOnlyList<(Parcel, ParcelContent)> ToldOf(Answered answered) =>
+        FailureNotice(answered) is { } notice ? [Report(answered.Parcel, answered.Header, notice)] : Untold(answered.Parcel, answered.Header, answered.Failed[0].Reply);
+
+    /// <summary>Of what went to our own mail server, opened or a notice.</summary>
+    public async Task LocalAsync(Answered answered, CancellationToken cancel)
+    {
+        var (parcel, header, failed) = (answered.Parcel, answered.Header, answered.Failed);
+        if (failed.Count == 0)
+            await SettleAsync(answered, Successes(answered), cancel);
+        else if (parcel.Form == ParcelForm.Received && IsOfItsSender(header))
+            await SettleAsync(answered, [.. Successes(answered), .. FailureNotice(answered) is { } notice ? ThroughTheTunnel(header, notice) : []], cancel);
+        else if (parcel.Form == ParcelForm.Received && (header.MailFrom.Mailbox is null || failed.All(f => !f.To.NotifiesFailure))) // RFC 5321 6.1, RFC 3461 4.1: nobody wants to hear
+            await SettleAsync(answered, Successes(answered), cancel);
+        else if (parcel.Form == ParcelForm.Kept && header.MailFrom.Mailbox is not null)
+            await SettleAsync(answered, [.. Successes(answered), .. OwnUsersAreTold(answered)], cancel);
+        // A notice, or mail of a forwarded sender, that our own server refuses: no one can be told, so it is kept for a person to see. The
+        // others first.
+        else if (answered.Later is { } later)
+            await LaterAsync(parcel with { Done = answered.Have }, later, cancel);
+        else
+            await HoldAsync(parcel, failed[0].Reply, answered.Have, cancel);
+    }
+
+    /// <summary>
+    /// Of our own users' mail they are told. A stranger's mail to the postmaster was kept with NOTIFY=NEVER: strangers get no notices
+    /// (backscatter), and must not fill the spool.
+    /// </summary>
+    private IReadOnlyList<(Parcel, ParcelContent)> OwnUsersAreTold(Answered answered)
+    {
+        if (FailureNotice(answered) is { } notice)
+            return [Report(answered.Parcel, answered.Header, notice)];
+        site.Log.Write("discarded", ("id", answered.Parcel.Id), ("alarm", true), ("reply", answered.Failed[0].Reply),
+            ("do", $"our own mail server refuses mail whose sender is not told; does it take mail for {site.Configuration.Postmaster}?"));
+        return [];
+    }
+
+    private ReadOnlyMemory<byte>? FailureNotice(Answered answered) =>
+        Notice.Build(site.Configuration, NoticeAction.Failed, answered.Header.MailFrom, answered.Failed, [answered.Message], answered.Parcel.Created, null);
+
+    /// <summary>Reports of success where the next server leaves them to us.</summary>
+    private IReadOnlyList<(Parcel, ParcelContent)> Successes(Answered answered)
+    {
+        var taken = answered.To.Zip(answered.Replies).Where(r => r.Second is { IsPositive: true, LeavesReports: true }).Select(r => (r.First, r.Second)).ToList();
+        if (Notice.Build(site.Configuration, NoticeAction.Relayed, answered.Header.MailFrom, taken, [answered.Message], answered.Parcel.Created, null) is not { } notice)
+            return [];
+        return answered.Parcel.Form == ParcelForm.Received ? ThroughTheTunnel(answered.Header, notice) : [Report(answered.Parcel, answered.Header, notice)];
+    }
+
+    /// <summary>A notice back through the tunnel, to the gateway of the sender domain only (PROTOCOL.md 7); none for another sender.</summary>
+    private IReadOnlyList<(Parcel, ParcelContent)> ThroughTheTunnel(InnerHeader header, ReadOnlyMemory<byte> notice) =>
+        IsOfItsSender(header) ? [ownMail.Report(header.Recipient.Domain, header.MailFrom, notice, Leaving.SealedOnly)] : [];
+
+    private static bool IsOfItsSender(InnerHeader header) =>
+        header.MailFrom.Mailbox is { } original && Domains.TryNormalise(original.Domain, out var domain) && domain == header.Sender.Domain;
+
+    /// <summary>Writes down who has it, with the notices for those who never will, in one step.</summary>
+    private async Task SettleAsync(Answered answered, IReadOnlyList<(Parcel, ParcelContent)> notices, CancellationToken cancel)
+    {
+        var (parcel, settled) = (answered.Parcel, answered.Settled);
+        foreach (var reply in answered.Replies.Distinct())
+            if (!reply.IsTemporary)
+                site.Log.Write(reply.IsPositive ? "delivered" : "failed", ("id", parcel.Id), ("to", Towards(parcel)), ("notice", reply.IsPositive ? null : notices.Count > 0), ("reply", reply));
+        if (answered.Later is not { } later)
+        {
+            await PersistAsync(new() { Remove = parcel.Id, Add = notices }, parcel, cancel);
+            return;
+        }
+        var rest = parcel with { Done = settled };
+        await PersistAsync(new() { Update = rest, Add = notices }, parcel, cancel);
+        await LaterAsync(rest, later, cancel);
+    }
+}
