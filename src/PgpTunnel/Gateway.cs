@@ -29,12 +29,12 @@ internal sealed class Gateway : IAsyncDisposable
     {
         var configuration = settings.Configuration;
         (_settings, _spool, _log) = (settings, spool, log);
-        _arrays = new LargeArrays(configuration.Memory / 8);
+        _arrays = new LargeArrays(configuration.Limits.Memory / 8);
         var clock = new ClockWatch(log, time);
         clock.Start(spool.LastUsed);
         var memory = new PeerMemory(spool, log, time, clock);
         _trust = new Trust(configuration, time, log);
-        _peers = new Peers(() => _trust.Validator, memory, domain => settings.Configuration.Partners.GetValueOrDefault(domain), time, () => settings.Configuration.Memory / 16, _abort.Token);
+        _peers = new Peers(() => _trust.Validator, memory, domain => settings.Configuration.Policy.Partners.GetValueOrDefault(domain), time, () => settings.Configuration.Limits.Memory / 16, _abort.Token);
         Arming = new Arming(settings, _peers, log, time);
         _sender = new SmtpSender(() => settings.Configuration.Hostname);
         var site = new Site(settings, spool, log, time);
@@ -47,7 +47,7 @@ internal sealed class Gateway : IAsyncDisposable
         var room = new SpoolRoom(site);
         OutboundFlow = new Outbound(site, decisions, _peers, Arming, parcels, ownMail, _alarms, room);
         InboundFlow = new Inbound(site, new Opening(settings, _peers, time, _arrays, clock), parcels, ownMail, returns, echoes, _alarms, room);
-        var slots = new Slots(() => settings.Configuration.Memory);
+        var slots = new Slots(() => settings.Configuration.Limits.Memory);
         var schedule = new Schedule(slots);
         var outcomes = new Outcomes(site, parcels, ownMail, returns, echoes, clock, schedule);
         var attempts = new Attempts(site, decisions, _peers, _alarms, parcels, new Handover(new NextHops(settings, _trust), _sender, slots), outcomes);
@@ -73,7 +73,7 @@ internal sealed class Gateway : IAsyncDisposable
     public static async Task<Gateway> StartAsync(GatewayConfiguration configuration, EventLog log, TimeProvider time, Action<Gateway>? ready = null)
     {
         var settings = new Settings(configuration, KeyRing.Load(configuration));
-        if (!OperatingSystem.IsWindows() && configuration.PassphraseFile is { } file && (File.GetUnixFileMode(file) & UnixFileMode.OtherRead) != 0)
+        if (!OperatingSystem.IsWindows() && configuration.Keys.PassphraseFile is { } file && (File.GetUnixFileMode(file) & UnixFileMode.OtherRead) != 0)
             log.Write("warning", ("what", $"everyone can read keys.passphraseFile {file}"), ("do", "chmod 600 it"));
         var gateway = new Gateway(settings, Spool.Open(configuration.SpoolFile, running: true), log, time);
         try
@@ -106,26 +106,26 @@ internal sealed class Gateway : IAsyncDisposable
             Hostname = configuration.Hostname,
             MessageSize = size,
             Certificate = certificate,
-            MaxConnections = configuration.Connections,
-            MaxConnectionsPerAddress = configuration.ConnectionsPerAddress,
+            MaxConnections = configuration.Limits.Connections,
+            MaxConnectionsPerAddress = configuration.Limits.ConnectionsPerAddress,
             // Half of the budget each: what strangers do at one listener must not stop our own mail at the other.
-            Memory = new MemoryBudget(configuration.Memory / 2),
+            Memory = new MemoryBudget(configuration.Limits.Memory / 2),
             Arrays = _arrays,
             Log = (what, e) => _log.Write(e is null ? "note" : "error", ("what", what), ("why", e?.ToString())),
         };
-        if (configuration.Outbound is { } outbound)
-            OutboundServer = SmtpServer.Bind(outbound.Address, Options(configuration.MessageSize, () => _outboundCertificate) with
+        if (configuration.Listen.Outbound is { } outbound)
+            OutboundServer = SmtpServer.Bind(outbound.Address, Options(configuration.Limits.MessageSize, () => _outboundCertificate) with
             {
                 NormaliseNewlines = outbound.Normalise,
                 ReserveDeclared = true,
                 Trusted = address => outbound.Networks.Any(n => n.Contains(address)),
             }, OutboundFlow);
-        if (configuration.Inbound is { } inbound)
-            InboundServer = SmtpServer.Bind(inbound.Address, Options(configuration.OuterSize, () => _inboundCertificate), InboundFlow);
+        if (configuration.Listen.Inbound is { } inbound)
+            InboundServer = SmtpServer.Bind(inbound.Address, Options(configuration.Limits.OuterSize, () => _inboundCertificate), InboundFlow);
     }
 
     private void LoadCertificates(GatewayConfiguration configuration) =>
-        (_outboundCertificate, _inboundCertificate) = (Certificate(configuration.Outbound?.Tls, configuration), Certificate(configuration.Inbound?.Tls, configuration));
+        (_outboundCertificate, _inboundCertificate) = (Certificate(configuration.Listen.Outbound?.Tls, configuration), Certificate(configuration.Listen.Inbound?.Tls, configuration));
 
     /// <summary>From PEM files, or made now and signed by itself: STARTTLS here is opportunistic, what crosses is sealed anyway.</summary>
     private static X509Certificate2? Certificate(TlsFiles? files, GatewayConfiguration configuration)
@@ -165,7 +165,7 @@ internal sealed class Gateway : IAsyncDisposable
         try
         {
             var (old, configuration) = (_settings.Configuration, ConfigurationReader.Read(_settings.Configuration.File));
-            foreach (var key in NeedsRestart(old, configuration))
+            foreach (var key in old.NeedsRestart(configuration))
                 _log.Write("restart-needed", ("key", key), ("why", $"{key} has changed, which takes a restart; everything else is taken over now"));
             var keys = KeyRing.Load(configuration);
             LoadCertificates(configuration);
@@ -184,20 +184,6 @@ internal sealed class Gateway : IAsyncDisposable
         {
             _log.Write("error", ("what", "reloading"), ("why", e.ToString()));
         }
-    }
-
-    private static IEnumerable<string> NeedsRestart(GatewayConfiguration old, GatewayConfiguration now)
-    {
-        if (!Equals(old.Outbound?.Address, now.Outbound?.Address) || old.Outbound?.Normalise != now.Outbound?.Normalise)
-            yield return "listen.outbound";
-        if (!Equals(old.Inbound?.Address, now.Inbound?.Address))
-            yield return "listen.inbound";
-        if (old.Hostname != now.Hostname)
-            yield return "hostname";
-        if (old.SpoolFile != now.SpoolFile)
-            yield return "spool";
-        if ((old.MessageSize, old.Memory, old.Connections, old.ConnectionsPerAddress) != (now.MessageSize, now.Memory, now.Connections, now.ConnectionsPerAddress))
-            yield return "limits";
     }
 
     /// <summary>Takes no more mail, finishes what is in hand within 30 s, and closes; what is left stays in the spool.</summary>

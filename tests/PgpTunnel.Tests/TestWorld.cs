@@ -158,7 +158,7 @@ internal sealed class Company(TestWorld world, string domain) : IAsyncDisposable
             """);
         Configuration = ConfigurationReader.Read(File);
         Key = GatewayKey.Generate(algorithm, Configuration.Gateway, world.Time.GetUtcNow());
-        KeyRing.Write(Configuration.KeysDirectory, Key, null, world.Time.GetUtcNow());
+        KeyRing.Write(Configuration.Keys.Directory, Key, null, world.Time.GetUtcNow());
     }
 
     public void Publish(string? policy)

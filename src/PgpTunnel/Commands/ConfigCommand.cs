@@ -57,7 +57,7 @@ internal static class ConfigCommand
                 foreach (var key in KeyRing.Load(configuration).Keys.Where(k => !k.IsFor(configuration.Gateway)))
                     mistakes.Add($"gateway: the key {key.Fingerprint} is for {key.UserId}, so peers would refuse it for {configuration.Gateway}");
             });
-            if (configuration.TrustAnchorsFile is { } anchors)
+            if (configuration.Dns.TrustAnchorsFile is { } anchors)
                 Collect(() => Trust.Anchors(anchors));
             Collect(() => KeyRing.Passphrase(configuration));
             if (Path.GetDirectoryName(configuration.SpoolFile) is { } folder && !Directory.Exists(folder))

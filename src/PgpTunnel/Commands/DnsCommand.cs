@@ -52,7 +52,7 @@ internal static class DnsCommand
         var configuration = ConfiguredOrNone(parse);
         await using var spool = Session.ExistingSpool(configuration);
         var validator = ValidatorFor(parse, configuration, time);
-        var peers = new Peers(() => validator, new PeerMemory(spool, null, time), d => configuration?.Partners.GetValueOrDefault(d), time);
+        var peers = new Peers(() => validator, new PeerMemory(spool, null, time), d => configuration?.Policy.Partners.GetValueOrDefault(d), time);
         var peer = await peers.FindAsync(domain, fresh: true, cancel);
         var fingerprints = peer.Class == PeerClass.Usable ? peer.Keys.Select(k => k.Fingerprint).ToList() : [.. peer.Listed];
         return parse.Report(new
@@ -127,7 +127,7 @@ internal static class DnsCommand
         var given = (parse.GetValue(ResolverOption) ?? []).Select(r => IPEndPoint.TryParse(r, out var address) ? address.Port == 0 ? new IPEndPoint(address.Address, 53) : address
             : throw new CommandException(Exit.Usage, $"--resolver: '{r}' is not an address and port such as 127.0.0.1:53")).ToList();
         var resolvers = given.Count > 0 ? given : configuration is not null ? Trust.Resolvers(configuration) : DnsExchange.SystemResolvers();
-        var file = parse.GetValue(AnchorOption) ?? configuration?.TrustAnchorsFile;
+        var file = parse.GetValue(AnchorOption) ?? configuration?.Dns.TrustAnchorsFile;
         try
         {
             return new DnsValidator(new DnsExchange(resolvers), file is null ? TrustAnchors.BuiltIn : Trust.Anchors(file), time);

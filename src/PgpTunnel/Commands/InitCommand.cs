@@ -17,7 +17,7 @@ internal static class InitCommand
     private static int Run(ParseResult parse)
     {
         var domains = parse.GetRequiredValue(DomainOption).Select(d => Domains.TryNormalise(d, out var domain) ? domain : throw new CommandException(Exit.Usage, $"--domain: '{d}' is not a domain")).Distinct().ToList();
-        var mailbox = parse.GetValue(GatewayOption) ?? $"{PolicyRecord.DefaultLocalPart}@{PolicyRecord.DefaultLocalPart}.{domains[0]}";
+        var mailbox = parse.GetValue(GatewayOption) ?? PolicyRecord.DefaultMailbox(domains[0]);
         if (!Smtp.Mailbox.TryParse(mailbox, false, out var parsed) || !Domains.TryNormalise(parsed.Domain, out var gatewayDomain) || parsed.Local.Length > 31)
             throw new CommandException(Exit.Usage, $"--gateway: '{mailbox}' is not a mailbox such as pgptunnel@pgptunnel.{domains[0]} (local part at most 31 octets)");
         if (domains.Contains(gatewayDomain))

@@ -32,7 +32,7 @@ internal static partial class KeyCommand
         var peer = await session.Peers.FindAsync(configuration.Domains[0], fresh: true, cancel);
         var published = peer.Keys.FirstOrDefault(k => k.Fingerprint == session.Settings.Keys.Active.Fingerprint)?.EncryptionFingerprint;
         var done = SubkeyRotation.TakeStep(configuration, spool, published, now, byHand: true);
-        var next = SubkeyRotation.Next(KeyRing.Load(configuration), configuration.EncryptionLifetime);
+        var next = SubkeyRotation.Next(KeyRing.Load(configuration), configuration.Keys.EncryptionLifetime);
         if (done is null)
             throw new CommandException(Exit.Temporary, $"not yet: {next?.Step}{(next?.Due is { } due ? $", from {InnerHeader.Time(due)}" : "")}");
         return parse.Report(new { done, next = next?.Step, nextDate = next?.Due is { } date ? InnerHeader.Time(date) : null }, $"""
@@ -64,7 +64,7 @@ internal static partial class KeyCommand
         var key = Find(parse, ring);
         if (ring.Plan.Rollover is not null)
             throw new CommandException(Exit.Refused, "a rollover is under way, which retires the old key in its time ('key list')");
-        Withdraw(ring, key).Save(configuration.KeysDirectory);
+        Withdraw(ring, key).Save(configuration.Keys.Directory);
         return parse.Report(new { retired = key.Fingerprint }, $"{key.Fingerprint} is out of the records that 'pgptunnel dns records' prints; it still opens what was sealed for it. Publish them, then send SIGHUP to the gateway.");
     }
 
@@ -83,7 +83,7 @@ internal static partial class KeyCommand
             Revoked = new Dictionary<string, DateTimeOffset>(left.Revoked) { [key.Fingerprint] = TimeProvider.System.GetUtcNow() },
             Rollover = Concerns(ring, key) ? null : left.Rollover,
         };
-        plan.Save(configuration.KeysDirectory);
+        plan.Save(configuration.Keys.Directory);
         return parse.Report(new { revoked = key.Fingerprint }, $"{key.Fingerprint} is revoked and distrusted. Publish what 'pgptunnel dns records' prints now, at once, then send SIGHUP to the gateway. Tell partners who had verified it to verify {plan.Published[0]}.");
     }
 

@@ -63,7 +63,7 @@ internal static partial class KeyCommand
     {
         if (Concerns(ring, key))
             return ($"{ring.Plan.NextStep} ('key rotate')", ring.Plan.Due);
-        if (ReferenceEquals(key, ring.Active) && SubkeyRotation.Next(ring, configuration.EncryptionLifetime) is { } next)
+        if (ReferenceEquals(key, ring.Active) && SubkeyRotation.Next(ring, configuration.Keys.EncryptionLifetime) is { } next)
             return next;
         return Certificate.Read(key.ExportCertificate()).Judge(configuration.Gateway, TimeProvider.System.GetUtcNow()).Key is { Expires: null } ? ("nothing is due, it does not expire", null) : ("it expires, or has; 'key rotate'", null);
     }
@@ -74,12 +74,12 @@ internal static partial class KeyCommand
         var now = TimeProvider.System.GetUtcNow();
         var key = GatewayKey.Generate(parse.GetValue(AlgorithmOption), configuration.Gateway, now);
         using var alone = KeyRing.Lock(configuration);
-        var plan = KeyPlan.Load(configuration.KeysDirectory);
+        var plan = KeyPlan.Load(configuration.Keys.Directory);
         if (plan.Rollover is not null)
             throw new CommandException(Exit.CannotCreate, "a rollover is under way ('key list'); finish it first");
         Write(configuration, key, now);
         if (plan.Published.Count > 0)
-            (plan with { Published = [.. plan.Published, key.Fingerprint] }).Save(configuration.KeysDirectory);
+            (plan with { Published = [.. plan.Published, key.Fingerprint] }).Save(configuration.Keys.Directory);
         return parse.Report(new { fingerprint = key.Fingerprint, algorithm = key.Algorithm }, $"generated {key.Fingerprint} ({key.Algorithm}); publish what 'pgptunnel dns records' prints now, then send SIGHUP to the gateway");
     }
 
@@ -125,7 +125,7 @@ internal static partial class KeyCommand
     {
         try
         {
-            KeyRing.Write(configuration.KeysDirectory, key, KeyRing.Passphrase(configuration), now);
+            KeyRing.Write(configuration.Keys.Directory, key, KeyRing.Passphrase(configuration), now);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -16,7 +16,7 @@ internal static class OpenCommand
         if (json && file is null)
             throw new CommandException(Exit.Usage, "--json needs --output FILE, since stdout holds the verdict");
         var configuration = parse.Configuration();
-        var input = await SealCommand.ReadStdinAsync(configuration.OuterSize, cancel);
+        var input = await SealCommand.ReadStdinAsync(configuration.Limits.OuterSize, cancel);
         await using var session = Session.Open(configuration);
         var (parcel, date) = Find(input);
         var opened = await session.Opening.OpenAsync(parcel, date, cancel);

@@ -46,7 +46,7 @@ internal static class PartnerCommand
     private static string PolicyName(LocalPolicy policy) => policy == LocalPolicy.RequireVerified ? "require-verified" : policy.ToString().ToLowerInvariant();
 
     private static List<string> Trusted(string domain, PeerRecord record, GatewayConfiguration configuration) =>
-        [.. configuration.Partners.GetValueOrDefault(domain)?.Fingerprints ?? [], .. record.Verified];
+        [.. configuration.Policy.Partners.GetValueOrDefault(domain)?.Fingerprints ?? [], .. record.Verified];
 
     private static PartnerOverride? Active(PeerRecord record) => record.Override is { } o && o.Until > Now ? o : null;
 
@@ -71,7 +71,7 @@ internal static class PartnerCommand
         var configuration = parse.Configuration();
         await using var spool = Session.ExistingSpool(configuration);
         var records = (spool?.ListPeers() ?? []).ToDictionary(p => p.Domain);
-        var domains = records.Keys.Union(configuration.Partners.Keys).Except(configuration.Domains).Order().ToList();
+        var domains = records.Keys.Union(configuration.Policy.Partners.Keys).Except(configuration.Domains).Order().ToList();
         PeerRecord Record(string d) => records.GetValueOrDefault(d) ?? new PeerRecord(d);
         return parse.Report(new { partners = domains.Select(d => AsJson(d, Record(d), configuration)) }, domains.Count == 0 ? "nothing is remembered or configured of any partner" : Cli.Table([["DOMAIN", "POLICY", "STATE"],
             .. domains.Select(d => new[] { d, PolicyName(configuration.PolicyFor(d)), State(d, Record(d), configuration) })]));
@@ -82,7 +82,7 @@ internal static class PartnerCommand
         var (configuration, domain) = (parse.Configuration(), Domain(parse));
         await using var spool = Session.ExistingSpool(configuration);
         var memory = new PeerMemory(spool, null, TimeProvider.System);
-        var peer = await new Peers(() => new Trust(configuration, TimeProvider.System).Validator, memory, d => configuration.Partners.GetValueOrDefault(d), TimeProvider.System).FindAsync(domain, fresh: true, cancel);
+        var peer = await new Peers(() => new Trust(configuration, TimeProvider.System).Validator, memory, d => configuration.Policy.Partners.GetValueOrDefault(d), TimeProvider.System).FindAsync(domain, fresh: true, cancel);
         var record = memory.Recall(domain);
         return parse.Report(new { partner = AsJson(domain, record, configuration), @class = peer.Class, dnssec = peer.Security, offered = peer.Listed, gateway = peer.Gateway, why = peer.Why }, $"""
             domain      {domain}

@@ -13,13 +13,13 @@ internal static class PostfixCommand
     public static IReadOnlyList<string> Domains(GatewayConfiguration configuration, IEnumerable<PeerRecord> remembered)
     {
         var now = TimeProvider.System.GetUtcNow();
-        return [.. configuration.Partners.Where(p => (p.Value.Policy ?? configuration.DefaultPolicy) != LocalPolicy.Never).Select(p => p.Key)
+        return [.. configuration.Policy.Partners.Where(p => (p.Value.Policy ?? configuration.Policy.Default) != LocalPolicy.Never).Select(p => p.Key)
             .Concat(remembered.Where(r => r.EnforceUntil > now || r.Verified.Count > 0).Select(r => r.Domain)).Except(configuration.Domains).Distinct().Order()];
     }
 
     /// <summary>Where Postfix hands those domains' mail: a line's right side.</summary>
     /// <exception cref="CommandException">There is no listener for it.</exception>
-    public static string NextHop(GatewayConfiguration configuration) => configuration.Outbound is { Address: var listener } ? $"pgptunnel:[{Near(listener.Address)}]:{listener.Port}"
+    public static string NextHop(GatewayConfiguration configuration) => configuration.Listen.Outbound is { Address: var listener } ? $"pgptunnel:[{Near(listener.Address)}]:{listener.Port}"
         : throw new CommandException(Exit.Configuration, "listen.outbound is null, so no mail can go through the gateway");
 
     /// <summary>Who listens everywhere is found at home.</summary>

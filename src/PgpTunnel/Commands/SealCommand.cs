@@ -20,7 +20,7 @@ internal static class SealCommand
         if (from is { IsLiteral: true } || to.IsLiteral || to.Domain.Length == 0)
             throw new CommandException(Exit.Usage, "addresses with a domain are needed, not literals");
         var configuration = parse.Configuration();
-        var message = await ReadStdinAsync(configuration.MessageSize, cancel);
+        var message = await ReadStdinAsync(configuration.Limits.MessageSize, cancel);
         if (MessageContent.Refusal(message) is { } bad)
             throw new CommandException(Exit.Data, $"{bad}; on Unix, 'sed s/$/\\\\r/' or unix2dos makes CRLF lines");
         await using var session = Session.Open(configuration);

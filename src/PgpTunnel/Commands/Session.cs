@@ -9,7 +9,7 @@ internal sealed class Session : IAsyncDisposable
         Spool = ExistingSpool(configuration);
         Trust = new Trust(configuration, time);
         Memory = new PeerMemory(Spool, null, time);
-        Peers = new Peers(() => Trust.Validator, Memory, domain => configuration.Partners.GetValueOrDefault(domain), time);
+        Peers = new Peers(() => Trust.Validator, Memory, domain => configuration.Policy.Partners.GetValueOrDefault(domain), time);
         Arming = new Arming(Settings, Peers, new EventLog(TextWriter.Null, false, time), time);
         Decisions = new Decisions(Settings, Peers, Memory, Arming, time);
         Opening = new Opening(Settings, Peers, time);

@@ -9,7 +9,8 @@ namespace PgpTunnel;
 /// One JSON object of the configuration while it is read: each key is taken once by name and kind, every mistake is collected with
 /// its full key, and what was not taken at the end is an unknown key.
 /// </summary>
-internal sealed class ConfigurationNode(JsonObject values, string path, List<string> mistakes)
+/// <param name="folder">What relative paths are relative to.</param>
+internal sealed class ConfigurationNode(JsonObject values, string path, string folder, List<string> mistakes)
 {
     private readonly List<string> _known = [];
 
@@ -37,6 +38,11 @@ internal sealed class ConfigurationNode(JsonObject values, string path, List<str
                 return fallback;
         }
     }
+
+    /// <summary>The full path of a file or folder.</summary>
+    public string? File(string key, string? fallback) => Text(key, fallback) is { } given ? InFolder(given) : null;
+
+    public string InFolder(string path) => Path.GetFullPath(path, folder);
 
     public long Number(string key, long fallback, long smallest, long largest)
     {
@@ -113,7 +119,34 @@ internal sealed class ConfigurationNode(JsonObject values, string path, List<str
         return null;
     }
 
-    public ConfigurationNode Section(string key) => OptionalSection(key) ?? new ConfigurationNode([], PathOf(key), mistakes);
+    /// <summary>A list of domains, normalised, or null when the key is absent or null.</summary>
+    public List<string>? DomainList(string key)
+    {
+        if (TextList(key) is not { } given)
+            return null;
+        var list = new List<string>();
+        foreach (var text in given)
+        {
+            if (Domains.TryNormalise(text, out var domain) && !list.Contains(domain))
+                list.Add(domain);
+            else
+                Mistake(key, $"'{text}' is not a domain, or stands twice");
+        }
+        return list;
+    }
+
+    /// <summary>A mailbox, its domain normalised.</summary>
+    /// <param name="longestLocal">Octets of its local part.</param>
+    public string Mailbox(string key, string fallback, int longestLocal = Smtp.Mailbox.LongestLocal)
+    {
+        var text = Text(key, fallback)!;
+        if (Smtp.Mailbox.TryParse(text, false, out var mailbox) && Domains.TryNormalise(mailbox.Domain, out var domain) && mailbox.Local.Length <= longestLocal)
+            return $"{mailbox.Local}@{domain}";
+        Mistake(key, $"'{text}' is not a mailbox such as {fallback}{(longestLocal < Smtp.Mailbox.LongestLocal ? $" (local part at most {longestLocal} octets)" : "")}");
+        return fallback;
+    }
+
+    public ConfigurationNode Section(string key) => OptionalSection(key) ?? new ConfigurationNode([], PathOf(key), folder, mistakes);
 
     /// <summary>A nested object, or null when the key is absent or null.</summary>
     public ConfigurationNode? OptionalSection(string key)
@@ -121,7 +154,7 @@ internal sealed class ConfigurationNode(JsonObject values, string path, List<str
         switch (Take(key))
         {
             case null: return null;
-            case JsonObject section: return new ConfigurationNode(section, PathOf(key), mistakes);
+            case JsonObject section: return new ConfigurationNode(section, PathOf(key), folder, mistakes);
             default:
                 Mistake(key, "must be an object { … }");
                 return null;

@@ -38,9 +38,9 @@ internal sealed class Alarms(Site site, OwnMail ownMail) : IDisposable
     {
         var now = site.Time.GetUtcNow();
         var record = site.Spool.FindPeer(domain) ?? new PeerRecord(domain);
-        if (record.EnforceUntil <= now && record.Verified.Count == 0 && !site.Configuration.Partners.ContainsKey(domain))
+        if (record.EnforceUntil <= now && record.Verified.Count == 0 && !site.Configuration.Policy.Partners.ContainsKey(domain))
             return;
-        var ours = record.Verified.Count > 0 || site.Configuration.Partners.ContainsKey(domain);
+        var ours = record.Verified.Count > 0 || site.Configuration.Policy.Partners.ContainsKey(domain);
         var tell = !(record.Alarmed is { } told && (now - told).Duration() < Silence) && (ours || MayTell(now));
         if (!tell && record.Alarm == why)
             return;

@@ -96,7 +96,7 @@ internal sealed class Attempts(Site site, Decisions decisions, Peers peers, Alar
         }
         var gateway = site.Configuration.Gateway;
         var to = Mailbox.TryParse(peer.Gateway, false, out var mailbox) ? mailbox : throw new InvalidOperationException("a gateway mailbox was checked");
-        var relay = site.Configuration.Relay;
+        var relay = site.Configuration.Deliver.Relay;
         var outer = OuterMessage.Build(gateway, peer.Gateway, parcel.Token, parcel.Created, content.Body, TraceFields.Mark(relay));
         SmtpReply reply;
         try
@@ -158,7 +158,7 @@ internal sealed class Attempts(Site site, Decisions decisions, Peers peers, Alar
                 return;
             }
         }
-        var relay = site.Configuration.Relay;
+        var relay = site.Configuration.Deliver.Relay;
         var to = Answered.Open(parcel, header);
         var replies = await handover.SendAsync(parcel, relay, parcel.Domain, header.MailFrom, to, [TraceFields.Mark(relay), TraceFields.Received(site.Configuration, parcel, header), message], cancel);
         await outcomes.WorldAsync(new(parcel, header, message, to, replies), cancel);
@@ -169,7 +169,7 @@ internal sealed class Attempts(Site site, Decisions decisions, Peers peers, Alar
     private async Task ToLocalAsync(Parcel parcel, ParcelContent content, CancellationToken cancel)
     {
         var (header, message) = parcels.Open(parcel, content);
-        var local = site.Configuration.Local;
+        var local = site.Configuration.Deliver.Local;
         var to = Answered.Open(parcel, header);
         var (mark, received) = (TraceFields.Mark(local), TraceFields.Received(site.Configuration, parcel, header));
         OutgoingMessage outgoing = header.MailFrom.Mailbox is null && parcel.Form == ParcelForm.Kept ? [mark, message] // a notice of ours
@@ -184,7 +184,7 @@ internal sealed class Attempts(Site site, Decisions decisions, Peers peers, Alar
     /// </summary>
     private async Task<IReadOnlyList<SmtpReply>> SendLocalAsync(Parcel parcel, InnerHeader header, List<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
     {
-        var local = site.Configuration.Local;
+        var local = site.Configuration.Deliver.Local;
         var taken = local.RefusesRouting ? to.FindAll(t => !t.Mailbox.CarriesRouting) : to;
         var replies = taken.Count == 0 ? [] : await handover.SendAsync(parcel, local, header.Recipient.Domain, header.MailFrom, taken, message, cancel);
         if (taken.Count == to.Count)

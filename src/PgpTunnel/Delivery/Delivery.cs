@@ -15,7 +15,7 @@ internal sealed class Delivery(Site site, Parcels parcels, ClockWatch clock, Slo
 
     /// <summary>Destinations with more due than they have slots: the next slot that one of them gives back goes to what waits there.</summary>
     private readonly ConcurrentDictionary<Destination, byte> _backlog = new();
-    private readonly AtHand _atHand = new(() => site.Configuration.Memory / 16, parcels.GiveBack);
+    private readonly AtHand _atHand = new(() => site.Configuration.Limits.Memory / 16, parcels.GiveBack);
     private CancellationToken _abort;
 
     /// <summary>Runs until cancelled; attempts in hand then go on until <paramref name="abort"/>.</summary>

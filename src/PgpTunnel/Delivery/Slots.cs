@@ -67,7 +67,7 @@ internal sealed class Slots(Func<long> memory)
             if (_empty is not null || _taken.ContainsKey(parcel.Id) || !RoomFor(standing) || flying >= (standing is Standing.Local or Standing.Proven ? PerDestination : 1))
                 return false;
             // Large ones go beside the small, one at a time of each kind: neither waits for the other, nor who is well for who is not.
-            var large = parcel.Octets > GatewayConfiguration.LargeOf(memory());
+            var large = parcel.Octets > Limits.LargeOf(memory());
             if (large ? _large[Kind(standing)] : _octets > 0 && _octets + parcel.Octets > memory() / 16)
                 return false;
             _taken[parcel.Id] = new(destination, standing, large ? 0 : parcel.Octets, large);

@@ -19,10 +19,10 @@ internal static class TraceFields
         var from = HeaderFields.FromDomain(message.Span) == header.Sender.Domain ? "aligned" : "other";
         var text = new StringBuilder()
             .Append($"PgpTunnel-Result: pass; d={header.Sender.Domain}; from={from};\r\n\tfpr={header.Sender.Fingerprint}; id={header.Id}");
-        if (configuration.TraceToken is { } token)
+        if (configuration.Trace.Token is { } token)
             text.Append($";\r\n\ttoken={token}");
         text.Append("\r\n");
-        if (configuration.AuthenticationResults)
+        if (configuration.Trace.AuthenticationResults)
             text.Append($"Authentication-Results: {configuration.Hostname};\r\n\tx-pgptunnel=pass header.d={header.Sender.Domain} policy.from={from}\r\n");
         return Encoding.ASCII.GetBytes(text.ToString());
     }

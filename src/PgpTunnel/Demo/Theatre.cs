@@ -93,7 +93,7 @@ internal sealed class Theatre : IAsyncDisposable
     private static GatewayKey MakeKey(GatewayConfiguration configuration, SignedZone zone, DateTimeOffset now)
     {
         var key = GatewayKey.Generate(GatewayAlgorithm.Ed25519, configuration.Gateway, now);
-        KeyRing.Write(configuration.KeysDirectory, key, null, now);
+        KeyRing.Write(configuration.Keys.Directory, key, null, now);
         foreach (var record in PublishedRecords.For(configuration, [key], [], asTxt: false))
             zone.Add(record.Name, record.Type, record.Rdata);
         return key;

@@ -193,7 +193,7 @@ internal sealed class Inbound(Site site, Opening opening, Parcels parcels, OwnMa
             Next = now,
             KeyFingerprint = header.Sender.Fingerprint,
         };
-        if (content.Body.Length > _site.Configuration.LargeParcel)
+        if (content.Body.Length > _site.Configuration.Limits.LargeParcel)
             _parcels.Close(content); // so that it is not in memory twice until its turn
         if (!await _site.Spool.CommitAsync(with with { Add = [(parcel, content)] }))
             return (false, Replayed(header, decrypted, client) ?? throw new InvalidOperationException("a replay entry vanished"));

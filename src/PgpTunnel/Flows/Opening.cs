@@ -134,14 +134,14 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time,
     private Failure? CheckEnvelope(DecryptedMessage decrypted, InnerHeader header, ReadOnlyMemory<byte> message)
     {
         var configuration = settings.Configuration;
-        if (configuration.Inbound is { PartnersOnly: true } && !configuration.Partners.ContainsKey(header.Sender.Domain) && !peers.IsVerified(header.Sender.Domain))
+        if (configuration.Listen.Inbound is { PartnersOnly: true } && !configuration.Policy.Partners.ContainsKey(header.Sender.Domain) && !peers.IsVerified(header.Sender.Domain))
             return new(new SmtpReply(550, "5.7.1", $"this gateway takes mail of its partners only, and {header.Sender.Domain} is none"), "listen.inbound.from is partners");
         if (header.NotUnderstood is { } unknown)
             return new(new SmtpReply(550, "5.5.5", $"this gateway does not understand {unknown}"), unknown);
         if (header.Expires < header.Date || header.Expires - header.Date > ParcelLife.Longest)
             return new(Uniform, "Expires lies before Date or more than 14 days after it");
-        if (message.Length > configuration.MessageSize)
-            return new(new SmtpReply(552, "5.3.4", $"the message is larger than {configuration.MessageSize} octets"), $"{message.Length} octets");
+        if (message.Length > configuration.Limits.MessageSize)
+            return new(new SmtpReply(552, "5.3.4", $"the message is larger than {configuration.Limits.MessageSize} octets"), $"{message.Length} octets");
         if (!configuration.Domains.Contains(header.Recipient.Domain))
             return new(new SmtpReply(550, "5.1.2", $"{header.Recipient.Domain} is not served here"), "recipient domain not ours");
         if (header.Recipient.Fingerprint != decrypted.KeyFingerprint)

@@ -25,7 +25,7 @@ internal sealed partial class Outbound(Site site, Decisions decisions, Peers pee
     /// <summary>Who may send, and for which of our domains.</summary>
     public Task<(SmtpReply, IMailTransaction?)> BeginAsync(SmtpClientInfo client, ReversePath from, CancellationToken cancel)
     {
-        var listener = _site.Configuration.Outbound;
+        var listener = _site.Configuration.Listen.Outbound;
         if (listener is null || !listener.Networks.Any(n => n.Contains(client.Address)))
             return Refuse(new SmtpReply(550, "5.7.1", $"{client.Address} is not in listen.outbound.networks"));
         if (from.Mailbox is { IsLiteral: true })
@@ -86,7 +86,7 @@ internal sealed partial class Outbound(Site site, Decisions decisions, Peers pee
             if (TooLong(recipient.ToString()) is { } tooLong)
                 return tooLong;
             var configuration = outbound._site.Configuration;
-            if (configuration.Local.RefusesRouting && recipient.Mailbox.CarriesRouting && configuration.Domains.Contains(domain))
+            if (configuration.Deliver.Local.RefusesRouting && recipient.Mailbox.CarriesRouting && configuration.Domains.Contains(domain))
                 return Mailbox.RoutingRefusal;
             var own = await outbound.OwnParcelAsync(from, recipient.Mailbox, cancel);
             var key = own is not null ? $"{domain} {recipient.Mailbox}" : domain; // an exempt mailbox exempts nobody beside it
@@ -106,7 +106,7 @@ internal sealed partial class Outbound(Site site, Decisions decisions, Peers pee
         {
             // Each destination takes its own copy through memory; a client sends the rest in another transaction (RFC 5321 4.5.3.1.10).
             if (_destinations.Count > 0 && !_destinations.ContainsKey(destination.Key)
-                && (_destinations.Count + 1) * (from.Size ?? AssumedSize) > outbound._site.Configuration.Memory / 4)
+                && (_destinations.Count + 1) * (from.Size ?? AssumedSize) > outbound._site.Configuration.Limits.Memory / 4)
                 return new SmtpReply(452, "4.5.3", "too many destinations for a message of this size; send the rest in another transaction");
             _destinations[destination.Key] = destination;
             _recipients.Add((recipient, destination.Key));
@@ -141,7 +141,7 @@ internal sealed partial class Outbound(Site site, Decisions decisions, Peers pee
             var size = content.Sum(c => (long)c.Length);
             if (_destinations.Values.Select(d => TooLarge(d, size)).FirstOrDefault(r => r is not null) is { } tooLarge)
                 return tooLarge;
-            if (_destinations.Count > 1 && _destinations.Count * size > outbound._site.Configuration.Memory / 2)
+            if (_destinations.Count > 1 && _destinations.Count * size > outbound._site.Configuration.Limits.Memory / 2)
                 return new SmtpReply(452, "4.3.1", "too many destinations for a message of this size; declare SIZE, or send to fewer at once");
             var refused = _destinations.Values.Where(d => d.Decision.Reply is not null).ToList();
             if (refused.Count == _destinations.Count)

@@ -34,13 +34,13 @@ internal sealed class SpoolRoom(Site site)
         try
         {
             var free = new DriveInfo(Path.GetDirectoryName(configuration.SpoolFile)!).AvailableFreeSpace;
-            if (free < configuration.FreeDisk)
+            if (free < configuration.Limits.FreeDisk)
                 return string.Create(CultureInfo.InvariantCulture, $"the spool's disk has {free} octets free, fewer than limits.freeDisk");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {
             // A disk that does not say so shows when it is written.
         }
-        return configuration.QueueSize is { } most && site.Spool.Size() is var size && size >= most ? string.Create(CultureInfo.InvariantCulture, $"{size} octets wait, as many as limits.queue allows") : null;
+        return configuration.Limits.QueueSize is { } most && site.Spool.Size() is var size && size >= most ? string.Create(CultureInfo.InvariantCulture, $"{size} octets wait, as many as limits.queue allows") : null;
     }
 }

@@ -34,7 +34,7 @@ internal sealed class KeyRing
         var passphrase = Passphrase(configuration);
         var keys = new List<GatewayKey>();
         var mistakes = new List<string>();
-        foreach (var file in Files(configuration.KeysDirectory))
+        foreach (var file in Files(configuration.Keys.Directory))
         {
             try
             {
@@ -53,8 +53,8 @@ internal sealed class KeyRing
             }
         }
         if (keys.Count == 0 && mistakes.Count == 0)
-            mistakes.Add($"keys.directory: no *.key file in {configuration.KeysDirectory}; 'pgptunnel key import FILE' brings a backup back, 'pgptunnel key generate' makes a new one");
-        return mistakes.Count == 0 ? new KeyRing([.. keys.OrderBy(k => k.Created)], KeyPlan.Load(configuration.KeysDirectory)) : throw new ConfigurationException(mistakes);
+            mistakes.Add($"keys.directory: no *.key file in {configuration.Keys.Directory}; 'pgptunnel key import FILE' brings a backup back, 'pgptunnel key generate' makes a new one");
+        return mistakes.Count == 0 ? new KeyRing([.. keys.OrderBy(k => k.Created)], KeyPlan.Load(configuration.Keys.Directory)) : throw new ConfigurationException(mistakes);
     }
 
     private static List<string> Files(string directory)
@@ -71,7 +71,7 @@ internal sealed class KeyRing
 
     public static string? Passphrase(GatewayConfiguration configuration)
     {
-        if (configuration.PassphraseFile is not { } file)
+        if (configuration.Keys.PassphraseFile is not { } file)
             return null;
         try
         {
@@ -102,7 +102,7 @@ internal sealed class KeyRing
     /// <summary>Puts a changed key in the place of its file in one step.</summary>
     public static void Replace(GatewayConfiguration configuration, GatewayKey key)
     {
-        var (file, passphrase) = (Path.Combine(configuration.KeysDirectory, $"{key.Fingerprint}.key"), Passphrase(configuration));
+        var (file, passphrase) = (Path.Combine(configuration.Keys.Directory, $"{key.Fingerprint}.key"), Passphrase(configuration));
         OwnFiles.Replace(file, key.ExportSecret(passphrase), written => GatewayKey.ReadSecret(written, passphrase));
     }
 
@@ -114,10 +114,10 @@ internal sealed class KeyRing
         {
             try
             {
-                var file = Path.Combine(configuration.KeysDirectory, ".lock");
-                OwnFiles.MakeDirectory(configuration.KeysDirectory);
+                var file = Path.Combine(configuration.Keys.Directory, ".lock");
+                OwnFiles.MakeDirectory(configuration.Keys.Directory);
                 var held = new FileStream(file, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-                OwnFiles.KeepOwner(file, configuration.KeysDirectory);
+                OwnFiles.KeepOwner(file, configuration.Keys.Directory);
                 return held;
             }
             catch (IOException) when (attempt < LockAttempts)

@@ -29,7 +29,7 @@ internal static class PublishedRecords
         var fingerprints = string.Join(',', keys.Select(k => k.Fingerprint));
         var distrusted = revoked.Count == 0 ? "" : $"; xfp={string.Join(',', revoked.Select(r => r.Key.Fingerprint))}";
         foreach (var domain in configuration.Domains)
-            records.Add(Txt(DomainName.Parse(domain).Prepend(PolicyRecord.Label), $"v=PGPT1; m=enforce; fp={fingerprints}{distrusted}; gw={configuration.Gateway}; a=604800; sz={configuration.MessageSize}"));
+            records.Add(Txt(DomainName.Parse(domain).Prepend(PolicyRecord.Label), $"v=PGPT1; m=enforce; fp={fingerprints}{distrusted}; gw={configuration.Gateway}; a=604800; sz={configuration.Limits.MessageSize}"));
         foreach (var (key, certificate) in keys.Select(k => (k, k.ExportCertificate())).Concat(revoked.Select(r => (r.Key, r.Key.ExportCertificate(r.When)))))
         {
             records.Add(asTxt
@@ -39,7 +39,7 @@ internal static class PublishedRecords
         var gateway = DomainName.Parse(configuration.GatewayDomain);
         var host = DomainName.Parse(configuration.Hostname);
         records.Add(new(gateway, RecordType.MX, $"10 {host}.", [0, 10, .. host.Wire]));
-        records.Add(Txt(gateway, $"v=spf1 a:{host}{(configuration.Relay is { } relay ? $" {SpfOf(relay.Host)}" : "")} -all"));
+        records.Add(Txt(gateway, $"v=spf1 a:{host}{(configuration.Deliver.Relay is { } relay ? $" {SpfOf(relay.Host)}" : "")} -all"));
         return records;
     }
 

@@ -17,7 +17,7 @@ internal sealed class Doctor(Settings settings, Peers peers, Trust trust, TimePr
     {
         var own = settings.Configuration.Domains.Contains(domain);
         var findings = new List<Finding>();
-        if (!own && settings.Configuration.Partners.GetValueOrDefault(domain)?.Certificate is not null)
+        if (!own && settings.Configuration.Policy.Partners.GetValueOrDefault(domain)?.Certificate is not null)
             findings.Add(new(FindingLevel.Ok, "dns", $"the certificate of {domain} is configured; its DNS is not asked"));
         else
             findings.AddRange(await ZonesAsync(DomainName.Parse(domain).Prepend(PolicyRecord.Label), own, cancel));
@@ -36,8 +36,8 @@ internal sealed class Doctor(Settings settings, Peers peers, Trust trust, TimePr
     public async Task<IReadOnlyList<Finding>> ServersAsync(CancellationToken cancel)
     {
         var configuration = settings.Configuration;
-        var findings = new List<Finding> { await GreetAsync("deliver.local", configuration.Local, cancel) };
-        if (configuration.Relay is { } relay)
+        var findings = new List<Finding> { await GreetAsync("deliver.local", configuration.Deliver.Local, cancel) };
+        if (configuration.Deliver.Relay is { } relay)
             findings.Add(await GreetAsync("deliver.relay", relay, cancel));
         return findings;
     }
@@ -133,8 +133,8 @@ internal sealed class Doctor(Settings settings, Peers peers, Trust trust, TimePr
                 : new(FindingLevel.Wrong, check, $"the policy lists {string.Join(", ", peer.Listed)}, not our key {ring.Active.Fingerprint}", "publish what 'pgptunnel dns records' prints, or restore the key that is published"));
         if (peer.Gateway != configuration.Gateway)
             findings.Add(new(FindingLevel.Wrong, check, $"the policy names the gateway {peer.Gateway}, the configuration {configuration.Gateway}", "make the two agree"));
-        if (peer.Size is { } size && size > configuration.MessageSize)
-            findings.Add(new(FindingLevel.Warning, check, $"the policy promises messages of {size} octets, limits.messageSize allows {configuration.MessageSize}", "publish what 'pgptunnel dns records' prints"));
+        if (peer.Size is { } size && size > configuration.Limits.MessageSize)
+            findings.Add(new(FindingLevel.Warning, check, $"the policy promises messages of {size} octets, limits.messageSize allows {configuration.Limits.MessageSize}", "publish what 'pgptunnel dns records' prints"));
         if (answer.PublishedTtl is { } ttl && ttl.TotalSeconds > PublishedRecord.Ttl)
             findings.Add(new(FindingLevel.Warning, check, $"the policy has a TTL of {ttl.TotalSeconds:0} s; 'key rotate' counts with {PublishedRecord.Ttl} s", $"lower it, or wait {2 * ttl.TotalSeconds:0} s between the steps of a rollover"));
         return findings;

@@ -21,7 +21,7 @@ internal static class KeyRollover
         {
             case null:
                 var key = GatewayKey.Generate(algorithm, configuration.Gateway, now).CertifiedBy(ring.Active, now);
-                KeyRing.Write(configuration.KeysDirectory, key, KeyRing.Passphrase(configuration), now);
+                KeyRing.Write(configuration.Keys.Directory, key, KeyRing.Passphrase(configuration), now);
                 plan = plan with { Published = [.. ring.Published.Select(k => k.Fingerprint), key.Fingerprint], Rollover = new(ring.Active.Fingerprint, key.Fingerprint, 1, now) };
                 break;
             case { Step: 1 } r:
@@ -35,11 +35,11 @@ internal static class KeyRollover
                 if (spool?.List().Count(p => p.State != ParcelState.Handed && p.Created < r.Since) is > 0 and var waiting)
                     return (null, $"{waiting} parcel(s) from before {InnerHeader.Time(r.Since)} still wait ('queue list') and may need the old key");
                 foreach (var file in new[] { "key", "revocation" })
-                    File.Delete(Path.Combine(configuration.KeysDirectory, $"{r.Old}.{file}"));
+                    File.Delete(Path.Combine(configuration.Keys.Directory, $"{r.Old}.{file}"));
                 plan = plan with { Rollover = null };
                 break;
         }
-        plan.Save(configuration.KeysDirectory);
+        plan.Save(configuration.Keys.Directory);
         return (plan, null);
     }
 }

@@ -34,24 +34,24 @@ internal static class SubkeyRotation
         var key = ring.Active;
         if (Rotating(ring) is not { } subkey)
         {
-            if (!byHand && !(configuration.EncryptionLifetime is { } life && now >= key.EncryptionCreated + life))
+            if (!byHand && !(configuration.Keys.EncryptionLifetime is { } life && now >= key.EncryptionCreated + life))
                 return null;
             var fresh = key.WithNewEncryption(now);
             KeyRing.Replace(configuration, fresh);
-            (ring.Plan with { Subkey = new(fresh.EncryptionFingerprint, null) }).Save(configuration.KeysDirectory);
+            (ring.Plan with { Subkey = new(fresh.EncryptionFingerprint, null) }).Save(configuration.Keys.Directory);
             return $"made the encryption subkey {fresh.EncryptionFingerprint}; publish what 'pgptunnel dns records' prints, and back the key up anew";
         }
         if (subkey.Since is not { } since)
         {
             if (published != subkey.Fingerprint)
                 return null;
-            (ring.Plan with { Subkey = subkey with { Since = now } }).Save(configuration.KeysDirectory);
+            (ring.Plan with { Subkey = subkey with { Since = now } }).Save(configuration.Keys.Directory);
             return $"the new encryption subkey is published; the old one is destroyed from {InnerHeader.Time(now + Overlap)}";
         }
         if (now < since + Overlap || IsNeeded(key, spool, now, since + Overlap))
             return null;
         KeyRing.Replace(configuration, key.WithoutOldEncryption());
-        (ring.Plan with { Subkey = null }).Save(configuration.KeysDirectory);
+        (ring.Plan with { Subkey = null }).Save(configuration.Keys.Directory);
         return "destroyed the old encryption subkey; destroy backups that hold it";
     }
 

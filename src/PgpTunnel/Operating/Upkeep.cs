@@ -81,13 +81,9 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
     /// <summary>The state of every file that a reload reads.</summary>
     private string Files()
     {
-        var configuration = site.Configuration;
         try
         {
-            var named = new[] { configuration.File, configuration.TrustAnchorsFile, configuration.PassphraseFile, configuration.Inbound?.Tls?.Certificate, configuration.Inbound?.Tls?.Key, configuration.Outbound?.Tls?.Certificate, configuration.Outbound?.Tls?.Key }
-                .Concat(configuration.Partners.Values.Select(p => p.CertificateFile)).OfType<string>();
-            IEnumerable<string> keys = Directory.Exists(configuration.KeysDirectory) ? Directory.EnumerateFiles(configuration.KeysDirectory, "*.key").Append(Path.Combine(configuration.KeysDirectory, "plan.json")).Order() : [];
-            return string.Join('\n', named.Concat(keys).Select(f => new FileInfo(f)).Select(f => $"{f.FullName} {(f.Exists ? $"{f.LastWriteTimeUtc.Ticks} {f.Length}" : "-")}"));
+            return string.Join('\n', site.Configuration.Files.Select(f => new FileInfo(f)).Select(f => $"{f.FullName} {(f.Exists ? $"{f.LastWriteTimeUtc.Ticks} {f.Length}" : "-")}"));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -110,7 +106,7 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
 
     /// <summary>Partners with trusted fingerprints are looked up daily: so that a change of their keys is seen while both are listed.</summary>
     private async Task RefreshVerifiedAsync(CancellationToken cancel) => await RefreshAsync(
-        [.. site.Spool.VerifiedPeers().Concat(site.Configuration.Partners.Where(p => p.Value.Fingerprints.Count > 0).Select(p => p.Key)).Distinct().Take(RefreshesAnHour)], cancel);
+        [.. site.Spool.VerifiedPeers().Concat(site.Configuration.Policy.Partners.Where(p => p.Value.Fingerprints.Count > 0).Select(p => p.Key)).Distinct().Take(RefreshesAnHour)], cancel);
 
     private async Task CheckAsync(CancellationToken cancel)
     {

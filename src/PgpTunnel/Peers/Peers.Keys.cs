@@ -157,7 +157,7 @@ internal sealed partial class Peers
 
     private PeerState FromFile(Lookup lookup, Certificate certificate, string? gateway)
     {
-        gateway ??= $"{PolicyRecord.DefaultLocalPart}@{PolicyRecord.DefaultLocalPart}.{lookup.Domain}";
+        gateway ??= PolicyRecord.DefaultMailbox(lookup.Domain);
         var (key, signer, refusal) = certificate.Judge(gateway, time.GetUtcNow());
         var state = State(lookup, key is null ? PeerClass.Unusable : PeerClass.Usable, DnsSecurity.Indeterminate, null, TimeSpan.FromMinutes(5), refusal ?? "certificate from the configuration, no DNS needed");
         return state with { Keys = key is null ? [] : [key], Signers = signer is null ? [] : [signer], Listed = [certificate.Fingerprint], Gateway = gateway, Trusted = true, TrustedOffered = key is not null, Mode = PolicyMode.Enforce };

@@ -25,12 +25,12 @@ internal sealed class Trust
     private static Tuple<DnsValidator, MailExchangers, HostAddresses> Make(GatewayConfiguration configuration, TimeProvider time, EventLog? log)
     {
         var exchange = new DnsExchange(Resolvers(configuration), (resolver, why) => log?.Write("resolver-set-aside", ("resolver", resolver), ("why", why), ("do", "the others of dns.resolvers are asked first for a minute; see what this one does")));
-        var anchors = configuration.TrustAnchorsFile is { } file ? Anchors(file) : TrustAnchors.BuiltIn;
-        var validator = new DnsValidator(exchange, anchors, time, configuration.Memory / 8);
+        var anchors = configuration.Dns.TrustAnchorsFile is { } file ? Anchors(file) : TrustAnchors.BuiltIn;
+        var validator = new DnsValidator(exchange, anchors, time, configuration.Limits.Memory / 8);
         return Tuple.Create(validator, new MailExchangers(validator), new HostAddresses(exchange.Resolvers));
     }
 
-    public static IReadOnlyList<IPEndPoint> Resolvers(GatewayConfiguration configuration) => configuration.Resolvers ?? DnsExchange.SystemResolvers();
+    public static IReadOnlyList<IPEndPoint> Resolvers(GatewayConfiguration configuration) => configuration.Dns.Resolvers ?? DnsExchange.SystemResolvers();
 
     /// <exception cref="ConfigurationException">The anchor file cannot be read.</exception>
     public static TrustAnchors Anchors(string file)

@@ -25,7 +25,13 @@ internal sealed class PolicyRecordException(string message) : Exception(message)
 public sealed partial record PolicyRecord(PolicyMode Mode, IReadOnlyList<string> Fingerprints, IReadOnlyList<string> Distrusted, string Gateway, TimeSpan MaxAge, long? Size)
 {
     public const string Label = "_pgptunnel", DefaultLocalPart = "pgptunnel";
-    private const int Longest = 1024, MaxDistrusted = 16, MaxAgeSeconds = 31557600, LongestLocalPart = 31;
+    private const int Longest = 1024, MaxDistrusted = 16, MaxAgeSeconds = 31557600;
+
+    /// <summary>Octets of the local part of a gateway's mailbox.</summary>
+    internal const int LongestLocalPart = 31;
+
+    /// <summary>The mailbox of a domain's gateway where the policy names none.</summary>
+    internal static string DefaultMailbox(string domain) => $"{DefaultLocalPart}@{DefaultLocalPart}.{domain}";
 
     // The certificate's name has 69 octets in front of the gateway domain; the whole name has at most 253.
     internal const int LongestGatewayDomain = 253 - 69;
@@ -96,7 +102,7 @@ public sealed partial record PolicyRecord(PolicyMode Mode, IReadOnlyList<string>
         var distrusted = tags.TryGetValue("xfp", out var xfp) ? FingerprintList("xfp", xfp) : [];
         if (distrusted.Count > MaxDistrusted)
             throw new PolicyRecordException($"xfp has more than {MaxDistrusted} fingerprints");
-        var gateway = tags.TryGetValue("gw", out var gw) ? Mailbox(gw) : $"{DefaultLocalPart}@{DefaultLocalPart}.{domain}";
+        var gateway = tags.TryGetValue("gw", out var gw) ? Mailbox(gw) : DefaultMailbox(domain);
         if (mode != PolicyMode.None && gateway.Length - DefaultLocalPart.Length - 1 > LongestGatewayDomain && gw is null)
             throw new PolicyRecordException($"gw is missing, and no certificate can stand at a name as long as that of {DefaultLocalPart}.{domain}");
         var age = tags.TryGetValue("a", out var a) ? Number("a", a, MaxAgeSeconds) : 604800;

@@ -21,12 +21,12 @@ public sealed class ConfigurationTests : IDisposable
         var c = Read("""{ "domains": ["A.Example."] }""");
         Assert.Equal(["a.example"], c.Domains);
         Assert.Equal(("pgptunnel@pgptunnel.a.example", "postmaster@a.example"), (c.Gateway, c.Postmaster));
-        Assert.Equal((IPEndPoint.Parse("127.0.0.1:10025"), IPEndPoint.Parse("0.0.0.0:25")), (c.Outbound!.Address, c.Inbound!.Address));
-        Assert.Equal(("127.0.0.1", 10026, null as Endpoint), (c.Local.Host, c.Local.Port, c.Relay));
-        Assert.Equal((LocalPolicy.Prefer, 52428800L, 268435456L), (c.DefaultPolicy, c.MessageSize, c.Memory));
+        Assert.Equal((IPEndPoint.Parse("127.0.0.1:10025"), IPEndPoint.Parse("0.0.0.0:25")), (c.Listen.Outbound!.Address, c.Listen.Inbound!.Address));
+        Assert.Equal(("127.0.0.1", 10026, null as Endpoint), (c.Deliver.Local.Host, c.Deliver.Local.Port, c.Deliver.Relay));
+        Assert.Equal((LocalPolicy.Prefer, 52428800L, 268435456L), (c.Policy.Default, c.Limits.MessageSize, c.Limits.Memory));
         Assert.Equal(Path.Combine(Path.GetDirectoryName(_file)!, "spool.db"), c.SpoolFile);
         Assert.Equal(TimeSpan.FromDays(5), c.Retry.GiveUp);
-        Assert.NotNull(c.Inbound.Tls);
+        Assert.NotNull(c.Listen.Inbound.Tls);
     }
 
     [Fact]
@@ -50,16 +50,16 @@ public sealed class ConfigurationTests : IDisposable
               "trace": { "token": "t", "authenticationResults": true },
             }
             """);
-        Assert.Null(c.Inbound);
-        Assert.True(c.Outbound!.Normalise);
-        Assert.Equal(["a2.example"], c.Outbound.Senders);
-        Assert.Equal(("mail.a.example", 26, TlsMode.Verify, "u"), (c.Local.Host, c.Local.Port, c.Local.Tls, c.Local.User));
-        Assert.Equal("X-Opened", Assert.Single(c.Local.Mark).Key);
-        Assert.Equal(("relay.a.example", 25), (c.Relay!.Host, c.Relay.Port));
-        Assert.Equal([IPEndPoint.Parse("127.0.0.1:53"), IPEndPoint.Parse("[::1]:5353")], c.Resolvers);
+        Assert.Null(c.Listen.Inbound);
+        Assert.True(c.Listen.Outbound!.Normalise);
+        Assert.Equal(["a2.example"], c.Listen.Outbound.Senders);
+        Assert.Equal(("mail.a.example", 26, TlsMode.Verify, "u"), (c.Deliver.Local.Host, c.Deliver.Local.Port, c.Deliver.Local.Tls, c.Deliver.Local.User));
+        Assert.Equal("X-Opened", Assert.Single(c.Deliver.Local.Mark).Key);
+        Assert.Equal(("relay.a.example", 25), (c.Deliver.Relay!.Host, c.Deliver.Relay.Port));
+        Assert.Equal([IPEndPoint.Parse("127.0.0.1:53"), IPEndPoint.Parse("[::1]:5353")], c.Dns.Resolvers);
         Assert.Equal(LocalPolicy.RequireVerified, c.PolicyFor("b.example"));
-        Assert.Equal([new string('a', 40)], c.Partners["b.example"].Fingerprints);
-        Assert.Equal((5, "t", true), (c.Connections, c.TraceToken, c.AuthenticationResults));
+        Assert.Equal([new string('a', 40)], c.Policy.Partners["b.example"].Fingerprints);
+        Assert.Equal((5, "t", true), (c.Limits.Connections, c.Trace.Token, c.Trace.AuthenticationResults));
     }
 
     [Theory]
@@ -103,7 +103,7 @@ public sealed class ConfigurationTests : IDisposable
             Environment.SetEnvironmentVariable("PGPTUNNEL__LIMITS__CONNECTIONS", "7");
             Environment.SetEnvironmentVariable("PGPTUNNEL__POLICY__DEFAULT", "require");
             var c = Read("""{ "domains": ["a.example"], "deliver": { "local": "127.0.0.1:1" } }""");
-            Assert.Equal(("192.0.2.7", 26, 7, LocalPolicy.Require), (c.Local.Host, c.Local.Port, c.Connections, c.DefaultPolicy));
+            Assert.Equal(("192.0.2.7", 26, 7, LocalPolicy.Require), (c.Deliver.Local.Host, c.Deliver.Local.Port, c.Limits.Connections, c.Policy.Default));
         }
         finally
         {

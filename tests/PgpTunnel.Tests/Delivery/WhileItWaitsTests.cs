@@ -73,10 +73,10 @@ public sealed class WhileItWaitsTests
         var zone = pair.World.Zone("b.example");
         zone.Remove(DomainName.Parse("_pgptunnel.b.example"), RecordType.TXT);
         zone.Remove(PolicyRecord.CertificateName(pair.B.Configuration.Gateway), RecordType.OPENPGPKEY);
-        foreach (var file in Directory.EnumerateFiles(pair.B.Configuration.KeysDirectory))
+        foreach (var file in Directory.EnumerateFiles(pair.B.Configuration.Keys.Directory))
             File.Delete(file);
         pair.B.Key = GatewayKey.Generate(GatewayAlgorithm.Ed25519, pair.B.Configuration.Gateway, pair.World.Time.GetUtcNow());
-        KeyRing.Write(pair.B.Configuration.KeysDirectory, pair.B.Key, null, pair.World.Time.GetUtcNow());
+        KeyRing.Write(pair.B.Configuration.Keys.Directory, pair.B.Key, null, pair.World.Time.GetUtcNow());
         pair.B.Publish(null);
         pair.World.Time.Advance(TimeSpan.FromHours(1));
         await pair.B.StartAsync();

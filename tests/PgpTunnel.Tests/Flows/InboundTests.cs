@@ -236,7 +236,7 @@ public sealed class InboundTests : InboundSetting
     [Fact]
     public async Task Larger_than_our_limit_and_bare_newlines_inside()
     {
-        var big = new byte[_pair.B.Configuration.MessageSize + 1];
+        var big = new byte[_pair.B.Configuration.Limits.MessageSize + 1];
         Assert.StartsWith("552 5.3.4", await DeliverAsync(Outer(Seal(Bodies.Write(Header() with { Size = big.Length }, [big])))));
         Assert.StartsWith("550 5.6.11", await DeliverAsync(Outer(Seal(Bodies.Write(Header() with { Size = 10 }, ["a\r\n.\nb\r\nc\n"u8.ToArray()])))));
     }

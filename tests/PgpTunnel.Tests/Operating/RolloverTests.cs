@@ -99,8 +99,8 @@ public class RolloverTests
         await ExchangeAsync(pair);
         var (b, now) = (pair.B.Configuration, pair.World.Time.GetUtcNow());
         var next = GatewayKey.Generate(GatewayAlgorithm.Ed25519, b.Gateway, now.AddSeconds(1));
-        KeyRing.Write(b.KeysDirectory, next, null, now);
-        new KeyPlan { Published = [next.Fingerprint], Revoked = new Dictionary<string, DateTimeOffset> { [pair.B.Key.Fingerprint] = now } }.Save(b.KeysDirectory);
+        KeyRing.Write(b.Keys.Directory, next, null, now);
+        new KeyPlan { Published = [next.Fingerprint], Revoked = new Dictionary<string, DateTimeOffset> { [pair.B.Key.Fingerprint] = now } }.Save(b.Keys.Directory);
         Republish(pair);
         var certificate = PublishedRecords.For(b, KeyRing.Load(b), asTxt: false).Where(r => r.Type == RecordType.OPENPGPKEY).Select(r => Certificate.Read(r.Rdata)).Single(c => c.Fingerprint == pair.B.Key.Fingerprint);
         Assert.Contains("revoked", certificate.Judge(b.Gateway, now).Refusal);

@@ -58,7 +58,7 @@ public sealed class ReturnsTests
         var (pair, token) = await HandedAsync();
         await using var ended = pair;
         var start = File.ReadAllBytes(Path.Combine(Folder, "failed.eml"));
-        var large = new byte[pair.A.Configuration.OuterSize + 1_000_000];
+        var large = new byte[pair.A.Configuration.Limits.OuterSize + 1_000_000];
         start.CopyTo(large, 0);
         for (var at = start.Length; at < large.Length; at++)
             large[at] = ((at - start.Length) % 78) switch { 76 => (byte)'\r', 77 => (byte)'\n', _ => (byte)'x' };

@@ -76,7 +76,7 @@ public class TrustThroughTimeTests
         await using var pair = await Pair.CreateAsync(moreB: "\"keys\": { \"encryptionLifetime\": \"60.00:00:00\" }", days: 200);
         Assert.Contains("sealed", await SendAsync(pair));
         await pair.B.WaitAsync(1);
-        var (file, first) = (Directory.EnumerateFiles(pair.B.Configuration.KeysDirectory, "*.key").Single(), pair.B.Key);
+        var (file, first) = (Directory.EnumerateFiles(pair.B.Configuration.Keys.Directory, "*.key").Single(), pair.B.Key);
         var sealedForFirst = Encoding.ASCII.GetString(pair.HopSaw[0].Message);
         GatewayKey Now() => GatewayKey.ReadSecret(File.ReadAllBytes(file), null);
         var count = 1;
