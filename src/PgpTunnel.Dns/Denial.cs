@@ -14,15 +14,35 @@ internal static class Denial
     /// <param name="Signed">When the record that itself denies the name was signed.</param>
     internal sealed record Proof(DnsOutcome Outcome, bool OptOut, bool Delegation, DateTimeOffset Signed);
 
-    public static Proof Prove(DomainName name, ushort type, DomainName zone, List<Nsec> nsecs, List<Nsec3> nsec3s, WorkBudget budget) =>
-        nsecs.Count > 0 ? ByNsec(name, type, zone, nsecs) : ByNsec3(name, type, new HashedSpans(zone, nsec3s, budget));
+    public static Proof Prove(
+        DomainName name,
+        ushort type,
+        DomainName zone,
+        List<Nsec> nsecs,
+        List<Nsec3> nsec3s,
+        WorkBudget budget
+    ) => nsecs.Count > 0 ? ByNsec(name, type, zone, nsecs) : ByNsec3(name, type, new HashedSpans(zone, nsec3s, budget));
 
     /// <summary>For an answer made from a wildcard: no closer name than the wildcard's parent exists (RFC 4035 5.3.4, RFC 5155 8.8).</summary>
-    public static bool ProveNoCloser(DomainName name, DomainName closestEncloser, DomainName zone, List<Nsec> nsecs, List<Nsec3> nsec3s, WorkBudget budget, out bool optOut)
+    public static bool ProveNoCloser(
+        DomainName name,
+        DomainName closestEncloser,
+        DomainName zone,
+        List<Nsec> nsecs,
+        List<Nsec3> nsec3s,
+        WorkBudget budget,
+        out bool optOut
+    )
     {
         optOut = false;
         var nextCloser = name.Suffix(closestEncloser.LabelCount + 1);
-        if (nsecs.Any(n => n.Covers(name, zone) && Denies(n, name) && ClosestEncloser(n, name).LabelCount <= closestEncloser.LabelCount))
+        if (
+            nsecs.Any(n =>
+                n.Covers(name, zone)
+                && Denies(n, name)
+                && ClosestEncloser(n, name).LabelCount <= closestEncloser.LabelCount
+            )
+        )
             return true;
         if (nsec3s.Count == 0)
             return false;
@@ -35,7 +55,8 @@ internal static class Denial
     {
         if (nsecs.Find(n => n.Owner == name) is { } match)
             return NoDataAt(match.Types, name, type, match.Signed);
-        var cover = nsecs.Find(n => n.Covers(name, zone) && Denies(n, name))
+        var cover =
+            nsecs.Find(n => n.Covers(name, zone) && Denies(n, name))
             ?? throw new BogusException($"no NSEC of {zone} denies {name}");
         if (cover.Next.IsBelow(name))
             return new Proof(DnsOutcome.NoData, false, false, cover.Signed); // an empty non-terminal, RFC 4592 2.2.2
@@ -69,7 +90,8 @@ internal static class Denial
     {
         if (spans.Matching(name) is { } match)
             return NoDataAt(match.Types, name, type, match.Signed);
-        var (encloser, types) = spans.ClosestEncloser(name) ?? throw new BogusException($"no NSEC3 proves an encloser of {name}");
+        var (encloser, types) =
+            spans.ClosestEncloser(name) ?? throw new BogusException($"no NSEC3 proves an encloser of {name}");
         if (types.HidesNamesBelow)
             throw new BogusException($"the NSEC3 of {encloser} is a delegation or DNAME and denies nothing below it");
         var nextCloser = name.Suffix(encloser.LabelCount + 1);
@@ -78,7 +100,11 @@ internal static class Denial
             return new Proof(DnsOutcome.NoData, true, true, cover.Signed); // RFC 5155 8.6
         var wildcard = encloser.Prepend("*"u8);
         if (spans.Matching(wildcard) is { } match2)
-            return NoDataAt(match2.Types, wildcard, type, cover.Signed) with { OptOut = cover.OptOut, Delegation = false };
+            return NoDataAt(match2.Types, wildcard, type, cover.Signed) with
+            {
+                OptOut = cover.OptOut,
+                Delegation = false,
+            };
         if (spans.Covering(wildcard) is null)
             throw new BogusException($"no NSEC3 covers the wildcard {wildcard}");
         return new Proof(DnsOutcome.NxDomain, cover.OptOut, false, cover.Signed);
@@ -96,10 +122,16 @@ internal static class Denial
         {
             if (records.Count == 0)
                 throw new BogusException("no NSEC or NSEC3 record proves the denial");
-            if (records.Exists(r => r.Iterations != records[0].Iterations || !r.Salt.AsSpan().SequenceEqual(records[0].Salt)))
+            if (
+                records.Exists(r =>
+                    r.Iterations != records[0].Iterations || !r.Salt.AsSpan().SequenceEqual(records[0].Salt)
+                )
+            )
                 throw new BogusException($"the NSEC3 records of {zone} differ in their parameters"); // RFC 5155 8.2
             if (records[0].Iterations > MaxIterations)
-                throw new BogusException($"the NSEC3 records of {zone} ask for {records[0].Iterations} iterations, more than {MaxIterations}");
+                throw new BogusException(
+                    $"the NSEC3 records of {zone} ask for {records[0].Iterations} iterations, more than {MaxIterations}"
+                );
             (_zone, _records, _budget) = (zone, records, budget);
         }
 

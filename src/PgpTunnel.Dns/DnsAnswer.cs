@@ -55,7 +55,13 @@ public sealed record DnsAnswer
 /// <param name="Signed">Inception of the signature over the set, or over the NSEC or NSEC3 that itself denies the name.</param>
 /// <param name="Oldest">The same, or of a denial the oldest over any record of its proof (wildcard, closest encloser).</param>
 /// <param name="Wildcard">The set was made from a wildcard.</param>
-public sealed record SignedStep(DomainName Owner, DomainName? Alias, DateTimeOffset Signed, DateTimeOffset Oldest, bool Wildcard);
+public sealed record SignedStep(
+    DomainName Owner,
+    DomainName? Alias,
+    DateTimeOffset Signed,
+    DateTimeOffset Oldest,
+    bool Wildcard
+);
 
 /// <summary>The security of the zone that holds (or would hold) a name.</summary>
 public sealed record ZoneSecurity(DomainName Zone, DnsSecurity Security, TimeSpan Ttl, string Why);
@@ -63,7 +69,13 @@ public sealed record ZoneSecurity(DomainName Zone, DnsSecurity Security, TimeSpa
 /// <summary>One zone on the way from the anchor to a name, as it was proved.</summary>
 /// <param name="Algorithms">Of the keys that may sign for it (RFC 8624 numbers).</param>
 /// <param name="Signed">Of the signatures over its DS and DNSKEY records, the one that expires first.</param>
-public sealed record ZoneLink(DomainName Zone, DnsSecurity Security, IReadOnlyList<byte> Algorithms, SignaturePeriod? Signed, string Why);
+public sealed record ZoneLink(
+    DomainName Zone,
+    DnsSecurity Security,
+    IReadOnlyList<byte> Algorithms,
+    SignaturePeriod? Signed,
+    string Why
+);
 
 /// <summary>From when until when a signature is valid (RFC 4034 3.1.5).</summary>
 public sealed record SignaturePeriod(DateTimeOffset From, DateTimeOffset Until)

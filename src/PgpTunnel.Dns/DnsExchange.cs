@@ -14,17 +14,26 @@ public sealed record DnsPatience(TimeSpan Udp, TimeSpan Tcp)
 /// </summary>
 /// <param name="setAside">Told of a resolver that others are now preferred to, and why.</param>
 /// <param name="patience">How long a resolver is waited for; null = as long as is usual.</param>
-public sealed class DnsExchange(IReadOnlyList<IPEndPoint> resolvers, Action<IPEndPoint, string>? setAside = null, DnsPatience? patience = null)
+public sealed class DnsExchange(
+    IReadOnlyList<IPEndPoint> resolvers,
+    Action<IPEndPoint, string>? setAside = null,
+    DnsPatience? patience = null
+)
 {
-    private readonly IReadOnlyList<DnsResolver> _resolvers = [.. resolvers.Select(r => new DnsResolver(r, patience ?? DnsPatience.Usual))];
+    private readonly IReadOnlyList<DnsResolver> _resolvers =
+    [
+        .. resolvers.Select(r => new DnsResolver(r, patience ?? DnsPatience.Usual)),
+    ];
 
     public IReadOnlyList<IPEndPoint> Resolvers => resolvers;
 
     /// <summary>The system's name servers (resolv.conf and its like); never a public fallback.</summary>
     public static IReadOnlyList<IPEndPoint> SystemResolvers()
     {
-        var found = DnsClient.NameServer.ResolveNameServers(skipIPv6SiteLocal: true, fallbackToGooglePublicDns: false)
-            .Select(s => new IPEndPoint(IPAddress.Parse(s.Address), s.Port)).ToList();
+        var found = DnsClient
+            .NameServer.ResolveNameServers(skipIPv6SiteLocal: true, fallbackToGooglePublicDns: false)
+            .Select(s => new IPEndPoint(IPAddress.Parse(s.Address), s.Port))
+            .ToList();
         return found.Count > 0 ? found : OfResolvConf("/etc/resolv.conf");
     }
 
@@ -33,8 +42,14 @@ public sealed class DnsExchange(IReadOnlyList<IPEndPoint> resolvers, Action<IPEn
     {
         try
         {
-            return [.. File.ReadLines(file).Select(l => l.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))
-                .Where(w => w is ["nameserver", _, ..]).Select(w => IPAddress.TryParse(w[1], out var address) ? new IPEndPoint(address, 53) : null).OfType<IPEndPoint>()];
+            return
+            [
+                .. File.ReadLines(file)
+                    .Select(l => l.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))
+                    .Where(w => w is ["nameserver", _, ..])
+                    .Select(w => IPAddress.TryParse(w[1], out var address) ? new IPEndPoint(address, 53) : null)
+                    .OfType<IPEndPoint>(),
+            ];
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -43,11 +58,13 @@ public sealed class DnsExchange(IReadOnlyList<IPEndPoint> resolvers, Action<IPEn
     }
 
     /// <summary>A question to be put to the resolvers one after another, until somebody likes an answer.</summary>
-    internal DnsQuestion Ask(DomainName name, ushort type) => new(name, type, [.. _resolvers.OrderBy(r => r.IsAside)], this);
+    internal DnsQuestion Ask(DomainName name, ushort type) =>
+        new(name, type, [.. _resolvers.OrderBy(r => r.IsAside)], this);
 
     /// <summary>The first answer with NOERROR or NXDOMAIN.</summary>
     /// <exception cref="DnsUnavailableException">No resolver gave one.</exception>
-    public Task<DnsMessage> AskAsync(DomainName name, ushort type, CancellationToken cancel) => Ask(name, type).NextAsync(cancel);
+    public Task<DnsMessage> AskAsync(DomainName name, ushort type, CancellationToken cancel) =>
+        Ask(name, type).NextAsync(cancel);
 
     internal void SetAside(DnsResolver resolver, string why)
     {

@@ -28,15 +28,15 @@ public sealed class DnsMessage
         BinaryPrimitives.WriteUInt16BigEndian(message, id);
         message[2] = 0x01; // RD
         message[3] = 0x10; // CD
-        message[5] = 1;    // one question
-        message[11] = 1;   // one additional record, the OPT below
+        message[5] = 1; // one question
+        message[11] = 1; // one additional record, the OPT below
         name.Wire.CopyTo(message.AsSpan(12));
         var tail = message.AsSpan(12 + name.Wire.Length);
         BinaryPrimitives.WriteUInt16BigEndian(tail, type);
         tail[3] = (byte)ClassIn;
-        tail[6] = (byte)RecordType.OPT;                              // after the root name at tail[4]
-        BinaryPrimitives.WriteUInt16BigEndian(tail[7..], 1232);      // payload size that avoids fragments
-        tail[11] = 0x80;                                             // DO, RFC 3225
+        tail[6] = (byte)RecordType.OPT; // after the root name at tail[4]
+        BinaryPrimitives.WriteUInt16BigEndian(tail[7..], 1232); // payload size that avoids fragments
+        tail[11] = 0x80; // DO, RFC 3225
         return message;
     }
 
@@ -48,7 +48,11 @@ public sealed class DnsMessage
     /// <exception cref="DnsFormatException">It is, and is malformed or ends early.</exception>
     internal static DnsMessage? ReadAnswer(ReadOnlySpan<byte> octets, ushort id, DomainName name, ushort type)
     {
-        if (octets.Length < HeaderLength || BinaryPrimitives.ReadUInt16BigEndian(octets) != id || (octets[2] & 0x80) == 0)
+        if (
+            octets.Length < HeaderLength
+            || BinaryPrimitives.ReadUInt16BigEndian(octets) != id
+            || (octets[2] & 0x80) == 0
+        )
             return null;
         if (BinaryPrimitives.ReadUInt16BigEndian(octets[4..]) == 0)
             return Bare(id, octets[3] & 0x0F, name, type, truncated: (octets[2] & 0x02) != 0);
@@ -61,19 +65,20 @@ public sealed class DnsMessage
 
     private const int HeaderLength = 12;
 
-    private static DnsMessage Bare(ushort id, int rcode, DomainName name, ushort type, bool truncated = false) => new()
-    {
-        Id = id,
-        IsResponse = true,
-        IsBare = true,
-        Truncated = truncated,
-        Rcode = rcode,
-        QuestionName = name,
-        QuestionType = type,
-        QuestionClass = ClassIn,
-        Answer = [],
-        Authority = [],
-    };
+    private static DnsMessage Bare(ushort id, int rcode, DomainName name, ushort type, bool truncated = false) =>
+        new()
+        {
+            Id = id,
+            IsResponse = true,
+            IsBare = true,
+            Truncated = truncated,
+            Rcode = rcode,
+            QuestionName = name,
+            QuestionType = type,
+            QuestionClass = ClassIn,
+            Answer = [],
+            Authority = [],
+        };
 
     /// <exception cref="DnsFormatException">The octets are not a DNS message.</exception>
     public static DnsMessage Parse(ReadOnlySpan<byte> octets)
@@ -81,7 +86,10 @@ public sealed class DnsMessage
         var reader = new WireReader(octets);
         var id = reader.U16();
         var flags = reader.U16();
-        int questions = reader.U16(), answers = reader.U16(), authorities = reader.U16(), additionals = reader.U16();
+        int questions = reader.U16(),
+            answers = reader.U16(),
+            authorities = reader.U16(),
+            additionals = reader.U16();
         if (questions != 1)
             throw new DnsFormatException("not exactly one question");
         if (answers + authorities + additionals > MaxRecords)
@@ -111,7 +119,13 @@ public sealed class DnsMessage
         var records = new List<DnsRecord>(count);
         for (var i = 0; i < count && !(truncated && reader.Remaining == 0); i++)
         {
-            var (name, type, @class, ttl, length) = (reader.Name(), reader.U16(), reader.U16(), reader.U32(), reader.U16());
+            var (name, type, @class, ttl, length) = (
+                reader.Name(),
+                reader.U16(),
+                reader.U16(),
+                reader.U32(),
+                reader.U16()
+            );
             if (type == RecordType.OPT)
             {
                 rcode |= (int)(ttl >> 24) << 4; // RFC 6891 6.1.3
@@ -119,7 +133,9 @@ public sealed class DnsMessage
                 continue;
             }
             // RFC 2181 8: a TTL with the top bit set is zero.
-            records.Add(new DnsRecord(name, type, @class, ttl > int.MaxValue ? 0 : ttl, ReadRdata(ref reader, type, length)));
+            records.Add(
+                new DnsRecord(name, type, @class, ttl > int.MaxValue ? 0 : ttl, ReadRdata(ref reader, type, length))
+            );
         }
         return records;
     }
@@ -136,14 +152,20 @@ public sealed class DnsMessage
         {
             switch (part)
             {
-                case 'n': rdata.AddRange(reader.RawName()); break;
+                case 'n':
+                    rdata.AddRange(reader.RawName());
+                    break;
                 case 's':
                     var size = reader.U8();
                     rdata.Add(size);
                     rdata.AddRange(reader.Take(size));
                     break;
-                case '*': rdata.AddRange(reader.Take(end - reader.Position)); break;
-                default: rdata.AddRange(reader.Take(part - '0')); break;
+                case '*':
+                    rdata.AddRange(reader.Take(end - reader.Position));
+                    break;
+                default:
+                    rdata.AddRange(reader.Take(part - '0'));
+                    break;
             }
         }
         if (reader.Position != end)
@@ -164,14 +186,19 @@ public sealed class DnsMessage
             {
                 case 'n':
                     for (; rdata[at] != 0; at += rdata[at] + 1)
-                        for (var i = at + 1; i <= at + rdata[at]; i++)
-                            if (rdata[i] is >= (byte)'A' and <= (byte)'Z')
-                                rdata[i] |= 0x20;
+                    for (var i = at + 1; i <= at + rdata[at]; i++)
+                        if (rdata[i] is >= (byte)'A' and <= (byte)'Z')
+                            rdata[i] |= 0x20;
                     at++;
                     break;
-                case 's': at += rdata[at] + 1; break;
-                case '*': return rdata;
-                default: at += part - '0'; break;
+                case 's':
+                    at += rdata[at] + 1;
+                    break;
+                case '*':
+                    return rdata;
+                default:
+                    at += part - '0';
+                    break;
             }
         }
         return rdata;

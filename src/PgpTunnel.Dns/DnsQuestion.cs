@@ -14,16 +14,31 @@ internal enum DnsTransport
 /// that is cut short, or that its judge does not like, leads on to the next; an rcode is an answer about the resolver, which leads on to
 /// the next one.
 /// </summary>
-internal sealed class DnsQuestion(DomainName name, ushort type, IReadOnlyList<DnsResolver> resolvers, DnsExchange exchange)
+internal sealed class DnsQuestion(
+    DomainName name,
+    ushort type,
+    IReadOnlyList<DnsResolver> resolvers,
+    DnsExchange exchange
+)
 {
-    private const int FormErr = 1, ServFail = 2, NxDomain = 3, NotImp = 4, Refused = 5, BadVers = 16;
+    private const int FormErr = 1,
+        ServFail = 2,
+        NxDomain = 3,
+        NotImp = 4,
+        Refused = 5,
+        BadVers = 16;
 
     private readonly List<(DnsResolver Resolver, string Why)> _failures = [];
     private readonly List<DnsResolver> _doubted = [];
 
     // RFC 7929 2: an OPENPGPKEY answer will not fit into a datagram.
-    private readonly Queue<(DnsResolver Resolver, DnsTransport Transport)> _steps = new(resolvers.SelectMany(r =>
-        type == RecordType.OPENPGPKEY ? new[] { (r, DnsTransport.Tcp) } : [(r, DnsTransport.Udp), (r, DnsTransport.Tcp)]));
+    private readonly Queue<(DnsResolver Resolver, DnsTransport Transport)> _steps = new(
+        resolvers.SelectMany(r =>
+            type == RecordType.OPENPGPKEY
+                ? new[] { (r, DnsTransport.Tcp) }
+                : [(r, DnsTransport.Udp), (r, DnsTransport.Tcp)]
+        )
+    );
 
     private DnsResolver? _current;
     private int _rcode = ServFail;
@@ -49,8 +64,12 @@ internal sealed class DnsQuestion(DomainName name, ushort type, IReadOnlyList<Dn
                     exchange.SetAside(step.Resolver, WhyOf(step.Resolver));
             }
         }
-        throw new DnsUnavailableException(resolvers.Count == 0 ? "no resolver is configured and the system names none"
-            : $"no resolver answers as it must ({string.Join("; ", resolvers.Select(r => $"{r.Address}: {WhyOf(r)}"))})", _rcode);
+        throw new DnsUnavailableException(
+            resolvers.Count == 0
+                ? "no resolver is configured and the system names none"
+                : $"no resolver answers as it must ({string.Join("; ", resolvers.Select(r => $"{r.Address}: {WhyOf(r)}"))})",
+            _rcode
+        );
     }
 
     private async Task<DnsMessage> AskTwiceAsync(DnsResolver resolver, DnsTransport transport, CancellationToken cancel)
@@ -74,7 +93,10 @@ internal sealed class DnsQuestion(DomainName name, ushort type, IReadOnlyList<Dn
         var (why, unfit) = rcode switch
         {
             0 or NxDomain => ("answers without a question", false),
-            FormErr or NotImp or BadVers => ($"answers {RcodeName(rcode)}: it has no EDNS, and so no DNSSEC (RFC 6891 7)", true),
+            FormErr or NotImp or BadVers => (
+                $"answers {RcodeName(rcode)}: it has no EDNS, and so no DNSSEC (RFC 6891 7)",
+                true
+            ),
             Refused => ("answers REFUSED: it does not serve this machine", true),
             _ => ($"answers {RcodeName(rcode)}", false),
         };
@@ -103,7 +125,10 @@ internal sealed class DnsQuestion(DomainName name, ushort type, IReadOnlyList<Dn
     public void Right()
     {
         foreach (var resolver in _doubted.Where(r => r != _current).Distinct())
-            exchange.SetAside(resolver, $"its answer does not validate, and that of {_current!.Address} does: {WhyOf(resolver)}");
+            exchange.SetAside(
+                resolver,
+                $"its answer does not validate, and that of {_current!.Address} does: {WhyOf(resolver)}"
+            );
     }
 
     private void Leave(DnsResolver resolver)
@@ -114,7 +139,18 @@ internal sealed class DnsQuestion(DomainName name, ushort type, IReadOnlyList<Dn
 
     private void Note(string why) => _failures.Add((_current!, why));
 
-    private string WhyOf(DnsResolver resolver) => string.Join(", ", _failures.Where(f => f.Resolver == resolver).Select(f => f.Why).Distinct());
+    private string WhyOf(DnsResolver resolver) =>
+        string.Join(", ", _failures.Where(f => f.Resolver == resolver).Select(f => f.Why).Distinct());
 
-    public static string RcodeName(int rcode) => rcode switch { FormErr => "FORMERR", ServFail => "SERVFAIL", NotImp => "NOTIMP", Refused => "REFUSED", 6 => "YXDOMAIN", BadVers => "BADVERS", _ => $"rcode {rcode}" };
+    public static string RcodeName(int rcode) =>
+        rcode switch
+        {
+            FormErr => "FORMERR",
+            ServFail => "SERVFAIL",
+            NotImp => "NOTIMP",
+            Refused => "REFUSED",
+            6 => "YXDOMAIN",
+            BadVers => "BADVERS",
+            _ => $"rcode {rcode}",
+        };
 }

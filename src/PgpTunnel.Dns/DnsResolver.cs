@@ -18,7 +18,8 @@ internal sealed class DnsResolver(IPEndPoint address, DnsPatience patience)
     public IPEndPoint Address => address;
 
     /// <summary>Others are asked first.</summary>
-    public bool IsAside => Interlocked.Read(ref _asideSince) is > 0 and var since && Stopwatch.GetElapsedTime(since) < Aside;
+    public bool IsAside =>
+        Interlocked.Read(ref _asideSince) is > 0 and var since && Stopwatch.GetElapsedTime(since) < Aside;
 
     /// <returns>True when it was not aside before.</returns>
     public bool SetAside()
@@ -32,7 +33,12 @@ internal sealed class DnsResolver(IPEndPoint address, DnsPatience patience)
     /// <exception cref="DnsFormatException">An answer that is cut short or malformed.</exception>
     /// <exception cref="SocketException">It cannot be reached.</exception>
     /// <exception cref="IOException">It closed the connection.</exception>
-    public async Task<DnsMessage> AskAsync(DomainName name, ushort type, DnsTransport transport, CancellationToken cancel)
+    public async Task<DnsMessage> AskAsync(
+        DomainName name,
+        ushort type,
+        DnsTransport transport,
+        CancellationToken cancel
+    )
     {
         var key = (name, type, transport);
         var flight = _flights.GetOrAdd(key, _ => new(() => FlyAsync(name, type, transport)));
@@ -53,7 +59,9 @@ internal sealed class DnsResolver(IPEndPoint address, DnsPatience patience)
         using var deadline = new CancellationTokenSource(transport == DnsTransport.Udp ? patience.Udp : patience.Tcp);
         try
         {
-            return transport == DnsTransport.Udp ? await OverUdpAsync(name, type, deadline.Token) : await _tcp.AskAsync(name, type, deadline.Token);
+            return transport == DnsTransport.Udp
+                ? await OverUdpAsync(name, type, deadline.Token)
+                : await _tcp.AskAsync(name, type, deadline.Token);
         }
         catch (OperationCanceledException)
         {

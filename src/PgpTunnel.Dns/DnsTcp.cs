@@ -41,7 +41,9 @@ internal sealed class DnsTcp(IPEndPoint address)
         await _opening.WaitAsync(deadline);
         try
         {
-            return _connection is { IsGood: true } opened ? opened : _connection = await Connection.OpenAsync(address, deadline);
+            return _connection is { IsGood: true } opened
+                ? opened
+                : _connection = await Connection.OpenAsync(address, deadline);
         }
         finally
         {
@@ -50,13 +52,20 @@ internal sealed class DnsTcp(IPEndPoint address)
     }
 
     /// <summary>One connection; answers find who asked by their id.</summary>
-    [SuppressMessage("Reliability", "CA1001", Justification = "It ends, and disposes of what it holds, when nothing is said on it any more.")]
+    [SuppressMessage(
+        "Reliability",
+        "CA1001",
+        Justification = "It ends, and disposes of what it holds, when nothing is said on it any more."
+    )]
     private sealed class Connection
     {
         private static readonly TimeSpan Quiet = TimeSpan.FromSeconds(10);
 
         private readonly NetworkStream _stream;
-        private readonly ConcurrentDictionary<ushort, (DomainName Name, ushort Type, TaskCompletionSource<DnsMessage> Answer)> _asked = new();
+        private readonly ConcurrentDictionary<
+            ushort,
+            (DomainName Name, ushort Type, TaskCompletionSource<DnsMessage> Answer)
+        > _asked = new();
         private readonly SemaphoreSlim _writing = new(1, 1);
         private readonly CancellationTokenSource _quiet = new(Quiet);
         private volatile bool _ended;
@@ -89,8 +98,7 @@ internal sealed class DnsTcp(IPEndPoint address)
         {
             var answer = new TaskCompletionSource<DnsMessage>(TaskCreationOptions.RunContinuationsAsynchronously);
             ushort id;
-            do
-                id = (ushort)RandomNumberGenerator.GetInt32(65536);
+            do id = (ushort)RandomNumberGenerator.GetInt32(65536);
             while (!_asked.TryAdd(id, (name, type, answer)));
             try
             {
@@ -164,7 +172,15 @@ internal sealed class DnsTcp(IPEndPoint address)
                 return;
             try
             {
-                if (DnsMessage.ReadAnswer(message, BinaryPrimitives.ReadUInt16BigEndian(message), asked.Name, asked.Type) is not { } answer)
+                if (
+                    DnsMessage.ReadAnswer(
+                        message,
+                        BinaryPrimitives.ReadUInt16BigEndian(message),
+                        asked.Name,
+                        asked.Type
+                    )
+                    is not { } answer
+                )
                     asked.Answer.TrySetException(new DnsFormatException("the answer is to another question"));
                 else if (answer.Truncated)
                     asked.Answer.TrySetException(new DnsFormatException("the answer is cut short (TC)"));

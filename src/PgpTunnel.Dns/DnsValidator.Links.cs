@@ -6,7 +6,13 @@ public sealed partial class DnsValidator
     private const int MaxSignatures = 8;
     private const int MaxDenialRecords = 12;
 
-    private async Task<Link> JudgeAsync(DnsMessage message, DomainName name, ushort type, WorkBudget budget, CancellationToken cancel)
+    private async Task<Link> JudgeAsync(
+        DnsMessage message,
+        DomainName name,
+        ushort type,
+        WorkBudget budget,
+        CancellationToken cancel
+    )
     {
         var data = RrSet(message.Answer, name, type);
         if (data.Count > 0 && message.Rcode == 3)
@@ -14,10 +20,16 @@ public sealed partial class DnsValidator
         if (data.Count > 0)
             return await JudgePositiveAsync(message, name, data, null, type, budget, cancel);
         // RFC 6672 3.2: the DNAME is signed, the CNAME made from it is not; we make it ourselves.
-        var dname = RrSet(message.Answer, message.Answer.FirstOrDefault(r => r.Type == RecordType.DNAME && name.IsBelow(r.Name))?.Name, RecordType.DNAME);
+        var dname = RrSet(
+            message.Answer,
+            message.Answer.FirstOrDefault(r => r.Type == RecordType.DNAME && name.IsBelow(r.Name))?.Name,
+            RecordType.DNAME
+        );
         if (dname.Count == 1)
         {
-            var alias = name.Rebase(dname[0].Name, TargetOf(dname[0])) ?? throw new BogusException($"the DNAME at {dname[0].Name} makes a name that is too long");
+            var alias =
+                name.Rebase(dname[0].Name, TargetOf(dname[0]))
+                ?? throw new BogusException($"the DNAME at {dname[0].Name} makes a name that is too long");
             return await JudgePositiveAsync(message, dname[0].Name, dname, alias, type, budget, cancel);
         }
         var cname = RrSet(message.Answer, name, RecordType.CNAME);
@@ -28,18 +40,47 @@ public sealed partial class DnsValidator
         return await JudgeNegativeAsync(message, name, type, budget, cancel);
     }
 
-    private async Task<Link> JudgePositiveAsync(DnsMessage message, DomainName owner, List<DnsRecord> set, DomainName? alias, ushort asked, WorkBudget budget, CancellationToken cancel)
+    private async Task<Link> JudgePositiveAsync(
+        DnsMessage message,
+        DomainName owner,
+        List<DnsRecord> set,
+        DomainName? alias,
+        ushort asked,
+        WorkBudget budget,
+        CancellationToken cancel
+    )
     {
         var covered = set[0].Type;
         var rdata = alias is null ? set.ConvertAll(r => r.Rdata) : [];
         var signatures = Signatures(message.Answer, owner, covered);
-        var zone = await SigningZoneAsync(owner, covered == RecordType.DS || (asked == RecordType.DS && covered == RecordType.CNAME), signatures, budget, cancel);
+        var zone = await SigningZoneAsync(
+            owner,
+            covered == RecordType.DS || (asked == RecordType.DS && covered == RecordType.CNAME),
+            signatures,
+            budget,
+            cancel
+        );
         if (zone.Security == DnsSecurity.Insecure)
-            return new() { Security = zone.Security, Outcome = DnsOutcome.Answer, Data = rdata, Alias = alias, Ttl = Shorter(MinTtl(set), zone.Ttl), Rcode = message.Rcode, Why = zone.Why };
+            return new()
+            {
+                Security = zone.Security,
+                Outcome = DnsOutcome.Answer,
+                Data = rdata,
+                Alias = alias,
+                Ttl = Shorter(MinTtl(set), zone.Ttl),
+                Rcode = message.Rcode,
+                Why = zone.Why,
+            };
         if (zone.Security != DnsSecurity.Secure)
             return Failed(zone.Security, zone.Why, message.Rcode);
         var (signature, ttl, proof) = Verify(set, signatures, zone, budget);
-        var step = new SignedStep(owner, alias, proof.Period.From, proof.Period.From, signature.Labels < LabelsOf(owner));
+        var step = new SignedStep(
+            owner,
+            alias,
+            proof.Period.From,
+            proof.Period.From,
+            signature.Labels < LabelsOf(owner)
+        );
         var signed = new Link
         {
             Security = DnsSecurity.Secure,
@@ -58,17 +99,44 @@ public sealed partial class DnsValidator
             if (covered == RecordType.DNAME)
                 throw new BogusException("a DNAME made from a wildcard"); // RFC 6672 3.3
             var (nsecs, nsec3s, denialTtl, _) = VerifiedDenial(message.Authority, zone, budget);
-            if (!Denial.ProveNoCloser(owner, owner.Suffix(signature.Labels), zone.Name, nsecs, nsec3s, budget, out var optOut))
-                throw new BogusException($"the answer is made from a wildcard without proof that {owner} itself does not exist");
-            return signed with { Security = optOut ? DnsSecurity.Insecure : DnsSecurity.Secure, Ttl = Shorter(ttl, denialTtl), Why = $"{signed.Why}, from a wildcard" };
+            if (
+                !Denial.ProveNoCloser(
+                    owner,
+                    owner.Suffix(signature.Labels),
+                    zone.Name,
+                    nsecs,
+                    nsec3s,
+                    budget,
+                    out var optOut
+                )
+            )
+                throw new BogusException(
+                    $"the answer is made from a wildcard without proof that {owner} itself does not exist"
+                );
+            return signed with
+            {
+                Security = optOut ? DnsSecurity.Insecure : DnsSecurity.Secure,
+                Ttl = Shorter(ttl, denialTtl),
+                Why = $"{signed.Why}, from a wildcard",
+            };
         }
         return signed;
     }
 
-    private async Task<Link> JudgeNegativeAsync(DnsMessage message, DomainName name, ushort type, WorkBudget budget, CancellationToken cancel)
+    private async Task<Link> JudgeNegativeAsync(
+        DnsMessage message,
+        DomainName name,
+        ushort type,
+        WorkBudget budget,
+        CancellationToken cancel
+    )
     {
-        var signatures = message.Authority.Where(r => r.Type == RecordType.RRSIG).Select(r => RrSignature.Read(r.Rdata))
-            .OfType<RrSignature>().Where(s => s.TypeCovered is RecordType.NSEC or RecordType.NSEC3).ToList();
+        var signatures = message
+            .Authority.Where(r => r.Type == RecordType.RRSIG)
+            .Select(r => RrSignature.Read(r.Rdata))
+            .OfType<RrSignature>()
+            .Where(s => s.TypeCovered is RecordType.NSEC or RecordType.NSEC3)
+            .ToList();
         var zone = await SigningZoneAsync(name, type == RecordType.DS, signatures, budget, cancel);
         var claimed = message.Rcode == 3 ? DnsOutcome.NxDomain : DnsOutcome.NoData;
         if (zone.Security == DnsSecurity.Insecure)
@@ -94,9 +162,17 @@ public sealed partial class DnsValidator
             Delegation = proof.Delegation,
             Ttl = Shorter(ttl, NegativeTtl(message.Authority)),
             Rcode = message.Rcode,
-            Why = proof.OptOut ? $"{zone.Name} uses opt-out there, an unsigned delegation may exist" : $"{zone.Name} proves that {what}",
+            Why = proof.OptOut
+                ? $"{zone.Name} uses opt-out there, an unsigned delegation may exist"
+                : $"{zone.Name} proves that {what}",
             Proof = signed,
-            Step = new SignedStep(name, null, proof.Signed, nsecs.Select(n => n.Signed).Concat(nsec3s.Select(n => n.Signed)).Min(), false),
+            Step = new SignedStep(
+                name,
+                null,
+                proof.Signed,
+                nsecs.Select(n => n.Signed).Concat(nsec3s.Select(n => n.Signed)).Min(),
+                false
+            ),
         };
     }
 
@@ -104,12 +180,20 @@ public sealed partial class DnsValidator
     /// The zone whose keys must have signed: the signer the RRSIGs name, when it really is a zone at or above the owner; without any
     /// RRSIG, the zone the name is in, which must then be insecure (RFC 4035 5.3.1, RFC 6840 5.10).
     /// </summary>
-    private async Task<Zone> SigningZoneAsync(DomainName owner, bool isDs, List<RrSignature> signatures, WorkBudget budget, CancellationToken cancel)
+    private async Task<Zone> SigningZoneAsync(
+        DomainName owner,
+        bool isDs,
+        List<RrSignature> signatures,
+        WorkBudget budget,
+        CancellationToken cancel
+    )
     {
         if (signatures.Count == 0)
         {
             var (holder, _) = await ZoneAsync(isDs ? owner.Parent : owner, budget, cancel);
-            return holder.Security == DnsSecurity.Secure ? throw new BogusException($"{holder.Name} is signed, but the answer has no signature") : holder;
+            return holder.Security == DnsSecurity.Secure
+                ? throw new BogusException($"{holder.Name} is signed, but the answer has no signature")
+                : holder;
         }
         var signer = signatures[0].Signer;
         if (signatures.Exists(s => s.Signer != signer))
@@ -121,31 +205,54 @@ public sealed partial class DnsValidator
             return zone.Name == signer ? zone : throw new BogusException($"the signer {signer} is not a zone");
         // Whoever signs junk may name any zone above: an unsigned one must not make a signed zone below it insecure (islands of trust).
         var (own, _) = await ZoneAsync(isDs ? owner.Parent : owner, budget, cancel);
-        return own.Security == DnsSecurity.Secure ? throw new BogusException($"{own.Name} is signed, but the signature is by {signer}, which is not") : own;
+        return own.Security == DnsSecurity.Secure
+            ? throw new BogusException($"{own.Name} is signed, but the signature is by {signer}, which is not")
+            : own;
     }
 
-    private (RrSignature Signature, TimeSpan Ttl, Proof Proof) Verify(List<DnsRecord> set, List<RrSignature> signatures, Zone zone, WorkBudget budget)
+    private (RrSignature Signature, TimeSpan Ttl, Proof Proof) Verify(
+        List<DnsRecord> set,
+        List<RrSignature> signatures,
+        Zone zone,
+        WorkBudget budget
+    )
     {
         var (why, wrong) = ($"no signature by a key of {zone.Name}", 0);
         var now = (uint)time.GetUtcNow().ToUnixTimeSeconds();
         foreach (var signature in signatures.Take(MaxSignatures))
         {
-            if (signature.Signer != zone.Name || !SignatureCheck.IsSupported(signature.Algorithm) || signature.Labels > LabelsOf(set[0].Name))
+            if (
+                signature.Signer != zone.Name
+                || !SignatureCheck.IsSupported(signature.Algorithm)
+                || signature.Labels > LabelsOf(set[0].Name)
+            )
                 continue;
             // RFC 1982 serial arithmetic, RFC 4034 3.1.5.
             if ((int)(now - signature.Expiration) > 0 || (int)(now - signature.Inception) < 0)
             {
-                why = (int)(now - signature.Expiration) > 0
-                    ? $"the signature by {zone.Name} expired at {DateTimeOffset.FromUnixTimeSeconds(signature.Expiration):u}"
-                    : $"the signature by {zone.Name} is not valid before {DateTimeOffset.FromUnixTimeSeconds(signature.Inception):u} (is this machine's clock right?)";
+                why =
+                    (int)(now - signature.Expiration) > 0
+                        ? $"the signature by {zone.Name} expired at {DateTimeOffset.FromUnixTimeSeconds(signature.Expiration):u}"
+                        : $"the signature by {zone.Name} is not valid before {DateTimeOffset.FromUnixTimeSeconds(signature.Inception):u} (is this machine's clock right?)";
                 continue;
             }
             var data = SignedData(set, signature);
-            foreach (var key in zone.Keys.Where(k => k.Tag == signature.KeyTag && k.Algorithm == signature.Algorithm).Take(WorkBudget.KeysPerTag))
+            foreach (
+                var key in zone
+                    .Keys.Where(k => k.Tag == signature.KeyTag && k.Algorithm == signature.Algorithm)
+                    .Take(WorkBudget.KeysPerTag)
+            )
             {
                 budget.Signature();
                 if (key.Verifies(data, signature.Signature))
-                    return (signature, Shorter(Shorter(MinTtl(set), Seconds(signature.OriginalTtl)), Seconds(signature.Expiration - now)), new Proof(PeriodOf(signature), Seconds(signature.OriginalTtl)));
+                    return (
+                        signature,
+                        Shorter(
+                            Shorter(MinTtl(set), Seconds(signature.OriginalTtl)),
+                            Seconds(signature.Expiration - now)
+                        ),
+                        new Proof(PeriodOf(signature), Seconds(signature.OriginalTtl))
+                    );
                 budget.Failure();
                 why = $"the signature by {zone.Name} key {signature.KeyTag} is wrong";
                 // Less than the whole budget allows, so that each resolver is heard and the zone itself is found to be at fault.
@@ -174,7 +281,12 @@ public sealed partial class DnsValidator
             last = item;
             data.AddRange(owner.Wire);
             data.AddRange([(byte)(set[0].Type >> 8), (byte)set[0].Type, 0, (byte)DnsMessage.ClassIn]);
-            data.AddRange([(byte)(signature.OriginalTtl >> 24), (byte)(signature.OriginalTtl >> 16), (byte)(signature.OriginalTtl >> 8), (byte)signature.OriginalTtl]);
+            data.AddRange([
+                (byte)(signature.OriginalTtl >> 24),
+                (byte)(signature.OriginalTtl >> 16),
+                (byte)(signature.OriginalTtl >> 8),
+                (byte)signature.OriginalTtl,
+            ]);
             data.AddRange([(byte)(item.Length >> 8), (byte)item.Length]);
             data.AddRange(item);
         }
@@ -182,12 +294,24 @@ public sealed partial class DnsValidator
     }
 
     /// <summary>The NSEC and NSEC3 records of the section that the zone's keys verify.</summary>
-    private (List<Nsec>, List<Nsec3>, TimeSpan, Proof?) VerifiedDenial(IReadOnlyList<DnsRecord> section, Zone zone, WorkBudget budget)
+    private (List<Nsec>, List<Nsec3>, TimeSpan, Proof?) VerifiedDenial(
+        IReadOnlyList<DnsRecord> section,
+        Zone zone,
+        WorkBudget budget
+    )
     {
         var (nsecs, nsec3s, ttl) = (new List<Nsec>(), new List<Nsec3>(), LongestTtl);
         Proof? proof = null;
-        foreach (var set in section.Where(r => r.Type is RecordType.NSEC or RecordType.NSEC3 && r.Class == DnsMessage.ClassIn && r.Name.IsWithin(zone.Name))
-            .GroupBy(r => (r.Name, r.Type)).Take(MaxDenialRecords))
+        foreach (
+            var set in section
+                .Where(r =>
+                    r.Type is RecordType.NSEC or RecordType.NSEC3
+                    && r.Class == DnsMessage.ClassIn
+                    && r.Name.IsWithin(zone.Name)
+                )
+                .GroupBy(r => (r.Name, r.Type))
+                .Take(MaxDenialRecords)
+        )
         {
             var records = set.DistinctBy(r => Convert.ToHexString(r.Rdata)).ToList(); // RFC 4034 6.3: duplicates count once
             var signatures = Signatures(section, set.Key.Name, set.Key.Type);
@@ -207,10 +331,16 @@ public sealed partial class DnsValidator
     }
 
     private static List<DnsRecord> RrSet(IReadOnlyList<DnsRecord> section, DomainName? owner, ushort type) =>
-        owner is null ? [] : section.Where(r => r.Type == type && r.Class == DnsMessage.ClassIn && r.Name == owner).ToList();
+        owner is null
+            ? []
+            : section.Where(r => r.Type == type && r.Class == DnsMessage.ClassIn && r.Name == owner).ToList();
 
     private static List<RrSignature> Signatures(IReadOnlyList<DnsRecord> section, DomainName owner, ushort covered) =>
-        RrSet(section, owner, RecordType.RRSIG).Select(r => RrSignature.Read(r.Rdata)).OfType<RrSignature>().Where(s => s.TypeCovered == covered).ToList();
+        RrSet(section, owner, RecordType.RRSIG)
+            .Select(r => RrSignature.Read(r.Rdata))
+            .OfType<RrSignature>()
+            .Where(s => s.TypeCovered == covered)
+            .ToList();
 
     private static DomainName TargetOf(DnsRecord alias) => new WireReader(alias.Rdata).Name();
 
@@ -225,7 +355,9 @@ public sealed partial class DnsValidator
         var soa = authority.FirstOrDefault(r => r.Type == RecordType.SOA && r.Rdata.Length >= 22);
         if (soa is null)
             return FailureTtl;
-        var minimum = System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(soa.Rdata.AsSpan(soa.Rdata.Length - 4));
+        var minimum = System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(
+            soa.Rdata.AsSpan(soa.Rdata.Length - 4)
+        );
         return Shorter(LongestTtl, Seconds(Math.Min(soa.Ttl, minimum)));
     }
 

@@ -11,7 +11,12 @@ namespace PgpTunnel.Dns;
 /// (<c>DnsValidator.Zones.cs</c>).
 /// </remarks>
 /// <param name="octets">How much of what was proved is kept, until its time is over.</param>
-public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anchors, TimeProvider time, long octets = 32 * 1024 * 1024)
+public sealed partial class DnsValidator(
+    DnsExchange exchange,
+    TrustAnchors anchors,
+    TimeProvider time,
+    long octets = 32 * 1024 * 1024
+)
 {
     private const int MaxAliases = 8;
     private static readonly TimeSpan LongestTtl = TimeSpan.FromDays(1);
@@ -23,7 +28,13 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
     /// <summary>One validated lookup; every failure is a verdict, not an exception.</summary>
     /// <param name="fresh">Ask the resolvers again for this answer, whatever its TTL.</param>
     /// <param name="budget">What this and other look-ups for one purpose may spend together; null = this one has its own.</param>
-    public async Task<DnsAnswer> LookupAsync(DomainName name, ushort type, CancellationToken cancel, bool fresh = false, WorkBudget? budget = null)
+    public async Task<DnsAnswer> LookupAsync(
+        DomainName name,
+        ushort type,
+        CancellationToken cancel,
+        bool fresh = false,
+        WorkBudget? budget = null
+    )
     {
         budget ??= new WorkBudget();
         using var deadline = budget.Deadline(cancel);
@@ -37,11 +48,23 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
         }
         catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
         {
-            return Failed(name, type, DnsSecurity.Indeterminate, ServerFailure, $"{Where(name, type)}: not settled within {WorkBudget.Longest.TotalSeconds:0} s");
+            return Failed(
+                name,
+                type,
+                DnsSecurity.Indeterminate,
+                ServerFailure,
+                $"{Where(name, type)}: not settled within {WorkBudget.Longest.TotalSeconds:0} s"
+            );
         }
     }
 
-    private async Task<DnsAnswer> FollowAsync(DomainName name, ushort type, bool fresh, WorkBudget budget, CancellationToken cancel)
+    private async Task<DnsAnswer> FollowAsync(
+        DomainName name,
+        ushort type,
+        bool fresh,
+        WorkBudget budget,
+        CancellationToken cancel
+    )
     {
         var (security, ttl, at) = (DnsSecurity.Secure, LongestTtl, name);
         Proof? proof = null;
@@ -79,12 +102,26 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
     private const int ServerFailure = 2;
 
     private static DnsAnswer Failed(DomainName name, ushort type, DnsSecurity security, int rcode, string why) =>
-        new() { Name = name, Type = type, Security = security, Outcome = DnsOutcome.Failure, Ttl = FailureTtl, Rcode = rcode, Why = why };
+        new()
+        {
+            Name = name,
+            Type = type,
+            Security = security,
+            Outcome = DnsOutcome.Failure,
+            Ttl = FailureTtl,
+            Rcode = rcode,
+            Why = why,
+        };
 
     /// <summary>The security of the zone that <paramref name="name"/> belongs to: DS records from the anchor down, nothing of the name itself.</summary>
     /// <param name="fresh">Ask the resolvers again for the whole chain.</param>
     /// <param name="budget">What this and other look-ups for one purpose may spend together; null = this one has its own.</param>
-    public async Task<ZoneSecurity> SettleAsync(DomainName name, CancellationToken cancel, bool fresh = false, WorkBudget? budget = null)
+    public async Task<ZoneSecurity> SettleAsync(
+        DomainName name,
+        CancellationToken cancel,
+        bool fresh = false,
+        WorkBudget? budget = null
+    )
     {
         budget ??= new WorkBudget();
         using var deadline = budget.Deadline(cancel);
@@ -99,7 +136,12 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
         }
         catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
         {
-            return new(name, DnsSecurity.Indeterminate, FailureTtl, $"{name}: not settled within {WorkBudget.Longest.TotalSeconds:0} s");
+            return new(
+                name,
+                DnsSecurity.Indeterminate,
+                FailureTtl,
+                $"{name}: not settled within {WorkBudget.Longest.TotalSeconds:0} s"
+            );
         }
     }
 
@@ -115,7 +157,15 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
             {
                 var (zone, _) = await ZoneAsync(name.Suffix(labels), budget, deadline.Token);
                 if (chain.Count == 0 || chain[^1].Zone != zone.Name)
-                    chain.Add(new(zone.Name, zone.Security, [.. zone.Keys.Select(k => k.Algorithm).Distinct()], zone.Proof?.Period, zone.Why));
+                    chain.Add(
+                        new(
+                            zone.Name,
+                            zone.Security,
+                            [.. zone.Keys.Select(k => k.Algorithm).Distinct()],
+                            zone.Proof?.Period,
+                            zone.Why
+                        )
+                    );
                 if (zone.Security != DnsSecurity.Secure)
                     break;
             }
@@ -130,8 +180,10 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
     /// <summary>What a verified signature says besides that the data is right.</summary>
     internal sealed record Proof(SignaturePeriod Period, TimeSpan OriginalTtl)
     {
-        public static Proof? Weaker(Proof? a, Proof? b) => a is null || b is null ? a ?? b
-            : new(a.Period.Until < b.Period.Until ? a.Period : b.Period, Shorter(a.OriginalTtl, b.OriginalTtl));
+        public static Proof? Weaker(Proof? a, Proof? b) =>
+            a is null || b is null
+                ? a ?? b
+                : new(a.Period.Until < b.Period.Until ? a.Period : b.Period, Shorter(a.OriginalTtl, b.OriginalTtl));
     }
 
     /// <summary>One answer without following aliases.</summary>
@@ -168,9 +220,23 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
         public long Weight => 512 + Data.Sum(d => d.Length + 32L) + 2 * Why.Length + (Alias?.Wire.Length ?? 0);
     }
 
-    private static Link Failed(DnsSecurity security, string why, int rcode = ServerFailure) => new() { Security = security, Outcome = DnsOutcome.Failure, Ttl = FailureTtl, Rcode = rcode, Why = why };
+    private static Link Failed(DnsSecurity security, string why, int rcode = ServerFailure) =>
+        new()
+        {
+            Security = security,
+            Outcome = DnsOutcome.Failure,
+            Ttl = FailureTtl,
+            Rcode = rcode,
+            Why = why,
+        };
 
-    private async Task<(Link Link, TimeSpan Left)> LinkAsync(DomainName name, ushort type, WorkBudget budget, CancellationToken cancel, bool fresh = false)
+    private async Task<(Link Link, TimeSpan Left)> LinkAsync(
+        DomainName name,
+        ushort type,
+        WorkBudget budget,
+        CancellationToken cancel,
+        bool fresh = false
+    )
     {
         // What this look-up has proved already serves it to its end, however short its TTL and however fresh it was to be.
         if (budget.Links.TryGetValue((name, type), out var known))
@@ -180,7 +246,14 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
         Link link;
         try
         {
-            link = await JudgedAsync(name, type, budget, message => JudgeAsync(message, name, type, budget, cancel), link => link.IsEmpty, cancel);
+            link = await JudgedAsync(
+                name,
+                type,
+                budget,
+                message => JudgeAsync(message, name, type, budget, cancel),
+                link => link.IsEmpty,
+                cancel
+            );
         }
         catch (BogusException e)
         {
@@ -192,7 +265,10 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
         }
         budget.Links[(name, type)] = link;
         // A failure, which may be a lost answer only, is not to spoil a good one for all.
-        if (link.Security <= DnsSecurity.Insecure || _links.Get((name, type), Asker.Stranger) is not { Value.Security: <= DnsSecurity.Insecure })
+        if (
+            link.Security <= DnsSecurity.Insecure
+            || _links.Get((name, type), Asker.Stranger) is not { Value.Security: <= DnsSecurity.Insecure }
+        )
             _links.Put((name, type), link, link.Ttl, budget.Asker);
         return (link, link.Ttl);
     }
@@ -204,7 +280,15 @@ public sealed partial class DnsValidator(DnsExchange exchange, TrustAnchors anch
     /// <param name="doubtful">Of a good judgement: it rests on an answer so empty that others are asked too; it stands when they know no better.</param>
     /// <exception cref="BogusException">Every answer was; with the reason of the first.</exception>
     /// <exception cref="DnsUnavailableException">There was none.</exception>
-    private async Task<T> JudgedAsync<T>(DomainName name, ushort type, WorkBudget budget, Func<DnsMessage, Task<T>> judge, Func<T, bool> doubtful, CancellationToken cancel) where T : class
+    private async Task<T> JudgedAsync<T>(
+        DomainName name,
+        ushort type,
+        WorkBudget budget,
+        Func<DnsMessage, Task<T>> judge,
+        Func<T, bool> doubtful,
+        CancellationToken cancel
+    )
+        where T : class
     {
         var question = exchange.Ask(name, type);
         BogusException? bogus = null;

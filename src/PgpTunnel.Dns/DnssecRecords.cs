@@ -36,7 +36,8 @@ internal sealed class DnsKey
     /// <summary>Zone key, protocol 3, not revoked (RFC 4034 2.1.1, 2.1.2; RFC 5011 2.1).</summary>
     public bool MaySignZone => (Flags & 0x0100) != 0 && (Flags & 0x0080) == 0 && Rdata[2] == 3;
 
-    public static DnsKey? Read(byte[] rdata) => rdata.Length < 5 ? null : new DnsKey { Rdata = rdata, Tag = KeyTag(rdata) };
+    public static DnsKey? Read(byte[] rdata) =>
+        rdata.Length < 5 ? null : new DnsKey { Rdata = rdata, Tag = KeyTag(rdata) };
 
     // RFC 4034 appendix B; algorithm 1 is not supported and needs no exception here.
     private static ushort KeyTag(byte[] rdata)
@@ -56,15 +57,21 @@ internal sealed record DelegationSigner(ushort Tag, byte Algorithm, byte DigestT
 {
     public bool Supported => DigestType is 1 or 2 or 4 && SignatureCheck.IsSupported(Algorithm);
 
-    public static DelegationSigner? Read(byte[] rdata) => rdata.Length < 5 ? null
-        : new(BinaryPrimitives.ReadUInt16BigEndian(rdata), rdata[2], rdata[3], rdata[4..]);
+    public static DelegationSigner? Read(byte[] rdata) =>
+        rdata.Length < 5 ? null : new(BinaryPrimitives.ReadUInt16BigEndian(rdata), rdata[2], rdata[3], rdata[4..]);
 
     public bool Matches(DomainName owner, DnsKey key)
     {
         if (key.Tag != Tag || key.Algorithm != Algorithm)
             return false;
         byte[] data = [.. owner.Wire, .. key.Rdata];
-        var digest = DigestType switch { 1 => SHA1.HashData(data), 2 => SHA256.HashData(data), 4 => SHA384.HashData(data), _ => [] };
+        var digest = DigestType switch
+        {
+            1 => SHA1.HashData(data),
+            2 => SHA256.HashData(data),
+            4 => SHA384.HashData(data),
+            _ => [],
+        };
         return digest.Length > 0 && digest.AsSpan().SequenceEqual(Digest);
     }
 }
@@ -90,7 +97,15 @@ internal sealed class RrSignature
         try
         {
             var reader = new WireReader(rdata);
-            var (type, algorithm, labels, ttl, expiration, inception, tag) = (reader.U16(), reader.U8(), reader.U8(), reader.U32(), reader.U32(), reader.U32(), reader.U16());
+            var (type, algorithm, labels, ttl, expiration, inception, tag) = (
+                reader.U16(),
+                reader.U8(),
+                reader.U8(),
+                reader.U32(),
+                reader.U32(),
+                reader.U32(),
+                reader.U16()
+            );
             var signer = reader.Name();
             return new RrSignature
             {
@@ -122,7 +137,9 @@ internal readonly struct TypeBitmap(byte[] octets)
         {
             var offset = (type & 0xFF) >> 3;
             if (octets[at] == type >> 8)
-                return offset < octets[at + 1] && at + 2 + offset < octets.Length && (octets[at + 2 + offset] & (0x80 >> (type & 7))) != 0;
+                return offset < octets[at + 1]
+                    && at + 2 + offset < octets.Length
+                    && (octets[at + 2 + offset] & (0x80 >> (type & 7))) != 0;
         }
         return false;
     }
@@ -154,11 +171,19 @@ internal sealed record Nsec(DomainName Owner, DomainName Next, TypeBitmap Types)
     }
 
     /// <summary>True when <paramref name="name"/> lies strictly between owner and next; the last NSEC of a zone leads back to the apex.</summary>
-    public bool Covers(DomainName name, DomainName apex) => name.IsWithin(apex) && Owner < name && (name < Next || Next == apex);
+    public bool Covers(DomainName name, DomainName apex) =>
+        name.IsWithin(apex) && Owner < name && (name < Next || Next == apex);
 }
 
 /// <summary>A verified NSEC3 (RFC 5155 3).</summary>
-internal sealed record Nsec3(byte[] OwnerHash, byte[] NextHash, byte Flags, ushort Iterations, byte[] Salt, TypeBitmap Types)
+internal sealed record Nsec3(
+    byte[] OwnerHash,
+    byte[] NextHash,
+    byte Flags,
+    ushort Iterations,
+    byte[] Salt,
+    TypeBitmap Types
+)
 {
     /// <summary>Inception of the signature that proved it.</summary>
     public DateTimeOffset Signed { get; init; }
@@ -169,15 +194,27 @@ internal sealed record Nsec3(byte[] OwnerHash, byte[] NextHash, byte Flags, usho
     {
         try
         {
-            if (record.Name.LabelCount != apex.LabelCount + 1 || !record.Name.IsBelow(apex) || Base32Hex(record.Name.Label(0)) is not { Length: 20 } owner)
+            if (
+                record.Name.LabelCount != apex.LabelCount + 1
+                || !record.Name.IsBelow(apex)
+                || Base32Hex(record.Name.Label(0)) is not { Length: 20 } owner
+            )
                 return null;
             var reader = new WireReader(record.Rdata);
             var (algorithm, flags, iterations) = (reader.U8(), reader.U8(), reader.U16());
             var salt = reader.Take(reader.U8()).ToArray();
             var next = reader.Take(reader.U8()).ToArray();
             // RFC 5155 8.1, 8.2: unknown hash algorithms and unknown flags are ignored.
-            return algorithm != 1 || (flags & ~1) != 0 || next.Length != 20 ? null
-                : new Nsec3(owner, next, flags, iterations, salt, new TypeBitmap(reader.Take(reader.Remaining).ToArray()));
+            return algorithm != 1 || (flags & ~1) != 0 || next.Length != 20
+                ? null
+                : new Nsec3(
+                    owner,
+                    next,
+                    flags,
+                    iterations,
+                    salt,
+                    new TypeBitmap(reader.Take(reader.Remaining).ToArray())
+                );
         }
         catch (DnsFormatException)
         {
@@ -187,7 +224,10 @@ internal sealed record Nsec3(byte[] OwnerHash, byte[] NextHash, byte Flags, usho
 
     public bool Covers(byte[] hash)
     {
-        var (afterOwner, beforeNext) = (OwnerHash.AsSpan().SequenceCompareTo(hash) < 0, hash.AsSpan().SequenceCompareTo(NextHash) < 0);
+        var (afterOwner, beforeNext) = (
+            OwnerHash.AsSpan().SequenceCompareTo(hash) < 0,
+            hash.AsSpan().SequenceCompareTo(NextHash) < 0
+        );
         var wraps = OwnerHash.AsSpan().SequenceCompareTo(NextHash) >= 0;
         return wraps ? afterOwner || beforeNext : afterOwner && beforeNext;
     }
@@ -209,10 +249,16 @@ internal sealed record Nsec3(byte[] OwnerHash, byte[] NextHash, byte Flags, usho
     private static byte[]? Base32Hex(ReadOnlySpan<byte> label)
     {
         var octets = new List<byte>(20);
-        int bits = 0, count = 0;
+        int bits = 0,
+            count = 0;
         foreach (var c in label)
         {
-            var digit = c switch { >= (byte)'0' and <= (byte)'9' => c - '0', >= (byte)'a' and <= (byte)'v' => c - 'a' + 10, _ => -1 };
+            var digit = c switch
+            {
+                >= (byte)'0' and <= (byte)'9' => c - '0',
+                >= (byte)'a' and <= (byte)'v' => c - 'a' + 10,
+                _ => -1,
+            };
             if (digit < 0)
                 return null;
             bits = (bits << 5) | digit;

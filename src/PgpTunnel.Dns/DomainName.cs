@@ -40,7 +40,8 @@ public sealed class DomainName : IEquatable<DomainName>, IComparable<DomainName>
     public ReadOnlySpan<byte> Label(int index) => _wire.AsSpan(_offsets[index] + 1, _wire[_offsets[index]]);
 
     /// <summary>The ancestor (or this) that has the rightmost <paramref name="labels"/> labels.</summary>
-    public DomainName Suffix(int labels) => labels == LabelCount ? this
+    public DomainName Suffix(int labels) =>
+        labels == LabelCount ? this
         : labels == 0 ? Root
         : new(_wire[_offsets[LabelCount - labels]..]);
 
@@ -70,14 +71,16 @@ public sealed class DomainName : IEquatable<DomainName>, IComparable<DomainName>
     internal static DomainName FromWire(byte[] wire)
     {
         for (var i = 0; wire[i] != 0; i += wire[i] + 1)
-            for (var j = i + 1; j <= i + wire[i]; j++)
-                if (wire[j] is >= (byte)'A' and <= (byte)'Z')
-                    wire[j] |= 0x20;
+        for (var j = i + 1; j <= i + wire[i]; j++)
+            if (wire[j] is >= (byte)'A' and <= (byte)'Z')
+                wire[j] |= 0x20;
         return wire.Length == 1 ? Root ?? new([0]) : new(wire);
     }
 
     /// <summary>True when this name is <paramref name="other"/> or lies below it.</summary>
-    public bool IsWithin(DomainName other) => LabelCount >= other.LabelCount && _wire.Length >= other._wire.Length
+    public bool IsWithin(DomainName other) =>
+        LabelCount >= other.LabelCount
+        && _wire.Length >= other._wire.Length
         && _wire.AsSpan(_wire.Length - other._wire.Length).SequenceEqual(other._wire)
         && (other.IsRoot || _offsets.Contains((byte)(_wire.Length - other._wire.Length)));
 
@@ -87,7 +90,11 @@ public sealed class DomainName : IEquatable<DomainName>, IComparable<DomainName>
     public DomainName CommonAncestor(DomainName other)
     {
         var n = 0;
-        while (n < LabelCount && n < other.LabelCount && Label(LabelCount - 1 - n).SequenceEqual(other.Label(other.LabelCount - 1 - n)))
+        while (
+            n < LabelCount
+            && n < other.LabelCount
+            && Label(LabelCount - 1 - n).SequenceEqual(other.Label(other.LabelCount - 1 - n))
+        )
             n++;
         return Suffix(n);
     }
@@ -128,7 +135,11 @@ public sealed class DomainName : IEquatable<DomainName>, IComparable<DomainName>
         void Close(bool last)
         {
             if (label.Count is 0 or > 63)
-                throw new FormatException(label.Count == 0 && !last ? $"the name '{text}' has an empty label" : $"the name '{text}' has a label that is empty or longer than 63 octets");
+                throw new FormatException(
+                    label.Count == 0 && !last
+                        ? $"the name '{text}' has an empty label"
+                        : $"the name '{text}' has a label that is empty or longer than 63 octets"
+                );
             wire.Add((byte)label.Count);
             wire.AddRange(label);
             label.Clear();
@@ -151,7 +162,11 @@ public sealed class DomainName : IEquatable<DomainName>, IComparable<DomainName>
 
     private static char Unescape(string text, ref int i)
     {
-        if (i + 3 < text.Length && char.IsAsciiDigit(text[i + 1]) && byte.TryParse(text.AsSpan(i + 1, 3), out var value))
+        if (
+            i + 3 < text.Length
+            && char.IsAsciiDigit(text[i + 1])
+            && byte.TryParse(text.AsSpan(i + 1, 3), out var value)
+        )
         {
             i += 3;
             return (char)value;
@@ -186,10 +201,15 @@ public sealed class DomainName : IEquatable<DomainName>, IComparable<DomainName>
     }
 
     public static bool operator ==(DomainName? a, DomainName? b) => a is null ? b is null : a.Equals(b);
+
     public static bool operator !=(DomainName? a, DomainName? b) => !(a == b);
+
     public static bool operator <(DomainName a, DomainName b) => a.CompareTo(b) < 0;
+
     public static bool operator >(DomainName a, DomainName b) => a.CompareTo(b) > 0;
+
     public static bool operator <=(DomainName a, DomainName b) => a.CompareTo(b) <= 0;
+
     public static bool operator >=(DomainName a, DomainName b) => a.CompareTo(b) >= 0;
 
     /// <summary>Presentation form without the final dot; the root is <c>.</c>.</summary>

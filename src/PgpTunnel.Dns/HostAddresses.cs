@@ -11,16 +11,19 @@ public sealed class HostAddresses
 {
     private readonly LookupClient _client;
 
-    public HostAddresses(IReadOnlyList<IPEndPoint> resolvers) => _client = new LookupClient(new LookupClientOptions([.. resolvers])
-    {
-        UseTcpOnly = true,
-        UseCache = true,
-        Timeout = TimeSpan.FromSeconds(5),
-        Retries = 1,
-        ThrowDnsErrors = false,
-        ContinueOnDnsError = true,
-        MaximumCacheTimeout = TimeSpan.FromMinutes(10),
-    });
+    public HostAddresses(IReadOnlyList<IPEndPoint> resolvers) =>
+        _client = new LookupClient(
+            new LookupClientOptions([.. resolvers])
+            {
+                UseTcpOnly = true,
+                UseCache = true,
+                Timeout = TimeSpan.FromSeconds(5),
+                Retries = 1,
+                ThrowDnsErrors = false,
+                ContinueOnDnsError = true,
+                MaximumCacheTimeout = TimeSpan.FromMinutes(10),
+            }
+        );
 
     /// <summary>The addresses of a host, IPv6 first.</summary>
     /// <exception cref="DnsUnavailableException">The lookup failed; try later.</exception>
@@ -40,8 +43,10 @@ public sealed class HostAddresses
         try
         {
             var answer = await _client.QueryAsync(name, type, cancellationToken: cancel);
-            return answer.Header.ResponseCode is DnsHeaderResponseCode.NoError or DnsHeaderResponseCode.NotExistentDomain
-                ? answer : throw new DnsUnavailableException($"{type} {name}: {answer.Header.ResponseCode}");
+            return
+                answer.Header.ResponseCode is DnsHeaderResponseCode.NoError or DnsHeaderResponseCode.NotExistentDomain
+                ? answer
+                : throw new DnsUnavailableException($"{type} {name}: {answer.Header.ResponseCode}");
         }
         catch (Exception e) when (e is not (OperationCanceledException or DnsUnavailableException))
         {

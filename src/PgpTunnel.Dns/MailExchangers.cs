@@ -6,7 +6,12 @@ namespace PgpTunnel.Dns;
 /// <summary>Where mail for a domain goes (RFC 5321 5.1).</summary>
 /// <param name="Hosts">In order of preference, each with its addresses; empty with <paramref name="NullMx"/> when the domain takes no mail (RFC 7505).</param>
 /// <param name="Security">The weakest answer it rests on; never worse than Insecure. What it denies is certain only when Secure.</param>
-public sealed record MailRoute(IReadOnlyList<(string Host, IReadOnlyList<IPAddress> Addresses)> Hosts, bool NullMx, bool NoSuchDomain, DnsSecurity Security);
+public sealed record MailRoute(
+    IReadOnlyList<(string Host, IReadOnlyList<IPAddress> Addresses)> Hosts,
+    bool NullMx,
+    bool NoSuchDomain,
+    DnsSecurity Security
+);
 
 /// <summary>MX, A and AAAA look-ups, validated like all others: an answer that does not validate is none.</summary>
 public sealed class MailExchangers(DnsValidator validator)
@@ -17,10 +22,16 @@ public sealed class MailExchangers(DnsValidator validator)
     /// <exception cref="DnsUnavailableException">The lookup failed; try later.</exception>
     public async Task<MailRoute> FindAsync(string domain, CancellationToken cancel)
     {
-        var answer = DomainName.TryParse(domain, out var name) ? await QueryAsync(name, RecordType.MX, cancel) : throw new DnsUnavailableException($"{domain} is not a domain name");
+        var answer = DomainName.TryParse(domain, out var name)
+            ? await QueryAsync(name, RecordType.MX, cancel)
+            : throw new DnsUnavailableException($"{domain} is not a domain name");
         if (answer.Outcome == DnsOutcome.NxDomain)
             return new([], false, true, answer.Security);
-        var records = answer.Data.Where(d => d.Length > 2).Select(d => (Preference: BinaryPrimitives.ReadUInt16BigEndian(d), Exchange: DomainName.FromWire(d[2..]))).OrderBy(r => r.Preference).ToList();
+        var records = answer
+            .Data.Where(d => d.Length > 2)
+            .Select(d => (Preference: BinaryPrimitives.ReadUInt16BigEndian(d), Exchange: DomainName.FromWire(d[2..])))
+            .OrderBy(r => r.Preference)
+            .ToList();
         if (records is [{ Exchange.IsRoot: true }])
             return new([], true, false, answer.Security);
         var (hosts, security) = (new List<(string, IReadOnlyList<IPAddress>)>(), answer.Security);
@@ -44,16 +55,24 @@ public sealed class MailExchangers(DnsValidator validator)
     }
 
     /// <summary>IPv6 first.</summary>
-    private async Task<(IReadOnlyList<IPAddress> Addresses, DnsSecurity Security)> AddressesAsync(DomainName host, CancellationToken cancel)
+    private async Task<(IReadOnlyList<IPAddress> Addresses, DnsSecurity Security)> AddressesAsync(
+        DomainName host,
+        CancellationToken cancel
+    )
     {
         var v6 = await QueryAsync(host, RecordType.AAAA, cancel);
         var v4 = await QueryAsync(host, RecordType.A, cancel);
-        return ([.. v6.Data.Concat(v4.Data).Where(d => d.Length is 4 or 16).Select(d => new IPAddress(d))], v6.Security > v4.Security ? v6.Security : v4.Security);
+        return (
+            [.. v6.Data.Concat(v4.Data).Where(d => d.Length is 4 or 16).Select(d => new IPAddress(d))],
+            v6.Security > v4.Security ? v6.Security : v4.Security
+        );
     }
 
     private async Task<DnsAnswer> QueryAsync(DomainName name, ushort type, CancellationToken cancel)
     {
         var answer = await validator.LookupAsync(name, type, cancel);
-        return answer.Security <= DnsSecurity.Insecure ? answer : throw new DnsUnavailableException($"{RecordType.Name(type)} {answer.Why}", answer.Rcode);
+        return answer.Security <= DnsSecurity.Insecure
+            ? answer
+            : throw new DnsUnavailableException($"{RecordType.Name(type)} {answer.Why}", answer.Rcode);
     }
 }

@@ -39,7 +39,8 @@ public sealed class TrustAnchors
             {
                 anchors.Add(fields);
             }
-            catch (Exception e) when (e is FormatException or IndexOutOfRangeException or ArgumentException or OverflowException)
+            catch (Exception e)
+                when (e is FormatException or IndexOutOfRangeException or ArgumentException or OverflowException)
             {
                 throw new FormatException($"line {number} is not a DS or DNSKEY record: {line.Trim()}");
             }
@@ -59,11 +60,24 @@ public sealed class TrustAnchors
         switch (fields[at].ToUpperInvariant())
         {
             case "DS":
-                anchor.Signers.Add(new(ushort.Parse(fields[at + 1]), byte.Parse(fields[at + 2]), byte.Parse(fields[at + 3]), Convert.FromHexString(last)));
+                anchor.Signers.Add(
+                    new(
+                        ushort.Parse(fields[at + 1]),
+                        byte.Parse(fields[at + 2]),
+                        byte.Parse(fields[at + 3]),
+                        Convert.FromHexString(last)
+                    )
+                );
                 break;
             case "DNSKEY":
                 var flags = ushort.Parse(fields[at + 1], NumberStyles.None);
-                anchor.Keys.Add([(byte)(flags >> 8), (byte)flags, byte.Parse(fields[at + 2]), byte.Parse(fields[at + 3]), .. Convert.FromBase64String(last)]);
+                anchor.Keys.Add([
+                    (byte)(flags >> 8),
+                    (byte)flags,
+                    byte.Parse(fields[at + 2]),
+                    byte.Parse(fields[at + 3]),
+                    .. Convert.FromBase64String(last),
+                ]);
                 break;
             default:
                 throw new FormatException();

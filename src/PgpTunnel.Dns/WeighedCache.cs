@@ -8,7 +8,9 @@ namespace PgpTunnel.Dns;
 /// </summary>
 /// <param name="octets">The room.</param>
 /// <param name="weigh">About how many octets a value holds, whatever it refers to included.</param>
-public sealed class WeighedCache<TKey, TValue>(TimeProvider time, Func<long> octets, Func<TValue, long> weigh) where TKey : notnull where TValue : class
+public sealed class WeighedCache<TKey, TValue>(TimeProvider time, Func<long> octets, Func<TValue, long> weigh)
+    where TKey : notnull
+    where TValue : class
 {
     private sealed class Entry(TValue value, DateTimeOffset made, DateTimeOffset expires, long octets, bool ours)
     {
@@ -71,9 +73,14 @@ public sealed class WeighedCache<TKey, TValue>(TimeProvider time, Func<long> oct
     private bool MakeRoom(Entry wanted, DateTimeOffset now)
     {
         var most = octets() - wanted.Octets;
-        foreach (var (key, entry) in _entries.OrderBy(e => (e.Value.IsGood(now), e.Value.Ours, e.Value.Expires)).ToList())
+        foreach (
+            var (key, entry) in _entries.OrderBy(e => (e.Value.IsGood(now), e.Value.Ours, e.Value.Expires)).ToList()
+        )
         {
-            if (_octets <= most - octets() / 10 || (entry.IsGood(now) && entry.Ours && (!wanted.Ours || _octets <= most)))
+            if (
+                _octets <= most - octets() / 10
+                || (entry.IsGood(now) && entry.Ours && (!wanted.Ours || _octets <= most))
+            )
                 break;
             Remove(key);
         }

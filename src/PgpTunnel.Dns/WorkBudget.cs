@@ -25,7 +25,12 @@ public sealed class WorkBudget
     internal const int WrongPerSet = 4;
 
     private readonly long _begun = Stopwatch.GetTimestamp();
-    private int _queries = 100, _signatures = 128, _failures = 16, _hashes = 128, _digests = 64, _aliases = 16;
+    private int _queries = 100,
+        _signatures = 128,
+        _failures = 16,
+        _hashes = 128,
+        _digests = 64,
+        _aliases = 16;
 
     public Asker Asker { get; init; }
 
@@ -50,10 +55,15 @@ public sealed class WorkBudget
     }
 
     internal void Query() => Spend(ref _queries, "100 queries");
+
     internal void Signature() => Spend(ref _signatures, "128 signature checks");
+
     internal void Failure() => Spend(ref _failures, "16 failed signatures");
+
     internal void Hash() => Spend(ref _hashes, "128 NSEC3 hashes");
+
     internal void Digest() => Spend(ref _digests, "64 DS digests");
+
     internal void Alias() => Spend(ref _aliases, "16 aliases");
 
     private void Spend(ref int left, string what)

@@ -18,12 +18,16 @@ internal sealed class Gateway : IAsyncDisposable
     private readonly SmtpSender _sender;
     private readonly EventLog _log;
     private readonly LargeArrays _arrays;
-    private readonly CancellationTokenSource _stop = new(), _abort = new();
-    private volatile X509Certificate2? _outboundCertificate, _inboundCertificate;
+    private readonly CancellationTokenSource _stop = new(),
+        _abort = new();
+    private volatile X509Certificate2? _outboundCertificate,
+        _inboundCertificate;
     private readonly Trust _trust;
     private readonly Alarms _alarms;
     private readonly Upkeep _upkeep;
-    private Task _delivering = Task.CompletedTask, _arming = Task.CompletedTask, _keeping = Task.CompletedTask;
+    private Task _delivering = Task.CompletedTask,
+        _arming = Task.CompletedTask,
+        _keeping = Task.CompletedTask;
 
     private Gateway(Settings settings, Spool spool, EventLog log, TimeProvider time)
     {
@@ -34,7 +38,14 @@ internal sealed class Gateway : IAsyncDisposable
         clock.Start(spool.LastUsed);
         var memory = new PeerMemory(spool, log, time, clock);
         _trust = new Trust(configuration, time, log);
-        _peers = new Peers(() => _trust.Validator, memory, domain => settings.Configuration.Policy.Partners.GetValueOrDefault(domain), time, () => settings.Configuration.Limits.Memory / 16, _abort.Token);
+        _peers = new Peers(
+            () => _trust.Validator,
+            memory,
+            domain => settings.Configuration.Policy.Partners.GetValueOrDefault(domain),
+            time,
+            () => settings.Configuration.Limits.Memory / 16,
+            _abort.Token
+        );
         Arming = new Arming(settings, _peers, log, time);
         _sender = new SmtpSender(() => settings.Configuration.Hostname);
         var site = new Site(settings, spool, log, time);
@@ -46,11 +57,28 @@ internal sealed class Gateway : IAsyncDisposable
         var returns = new Returns(site, parcels, ownMail, echoes);
         var room = new SpoolRoom(site);
         OutboundFlow = new Outbound(site, decisions, _peers, Arming, parcels, ownMail, _alarms, room);
-        InboundFlow = new Inbound(site, new Opening(settings, _peers, time, _arrays, clock), parcels, ownMail, returns, echoes, _alarms, room);
+        InboundFlow = new Inbound(
+            site,
+            new Opening(settings, _peers, time, _arrays, clock),
+            parcels,
+            ownMail,
+            returns,
+            echoes,
+            _alarms,
+            room
+        );
         var slots = new Slots(() => settings.Configuration.Limits.Memory);
         var schedule = new Schedule(slots);
         var outcomes = new Outcomes(site, parcels, ownMail, returns, echoes, clock, schedule);
-        var attempts = new Attempts(site, decisions, _peers, _alarms, parcels, new Handover(new NextHops(settings, _trust), _sender, slots), outcomes);
+        var attempts = new Attempts(
+            site,
+            decisions,
+            _peers,
+            _alarms,
+            parcels,
+            new Handover(new NextHops(settings, _trust), _sender, slots),
+            outcomes
+        );
         Delivery = new Delivery(site, parcels, clock, slots, schedule, attempts);
         _upkeep = new Upkeep(site, _peers, new Doctor(settings, _peers, _trust, time), clock, ReloadAsync);
     }
@@ -63,17 +91,27 @@ internal sealed class Gateway : IAsyncDisposable
     public SmtpServer? InboundServer { get; private set; }
 
     /// <summary>The line that says where it listens.</summary>
-    public string ReadyLine => $"ready outbound={OutboundServer?.EndPoint.ToString() ?? "none"} inbound={InboundServer?.EndPoint.ToString() ?? "none"} armed={(Arming.Armed ? "true" : "false")}";
+    public string ReadyLine =>
+        $"ready outbound={OutboundServer?.EndPoint.ToString() ?? "none"} inbound={InboundServer?.EndPoint.ToString() ?? "none"} armed={(Arming.Armed ? "true" : "false")}";
 
     /// <summary>Opens the spool, takes its addresses, looks at our own records once, and then serves and delivers until disposed.</summary>
     /// <param name="ready">Told before the first client is greeted.</param>
     /// <exception cref="ConfigurationException">Keys, certificates or anchors cannot be used.</exception>
     /// <exception cref="SpoolException">The spool cannot be opened.</exception>
     /// <exception cref="IOException">An address cannot be listened on.</exception>
-    public static async Task<Gateway> StartAsync(GatewayConfiguration configuration, EventLog log, TimeProvider time, Action<Gateway>? ready = null)
+    public static async Task<Gateway> StartAsync(
+        GatewayConfiguration configuration,
+        EventLog log,
+        TimeProvider time,
+        Action<Gateway>? ready = null
+    )
     {
         var settings = new Settings(configuration, KeyRing.Load(configuration));
-        if (!OperatingSystem.IsWindows() && configuration.Keys.PassphraseFile is { } file && (File.GetUnixFileMode(file) & UnixFileMode.OtherRead) != 0)
+        if (
+            !OperatingSystem.IsWindows()
+            && configuration.Keys.PassphraseFile is { } file
+            && (File.GetUnixFileMode(file) & UnixFileMode.OtherRead) != 0
+        )
             log.Write("warning", ("what", $"everyone can read keys.passphraseFile {file}"), ("do", "chmod 600 it"));
         var gateway = new Gateway(settings, Spool.Open(configuration.SpoolFile, running: true), log, time);
         try
@@ -101,31 +139,43 @@ internal sealed class Gateway : IAsyncDisposable
     {
         var configuration = _settings.Configuration;
         LoadCertificates(configuration);
-        SmtpServerOptions Options(long size, Func<X509Certificate2?> certificate) => new()
-        {
-            Hostname = configuration.Hostname,
-            MessageSize = size,
-            Certificate = certificate,
-            MaxConnections = configuration.Limits.Connections,
-            MaxConnectionsPerAddress = configuration.Limits.ConnectionsPerAddress,
-            // Half of the budget each: what strangers do at one listener must not stop our own mail at the other.
-            Memory = new MemoryBudget(configuration.Limits.Memory / 2),
-            Arrays = _arrays,
-            Log = (what, e) => _log.Write(e is null ? "note" : "error", ("what", what), ("why", e?.ToString())),
-        };
-        if (configuration.Listen.Outbound is { } outbound)
-            OutboundServer = SmtpServer.Bind(outbound.Address, Options(configuration.Limits.MessageSize, () => _outboundCertificate) with
+        SmtpServerOptions Options(long size, Func<X509Certificate2?> certificate) =>
+            new()
             {
-                NormaliseNewlines = outbound.Normalise,
-                ReserveDeclared = true,
-                Trusted = address => outbound.Networks.Any(n => n.Contains(address)),
-            }, OutboundFlow);
+                Hostname = configuration.Hostname,
+                MessageSize = size,
+                Certificate = certificate,
+                MaxConnections = configuration.Limits.Connections,
+                MaxConnectionsPerAddress = configuration.Limits.ConnectionsPerAddress,
+                // Half of the budget each: what strangers do at one listener must not stop our own mail at the other.
+                Memory = new MemoryBudget(configuration.Limits.Memory / 2),
+                Arrays = _arrays,
+                Log = (what, e) => _log.Write(e is null ? "note" : "error", ("what", what), ("why", e?.ToString())),
+            };
+        if (configuration.Listen.Outbound is { } outbound)
+            OutboundServer = SmtpServer.Bind(
+                outbound.Address,
+                Options(configuration.Limits.MessageSize, () => _outboundCertificate) with
+                {
+                    NormaliseNewlines = outbound.Normalise,
+                    ReserveDeclared = true,
+                    Trusted = address => outbound.Networks.Any(n => n.Contains(address)),
+                },
+                OutboundFlow
+            );
         if (configuration.Listen.Inbound is { } inbound)
-            InboundServer = SmtpServer.Bind(inbound.Address, Options(configuration.Limits.OuterSize, () => _inboundCertificate), InboundFlow);
+            InboundServer = SmtpServer.Bind(
+                inbound.Address,
+                Options(configuration.Limits.OuterSize, () => _inboundCertificate),
+                InboundFlow
+            );
     }
 
     private void LoadCertificates(GatewayConfiguration configuration) =>
-        (_outboundCertificate, _inboundCertificate) = (Certificate(configuration.Listen.Outbound?.Tls, configuration), Certificate(configuration.Listen.Inbound?.Tls, configuration));
+        (_outboundCertificate, _inboundCertificate) = (
+            Certificate(configuration.Listen.Outbound?.Tls, configuration),
+            Certificate(configuration.Listen.Inbound?.Tls, configuration)
+        );
 
     /// <summary>From PEM files, or made now and signed by itself: STARTTLS here is opportunistic, what crosses is sealed anyway.</summary>
     private static X509Certificate2? Certificate(TlsFiles? files, GatewayConfiguration configuration)
@@ -141,7 +191,10 @@ internal sealed class Gateway : IAsyncDisposable
             var names = new SubjectAlternativeNameBuilder();
             names.AddDnsName(configuration.Hostname);
             request.CertificateExtensions.Add(names.Build());
-            return request.CreateSelfSigned(TimeProvider.System.GetUtcNow().AddDays(-1), TimeProvider.System.GetUtcNow().AddYears(10));
+            return request.CreateSelfSigned(
+                TimeProvider.System.GetUtcNow().AddDays(-1),
+                TimeProvider.System.GetUtcNow().AddYears(10)
+            );
         }
         catch (Exception e) when (e is CryptographicException or IOException or UnauthorizedAccessException)
         {
@@ -150,23 +203,36 @@ internal sealed class Gateway : IAsyncDisposable
     }
 
     /// <summary>What <c>status</c> shows of a running gateway.</summary>
-    private Task NoteAsync(TimeProvider time) => _spool.CommitAsync(new() { Facts = new Dictionary<string, string>
-    {
-        ["pid"] = Environment.ProcessId.ToString(CultureInfo.InvariantCulture),
-        ["started"] = InnerHeader.Time(time.GetUtcNow()),
-        ["outbound"] = OutboundServer?.EndPoint.ToString() ?? "none",
-        ["inbound"] = InboundServer?.EndPoint.ToString() ?? "none",
-        ["key"] = _settings.Keys.Active.Fingerprint,
-    } });
+    private Task NoteAsync(TimeProvider time) =>
+        _spool.CommitAsync(
+            new()
+            {
+                Facts = new Dictionary<string, string>
+                {
+                    ["pid"] = Environment.ProcessId.ToString(CultureInfo.InvariantCulture),
+                    ["started"] = InnerHeader.Time(time.GetUtcNow()),
+                    ["outbound"] = OutboundServer?.EndPoint.ToString() ?? "none",
+                    ["inbound"] = InboundServer?.EndPoint.ToString() ?? "none",
+                    ["key"] = _settings.Keys.Active.Fingerprint,
+                },
+            }
+        );
 
     /// <summary>Takes over a changed configuration, keys and TLS certificates; what only a restart can change is named.</summary>
     public async Task ReloadAsync()
     {
         try
         {
-            var (old, configuration) = (_settings.Configuration, ConfigurationReader.Read(_settings.Configuration.File));
+            var (old, configuration) = (
+                _settings.Configuration,
+                ConfigurationReader.Read(_settings.Configuration.File)
+            );
             foreach (var key in old.NeedsRestart(configuration))
-                _log.Write("restart-needed", ("key", key), ("why", $"{key} has changed, which takes a restart; everything else is taken over now"));
+                _log.Write(
+                    "restart-needed",
+                    ("key", key),
+                    ("why", $"{key} has changed, which takes a restart; everything else is taken over now")
+                );
             var keys = KeyRing.Load(configuration);
             LoadCertificates(configuration);
             _trust.Replace(configuration);
@@ -178,7 +244,11 @@ internal sealed class Gateway : IAsyncDisposable
         catch (ConfigurationException e)
         {
             foreach (var mistake in e.Mistakes)
-                _log.Write("reload-refused", ("why", mistake), ("do", "the former configuration stays in force; mend it and send SIGHUP again"));
+                _log.Write(
+                    "reload-refused",
+                    ("why", mistake),
+                    ("do", "the former configuration stays in force; mend it and send SIGHUP again")
+                );
         }
         catch (Exception e) when (e is not OperationCanceledException)
         {
@@ -191,7 +261,9 @@ internal sealed class Gateway : IAsyncDisposable
     {
         // No new attempts from here on; sessions and attempts in hand have the same time to end.
         await _stop.CancelAsync();
-        var sessions = Task.WhenAll(new[] { OutboundServer, InboundServer }.OfType<SmtpServer>().Select(s => s.StopAsync(Grace)));
+        var sessions = Task.WhenAll(
+            new[] { OutboundServer, InboundServer }.OfType<SmtpServer>().Select(s => s.StopAsync(Grace))
+        );
         await Task.WhenAny(Task.WhenAll(sessions, _delivering), Task.Delay(Grace));
         await _abort.CancelAsync();
         await sessions;

@@ -13,13 +13,23 @@ if (parsed.Errors.Count > 0)
 }
 try
 {
-    return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
+    return await parsed.InvokeAsync(
+        new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }
+    );
 }
 catch (Exception e)
 {
     foreach (var line in e.Message.Split('\n'))
         Console.Error.WriteLine($"pgptunnel: {line}");
-    var code = e switch { CommandException c => c.Code, ConfigurationException => Exit.Configuration, SpoolException => Exit.CannotCreate, IOException or UnauthorizedAccessException => Exit.Unavailable, OperationCanceledException => Exit.Temporary, _ => Exit.Software };
+    var code = e switch
+    {
+        CommandException c => c.Code,
+        ConfigurationException => Exit.Configuration,
+        SpoolException => Exit.CannotCreate,
+        IOException or UnauthorizedAccessException => Exit.Unavailable,
+        OperationCanceledException => Exit.Temporary,
+        _ => Exit.Software,
+    };
     Cli.ReportError(parsed.GetValue(Cli.Json), e.Message, code);
     return code;
 }

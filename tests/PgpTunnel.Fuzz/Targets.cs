@@ -12,8 +12,15 @@ namespace PgpTunnel.Fuzz;
 internal static class Targets
 {
     private static readonly DateTimeOffset Now = DateTimeOffset.FromUnixTimeSeconds(1_790_000_000);
-    private static readonly GatewayKey Key = GatewayKey.Generate(GatewayAlgorithm.Ed25519, "pgptunnel@pgptunnel.b.example", Now.AddDays(-1));
-    private static readonly PeerKey Peer = Certificate.Read(Key.ExportCertificate()).Judge("pgptunnel@pgptunnel.b.example", Now).Key!;
+    private static readonly GatewayKey Key = GatewayKey.Generate(
+        GatewayAlgorithm.Ed25519,
+        "pgptunnel@pgptunnel.b.example",
+        Now.AddDays(-1)
+    );
+    private static readonly PeerKey Peer = Certificate
+        .Read(Key.ExportCertificate())
+        .Judge("pgptunnel@pgptunnel.b.example", Now)
+        .Key!;
     private static readonly SessionKey Session = SessionKey.Random(9);
     private static readonly LargeArrays Arrays = new(1 << 24);
 
@@ -22,21 +29,85 @@ internal static class Targets
 
     public static IReadOnlyList<Target> All { get; } =
     [
-        new("smtp-command", Commands, Texts("<a@b.example> SIZE=1 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=a+2Bb", "<\"a b\"@b.example> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;a@b", "<@a,@b:c@d.example>", "<a@[IPv6:::1]>", "<>")),
+        new(
+            "smtp-command",
+            Commands,
+            Texts(
+                "<a@b.example> SIZE=1 BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=a+2Bb",
+                "<\"a b\"@b.example> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;a@b",
+                "<@a,@b:c@d.example>",
+                "<a@[IPv6:::1]>",
+                "<>"
+            )
+        ),
         new("smtp-reply", Replies, Texts("250 2.1.0 ok", "250-a\r\n250-SIZE 1\r\n250 DSN", "451 4.7.1 x", "junk")),
         new("data", Data, Texts("Subject: x\r\n\r\n.dot\r\n..\r\n.\r\nNOOP\r\n", "a\rb\nc\r\n.\r\n", "\r\n.\r\n")),
         new("dns-message", Dns, [DnsSeed()]),
-        new("policy-record", Policy, Texts("v=PGPT1; m=enforce; fp=0123456789012345678901234567890123456789; gw=pgptunnel@pgptunnel.a.example; a=604800; sz=1", "v=PGPT1;m=none", "v=PGPT1; xfp=0123456789012345678901234567890123456789")),
-        new("certificate", Certificates, [Key.ExportCertificate(), GatewayKey.Generate(GatewayAlgorithm.P256, "pgptunnel@pgptunnel.b.example", Now.AddDays(-1)).ExportCertificate(Now)]),
+        new(
+            "policy-record",
+            Policy,
+            Texts(
+                "v=PGPT1; m=enforce; fp=0123456789012345678901234567890123456789; gw=pgptunnel@pgptunnel.a.example; a=604800; sz=1",
+                "v=PGPT1;m=none",
+                "v=PGPT1; xfp=0123456789012345678901234567890123456789"
+            )
+        ),
+        new(
+            "certificate",
+            Certificates,
+            [
+                Key.ExportCertificate(),
+                GatewayKey
+                    .Generate(GatewayAlgorithm.P256, "pgptunnel@pgptunnel.b.example", Now.AddDays(-1))
+                    .ExportCertificate(Now),
+            ]
+        ),
         new("sealed-message", Sealed, [MessageSealer.Seal(["body"u8.ToArray()], Key, Peer, Now).Octets.ToArray()]),
         new("inside", Inside, [InsideSeed()]),
-        new("armor", Armored, [Armor.Encode(Armor.Message, "octets"u8.ToArray()), .. Texts("-----BEGIN PGP MESSAGE-----\r\nVersion: x\r\n\r\nAAAA\r\n=AAAA\r\n-----END PGP MESSAGE-----")]),
+        new(
+            "armor",
+            Armored,
+            [
+                Armor.Encode(Armor.Message, "octets"u8.ToArray()),
+                .. Texts("-----BEGIN PGP MESSAGE-----\r\nVersion: x\r\n\r\nAAAA\r\n=AAAA\r\n-----END PGP MESSAGE-----"),
+            ]
+        ),
         new("inner-header", Header, [HeaderSeed()]),
-        new("outer-message", Outer, [[.. OuterMessage.Build("a@a.example", "b@b.example", "t", Now, "octets"u8.ToArray()).SelectMany(p => p.ToArray())]]),
-        new("report", Report, Texts("Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nx\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; x\r\n\r\nAction: failed\r\nStatus: 5.1.1\r\n--b--\r\n")),
-        new("header-fields", Fields, Texts("Received: x\r\n\tby y\r\nFrom: \"a\" <a@b.example>\r\nPgpTunnel-Require: yes\r\n\r\nbody", " folded\r\n\r\n")),
+        new(
+            "outer-message",
+            Outer,
+            [
+                [
+                    .. OuterMessage
+                        .Build("a@a.example", "b@b.example", "t", Now, "octets"u8.ToArray())
+                        .SelectMany(p => p.ToArray()),
+                ],
+            ]
+        ),
+        new(
+            "report",
+            Report,
+            Texts(
+                "Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain\r\n\r\nx\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; x\r\n\r\nAction: failed\r\nStatus: 5.1.1\r\n--b--\r\n"
+            )
+        ),
+        new(
+            "header-fields",
+            Fields,
+            Texts(
+                "Received: x\r\n\tby y\r\nFrom: \"a\" <a@b.example>\r\nPgpTunnel-Require: yes\r\n\r\nbody",
+                " folded\r\n\r\n"
+            )
+        ),
         new("secret-key", Secret, [Key.ExportSecret(null), Key.ExportSecret("x")]),
-        new("trust-anchors", Anchors, Texts(". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D", ". 1 IN DNSKEY 257 3 8 AwEAAQ==")),
+        new(
+            "trust-anchors",
+            Anchors,
+            Texts(
+                ". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D",
+                ". 1 IN DNSKEY 257 3 8 AwEAAQ=="
+            )
+        ),
     ];
 
     private static List<byte[]> Texts(params string[] texts) => [.. texts.Select(Encoding.UTF8.GetBytes)];
@@ -47,7 +118,10 @@ internal static class Targets
         foreach (var utf8 in new[] { false, true })
             if (ForwardPath.Parse(text, utf8) is { Path: { } to } && ForwardPath.Parse(to.ToString(), utf8).Path != to)
                 throw new InvalidDataException($"a recipient does not survive being written: {to}");
-        if (ReversePath.Parse(text) is { Path: { } sender } && ReversePath.Parse(sender.ToString()).Path != sender with { Size = null })
+        if (
+            ReversePath.Parse(text) is { Path: { } sender }
+            && ReversePath.Parse(sender.ToString()).Path != sender with { Size = null }
+        )
             throw new InvalidDataException($"a sender does not survive being written: {sender}");
     }
 
@@ -57,9 +131,7 @@ internal static class Targets
         {
             SmtpReply.Parse([.. Encoding.UTF8.GetString(input).Split("\r\n")]);
         }
-        catch (SmtpProtocolException)
-        {
-        }
+        catch (SmtpProtocolException) { }
     }
 
     /// <summary>In two pieces and in one: the same message, the same end.</summary>
@@ -96,9 +168,7 @@ internal static class Targets
                 Nsec3.Read(record, message.QuestionName);
             }
         }
-        catch (DnsFormatException)
-        {
-        }
+        catch (DnsFormatException) { }
     }
 
     private static void Policy(byte[] input)
@@ -110,30 +180,40 @@ internal static class Targets
             {
                 PolicyRecord.Find([octets], "a.example");
             }
-            catch (PolicyRecordException)
-            {
-            }
+            catch (PolicyRecordException) { }
         }
     }
 
-    private static void Certificates(byte[] input) => Expect(() => Certificate.Read(input).Judge("pgptunnel@pgptunnel.b.example", Now));
+    private static void Certificates(byte[] input) =>
+        Expect(() => Certificate.Read(input).Judge("pgptunnel@pgptunnel.b.example", Now));
 
-    private static void Sealed(byte[] input) => Expect(() => MessageOpener.Decrypt(input, [Key]).VerifiedBy(Peer, Now, out _));
+    private static void Sealed(byte[] input) =>
+        Expect(() => MessageOpener.Decrypt(input, [Key]).VerifiedBy(Peer, Now, out _));
 
     /// <summary>Packets inside an intact SEIPD: past the integrity check, where only a peer comes.</summary>
-    private static void Inside(byte[] input) => Expect(() =>
-    {
-        byte[] clear = [.. new byte[18], .. input, 0xD3, 0x14];
-        clear = [.. clear, .. System.Security.Cryptography.SHA1.HashData(clear)];
-        Cfb.Encrypt(Session.Key, clear);
-        MessageOpener.Decrypt([.. Session.Wrap(Peer.Encryption), .. new PacketWriter().Packet(Tag.Seipd, [1, .. clear]).ToArray()], [Key]).VerifiedBy(Peer, Now, out _);
-    });
+    private static void Inside(byte[] input) =>
+        Expect(() =>
+        {
+            byte[] clear = [.. new byte[18], .. input, 0xD3, 0x14];
+            clear = [.. clear, .. System.Security.Cryptography.SHA1.HashData(clear)];
+            Cfb.Encrypt(Session.Key, clear);
+            MessageOpener
+                .Decrypt(
+                    [
+                        .. Session.Wrap(Peer.Encryption),
+                        .. new PacketWriter().Packet(Tag.Seipd, [1, .. clear]).ToArray(),
+                    ],
+                    [Key]
+                )
+                .VerifiedBy(Peer, Now, out _);
+        });
 
-    private static void Armored(byte[] input) => Expect(() =>
-    {
-        Armor.Count(Armor.Message, input);
-        Armor.Decode(Armor.Message, input);
-    });
+    private static void Armored(byte[] input) =>
+        Expect(() =>
+        {
+            Armor.Count(Armor.Message, input);
+            Armor.Decode(Armor.Message, input);
+        });
 
     private static void Secret(byte[] input) => Expect(() => GatewayKey.ReadSecret(input, "x"));
 
@@ -144,13 +224,18 @@ internal static class Targets
             try
             {
                 var (header, message) = ParcelBody.Read(input, ours);
-                var (again, _) = ParcelBody.Read(ParcelBody.Parts(header, [message]).SelectMany(p => p.ToArray()).ToArray(), ours);
-                if (again.Id != header.Id || !again.RcptTo.SequenceEqual(header.RcptTo) || again.MailFrom != header.MailFrom)
+                var (again, _) = ParcelBody.Read(
+                    ParcelBody.Parts(header, [message]).SelectMany(p => p.ToArray()).ToArray(),
+                    ours
+                );
+                if (
+                    again.Id != header.Id
+                    || !again.RcptTo.SequenceEqual(header.RcptTo)
+                    || again.MailFrom != header.MailFrom
+                )
                     throw new InvalidDataException("a header block does not survive being written");
             }
-            catch (MalformedParcelException)
-            {
-            }
+            catch (MalformedParcelException) { }
         }
     }
 
@@ -163,14 +248,20 @@ internal static class Targets
     private static void Report(byte[] input)
     {
         if (OuterMessage.Parse(input)?.Body is MultipartReport report)
-            _ = report.OfType<MessageDeliveryStatus>().SelectMany(s => s.StatusGroups).Select(g => g["Action"]).ToList();
+            _ = report
+                .OfType<MessageDeliveryStatus>()
+                .SelectMany(s => s.StatusGroups)
+                .Select(g => g["Action"])
+                .ToList();
     }
 
     private static void Fields(byte[] input)
     {
         HeaderFields.LoopRefusal(input);
         HeaderFields.FromDomain(input);
-        var left = HeaderFields.Without(input, (name, _) => name.StartsWith("PgpTunnel-", StringComparison.OrdinalIgnoreCase)).Sum(p => p.Length);
+        var left = HeaderFields
+            .Without(input, (name, _) => name.StartsWith("PgpTunnel-", StringComparison.OrdinalIgnoreCase))
+            .Sum(p => p.Length);
         if (left > input.Length || HeaderFields.SectionLength(input) > input.Length)
             throw new InvalidDataException("more came out than went in");
     }
@@ -181,9 +272,7 @@ internal static class Targets
         {
             TrustAnchors.Parse(Encoding.UTF8.GetString(input));
         }
-        catch (FormatException)
-        {
-        }
+        catch (FormatException) { }
     }
 
     private static void Expect(Action read)
@@ -192,27 +281,103 @@ internal static class Targets
         {
             read();
         }
-        catch (Exception e) when (e is OpenPgpException or NoKeyException)
-        {
-        }
+        catch (Exception e) when (e is OpenPgpException or NoKeyException) { }
     }
 
     private static byte[] DnsSeed()
     {
         var name = DomainName.Parse("_pgptunnel.a.example");
-        byte[] txt = [5, .. "v=PGP"u8], signature = [0, 16, 13, 3, 0, 0, 1, 44, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, .. DomainName.Parse("a.example").Wire, .. new byte[64]];
-        byte[] Record(ushort type, byte[] rdata) => [.. name.Wire, (byte)(type >> 8), (byte)type, 0, 1, 0, 0, 1, 44, (byte)(rdata.Length >> 8), (byte)rdata.Length, .. rdata];
-        return [0, 1, 0x81, 0x90, 0, 1, 0, 2, 0, 1, 0, 0, .. name.Wire, 0, 16, 0, 1, .. Record(16, txt), .. Record(46, signature), .. Record(47, [.. name.Wire, 0, 2, 0x40, 0x80])];
+        byte[] txt = [5, .. "v=PGP"u8],
+            signature =
+
+            [
+                0,
+                16,
+                13,
+                3,
+                0,
+                0,
+                1,
+                44,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0,
+                1,
+                .. DomainName.Parse("a.example").Wire,
+                .. new byte[64],
+            ];
+        byte[] Record(ushort type, byte[] rdata) =>
+            [
+                .. name.Wire,
+                (byte)(type >> 8),
+                (byte)type,
+                0,
+                1,
+                0,
+                0,
+                1,
+                44,
+                (byte)(rdata.Length >> 8),
+                (byte)rdata.Length,
+                .. rdata,
+            ];
+        return
+        [
+            0,
+            1,
+            0x81,
+            0x90,
+            0,
+            1,
+            0,
+            2,
+            0,
+            1,
+            0,
+            0,
+            .. name.Wire,
+            0,
+            16,
+            0,
+            1,
+            .. Record(16, txt),
+            .. Record(46, signature),
+            .. Record(47, [.. name.Wire, 0, 2, 0x40, 0x80]),
+        ];
     }
 
-    private static byte[] HeaderSeed() => Encoding.ASCII.GetBytes($"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: binary\r\nPgpTunnel-Version: 1\r\nPgpTunnel-Kind: message\r\nPgpTunnel-Id: {new string('a', 32)}\r\nPgpTunnel-Date: 2026-09-01T10:00:00Z\r\nPgpTunnel-Expires: 2026-09-08T10:00:00Z\r\nPgpTunnel-Sender: a.example; {new string('1', 40)}\r\nPgpTunnel-Recipient: b.example; {new string('2', 40)}\r\nPgpTunnel-Mail-From: <alice@a.example> BODY=8BITMIME\r\nPgpTunnel-Rcpt-To: <bob@b.example> NOTIFY=NEVER\r\nPgpTunnel-Size: 4\r\n\r\nbody  \r\n");
+    private static byte[] HeaderSeed() =>
+        Encoding.ASCII.GetBytes(
+            $"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: binary\r\nPgpTunnel-Version: 1\r\nPgpTunnel-Kind: message\r\nPgpTunnel-Id: {new string('a', 32)}\r\nPgpTunnel-Date: 2026-09-01T10:00:00Z\r\nPgpTunnel-Expires: 2026-09-08T10:00:00Z\r\nPgpTunnel-Sender: a.example; {new string('1', 40)}\r\nPgpTunnel-Recipient: b.example; {new string('2', 40)}\r\nPgpTunnel-Mail-From: <alice@a.example> BODY=8BITMIME\r\nPgpTunnel-Rcpt-To: <bob@b.example> NOTIFY=NEVER\r\nPgpTunnel-Size: 4\r\n\r\nbody  \r\n"
+        );
 
     private static byte[] InsideSeed()
     {
         byte[] body = [.. "body"u8];
-        using var hash = System.Security.Cryptography.IncrementalHash.CreateHash(System.Security.Cryptography.HashAlgorithmName.SHA256);
+        using var hash = System.Security.Cryptography.IncrementalHash.CreateHash(
+            System.Security.Cryptography.HashAlgorithmName.SHA256
+        );
         hash.AppendData(body);
         byte[] onePass = [3, 0, 8, (byte)Key.Signing.Public.Algorithm, .. Key.Signing.Public.Fingerprint.AsSpan(12), 1];
-        return [.. new PacketWriter().Packet(Tag.OnePass, onePass).Packet(Tag.Literal, [(byte)'b', 0, 0, 0, 0, 0, .. body]).ToArray(), .. SignatureMaker.Packet(SignatureType.Binary, Key.Signing, hash, 8, new SubpacketWriter().Created(Now).Issuer(Key.Signing.Public))];
+        return
+        [
+            .. new PacketWriter()
+                .Packet(Tag.OnePass, onePass)
+                .Packet(Tag.Literal, [(byte)'b', 0, 0, 0, 0, 0, .. body])
+                .ToArray(),
+            .. SignatureMaker.Packet(
+                SignatureType.Binary,
+                Key.Signing,
+                hash,
+                8,
+                new SubpacketWriter().Created(Now).Issuer(Key.Signing.Public)
+            ),
+        ];
     }
 }

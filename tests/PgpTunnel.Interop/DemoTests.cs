@@ -32,7 +32,13 @@ public class DemoTests
             if (demo.Code == 0)
                 Assert.True(json.RootElement.GetProperty("identical").GetBoolean(), file);
             else
-                Assert.True(demo.Code == 65 && json.RootElement.GetProperty("refused").GetString()!.StartsWith("550 5.6.11", StringComparison.Ordinal), $"{file}: {demo.Code} {demo.Text} {demo.Error}");
+                Assert.True(
+                    demo.Code == 65
+                        && json.RootElement.GetProperty("refused")
+                            .GetString()!
+                            .StartsWith("550 5.6.11", StringComparison.Ordinal),
+                    $"{file}: {demo.Code} {demo.Text} {demo.Error}"
+                );
         }
     }
 }

@@ -20,10 +20,15 @@ internal sealed class TestWorld : IAsyncDisposable
     {
         _days = days;
         Directory = System.IO.Directory.CreateTempSubdirectory("pgptunnel-test-").FullName;
-        Time = new JumpingClock(DateTimeOffset.FromUnixTimeSeconds(TimeProvider.System.GetUtcNow().ToUnixTimeSeconds()));
+        Time = new JumpingClock(
+            DateTimeOffset.FromUnixTimeSeconds(TimeProvider.System.GetUtcNow().ToUnixTimeSeconds())
+        );
         AddZone(".");
         AddZone("example");
-        Dns = new LoopbackDns((name, type) => Forge is { } forge ? forge(name, type, _world.Answer(name, type)) : _world.Answer(name, type));
+        Dns = new LoopbackDns(
+            (name, type) =>
+                Forge is { } forge ? forge(name, type, _world.Answer(name, type)) : _world.Answer(name, type)
+        );
         _parts.Add(Dns);
         File.WriteAllText(Path.Combine(Directory, "root.ds"), _world.Anchor);
     }
@@ -47,7 +52,10 @@ internal sealed class TestWorld : IAsyncDisposable
     {
         var zone = _zones[name] = new SignedZone(name, Time.GetUtcNow(), _days);
         _world.Add(zone);
-        var parent = name is "." ? null : name.IndexOf('.') is var dot and > 0 ? name[(dot + 1)..] : ".";
+        var parent =
+            name is "." ? null
+            : name.IndexOf('.') is var dot and > 0 ? name[(dot + 1)..]
+            : ".";
         if (parent is not null)
             _zones[parent].Delegate(zone);
         return zone;
@@ -58,7 +66,8 @@ internal sealed class TestWorld : IAsyncDisposable
     {
         var zone = _zones[name] = new SignedZone(name, Time.GetUtcNow(), _days);
         _world.Add(zone);
-        _zones[name[(name.IndexOf('.') + 1)..]].Add(zone.Name, RecordType.NS, DomainName.Parse("ns.example").Wire.ToArray());
+        _zones[name[(name.IndexOf('.') + 1)..]]
+            .Add(zone.Name, RecordType.NS, DomainName.Parse("ns.example").Wire.ToArray());
         var before = Forge;
         Forge = (n, type, answer) =>
         {
@@ -68,22 +77,34 @@ internal sealed class TestWorld : IAsyncDisposable
         return zone;
     }
 
-    public static WorldAnswer Unsigned(WorldAnswer answer) => answer with
-    {
-        Answer = [.. answer.Answer.Where(r => r.Type != RecordType.RRSIG)],
-        Authority = [.. answer.Authority.Where(r => r.Type is not (RecordType.RRSIG or RecordType.NSEC))],
-    };
+    public static WorldAnswer Unsigned(WorldAnswer answer) =>
+        answer with
+        {
+            Answer = [.. answer.Answer.Where(r => r.Type != RecordType.RRSIG)],
+            Authority = [.. answer.Authority.Where(r => r.Type is not (RecordType.RRSIG or RecordType.NSEC))],
+        };
 
     public DnsValidator Validator() => new(new DnsExchange([Dns.EndPoint]), Anchors, Time);
 
-    public Task<DnsAnswer> LookupAsync(string name, ushort type) => Validator().LookupAsync(DomainName.Parse(name), type, CancellationToken.None);
+    public Task<DnsAnswer> LookupAsync(string name, ushort type) =>
+        Validator().LookupAsync(DomainName.Parse(name), type, CancellationToken.None);
 
-    public static byte[] Txt(string text) => [.. text.Chunk(255).SelectMany(c => (byte[])[(byte)c.Length, .. c.Select(x => (byte)x)])];
+    public static byte[] Txt(string text) =>
+        [.. text.Chunk(255).SelectMany(c => (byte[])[(byte)c.Length, .. c.Select(x => (byte)x)])];
 
     /// <summary>A gateway of its own zone, with a key; its records are published unless told otherwise.</summary>
     /// <param name="relay">Where it sends outgoing mail.</param>
     /// <param name="more">More configuration, JSON members.</param>
-    public async Task<Company> AddCompanyAsync(string domain, IPEndPoint? relay = null, string more = "", bool publish = true, string? policy = null, GatewayAlgorithm algorithm = GatewayAlgorithm.Ed25519, bool zone = true, Action? before = null)
+    public async Task<Company> AddCompanyAsync(
+        string domain,
+        IPEndPoint? relay = null,
+        string more = "",
+        bool publish = true,
+        string? policy = null,
+        GatewayAlgorithm algorithm = GatewayAlgorithm.Ed25519,
+        bool zone = true,
+        Action? before = null
+    )
     {
         if (zone)
             AddZone(domain);
@@ -97,10 +118,17 @@ internal sealed class TestWorld : IAsyncDisposable
         return company;
     }
 
-    public async Task<(SmtpServer Server, CapturingServer Flow)> ServerAsync(Func<Seen, Task<SmtpReply>>? then = null, Func<ForwardPath, SmtpReply?>? recipient = null)
+    public async Task<(SmtpServer Server, CapturingServer Flow)> ServerAsync(
+        Func<Seen, Task<SmtpReply>>? then = null,
+        Func<ForwardPath, SmtpReply?>? recipient = null
+    )
     {
         var flow = new CapturingServer(then, recipient);
-        var server = SmtpServer.Listen(new IPEndPoint(IPAddress.Loopback, 0), new SmtpServerOptions { Hostname = "mail.example", MessageSize = 100_000_000 }, flow);
+        var server = SmtpServer.Listen(
+            new IPEndPoint(IPAddress.Loopback, 0),
+            new SmtpServerOptions { Hostname = "mail.example", MessageSize = 100_000_000 },
+            flow
+        );
         _parts.Add(server);
         return (server, flow);
     }
@@ -150,12 +178,17 @@ internal sealed class Company(TestWorld world, string domain) : IAsyncDisposable
             return Task.FromResult(SmtpReply.Ok);
         });
         System.IO.Directory.CreateDirectory(Path.GetDirectoryName(File)!);
-        System.IO.File.WriteAllText(File, $$"""
+        System.IO.File.WriteAllText(
+            File,
+            $$"""
             { "domains": ["{{domain}}"], "hostname": "gw.{{domain}}",
               "listen": { "outbound": { "address": "127.0.0.1:0" }, "inbound": { "address": "127.0.0.1:0" } },
               "deliver": { "local": "{{local.EndPoint}}", "relay": {{(relay is null ? "null" : $"\"{relay}\"")}} },
-              "dns": { "resolvers": ["{{world.Dns.EndPoint}}"], "trustAnchors": "../root.ds" }{{(more.Length > 0 ? $", {more}" : "")}} }
-            """);
+              "dns": { "resolvers": ["{{world.Dns.EndPoint}}"], "trustAnchors": "../root.ds" }{{(
+                more.Length > 0 ? $", {more}" : ""
+            )}} }
+            """
+        );
         Configuration = ConfigurationReader.Read(File);
         Key = GatewayKey.Generate(algorithm, Configuration.Gateway, world.Time.GetUtcNow());
         KeyRing.Write(Configuration.Keys.Directory, Key, null, world.Time.GetUtcNow());
@@ -164,8 +197,15 @@ internal sealed class Company(TestWorld world, string domain) : IAsyncDisposable
     public void Publish(string? policy)
     {
         foreach (var record in PublishedRecords.For(Configuration, [Key], [], asTxt: false))
-            world.Zone(domain).Add(record.Name, record.Type, policy is not null && record.Name.ToString().StartsWith("_pgptunnel.", StringComparison.Ordinal)
-                ? TestWorld.Txt(policy.Replace("FPR", Key.Fingerprint)) : record.Rdata);
+            world
+                .Zone(domain)
+                .Add(
+                    record.Name,
+                    record.Type,
+                    policy is not null && record.Name.ToString().StartsWith("_pgptunnel.", StringComparison.Ordinal)
+                        ? TestWorld.Txt(policy.Replace("FPR", Key.Fingerprint))
+                        : record.Rdata
+                );
     }
 
     public async Task StartAsync()
@@ -185,22 +225,38 @@ internal sealed class Company(TestWorld world, string domain) : IAsyncDisposable
     public async Task<IReadOnlyList<SmtpReply>> SendAsync(string from, IReadOnlyList<string> to, string message) =>
         await SendAsync(this.Gateway.OutboundServer!.EndPoint, from, to, System.Text.Encoding.Latin1.GetBytes(message));
 
-    public static async Task<IReadOnlyList<SmtpReply>> SendAsync(IPEndPoint server, string from, IReadOnlyList<string> to, byte[] message, string without = "")
+    public static async Task<IReadOnlyList<SmtpReply>> SendAsync(
+        IPEndPoint server,
+        string from,
+        IReadOnlyList<string> to,
+        byte[] message,
+        string without = ""
+    )
     {
         await using var sender = new SmtpSender(() => "client.example");
         var (path, refusal) = ReversePath.Parse(from);
         Assert.Null(refusal);
-        return await sender.SendAsync(new SmtpTarget("gateway", server, TlsMode.None, null, without), path!, [.. to.Select(t => ForwardPath.Parse(t, path!.SmtpUtf8).Path!)], [message], CancellationToken.None);
+        return await sender.SendAsync(
+            new SmtpTarget("gateway", server, TlsMode.None, null, without),
+            path!,
+            [.. to.Select(t => ForwardPath.Parse(t, path!.SmtpUtf8).Path!)],
+            [message],
+            CancellationToken.None
+        );
     }
 
     /// <summary>Waits until its mail server has that many messages.</summary>
     public async Task<IReadOnlyList<Seen>> WaitAsync(int count)
     {
-        await Wait.UntilAsync(() => Received.Count >= count, () => $"{domain} received {Received.Count} of {count} messages; log:\n{Log}");
+        await Wait.UntilAsync(
+            () => Received.Count >= count,
+            () => $"{domain} received {Received.Count} of {count} messages; log:\n{Log}"
+        );
         return Received;
     }
 
-    public Task WaitForLogAsync(string text) => Wait.UntilAsync(() => Log.ToString().Contains(text), () => $"'{text}' is not in the log of {domain}:\n{Log}");
+    public Task WaitForLogAsync(string text) =>
+        Wait.UntilAsync(() => Log.ToString().Contains(text), () => $"'{text}' is not in the log of {domain}:\n{Log}");
 
     public async ValueTask DisposeAsync() => await StopAsync();
 }

@@ -4,7 +4,10 @@ namespace PgpTunnel.Tests;
 internal static class Vectors
 {
     public static TheoryData<string> Lines(string file) =>
-        [.. File.ReadAllLines(Path.Combine(AppContext.BaseDirectory, "Vectors", file)).Where(l => l.Length > 0 && l[0] != '#')];
+        [
+            .. File.ReadAllLines(Path.Combine(AppContext.BaseDirectory, "Vectors", file))
+                .Where(l => l.Length > 0 && l[0] != '#'),
+        ];
 
     public static (string Left, string Right) Split(string line)
     {

@@ -19,7 +19,15 @@ public class SignerKey
 /// <summary>A peer's usable certificate: it verifies, and can be sealed for. Only <see cref="Certificate.Judge"/> makes one, so nothing unjudged can be sealed for.</summary>
 public sealed class PeerKey : SignerKey
 {
-    internal PeerKey(string fingerprint, PublicKey encryption, bool aes256, List<SigningKey> signing, DateTimeOffset end) : base(fingerprint, signing) => (Encryption, Aes256, Expires) = (encryption, aes256, end == DateTimeOffset.MaxValue ? null : end);
+    internal PeerKey(
+        string fingerprint,
+        PublicKey encryption,
+        bool aes256,
+        List<SigningKey> signing,
+        DateTimeOffset end
+    )
+        : base(fingerprint, signing) =>
+        (Encryption, Aes256, Expires) = (encryption, aes256, end == DateTimeOffset.MaxValue ? null : end);
 
     /// <summary>Names exactly what a message was encrypted for: primary and subkey.</summary>
     public string Id => $"{Fingerprint}/{EncryptionFingerprint}";
@@ -53,17 +61,26 @@ public sealed partial class Certificate
             return Refused("it was made in the future (is this machine's clock right?)");
         if (Revocations.Any())
             return Refused("it is revoked");
-        var direct = Newest(_direct.Where(s => s.Type == SignatureType.DirectKey), now, s => s.IsBy(_primary, _primary.Hashed));
+        var direct = Newest(
+            _direct.Where(s => s.Type == SignatureType.DirectKey),
+            now,
+            s => s.IsBy(_primary, _primary.Hashed)
+        );
         Signature? self = null;
         foreach (var (id, signatures) in _userIds.Where(u => Names(u.Id, gateway)))
             self ??= SelfCertification(id, signatures, now);
         if (self is null)
             return Refused($"it has no unrevoked, self-certified User ID <{gateway}>");
         var end = Earlier(End(_primary, self), direct is null ? DateTimeOffset.MaxValue : End(_primary, direct));
-        var bound = _subkeys.Where(k => k.Key.Weakness() is null && k.Key.Created <= now + ClockSkew)
-            .Select(k => (k.Key, Binding: Binding(k.Key, k.Signatures, now)!)).Where(k => k.Binding is not null).ToList();
-        var signing = bound.Where(k => k.Key.CanSign && ((k.Binding.KeyFlags ?? 0) & 0x02) != 0 && HasBackSignature(k.Key, k.Binding))
-            .Select(k => new SignerKey.SigningKey(k.Key, k.Key.Created, Earlier(end, End(k.Key, k.Binding)))).ToList();
+        var bound = _subkeys
+            .Where(k => k.Key.Weakness() is null && k.Key.Created <= now + ClockSkew)
+            .Select(k => (k.Key, Binding: Binding(k.Key, k.Signatures, now)!))
+            .Where(k => k.Binding is not null)
+            .ToList();
+        var signing = bound
+            .Where(k => k.Key.CanSign && ((k.Binding.KeyFlags ?? 0) & 0x02) != 0 && HasBackSignature(k.Key, k.Binding))
+            .Select(k => new SignerKey.SigningKey(k.Key, k.Key.Created, Earlier(end, End(k.Key, k.Binding))))
+            .ToList();
         if (_primary.CanSign && ((self.KeyFlags ?? direct?.KeyFlags ?? 0) & 0x02) != 0)
             signing.Add(new(_primary, _primary.Created, end));
         if (signing.Count > MaxSigning)
@@ -73,10 +90,28 @@ public sealed partial class Certificate
         var signer = new SignerKey(Fingerprint, signing);
         if (end <= now)
             return Refused("it has expired", signer);
-        var encryption = bound.Where(k => k.Key.CanEncrypt && ((k.Binding.KeyFlags ?? 0) & 0x04) != 0 && End(k.Key, k.Binding) > now && SessionKey.CanWrap(k.Key))
-            .OrderByDescending(k => k.Key.Created).FirstOrDefault();
-        return encryption.Key is null ? Refused("it has no valid encryption subkey", signer)
-            : new(new PeerKey(Fingerprint, encryption.Key, (self.PreferredCiphers ?? direct?.PreferredCiphers ?? []).Contains((byte)9), signing, Earlier(end, End(encryption.Key, encryption.Binding))), signer, null);
+        var encryption = bound
+            .Where(k =>
+                k.Key.CanEncrypt
+                && ((k.Binding.KeyFlags ?? 0) & 0x04) != 0
+                && End(k.Key, k.Binding) > now
+                && SessionKey.CanWrap(k.Key)
+            )
+            .OrderByDescending(k => k.Key.Created)
+            .FirstOrDefault();
+        return encryption.Key is null
+            ? Refused("it has no valid encryption subkey", signer)
+            : new(
+                new PeerKey(
+                    Fingerprint,
+                    encryption.Key,
+                    (self.PreferredCiphers ?? direct?.PreferredCiphers ?? []).Contains((byte)9),
+                    signing,
+                    Earlier(end, End(encryption.Key, encryption.Binding))
+                ),
+                signer,
+                null
+            );
     }
 
     private static readonly TimeSpan ClockSkew = TimeSpan.FromHours(1);
@@ -84,7 +119,8 @@ public sealed partial class Certificate
     /// <summary>Signing keys that are looked at in one certificate, the newest.</summary>
     private const int MaxSigning = 8;
 
-    private Judgement Refused(string why, SignerKey? signer = null) => new(null, signer, $"certificate {Fingerprint}: {why}");
+    private Judgement Refused(string why, SignerKey? signer = null) =>
+        new(null, signer, $"certificate {Fingerprint}: {why}");
 
     private static DateTimeOffset Earlier(DateTimeOffset a, DateTimeOffset b) => a < b ? a : b;
 
@@ -94,39 +130,81 @@ public sealed partial class Certificate
     /// </summary>
     /// <param name="until">Certifications that say they are later do not count.</param>
     public bool IsSuccessorOf(Certificate former, string gateway, DateTimeOffset until) =>
-        !former.IsHardRevoked && former._primary.Weakness() is null
-        && _userIds.Where(u => Names(u.Id, gateway)).Any(u => u.Signatures.Exists(s => s.Type == SignatureType.CertificationPositive && s.Created <= until
-            && !former.Revocations.Any(r => r.Created <= s.Created) && s.IssuerFingerprint is { } issuer && issuer.AsSpan().SequenceEqual(former._primary.Fingerprint) && s.IsBy(former._primary, _primary.Hashed, HashedUserId(u.Id))));
+        !former.IsHardRevoked
+        && former._primary.Weakness() is null
+        && _userIds
+            .Where(u => Names(u.Id, gateway))
+            .Any(u =>
+                u.Signatures.Exists(s =>
+                    s.Type == SignatureType.CertificationPositive
+                    && s.Created <= until
+                    && !former.Revocations.Any(r => r.Created <= s.Created)
+                    && s.IssuerFingerprint is { } issuer
+                    && issuer.AsSpan().SequenceEqual(former._primary.Fingerprint)
+                    && s.IsBy(former._primary, _primary.Hashed, HashedUserId(u.Id))
+                )
+            );
 
-    private IEnumerable<Signature> Revocations => _direct.Where(s => s.Type == SignatureType.KeyRevocation && s.IsBy(_primary, _primary.Hashed));
+    private IEnumerable<Signature> Revocations =>
+        _direct.Where(s => s.Type == SignatureType.KeyRevocation && s.IsBy(_primary, _primary.Hashed));
 
     /// <summary>The key itself says that it is compromised, or gives no reason (RFC 9580 5.2.3.31, reasons 2 and 0): for ever, back in time too.</summary>
     public bool IsHardRevoked => Revocations.Any(r => r.RevocationReason is null or 0 or 2);
 
-    private static byte[] HashedUserId(byte[] id) => [0xB4, (byte)(id.Length >> 24), (byte)(id.Length >> 16), (byte)(id.Length >> 8), (byte)id.Length, .. id];
+    private static byte[] HashedUserId(byte[] id) =>
+        [0xB4, (byte)(id.Length >> 24), (byte)(id.Length >> 16), (byte)(id.Length >> 8), (byte)id.Length, .. id];
 
     private Signature? SelfCertification(byte[] id, List<Signature> signatures, DateTimeOffset now)
     {
         var hashed = HashedUserId(id);
-        var certification = Newest(signatures.Where(s => s.Type is >= SignatureType.CertificationGeneric and <= SignatureType.CertificationPositive), now,
-            s => s.IsBy(_primary, _primary.Hashed, hashed));
-        var revoked = certification is not null && signatures.Exists(s =>
-            s.Type == SignatureType.CertificationRevocation && s.Created >= certification.Created && s.IsBy(_primary, _primary.Hashed, hashed));
+        var certification = Newest(
+            signatures.Where(s =>
+                s.Type is >= SignatureType.CertificationGeneric and <= SignatureType.CertificationPositive
+            ),
+            now,
+            s => s.IsBy(_primary, _primary.Hashed, hashed)
+        );
+        var revoked =
+            certification is not null
+            && signatures.Exists(s =>
+                s.Type == SignatureType.CertificationRevocation
+                && s.Created >= certification.Created
+                && s.IsBy(_primary, _primary.Hashed, hashed)
+            );
         return revoked ? null : certification;
     }
 
     /// <summary>The newest valid 0x18 by the primary; null when there is none or the subkey is revoked. A foreign subkey glued on has none.</summary>
     private Signature? Binding(PublicKey key, List<Signature> signatures, DateTimeOffset now) =>
-        signatures.Exists(s => s.Type == SignatureType.SubkeyRevocation && s.IsBy(_primary, _primary.Hashed, key.Hashed)) ? null
-        : Newest(signatures.Where(s => s.Type == SignatureType.SubkeyBinding), now, s => s.IsBy(_primary, _primary.Hashed, key.Hashed));
+        signatures.Exists(s =>
+            s.Type == SignatureType.SubkeyRevocation && s.IsBy(_primary, _primary.Hashed, key.Hashed)
+        )
+            ? null
+            : Newest(
+                signatures.Where(s => s.Type == SignatureType.SubkeyBinding),
+                now,
+                s => s.IsBy(_primary, _primary.Hashed, key.Hashed)
+            );
 
     /// <summary>RFC 9580 5.2.1.10: the signing subkey itself agrees to belong to the primary.</summary>
-    private bool HasBackSignature(PublicKey key, Signature binding) => binding.BackSignatures.Any(back =>
-        back.Type == SignatureType.PrimaryBinding && back.IsBy(key, _primary.Hashed, key.Hashed));
+    private bool HasBackSignature(PublicKey key, Signature binding) =>
+        binding.BackSignatures.Any(back =>
+            back.Type == SignatureType.PrimaryBinding && back.IsBy(key, _primary.Hashed, key.Hashed)
+        );
 
-    private static Signature? Newest(IEnumerable<Signature> signatures, DateTimeOffset now, Func<Signature, bool> valid) =>
-        signatures.Where(s => s.Created is { } created && created <= now + ClockSkew && (s.SignatureLifetime == 0 || created.AddSeconds(s.SignatureLifetime) > now))
-            .OrderByDescending(s => s.Created).FirstOrDefault(valid);
+    private static Signature? Newest(
+        IEnumerable<Signature> signatures,
+        DateTimeOffset now,
+        Func<Signature, bool> valid
+    ) =>
+        signatures
+            .Where(s =>
+                s.Created is { } created
+                && created <= now + ClockSkew
+                && (s.SignatureLifetime == 0 || created.AddSeconds(s.SignatureLifetime) > now)
+            )
+            .OrderByDescending(s => s.Created)
+            .FirstOrDefault(valid);
 
     private static DateTimeOffset End(PublicKey key, Signature signature) =>
         signature.KeyLifetime == 0 ? DateTimeOffset.MaxValue : key.Created.AddSeconds(signature.KeyLifetime);

@@ -10,7 +10,10 @@ public sealed partial class GatewayKey
     /// <summary>The transferable secret key, armored; secrets are encrypted when a passphrase is given (S2K 3, SHA-256, AES-256, SHA-1 check).</summary>
     public byte[] ExportSecret(string? passphrase)
     {
-        var writer = new PacketWriter().Packet(Tag.SecretKey, Protect(_primary, passphrase)).Packet(Tag.UserId, _userId).Packet(Tag.Signature, _selfSignature);
+        var writer = new PacketWriter()
+            .Packet(Tag.SecretKey, Protect(_primary, passphrase))
+            .Packet(Tag.UserId, _userId)
+            .Packet(Tag.Signature, _selfSignature);
         foreach (var certification in _certifications)
             writer.Packet(Tag.Signature, certification);
         foreach (var (key, binding, _) in _subkeys)
@@ -20,7 +23,11 @@ public sealed partial class GatewayKey
 
     /// <summary>Reads every armored secret key in a backup. A key made elsewhere has no spool subkey and gets one.</summary>
     /// <exception cref="OpenPgpException">No key, one that is none of ours, or the passphrase is missing or wrong.</exception>
-    public static IReadOnlyList<GatewayKey> ReadBackup(ReadOnlySpan<byte> armored, string? passphrase, DateTimeOffset now)
+    public static IReadOnlyList<GatewayKey> ReadBackup(
+        ReadOnlySpan<byte> armored,
+        string? passphrase,
+        DateTimeOffset now
+    )
     {
         var keys = new List<GatewayKey>();
         var begin = System.Text.Encoding.ASCII.GetBytes($"-----BEGIN {Armor.PrivateKeyBlock}-----");
@@ -28,8 +35,7 @@ public sealed partial class GatewayKey
         {
             keys.Add(ReadSecret(armored, passphrase, now));
             armored = armored[(armored.IndexOf(begin) + begin.Length)..];
-        }
-        while (armored.IndexOf(begin) >= 0);
+        } while (armored.IndexOf(begin) >= 0);
         return keys;
     }
 
@@ -39,8 +45,10 @@ public sealed partial class GatewayKey
     public static GatewayKey ReadSecret(ReadOnlySpan<byte> armored, string? passphrase, DateTimeOffset? addSpool = null)
     {
         var reader = new PacketReader(Armor.Decode(Armor.PrivateKeyBlock, armored));
-        SecretKey? primary = null, current = null;
-        byte[]? userId = null, self = null;
+        SecretKey? primary = null,
+            current = null;
+        byte[]? userId = null,
+            self = null;
         var selfCreated = DateTimeOffset.MinValue;
         var certifications = new List<byte[]>();
         var subkeys = new List<(SecretKey, byte[], int)>();
@@ -49,17 +57,36 @@ public sealed partial class GatewayKey
             var body = reader.Packet(out var tag);
             switch (tag)
             {
-                case Tag.SecretKey when primary is null: current = primary = Unprotect(body, passphrase); break;
-                case Tag.SecretSubkey when primary is not null: current = Unprotect(body, passphrase); break;
-                case Tag.UserId when primary is not null: userId ??= body.ToArray(); break;
+                case Tag.SecretKey when primary is null:
+                    current = primary = Unprotect(body, passphrase);
+                    break;
+                case Tag.SecretSubkey when primary is not null:
+                    current = Unprotect(body, passphrase);
+                    break;
+                case Tag.UserId when primary is not null:
+                    userId ??= body.ToArray();
+                    break;
                 case Tag.Signature when ReferenceEquals(current, primary):
                     var certification = Signature.Read(body);
-                    if (certification.Type == SignatureType.KeyRevocation && certification.IsBy(primary!.Public, primary.Public.Hashed))
+                    if (
+                        certification.Type == SignatureType.KeyRevocation
+                        && certification.IsBy(primary!.Public, primary.Public.Hashed)
+                    )
                         throw new OpenPgpException("the key is revoked");
-                    if (userId is not null && certification.Type is >= SignatureType.CertificationGeneric and <= SignatureType.CertificationPositive
-                        && certification.Created > selfCreated && certification.IsBy(primary!.Public, primary.Public.Hashed, HashedUserId(userId)))
+                    if (
+                        userId is not null
+                        && certification.Type
+                            is >= SignatureType.CertificationGeneric
+                                and <= SignatureType.CertificationPositive
+                        && certification.Created > selfCreated
+                        && certification.IsBy(primary!.Public, primary.Public.Hashed, HashedUserId(userId))
+                    )
                         (self, selfCreated) = (body.ToArray(), certification.Created.Value);
-                    else if (userId is not null && certification.Type == SignatureType.CertificationPositive && !certification.IsBy(primary!.Public, primary.Public.Hashed, HashedUserId(userId)))
+                    else if (
+                        userId is not null
+                        && certification.Type == SignatureType.CertificationPositive
+                        && !certification.IsBy(primary!.Public, primary.Public.Hashed, HashedUserId(userId))
+                    )
                         certifications.Add(body.ToArray());
                     break;
                 case Tag.Signature when current is not null:
@@ -74,19 +101,34 @@ public sealed partial class GatewayKey
                         var known = subkeys.FindIndex(s => ReferenceEquals(s.Item1, current));
                         if (known < 0)
                             subkeys.Add((current, body.ToArray(), binding.KeyFlags ?? 0));
-                        else if (binding.Created > Signature.Read(new PacketReader(new PacketWriter().Packet(Tag.Signature, subkeys[known].Item2).ToArray()).Packet(out _)).Created)
+                        else if (
+                            binding.Created
+                            > Signature
+                                .Read(
+                                    new PacketReader(
+                                        new PacketWriter().Packet(Tag.Signature, subkeys[known].Item2).ToArray()
+                                    ).Packet(out _)
+                                )
+                                .Created
+                        )
                             subkeys[known] = (current, body.ToArray(), binding.KeyFlags ?? 0);
                     }
                     break;
-                default: throw new OpenPgpException($"a packet of type {tag} stands where none belongs");
+                default:
+                    throw new OpenPgpException($"a packet of type {tag} stands where none belongs");
             }
         }
         if (addSpool is { } now && primary is not null && !subkeys.Exists(s => s.Item3 == FlagSpool))
         {
-            var spool = SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.X25519, DateTimeOffset.FromUnixTimeSeconds(now.ToUnixTimeSeconds()));
+            var spool = SecretKey.Generate(
+                KeyAlgorithm.Ecdh,
+                PublicKey.Curve.X25519,
+                DateTimeOffset.FromUnixTimeSeconds(now.ToUnixTimeSeconds())
+            );
             subkeys.Add((spool, Bind(primary, spool, FlagSpool, spool.Public.Created), FlagSpool));
         }
-        return primary is not null && userId is not null && self is not null ? new(primary, userId, self, certifications, subkeys)
+        return primary is not null && userId is not null && self is not null
+            ? new(primary, userId, self, certifications, subkeys)
             : throw new OpenPgpException("the file holds no whole secret key with a self-certified User ID");
     }
 
@@ -100,7 +142,16 @@ public sealed partial class GatewayKey
         byte[] clear = [.. secret, .. SHA1.HashData(secret)];
         using var aes = Aes.Create();
         aes.Key = DeriveKey(passphrase, salt, S2kCount);
-        return writer.U8(254).U8(9).U8(3).U8(8).Bytes(salt).U8(S2kCount).Bytes(iv).Bytes(Crypt(aes, iv, clear, true)).ToArray();
+        return writer
+            .U8(254)
+            .U8(9)
+            .U8(3)
+            .U8(8)
+            .Bytes(salt)
+            .U8(S2kCount)
+            .Bytes(iv)
+            .Bytes(Crypt(aes, iv, clear, true))
+            .ToArray();
     }
 
     private static SecretKey Unprotect(ReadOnlySpan<byte> packet, string? passphrase)
@@ -114,10 +165,14 @@ public sealed partial class GatewayKey
             var sum = 0;
             foreach (var octet in fields)
                 sum += octet;
-            return (sum & 0xFFFF) == reader.U16() ? SecretKey.ReadSecret(key, fields) : throw new OpenPgpException("the secret key's checksum is wrong");
+            return (sum & 0xFFFF) == reader.U16()
+                ? SecretKey.ReadSecret(key, fields)
+                : throw new OpenPgpException("the secret key's checksum is wrong");
         }
         if (usage != 254 || reader.U8() != 9 || reader.U8() != 3 || reader.U8() != 8)
-            throw new OpenPgpException("the secret key is protected in a way that is not supported (AES-256 with iterated SHA-256 is)");
+            throw new OpenPgpException(
+                "the secret key is protected in a way that is not supported (AES-256 with iterated SHA-256 is)"
+            );
         if (passphrase is null)
             throw new OpenPgpException("the secret key has a passphrase; set keys.passphraseFile");
         var salt = reader.Take(8).ToArray();
@@ -125,7 +180,12 @@ public sealed partial class GatewayKey
         aes.Key = DeriveKey(passphrase, salt, reader.U8());
         var iv = reader.Take(16).ToArray();
         var clear = Crypt(aes, iv, reader.Rest().ToArray(), false);
-        return clear.Length > 20 && CryptographicOperations.FixedTimeEquals(SHA1.HashData(clear.AsSpan(0, clear.Length - 20)), clear.AsSpan(clear.Length - 20))
+        return
+            clear.Length > 20
+            && CryptographicOperations.FixedTimeEquals(
+                SHA1.HashData(clear.AsSpan(0, clear.Length - 20)),
+                clear.AsSpan(clear.Length - 20)
+            )
             ? SecretKey.ReadSecret(key, clear.AsSpan(0, clear.Length - 20))
             : throw new OpenPgpException("the passphrase is wrong");
     }
@@ -134,7 +194,9 @@ public sealed partial class GatewayKey
     {
         var padded = new byte[(data.Length + 15) / 16 * 16];
         data.CopyTo(padded, 0);
-        var result = encrypt ? aes.EncryptCfb(padded, iv, PaddingMode.None, 128) : aes.DecryptCfb(padded, iv, PaddingMode.None, 128);
+        var result = encrypt
+            ? aes.EncryptCfb(padded, iv, PaddingMode.None, 128)
+            : aes.DecryptCfb(padded, iv, PaddingMode.None, 128);
         return result[..data.Length];
     }
 

@@ -17,7 +17,10 @@ public enum GatewayAlgorithm
 /// </summary>
 public sealed partial class GatewayKey
 {
-    private const int FlagCertify = 0x01, FlagSign = 0x02, FlagEncrypt = 0x0C, FlagSpool = 0x08;
+    private const int FlagCertify = 0x01,
+        FlagSign = 0x02,
+        FlagEncrypt = 0x0C,
+        FlagSpool = 0x08;
 
     private readonly SecretKey _primary;
     private readonly byte[] _userId;
@@ -28,9 +31,21 @@ public sealed partial class GatewayKey
     private readonly List<(SecretKey Key, byte[] Binding, int Flags)> _subkeys;
     private readonly SecretKey _encryption;
 
-    private GatewayKey(SecretKey primary, byte[] userId, byte[] selfSignature, List<byte[]> certifications, List<(SecretKey, byte[], int)> subkeys)
+    private GatewayKey(
+        SecretKey primary,
+        byte[] userId,
+        byte[] selfSignature,
+        List<byte[]> certifications,
+        List<(SecretKey, byte[], int)> subkeys
+    )
     {
-        (_primary, _userId, _selfSignature, _certifications, _subkeys) = (primary, userId, selfSignature, certifications, subkeys);
+        (_primary, _userId, _selfSignature, _certifications, _subkeys) = (
+            primary,
+            userId,
+            selfSignature,
+            certifications,
+            subkeys
+        );
         Signing = Newest(f => (f & FlagSign) != 0, "signing");
         Spool = Newest(f => f == FlagSpool, "spool");
         SpoolSeal = new SpoolSeal(Spool);
@@ -51,8 +66,15 @@ public sealed partial class GatewayKey
     public bool IsFor(string gateway) => Certificate.Names(_userId, gateway);
 
     /// <summary>What the key is made of, for people: <c>Ed25519</c>, <c>P-256</c>, <c>RSA-3072</c>.</summary>
-    public string Algorithm => _primary.Public.Algorithm == KeyAlgorithm.Rsa ? $"RSA-{_primary.Public.Point.Length * 8}"
-        : _primary.Public.KeyCurve switch { PublicKey.Curve.P256 => "P-256", PublicKey.Curve.P384 => "P-384", _ => "Ed25519" };
+    public string Algorithm =>
+        _primary.Public.Algorithm == KeyAlgorithm.Rsa
+            ? $"RSA-{_primary.Public.Point.Length * 8}"
+            : _primary.Public.KeyCurve switch
+            {
+                PublicKey.Curve.P256 => "P-256",
+                PublicKey.Curve.P384 => "P-384",
+                _ => "Ed25519",
+            };
 
     /// <summary>The subkey that peers seal for, the newest one.</summary>
     public string EncryptionFingerprint => _encryption.Public.FingerprintHex;
@@ -73,53 +95,93 @@ public sealed partial class GatewayKey
     private static bool IsEncryption(int flags) => (flags & 0x04) != 0;
 
     private SecretKey Newest(Func<int, bool> flags, string what) =>
-        _subkeys.Where(s => flags(s.Flags)).OrderByDescending(s => s.Key.Public.Created).Select(s => s.Key).FirstOrDefault()
+        _subkeys
+            .Where(s => flags(s.Flags))
+            .OrderByDescending(s => s.Key.Public.Created)
+            .Select(s => s.Key)
+            .FirstOrDefault()
         ?? throw new OpenPgpException($"the key has no {what} subkey");
 
     /// <summary>Makes a new key for a gateway mailbox. It does not expire: its DNS record is what keeps it alive.</summary>
     public static GatewayKey Generate(GatewayAlgorithm algorithm, string mailbox, DateTimeOffset now)
     {
         var created = DateTimeOffset.FromUnixTimeSeconds(now.ToUnixTimeSeconds());
-        SecretKey Signer() => algorithm switch
-        {
-            GatewayAlgorithm.Rsa3072 => SecretKey.Generate(KeyAlgorithm.Rsa, PublicKey.Curve.None, created),
-            GatewayAlgorithm.P256 => SecretKey.Generate(KeyAlgorithm.Ecdsa, PublicKey.Curve.P256, created),
-            _ => SecretKey.Generate(KeyAlgorithm.EdDsaLegacy, PublicKey.Curve.Ed25519, created),
-        };
+        SecretKey Signer() =>
+            algorithm switch
+            {
+                GatewayAlgorithm.Rsa3072 => SecretKey.Generate(KeyAlgorithm.Rsa, PublicKey.Curve.None, created),
+                GatewayAlgorithm.P256 => SecretKey.Generate(KeyAlgorithm.Ecdsa, PublicKey.Curve.P256, created),
+                _ => SecretKey.Generate(KeyAlgorithm.EdDsaLegacy, PublicKey.Curve.Ed25519, created),
+            };
         var (primary, signing) = (Signer(), Signer());
         var encryption = GenerateEncryption(algorithm, created);
         var spool = SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.X25519, created);
         var userId = Encoding.UTF8.GetBytes(mailbox);
-        var self = SignatureMaker.OverKeys(SignatureType.CertificationPositive, primary,
-            new SubpacketWriter().Created(created).Issuer(primary.Public).Add(27, [FlagCertify]).Add(11, [9, 7]).Add(21, [10, 9, 8]).Add(22, [0]).Add(30, [0x01]).Add(25, [1]),
-            primary.Public.Hashed, HashedUserId(userId));
-        return new(primary, userId, self, [],
-        [
-            (signing, Bind(primary, signing, FlagSign, created), FlagSign),
-            (encryption, Bind(primary, encryption, FlagEncrypt, created), FlagEncrypt),
-            (spool, Bind(primary, spool, FlagSpool, created), FlagSpool),
-        ]);
+        var self = SignatureMaker.OverKeys(
+            SignatureType.CertificationPositive,
+            primary,
+            new SubpacketWriter()
+                .Created(created)
+                .Issuer(primary.Public)
+                .Add(27, [FlagCertify])
+                .Add(11, [9, 7])
+                .Add(21, [10, 9, 8])
+                .Add(22, [0])
+                .Add(30, [0x01])
+                .Add(25, [1]),
+            primary.Public.Hashed,
+            HashedUserId(userId)
+        );
+        return new(
+            primary,
+            userId,
+            self,
+            [],
+            [
+                (signing, Bind(primary, signing, FlagSign, created), FlagSign),
+                (encryption, Bind(primary, encryption, FlagEncrypt, created), FlagEncrypt),
+                (spool, Bind(primary, spool, FlagSpool, created), FlagSpool),
+            ]
+        );
     }
 
-    private static SecretKey GenerateEncryption(GatewayAlgorithm algorithm, DateTimeOffset created) => algorithm switch
-    {
-        GatewayAlgorithm.Rsa3072 => SecretKey.Generate(KeyAlgorithm.Rsa, PublicKey.Curve.None, created),
-        GatewayAlgorithm.P256 => SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.P256, created),
-        _ => SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.X25519, created),
-    };
+    private static SecretKey GenerateEncryption(GatewayAlgorithm algorithm, DateTimeOffset created) =>
+        algorithm switch
+        {
+            GatewayAlgorithm.Rsa3072 => SecretKey.Generate(KeyAlgorithm.Rsa, PublicKey.Curve.None, created),
+            GatewayAlgorithm.P256 => SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.P256, created),
+            _ => SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.X25519, created),
+        };
 
     /// <summary>This key with a new encryption subkey, which peers seal for once it is published; the old ones still open.</summary>
     public GatewayKey WithNewEncryption(DateTimeOffset now)
     {
-        var created = DateTimeOffset.FromUnixTimeSeconds(Math.Max(now.ToUnixTimeSeconds(), EncryptionCreated.ToUnixTimeSeconds() + 1)); // the newest is the one that counts
-        var algorithm = _primary.Public.Algorithm == KeyAlgorithm.Rsa ? GatewayAlgorithm.Rsa3072 : _primary.Public.KeyCurve is PublicKey.Curve.P256 or PublicKey.Curve.P384 ? GatewayAlgorithm.P256 : GatewayAlgorithm.Ed25519;
+        var created = DateTimeOffset.FromUnixTimeSeconds(
+            Math.Max(now.ToUnixTimeSeconds(), EncryptionCreated.ToUnixTimeSeconds() + 1)
+        ); // the newest is the one that counts
+        var algorithm =
+            _primary.Public.Algorithm == KeyAlgorithm.Rsa ? GatewayAlgorithm.Rsa3072
+            : _primary.Public.KeyCurve is PublicKey.Curve.P256 or PublicKey.Curve.P384 ? GatewayAlgorithm.P256
+            : GatewayAlgorithm.Ed25519;
         var encryption = GenerateEncryption(algorithm, created);
-        return new(_primary, _userId, _selfSignature, _certifications, [.. _subkeys, (encryption, Bind(_primary, encryption, FlagEncrypt, created), FlagEncrypt)]);
+        return new(
+            _primary,
+            _userId,
+            _selfSignature,
+            _certifications,
+            [.. _subkeys, (encryption, Bind(_primary, encryption, FlagEncrypt, created), FlagEncrypt)]
+        );
     }
 
     /// <summary>This key without its older encryption subkeys: what was sealed for them opens no more.</summary>
     public GatewayKey WithoutOldEncryption() =>
-        new(_primary, _userId, _selfSignature, _certifications, [.. _subkeys.Where(s => !IsEncryption(s.Flags) || ReferenceEquals(s.Key, _encryption))]);
+        new(
+            _primary,
+            _userId,
+            _selfSignature,
+            _certifications,
+            [.. _subkeys.Where(s => !IsEncryption(s.Flags) || ReferenceEquals(s.Key, _encryption))]
+        );
 
     /// <summary>True when a message is for one of the older encryption subkeys.</summary>
     public bool NeedsOldEncryption(ReadOnlySpan<byte> octets)
@@ -134,16 +196,46 @@ public sealed partial class GatewayKey
     {
         var subpackets = new SubpacketWriter().Created(created).Issuer(primary.Public).Add(27, [(byte)flags]);
         if (flags == FlagSign)
-            subpackets.Add(32, SignatureMaker.OverKeys(SignatureType.PrimaryBinding, subkey, new SubpacketWriter().Created(created).Issuer(subkey.Public),
-                primary.Public.Hashed, subkey.Public.Hashed));
-        return SignatureMaker.OverKeys(SignatureType.SubkeyBinding, primary, subpackets, primary.Public.Hashed, subkey.Public.Hashed);
+            subpackets.Add(
+                32,
+                SignatureMaker.OverKeys(
+                    SignatureType.PrimaryBinding,
+                    subkey,
+                    new SubpacketWriter().Created(created).Issuer(subkey.Public),
+                    primary.Public.Hashed,
+                    subkey.Public.Hashed
+                )
+            );
+        return SignatureMaker.OverKeys(
+            SignatureType.SubkeyBinding,
+            primary,
+            subpackets,
+            primary.Public.Hashed,
+            subkey.Public.Hashed
+        );
     }
 
-    private static byte[] HashedUserId(byte[] id) => [0xB4, (byte)(id.Length >> 24), (byte)(id.Length >> 16), (byte)(id.Length >> 8), (byte)id.Length, .. id];
+    private static byte[] HashedUserId(byte[] id) =>
+        [0xB4, (byte)(id.Length >> 24), (byte)(id.Length >> 16), (byte)(id.Length >> 8), (byte)id.Length, .. id];
 
     /// <summary>This key, certified as the successor of <paramref name="former"/> (0x13 on the User ID, PROTOCOL.md 3).</summary>
-    public GatewayKey CertifiedBy(GatewayKey former, DateTimeOffset now) => new(_primary, _userId, _selfSignature,
-        [.. _certifications, SignatureMaker.OverKeys(SignatureType.CertificationPositive, former._primary, new SubpacketWriter().Created(now).Issuer(former._primary.Public), _primary.Public.Hashed, HashedUserId(_userId))], _subkeys);
+    public GatewayKey CertifiedBy(GatewayKey former, DateTimeOffset now) =>
+        new(
+            _primary,
+            _userId,
+            _selfSignature,
+            [
+                .. _certifications,
+                SignatureMaker.OverKeys(
+                    SignatureType.CertificationPositive,
+                    former._primary,
+                    new SubpacketWriter().Created(now).Issuer(former._primary.Public),
+                    _primary.Public.Hashed,
+                    HashedUserId(_userId)
+                ),
+            ],
+            _subkeys
+        );
 
     /// <summary>The certificate to publish, binary, without the spool subkey. Peers take the newest valid encryption subkey.</summary>
     /// <param name="revoked">When set, with a revocation of that time: key compromised (RFC 9580 5.2.3.31, reason 2).</param>
@@ -163,9 +255,17 @@ public sealed partial class GatewayKey
     /// <summary>A ready-made revocation (0x20, no reason given), armored, to be kept apart from the key.</summary>
     public byte[] RevocationCertificate(DateTimeOffset now)
     {
-        return Armor.Encode(Armor.PublicKeyBlock, new PacketWriter().Packet(Tag.Signature, Revocation(now, 0)).ToArray());
+        return Armor.Encode(
+            Armor.PublicKeyBlock,
+            new PacketWriter().Packet(Tag.Signature, Revocation(now, 0)).ToArray()
+        );
     }
 
-    private byte[] Revocation(DateTimeOffset now, byte reason) => SignatureMaker.OverKeys(SignatureType.KeyRevocation, _primary,
-        new SubpacketWriter().Created(now).Issuer(_primary.Public).Add(29, [reason]), _primary.Public.Hashed);
+    private byte[] Revocation(DateTimeOffset now, byte reason) =>
+        SignatureMaker.OverKeys(
+            SignatureType.KeyRevocation,
+            _primary,
+            new SubpacketWriter().Created(now).Issuer(_primary.Public).Add(29, [reason]),
+            _primary.Public.Hashed
+        );
 }

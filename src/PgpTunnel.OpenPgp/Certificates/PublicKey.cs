@@ -7,7 +7,12 @@ namespace PgpTunnel.OpenPgp;
 /// <summary>Public-key algorithm ids (RFC 9580 9.1) that gateways use.</summary>
 internal static class KeyAlgorithm
 {
-    public const int Rsa = 1, Ecdh = 18, Ecdsa = 19, EdDsaLegacy = 22, X25519 = 25, Ed25519 = 27;
+    public const int Rsa = 1,
+        Ecdh = 18,
+        Ecdsa = 19,
+        EdDsaLegacy = 22,
+        X25519 = 25,
+        Ed25519 = 27;
 }
 
 /// <summary>A version 4 public key or subkey packet (RFC 9580 5.5.2.2) and what can be done with it.</summary>
@@ -19,7 +24,14 @@ internal sealed class PublicKey
     private static readonly byte[] OidP384 = Convert.FromHexString("2B81040022");
 
     /// <summary>The curve of an EC key.</summary>
-    public enum Curve { None, Ed25519, X25519, P256, P384 }
+    public enum Curve
+    {
+        None,
+        Ed25519,
+        X25519,
+        P256,
+        P384,
+    }
 
     public required byte[] Body { get; init; }
     public required DateTimeOffset Created { get; init; }
@@ -38,7 +50,8 @@ internal sealed class PublicKey
     public string FingerprintHex => Convert.ToHexStringLower(Fingerprint);
     public ulong KeyId => System.Buffers.Binary.BinaryPrimitives.ReadUInt64BigEndian(Fingerprint.AsSpan(12));
     public int CoordinateSize => KeyCurve == Curve.P384 ? 48 : 32;
-    public bool CanSign => Algorithm is KeyAlgorithm.Rsa or KeyAlgorithm.Ecdsa or KeyAlgorithm.EdDsaLegacy or KeyAlgorithm.Ed25519;
+    public bool CanSign =>
+        Algorithm is KeyAlgorithm.Rsa or KeyAlgorithm.Ecdsa or KeyAlgorithm.EdDsaLegacy or KeyAlgorithm.Ed25519;
     public bool CanEncrypt => Algorithm is KeyAlgorithm.Rsa or KeyAlgorithm.Ecdh or KeyAlgorithm.X25519;
 
     /// <summary>What signatures and fingerprints hash of this key (RFC 9580 5.2.4).</summary>
@@ -59,7 +72,9 @@ internal sealed class PublicKey
         if (version != 4)
             throw new OpenPgpException($"a key of version {version}; version 4 is accepted");
         var created = DateTimeOffset.FromUnixTimeSeconds(reader.U32());
-        int algorithm = reader.U8(), hash = 0, cipher = 0;
+        int algorithm = reader.U8(),
+            hash = 0,
+            cipher = 0;
         var (curve, point, exponent, oid) = (Curve.None, Array.Empty<byte>(), Array.Empty<byte>(), Array.Empty<byte>());
         switch (algorithm)
         {
@@ -79,7 +94,12 @@ internal sealed class PublicKey
                 if (encoded.IsEmpty)
                     throw new OpenPgpException("an elliptic-curve point is missing");
                 point = encoded[1..].ToArray();
-                var expected = curve switch { Curve.P256 => (0x04, 64), Curve.P384 => (0x04, 96), _ => (0x40, 32) };
+                var expected = curve switch
+                {
+                    Curve.P256 => (0x04, 64),
+                    Curve.P384 => (0x04, 96),
+                    _ => (0x40, 32),
+                };
                 if ((encoded[0], point.Length) != expected)
                     throw new OpenPgpException("an elliptic-curve point has the wrong form");
                 if (algorithm == KeyAlgorithm.Ecdh)
@@ -88,7 +108,9 @@ internal sealed class PublicKey
                         throw new OpenPgpException("the ECDH parameters of a key are unknown");
                     (hash, cipher) = (reader.U8(), reader.U8());
                     if (hash is not (8 or 9 or 10) || cipher is not (7 or 8 or 9))
-                        throw new OpenPgpException("the ECDH parameters of a key name a hash or cipher that is not accepted");
+                        throw new OpenPgpException(
+                            "the ECDH parameters of a key name a hash or cipher that is not accepted"
+                        );
                 }
                 break;
             default:
@@ -120,7 +142,13 @@ internal sealed class PublicKey
     /// <summary>The OID octets of a curve, length first, as key packets carry them.</summary>
     public static byte[] Oid(Curve curve)
     {
-        var oid = curve switch { Curve.Ed25519 => OidEd25519, Curve.X25519 => OidCurve25519, Curve.P256 => OidP256, _ => OidP384 };
+        var oid = curve switch
+        {
+            Curve.Ed25519 => OidEd25519,
+            Curve.X25519 => OidCurve25519,
+            Curve.P256 => OidP256,
+            _ => OidP384,
+        };
         return [(byte)oid.Length, .. oid];
     }
 
@@ -131,7 +159,8 @@ internal sealed class PublicKey
             return null;
         var (n, e) = (new BigInteger(Point, true, true), new BigInteger(Exponent, true, true));
         return n.GetBitLength() is < 3072 or > 8192 ? $"its RSA key of {n.GetBitLength()} bits is outside 3072 to 8192"
-            : e < 65537 || e.IsEven || e.GetBitLength() > 64 ? "its RSA exponent is even, smaller than 65537 or larger than 64 bits"
+            : e < 65537 || e.IsEven || e.GetBitLength() > 64
+                ? "its RSA exponent is even, smaller than 65537 or larger than 64 bits"
             : IsRoca(n) ? "its RSA key was made by the ROCA generator (CVE-2017-15361)"
             : null;
     }
@@ -148,8 +177,7 @@ internal sealed class PublicKey
             {
                 found |= power == residue;
                 power = power * (65537 % p) % p;
-            }
-            while (power != 1 && !found);
+            } while (power != 1 && !found);
             if (!found)
                 return false;
         }
@@ -181,13 +209,20 @@ internal sealed class PublicKey
                     using (var ecdsa = ECDsa.Create(ToEc()))
                         return ecdsa.VerifyHash(digest, signature, DSASignatureFormat.IeeeP1363FixedFieldConcatenation);
                 case KeyAlgorithm.EdDsaLegacy or KeyAlgorithm.Ed25519:
-                    return Sodium.PublicKey.TryImport(Sodium.SignatureAlgorithm.Ed25519, Point, Sodium.KeyBlobFormat.RawPublicKey, out var point) && point is not null
+                    return Sodium.PublicKey.TryImport(
+                            Sodium.SignatureAlgorithm.Ed25519,
+                            Point,
+                            Sodium.KeyBlobFormat.RawPublicKey,
+                            out var point
+                        )
+                        && point is not null
                         && Sodium.SignatureAlgorithm.Ed25519.Verify(point, digest, signature);
                 default:
                     return false;
             }
         }
-        catch (Exception e) when (e is OpenPgpException or CryptographicException or ArgumentException or InvalidOperationException)
+        catch (Exception e)
+            when (e is OpenPgpException or CryptographicException or ArgumentException or InvalidOperationException)
         {
             return false;
         }
@@ -195,9 +230,10 @@ internal sealed class PublicKey
 
     public RSA ToRsa() => RSA.Create(new RSAParameters { Modulus = Point, Exponent = Exponent });
 
-    public ECParameters ToEc() => new()
-    {
-        Curve = KeyCurve == Curve.P384 ? ECCurve.NamedCurves.nistP384 : ECCurve.NamedCurves.nistP256,
-        Q = new ECPoint { X = Point[..CoordinateSize], Y = Point[CoordinateSize..] },
-    };
+    public ECParameters ToEc() =>
+        new()
+        {
+            Curve = KeyCurve == Curve.P384 ? ECCurve.NamedCurves.nistP384 : ECCurve.NamedCurves.nistP256,
+            Q = new ECPoint { X = Point[..CoordinateSize], Y = Point[CoordinateSize..] },
+        };
 }

@@ -19,7 +19,9 @@ internal sealed class SecretKey : IDisposable
     {
         (Public, _scalar) = (key, scalar);
         if (key.KeyCurve == PublicKey.Curve.Ed25519)
-            _ed25519 = new(() => Sodium.Key.Import(Sodium.SignatureAlgorithm.Ed25519, _scalar, Sodium.KeyBlobFormat.RawPrivateKey));
+            _ed25519 = new(() =>
+                Sodium.Key.Import(Sodium.SignatureAlgorithm.Ed25519, _scalar, Sodium.KeyBlobFormat.RawPrivateKey)
+            );
     }
 
     private SecretKey(PublicKey key, RSA rsa) => (Public, _rsa) = (key, rsa);
@@ -38,11 +40,28 @@ internal sealed class SecretKey : IDisposable
         }
         var (scalar, point) = curve switch
         {
-            PublicKey.Curve.Ed25519 => Make25519(scalar => { var q = new byte[32]; Ed25519.GeneratePublicKey(scalar, 0, q, 0); return q; }, false),
-            PublicKey.Curve.X25519 => Make25519(scalar => { var q = new byte[32]; X25519.ScalarMultBase(scalar, 0, q, 0); return q; }, true),
+            PublicKey.Curve.Ed25519 => Make25519(
+                scalar =>
+                {
+                    var q = new byte[32];
+                    Ed25519.GeneratePublicKey(scalar, 0, q, 0);
+                    return q;
+                },
+                false
+            ),
+            PublicKey.Curve.X25519 => Make25519(
+                scalar =>
+                {
+                    var q = new byte[32];
+                    X25519.ScalarMultBase(scalar, 0, q, 0);
+                    return q;
+                },
+                true
+            ),
             _ => MakeNist(curve),
         };
-        body.Bytes(PublicKey.Oid(curve)).Mpi([(byte)(curve is PublicKey.Curve.P256 or PublicKey.Curve.P384 ? 0x04 : 0x40), .. point]);
+        body.Bytes(PublicKey.Oid(curve))
+            .Mpi([(byte)(curve is PublicKey.Curve.P256 or PublicKey.Curve.P384 ? 0x04 : 0x40), .. point]);
         if (algorithm == KeyAlgorithm.Ecdh)
             body.U8(3).U8(1).U8(8).U8(9); // KDF SHA-256, wrapping AES-256
         return new SecretKey(PublicKey.Read(body.ToArray()), scalar);
@@ -58,7 +77,9 @@ internal sealed class SecretKey : IDisposable
 
     private static (byte[] Scalar, byte[] Point) MakeNist(PublicKey.Curve curve)
     {
-        using var key = ECDsa.Create(curve == PublicKey.Curve.P384 ? ECCurve.NamedCurves.nistP384 : ECCurve.NamedCurves.nistP256);
+        using var key = ECDsa.Create(
+            curve == PublicKey.Curve.P384 ? ECCurve.NamedCurves.nistP384 : ECCurve.NamedCurves.nistP256
+        );
         var p = key.ExportParameters(true);
         return (p.D!, [.. p.Q.X!, .. p.Q.Y!]);
     }
@@ -74,11 +95,15 @@ internal sealed class SecretKey : IDisposable
                 using (var ecdsa = ECDsa.Create(PrivateEc()))
                 {
                     var rs = ecdsa.SignHash(digest, DSASignatureFormat.IeeeP1363FixedFieldConcatenation);
-                    return new PacketWriter().Mpi(rs.AsSpan(0, Public.CoordinateSize)).Mpi(rs.AsSpan(Public.CoordinateSize)).ToArray();
+                    return new PacketWriter()
+                        .Mpi(rs.AsSpan(0, Public.CoordinateSize))
+                        .Mpi(rs.AsSpan(Public.CoordinateSize))
+                        .ToArray();
                 }
             case KeyAlgorithm.EdDsaLegacy or KeyAlgorithm.Ed25519:
                 var signature = Sodium.SignatureAlgorithm.Ed25519.Sign(_ed25519!.Value, digest);
-                return Public.Algorithm == KeyAlgorithm.Ed25519 ? signature
+                return Public.Algorithm == KeyAlgorithm.Ed25519
+                    ? signature
                     : new PacketWriter().Mpi(signature.AsSpan(0, 32)).Mpi(signature.AsSpan(32)).ToArray();
             default:
                 throw new InvalidOperationException("this key does not sign");
@@ -91,14 +116,18 @@ internal sealed class SecretKey : IDisposable
         if (Public.KeyCurve == PublicKey.Curve.X25519)
         {
             var shared = new byte[32];
-            return X25519.CalculateAgreement(_scalar, 0, point, 0, shared, 0) ? shared : throw new CryptographicException("a point of low order");
+            return X25519.CalculateAgreement(_scalar, 0, point, 0, shared, 0)
+                ? shared
+                : throw new CryptographicException("a point of low order");
         }
         using var own = ECDiffieHellman.Create(PrivateEc());
-        using var peer = ECDiffieHellman.Create(new ECParameters
-        {
-            Curve = PrivateEc().Curve,
-            Q = new ECPoint { X = point[..Public.CoordinateSize], Y = point[Public.CoordinateSize..] },
-        });
+        using var peer = ECDiffieHellman.Create(
+            new ECParameters
+            {
+                Curve = PrivateEc().Curve,
+                Q = new ECPoint { X = point[..Public.CoordinateSize], Y = point[Public.CoordinateSize..] },
+            }
+        );
         return own.DeriveRawSecretAgreement(peer.PublicKey);
     }
 
@@ -130,7 +159,12 @@ internal sealed class SecretKey : IDisposable
         if (key.Algorithm == KeyAlgorithm.Rsa)
         {
             var half = (key.Point.Length + 1) / 2;
-            var (d, q, p, inverseQ) = (reader.Mpi(key.Point.Length), reader.Mpi(half), reader.Mpi(half), reader.Mpi(half));
+            var (d, q, p, inverseQ) = (
+                reader.Mpi(key.Point.Length),
+                reader.Mpi(half),
+                reader.Mpi(half),
+                reader.Mpi(half)
+            );
             try
             {
                 secret = new(key, RSA.Create(Rsa.Complete(key, d, p, q, inverseQ)));
@@ -142,8 +176,13 @@ internal sealed class SecretKey : IDisposable
         }
         else
         {
-            var scalar = key.Algorithm is KeyAlgorithm.Ed25519 or KeyAlgorithm.X25519 ? reader.Take(32).ToArray() : reader.Mpi(key.CoordinateSize);
-            secret = new SecretKey(key, key.Algorithm == KeyAlgorithm.Ecdh && key.KeyCurve == PublicKey.Curve.X25519 ? Reversed(scalar) : scalar);
+            var scalar = key.Algorithm is KeyAlgorithm.Ed25519 or KeyAlgorithm.X25519
+                ? reader.Take(32).ToArray()
+                : reader.Mpi(key.CoordinateSize);
+            secret = new SecretKey(
+                key,
+                key.Algorithm == KeyAlgorithm.Ecdh && key.KeyCurve == PublicKey.Curve.X25519 ? Reversed(scalar) : scalar
+            );
         }
         if (!reader.AtEnd || !secret.Fits())
             throw new OpenPgpException("the secret key does not belong to its public key");
@@ -165,7 +204,9 @@ internal sealed class SecretKey : IDisposable
                 return true; // RSA.Create has checked the parts against each other
             default:
                 using (var key = ECDsa.Create(PrivateEc() with { Q = default }))
-                    return Public.Point.AsSpan().SequenceEqual([.. key.ExportParameters(false).Q.X!, .. key.ExportParameters(false).Q.Y!]);
+                    return Public
+                        .Point.AsSpan()
+                        .SequenceEqual([.. key.ExportParameters(false).Q.X!, .. key.ExportParameters(false).Q.Y!]);
         }
     }
 
@@ -195,7 +236,17 @@ internal sealed class SecretKey : IDisposable
                 var value = (big(d) % (big(prime) - 1)).ToByteArray(true, true);
                 return [.. new byte[prime.Length - value.Length], .. value];
             }
-            return new RSAParameters { Modulus = key.Point, Exponent = key.Exponent, D = d, P = p, Q = q, DP = Mod(p), DQ = Mod(q), InverseQ = inverseQ };
+            return new RSAParameters
+            {
+                Modulus = key.Point,
+                Exponent = key.Exponent,
+                D = d,
+                P = p,
+                Q = q,
+                DP = Mod(p),
+                DQ = Mod(q),
+                InverseQ = inverseQ,
+            };
         }
     }
 }

@@ -6,8 +6,15 @@ namespace PgpTunnel.OpenPgp;
 /// <summary>Signature type ids (RFC 9580 5.2.1).</summary>
 internal static class SignatureType
 {
-    public const int Binary = 0x00, CertificationGeneric = 0x10, CertificationPositive = 0x13, SubkeyBinding = 0x18, PrimaryBinding = 0x19,
-        DirectKey = 0x1F, KeyRevocation = 0x20, SubkeyRevocation = 0x28, CertificationRevocation = 0x30;
+    public const int Binary = 0x00,
+        CertificationGeneric = 0x10,
+        CertificationPositive = 0x13,
+        SubkeyBinding = 0x18,
+        PrimaryBinding = 0x19,
+        DirectKey = 0x1F,
+        KeyRevocation = 0x20,
+        SubkeyRevocation = 0x28,
+        CertificationRevocation = 0x30;
 }
 
 /// <summary>A version 4 signature packet (RFC 9580 5.2.3), its subpackets laid open.</summary>
@@ -41,13 +48,14 @@ internal sealed class Signature
     public HashAlgorithmName? Hash => HashName(HashId);
 
     /// <summary>SHA-256, -384, -512; a signature by any other hash, SHA-1 and MD5 above all, counts as absent.</summary>
-    public static HashAlgorithmName? HashName(int id) => id switch
-    {
-        8 => HashAlgorithmName.SHA256,
-        9 => HashAlgorithmName.SHA384,
-        10 => HashAlgorithmName.SHA512,
-        _ => null,
-    };
+    public static HashAlgorithmName? HashName(int id) =>
+        id switch
+        {
+            8 => HashAlgorithmName.SHA256,
+            9 => HashAlgorithmName.SHA384,
+            10 => HashAlgorithmName.SHA512,
+            _ => null,
+        };
 
     /// <exception cref="OpenPgpException">Not a version 4 signature packet.</exception>
     public static Signature Read(ReadOnlySpan<byte> body)
@@ -92,20 +100,46 @@ internal sealed class Signature
         var reader = new PacketReader(data);
         switch (type)
         {
-            case 16: IssuerKeyId = reader.U64(); break;
-            case 32: Embedded.Add(data.ToArray()); break;
-            case 33 when data.Length > 1 && data[0] == 4 && (hashed || IssuerFingerprint is null): IssuerFingerprint = data[1..].ToArray(); break;
-            case 33: break;
-            case 2 when hashed: Created = DateTimeOffset.FromUnixTimeSeconds(reader.U32()); break;
-            case 3 when hashed: SignatureLifetime = reader.U32(); break;
-            case 9 when hashed: KeyLifetime = reader.U32(); break;
-            case 11 when hashed: PreferredCiphers = data.ToArray(); break;
-            case 27 when hashed: KeyFlags = data.IsEmpty ? 0 : data[0]; break;
-            case 29 when hashed: RevocationReason = data.IsEmpty ? null : data[0]; break;
-            case 35 when hashed: IntendedRecipients.Add(data.Length > 1 ? data[1..].ToArray() : []); break;
-            case 20 when hashed && critical: HasUnknownCritical = true; break; // notations: we know none
-            case 4 or 5 or 7 or 12 or 20 or 21 or 22 or 23 or 24 or 25 or 26 or 28 or 29 or 30 or 31 or 34 or 39: break;
-            default: HasUnknownCritical |= critical && hashed; break;
+            case 16:
+                IssuerKeyId = reader.U64();
+                break;
+            case 32:
+                Embedded.Add(data.ToArray());
+                break;
+            case 33 when data.Length > 1 && data[0] == 4 && (hashed || IssuerFingerprint is null):
+                IssuerFingerprint = data[1..].ToArray();
+                break;
+            case 33:
+                break;
+            case 2 when hashed:
+                Created = DateTimeOffset.FromUnixTimeSeconds(reader.U32());
+                break;
+            case 3 when hashed:
+                SignatureLifetime = reader.U32();
+                break;
+            case 9 when hashed:
+                KeyLifetime = reader.U32();
+                break;
+            case 11 when hashed:
+                PreferredCiphers = data.ToArray();
+                break;
+            case 27 when hashed:
+                KeyFlags = data.IsEmpty ? 0 : data[0];
+                break;
+            case 29 when hashed:
+                RevocationReason = data.IsEmpty ? null : data[0];
+                break;
+            case 35 when hashed:
+                IntendedRecipients.Add(data.Length > 1 ? data[1..].ToArray() : []);
+                break;
+            case 20 when hashed && critical:
+                HasUnknownCritical = true;
+                break; // notations: we know none
+            case 4 or 5 or 7 or 12 or 20 or 21 or 22 or 23 or 24 or 25 or 26 or 28 or 29 or 30 or 31 or 34 or 39:
+                break;
+            default:
+                HasUnknownCritical |= critical && hashed;
+                break;
         }
     }
 
@@ -115,7 +149,8 @@ internal sealed class Signature
     private IReadOnlyList<Signature>? _backSignatures;
 
     /// <summary>The embedded signatures that can be read.</summary>
-    public IReadOnlyList<Signature> BackSignatures => _backSignatures ??= [.. Embedded.Select(TryRead).OfType<Signature>()];
+    public IReadOnlyList<Signature> BackSignatures =>
+        _backSignatures ??= [.. Embedded.Select(TryRead).OfType<Signature>()];
 
     public static Signature? TryRead(byte[] body)
     {
@@ -143,9 +178,19 @@ internal sealed class Signature
     private bool Check(PublicKey key, ReadOnlySpan<byte[]> prefix)
     {
         // To believe a revocation is the safe side: neither an old hash nor an unknown critical subpacket weakens it.
-        var revokes = Type is SignatureType.KeyRevocation or SignatureType.SubkeyRevocation or SignatureType.CertificationRevocation;
+        var revokes =
+            Type
+            is SignatureType.KeyRevocation
+                or SignatureType.SubkeyRevocation
+                or SignatureType.CertificationRevocation;
         var hashName = Hash ?? (revokes && HashId == 2 ? HashAlgorithmName.SHA1 : null);
-        if (hashName is not { } name || (HasUnknownCritical && !revokes) || Created is null || Algorithm != key.Algorithm || !key.CanSign)
+        if (
+            hashName is not { } name
+            || (HasUnknownCritical && !revokes)
+            || Created is null
+            || Algorithm != key.Algorithm
+            || !key.CanSign
+        )
             return false;
         using var hash = IncrementalHash.CreateHash(name);
         foreach (var part in prefix)
@@ -163,7 +208,8 @@ internal sealed class Signature
     }
 
     /// <summary>RFC 9580 5.2.4: version, 0xFF, length of the hashed part.</summary>
-    internal static byte[] Trailer(int length) => [4, 0xFF, (byte)(length >> 24), (byte)(length >> 16), (byte)(length >> 8), (byte)length];
+    internal static byte[] Trailer(int length) =>
+        [4, 0xFF, (byte)(length >> 24), (byte)(length >> 16), (byte)(length >> 8), (byte)length];
 }
 
 /// <summary>The subpackets of a signature about to be made.</summary>

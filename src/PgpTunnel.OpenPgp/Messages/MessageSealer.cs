@@ -14,24 +14,43 @@ public sealed record SealedMessage(ReadOnlyMemory<byte> Octets, byte[] SpoolKey)
 /// <summary>Makes exactly one packet shape: <c>PKESK, SEIPDv1{ One-Pass-Signature, Literal, Signature }</c> (PROTOCOL.md 4).</summary>
 public static class MessageSealer
 {
-    private const int Prefix = Cfb.Block + 2, MdcLength = 22;
+    private const int Prefix = Cfb.Block + 2,
+        MdcLength = 22;
 
     /// <summary>Signs with our newest signing subkey and encrypts to the peer's encryption subkey.</summary>
     /// <param name="body">The literal body in parts: inner header, message and padding.</param>
     /// <param name="arrays">Where the array of the sealed message comes from; null = one of its size.</param>
-    public static SealedMessage Seal(IReadOnlyList<ReadOnlyMemory<byte>> body, GatewayKey signer, PeerKey recipient, DateTimeOffset now, ArrayPool<byte>? arrays = null)
+    public static SealedMessage Seal(
+        IReadOnlyList<ReadOnlyMemory<byte>> body,
+        GatewayKey signer,
+        PeerKey recipient,
+        DateTimeOffset now,
+        ArrayPool<byte>? arrays = null
+    )
     {
         var session = SessionKey.Random(recipient.Aes256 ? 9 : 7);
         var signature = Sign(body, signer.Signing, Convert.FromHexString(recipient.Fingerprint), now);
-        byte[] onePass = [3, SignatureType.Binary, (byte)HashId(signer.Signing), (byte)signer.Signing.Public.Algorithm, .. signer.Signing.Public.Fingerprint.AsSpan(12), 1];
+        byte[] onePass =
+        [
+            3,
+            SignatureType.Binary,
+            (byte)HashId(signer.Signing),
+            (byte)signer.Signing.Public.Algorithm,
+            .. signer.Signing.Public.Fingerprint.AsSpan(12),
+            1,
+        ];
         var wrapped = session.Wrap(recipient.Encryption);
-        IReadOnlyList<ReadOnlyMemory<byte>> Inner(byte[] onePassHeader) => [onePassHeader, onePass, .. Literal(body), signature];
+        IReadOnlyList<ReadOnlyMemory<byte>> Inner(byte[] onePassHeader) =>
+            [onePassHeader, onePass, .. Literal(body), signature];
         // A length in five octets is as good as in one (RFC 9580 4.2.1.3). Taken where the armor would else end without padding and
         // need the checksum that costs more than the encryption.
         var inner = Inner(PacketWriter.Header(Tag.OnePass, onePass.Length));
         if (Whole(wrapped, inner) % 3 == 0)
             inner = Inner([0xC0 | Tag.OnePass, 255, 0, 0, 0, (byte)onePass.Length]);
-        var sealedMessage = new SealedMessage(Encrypt(wrapped, session, inner, arrays), SealForSpool([session.Encode()], signer).ToArray());
+        var sealedMessage = new SealedMessage(
+            Encrypt(wrapped, session, inner, arrays),
+            SealForSpool([session.Encode()], signer).ToArray()
+        );
         session.Wipe();
         return sealedMessage;
     }
@@ -41,7 +60,11 @@ public static class MessageSealer
     /// so it is not signed.
     /// </summary>
     /// <param name="arrays">Where the array of the sealed octets comes from; null = one of their size.</param>
-    public static ReadOnlyMemory<byte> SealForSpool(IReadOnlyList<ReadOnlyMemory<byte>> body, GatewayKey own, ArrayPool<byte>? arrays = null)
+    public static ReadOnlyMemory<byte> SealForSpool(
+        IReadOnlyList<ReadOnlyMemory<byte>> body,
+        GatewayKey own,
+        ArrayPool<byte>? arrays = null
+    )
     {
         var (session, wrapped) = own.SpoolSeal.Use();
         return Encrypt(wrapped, session, Literal(body), arrays);
@@ -51,15 +74,22 @@ public static class MessageSealer
     private static List<ReadOnlyMemory<byte>> Literal(IReadOnlyList<ReadOnlyMemory<byte>> body) =>
         [(byte[])[.. PacketWriter.Header(Tag.Literal, body.Sum(p => p.Length) + 6), (byte)'b', 0, 0, 0, 0, 0], .. body];
 
-    private static int Clear(IReadOnlyList<ReadOnlyMemory<byte>> inner) => Prefix + inner.Sum(p => p.Length) + MdcLength;
+    private static int Clear(IReadOnlyList<ReadOnlyMemory<byte>> inner) =>
+        Prefix + inner.Sum(p => p.Length) + MdcLength;
 
-    private static int Whole(byte[] wrapped, IReadOnlyList<ReadOnlyMemory<byte>> inner) => wrapped.Length + PacketWriter.Header(Tag.Seipd, Clear(inner) + 1).Length + 1 + Clear(inner);
+    private static int Whole(byte[] wrapped, IReadOnlyList<ReadOnlyMemory<byte>> inner) =>
+        wrapped.Length + PacketWriter.Header(Tag.Seipd, Clear(inner) + 1).Length + 1 + Clear(inner);
 
     /// <summary>
     /// The message is put together once, where it will stay, and hashed and encrypted in its place: a piece at a time, while it is in the
     /// processor's cache.
     /// </summary>
-    private static ReadOnlyMemory<byte> Encrypt(byte[] wrapped, SessionKey session, IReadOnlyList<ReadOnlyMemory<byte>> inner, ArrayPool<byte>? arrays)
+    private static ReadOnlyMemory<byte> Encrypt(
+        byte[] wrapped,
+        SessionKey session,
+        IReadOnlyList<ReadOnlyMemory<byte>> inner,
+        ArrayPool<byte>? arrays
+    )
     {
         var octets = Octets.New(arrays, Whole(wrapped, inner));
         byte[] head = [.. wrapped, .. PacketWriter.Header(Tag.Seipd, Clear(inner) + 1), 1];
@@ -83,7 +113,8 @@ public static class MessageSealer
 
         private readonly IncrementalHash _sha1 = IncrementalHash.CreateHash(HashAlgorithmName.SHA1);
         private readonly Cfb.Encryptor _cfb = new(session.Key);
-        private int _done = start, _filled = start; // up to where it is encrypted, and put
+        private int _done = start,
+            _filled = start; // up to where it is encrypted, and put
 
         public void Put(ReadOnlySpan<byte> octets)
         {
@@ -120,7 +151,12 @@ public static class MessageSealer
         }
     }
 
-    private static byte[] Sign(IReadOnlyList<ReadOnlyMemory<byte>> body, SecretKey key, byte[] recipientPrimary, DateTimeOffset now)
+    private static byte[] Sign(
+        IReadOnlyList<ReadOnlyMemory<byte>> body,
+        SecretKey key,
+        byte[] recipientPrimary,
+        DateTimeOffset now
+    )
     {
         var hashId = HashId(key);
         using var hash = IncrementalHash.CreateHash(Signature.HashName(hashId)!.Value);

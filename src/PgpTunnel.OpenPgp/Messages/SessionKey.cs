@@ -7,7 +7,14 @@ namespace PgpTunnel.OpenPgp;
 /// <summary>An AES key for one message: cipher id 7, 8 or 9 (RFC 9580 9.3) and 16, 24 or 32 octets.</summary>
 internal sealed record SessionKey(int Cipher, byte[] Key)
 {
-    public static int KeySize(int cipher) => cipher switch { 7 => 16, 8 => 24, 9 => 32, _ => 0 };
+    public static int KeySize(int cipher) =>
+        cipher switch
+        {
+            7 => 16,
+            8 => 24,
+            9 => 32,
+            _ => 0,
+        };
 
     public static SessionKey Random(int cipher) => new(cipher, RandomNumberGenerator.GetBytes(KeySize(cipher)));
 
@@ -96,11 +103,26 @@ internal sealed record SessionKey(int Cipher, byte[] Key)
             var ephemeral = reader.Mpi();
             if (ephemeral.Length != key.Point.Length + 1 || ephemeral[0] != PointPrefix(key))
                 return null;
-            var padded = Rfc3394(false, EcdhKek(key, own.Agree(ephemeral[1..].ToArray())), reader.Take(reader.U8()).ToArray());
+            var padded = Rfc3394(
+                false,
+                EcdhKek(key, own.Agree(ephemeral[1..].ToArray())),
+                reader.Take(reader.U8()).ToArray()
+            );
             int pad = padded[^1];
-            return pad is > 0 && pad < padded.Length && padded.AsSpan(padded.Length - pad).IndexOfAnyExcept((byte)pad) < 0 ? Decode(padded.AsSpan(0, padded.Length - pad)) : null;
+            return
+                pad is > 0 && pad < padded.Length && padded.AsSpan(padded.Length - pad).IndexOfAnyExcept((byte)pad) < 0
+                ? Decode(padded.AsSpan(0, padded.Length - pad))
+                : null;
         }
-        catch (Exception e) when (e is OpenPgpException or CryptographicException or ArgumentException or Org.BouncyCastle.Crypto.CryptoException or InvalidOperationException or IndexOutOfRangeException)
+        catch (Exception e)
+            when (e
+                    is OpenPgpException
+                        or CryptographicException
+                        or ArgumentException
+                        or Org.BouncyCastle.Crypto.CryptoException
+                        or InvalidOperationException
+                        or IndexOutOfRangeException
+            )
         {
             return null;
         }
@@ -118,9 +140,28 @@ internal sealed record SessionKey(int Cipher, byte[] Key)
     /// <summary>RFC 9580 11.4: one round of the concatenation KDF over the key's own parameters.</summary>
     private static byte[] EcdhKek(PublicKey recipient, byte[] shared)
     {
-        byte[] input = [0, 0, 0, 1, .. shared, .. recipient.CurveOid, (byte)KeyAlgorithm.Ecdh, 3, 1, (byte)recipient.KdfHash, (byte)recipient.KdfCipher,
-            .. "Anonymous Sender    "u8, .. recipient.Fingerprint];
-        var digest = recipient.KdfHash switch { 8 => SHA256.HashData(input), 9 => SHA384.HashData(input), _ => SHA512.HashData(input) };
+        byte[] input =
+        [
+            0,
+            0,
+            0,
+            1,
+            .. shared,
+            .. recipient.CurveOid,
+            (byte)KeyAlgorithm.Ecdh,
+            3,
+            1,
+            (byte)recipient.KdfHash,
+            (byte)recipient.KdfCipher,
+            .. "Anonymous Sender    "u8,
+            .. recipient.Fingerprint,
+        ];
+        var digest = recipient.KdfHash switch
+        {
+            8 => SHA256.HashData(input),
+            9 => SHA384.HashData(input),
+            _ => SHA512.HashData(input),
+        };
         var kek = digest[..KeySize(recipient.KdfCipher)];
         CryptographicOperations.ZeroMemory(digest);
         CryptographicOperations.ZeroMemory(input);

@@ -10,7 +10,8 @@ namespace PgpTunnel.OpenPgp;
 /// <param name="spool">The spool subkey.</param>
 internal sealed class SpoolSeal(SecretKey spool)
 {
-    private const int MostUses = 10_000, MostKnown = 1000;
+    private const int MostUses = 10_000,
+        MostKnown = 1000;
     private static readonly TimeSpan Life = TimeSpan.FromHours(1);
 
     private readonly Lock _lock = new();

@@ -7,10 +7,15 @@ namespace PgpTunnel.OpenPgp;
 /// <summary>ASCII armor (RFC 9580 6), lines of 64 characters ending in CRLF, no headers; a checksum only where GnuPG 2.2 needs it.</summary>
 public static class Armor
 {
-    private const int OctetsPerLine = 48, LineLength = 64, LinesPerPiece = 1000, ChecksumLength = 7;
+    private const int OctetsPerLine = 48,
+        LineLength = 64,
+        LinesPerPiece = 1000,
+        ChecksumLength = 7;
 
     /// <summary>The label of a message's armor.</summary>
-    public const string Message = "PGP MESSAGE", PublicKeyBlock = "PGP PUBLIC KEY BLOCK", PrivateKeyBlock = "PGP PRIVATE KEY BLOCK";
+    public const string Message = "PGP MESSAGE",
+        PublicKeyBlock = "PGP PUBLIC KEY BLOCK",
+        PrivateKeyBlock = "PGP PRIVATE KEY BLOCK";
 
     public static byte[] Encode(string label, ReadOnlyMemory<byte> octets)
     {
@@ -25,8 +30,12 @@ public static class Armor
     }
 
     /// <summary>Octets of the armor of that many.</summary>
-    public static long EncodedLength(string label, long octets) => Head(label).Length + ((octets + 2) / 3 * 4) + (2 * ((octets + OctetsPerLine - 1) / OctetsPerLine))
-        + (NeedsChecksum(octets) ? ChecksumLength : 0) + Tail(label).Length;
+    public static long EncodedLength(string label, long octets) =>
+        Head(label).Length
+        + ((octets + 2) / 3 * 4)
+        + (2 * ((octets + OctetsPerLine - 1) / OctetsPerLine))
+        + (NeedsChecksum(octets) ? ChecksumLength : 0)
+        + Tail(label).Length;
 
     /// <summary>The armor in pieces, made one after another: each is good until the next is asked for.</summary>
     public static IEnumerable<ReadOnlyMemory<byte>> Pieces(string label, ReadOnlyMemory<byte> octets)
@@ -35,7 +44,10 @@ public static class Armor
         var lines = Math.Min(LinesPerPiece, (octets.Length + OctetsPerLine - 1) / OctetsPerLine);
         var piece = ArrayPool<byte>.Shared.Rent(lines * (LineLength + 2));
         for (var at = 0; at < octets.Length; at += LinesPerPiece * OctetsPerLine)
-            yield return piece.AsMemory(0, EncodeLines(octets.Span[at..Math.Min(octets.Length, at + LinesPerPiece * OctetsPerLine)], piece));
+            yield return piece.AsMemory(
+                0,
+                EncodeLines(octets.Span[at..Math.Min(octets.Length, at + LinesPerPiece * OctetsPerLine)], piece)
+            );
         ArrayPool<byte>.Shared.Return(piece, clearArray: true); // secret keys are armored too
         if (NeedsChecksum(octets.Length))
             yield return Checksum(octets.Span);
@@ -72,7 +84,9 @@ public static class Armor
     private static byte[] Checksum(ReadOnlySpan<byte> octets)
     {
         var crc = Crc24(octets);
-        return Encoding.ASCII.GetBytes($"={Convert.ToBase64String([(byte)(crc >> 16), (byte)(crc >> 8), (byte)crc])}\r\n");
+        return Encoding.ASCII.GetBytes(
+            $"={Convert.ToBase64String([(byte)(crc >> 16), (byte)(crc >> 8), (byte)crc])}\r\n"
+        );
     }
 
     /// <summary>RFC 9580 6.1.1.</summary>
@@ -100,7 +114,8 @@ public static class Armor
     }
 
     /// <summary>True when an armored block with this label starts in the text.</summary>
-    public static bool IsIn(string label, ReadOnlySpan<byte> text) => text.IndexOf(Encoding.ASCII.GetBytes($"-----BEGIN {label}-----")) >= 0;
+    public static bool IsIn(string label, ReadOnlySpan<byte> text) =>
+        text.IndexOf(Encoding.ASCII.GetBytes($"-----BEGIN {label}-----")) >= 0;
 
     /// <summary>How many armored blocks with this label start in the text (after any white space or quotation at a line's start, none).</summary>
     public static int Count(string label, ReadOnlySpan<byte> text)
@@ -129,7 +144,10 @@ public static class Armor
     /// <exception cref="OpenPgpException">No whole block, or one that is not Base64.</exception>
     public static ReadOnlyMemory<byte> Decode(string label, ReadOnlySpan<byte> text, ArrayPool<byte>? arrays)
     {
-        var (begin, end) = (Encoding.ASCII.GetBytes($"-----BEGIN {label}-----"), Encoding.ASCII.GetBytes($"-----END {label}-----"));
+        var (begin, end) = (
+            Encoding.ASCII.GetBytes($"-----BEGIN {label}-----"),
+            Encoding.ASCII.GetBytes($"-----END {label}-----")
+        );
         var start = text.IndexOf(begin);
         var length = start < 0 ? -1 : text[(start + begin.Length)..].IndexOf(end);
         if (length < 0)
@@ -139,7 +157,10 @@ public static class Armor
         // The platform passes over white space, wherever it stands.
         var status = Base64.DecodeFromUtf8(body, octets.Span, out _, out var written);
         // Much white space and little else must not hold a large array for as long as a small parcel waits.
-        var result = status != OperationStatus.Done ? default : octets.Length - written <= written / 8 ? octets[..written] : octets[..written].ToArray();
+        var result =
+            status != OperationStatus.Done ? default
+            : octets.Length - written <= written / 8 ? octets[..written]
+            : octets[..written].ToArray();
         if (!octets.Span.Overlaps(result.Span))
             Octets.GiveBack(arrays, octets, secret: true);
         return status == OperationStatus.Done ? result : throw new OpenPgpException("the armor is not Base64");
@@ -154,7 +175,14 @@ public static class Armor
         var at = body.IndexOf((byte)'=');
         if (at < 0)
             return body;
-        var digits = at - (body[..at].Count((byte)'\n') + body[..at].Count((byte)'\r') + body[..at].Count((byte)' ') + body[..at].Count((byte)'\t'));
+        var digits =
+            at
+            - (
+                body[..at].Count((byte)'\n')
+                + body[..at].Count((byte)'\r')
+                + body[..at].Count((byte)' ')
+                + body[..at].Count((byte)'\t')
+            );
         for (var missing = -digits & 3; at < body.Length && (missing > 0 || body[at] != '='); at++)
             if (body[at] == '=')
                 missing--;

@@ -6,8 +6,23 @@ namespace PgpTunnel.OpenPgp;
 /// <summary>Packet type ids (RFC 9580 5).</summary>
 internal static class Tag
 {
-    public const int Pkesk = 1, Signature = 2, Skesk = 3, OnePass = 4, SecretKey = 5, PublicKey = 6, SecretSubkey = 7, Compressed = 8,
-        Sed = 9, Marker = 10, Literal = 11, Trust = 12, UserId = 13, PublicSubkey = 14, UserAttribute = 17, Seipd = 18, Padding = 21;
+    public const int Pkesk = 1,
+        Signature = 2,
+        Skesk = 3,
+        OnePass = 4,
+        SecretKey = 5,
+        PublicKey = 6,
+        SecretSubkey = 7,
+        Compressed = 8,
+        Sed = 9,
+        Marker = 10,
+        Literal = 11,
+        Trust = 12,
+        UserId = 13,
+        PublicSubkey = 14,
+        UserAttribute = 17,
+        Seipd = 18,
+        Padding = 21;
 }
 
 /// <summary>Reads packets and their fields from memory; any overrun or ambiguity is an <see cref="OpenPgpException"/>.</summary>
@@ -68,7 +83,13 @@ internal ref struct PacketReader(ReadOnlySpan<byte> octets)
         if ((header & 0x40) == 0)
         {
             tag = (header >> 2) & 0x0F;
-            var size = (header & 3) switch { 0 => U8(), 1 => U16(), 2 => (long)U32(), _ => throw new OpenPgpException("a packet has no definite length") };
+            var size = (header & 3) switch
+            {
+                0 => U8(),
+                1 => U16(),
+                2 => (long)U32(),
+                _ => throw new OpenPgpException("a packet has no definite length"),
+            };
             return Take(Checked(size));
         }
         tag = header & 0x3F;
@@ -94,7 +115,9 @@ internal ref struct PacketReader(ReadOnlySpan<byte> octets)
     public int SubpacketLength()
     {
         var first = U8();
-        return first < 192 ? first : first < 255 ? ((first - 192) << 8) + U8() + 192 : Checked(U32());
+        return first < 192 ? first
+            : first < 255 ? ((first - 192) << 8) + U8() + 192
+            : Checked(U32());
     }
 
     private int NewLength(out bool partial)
@@ -107,7 +130,8 @@ internal ref struct PacketReader(ReadOnlySpan<byte> octets)
             : Checked(U32());
     }
 
-    private readonly int Checked(long size) => size <= _rest.Length ? (int)size : throw new OpenPgpException("a packet ends early");
+    private readonly int Checked(long size) =>
+        size <= _rest.Length ? (int)size : throw new OpenPgpException("a packet ends early");
 }
 
 /// <summary>Writes packets in the new header format with definite lengths.</summary>
@@ -146,7 +170,8 @@ internal sealed class PacketWriter
     /// <summary>The header octets of a packet with a body of <paramref name="length"/> octets.</summary>
     public static byte[] Header(int tag, int length) => [(byte)(0xC0 | tag), .. EncodeLength(length)];
 
-    public static byte[] EncodeLength(int length) => length < 192 ? [(byte)length]
+    public static byte[] EncodeLength(int length) =>
+        length < 192 ? [(byte)length]
         : length < 8384 ? [(byte)(((length - 192) >> 8) + 192), (byte)(length - 192)]
         : [255, (byte)(length >> 24), (byte)(length >> 16), (byte)(length >> 8), (byte)length];
 }

@@ -11,9 +11,13 @@ internal sealed class Lacking
 
     private readonly ConcurrentDictionary<SmtpTarget, ConcurrentDictionary<string, long>> _servers = new();
 
-    public HashSet<string> Of(SmtpTarget target) => _servers.TryGetValue(target, out var lacking)
-        ? lacking.Where(l => Stopwatch.GetElapsedTime(l.Value) < Remembered).Select(l => l.Key).ToHashSet(StringComparer.OrdinalIgnoreCase)
-        : new(StringComparer.OrdinalIgnoreCase);
+    public HashSet<string> Of(SmtpTarget target) =>
+        _servers.TryGetValue(target, out var lacking)
+            ? lacking
+                .Where(l => Stopwatch.GetElapsedTime(l.Value) < Remembered)
+                .Select(l => l.Key)
+                .ToHashSet(StringComparer.OrdinalIgnoreCase)
+            : new(StringComparer.OrdinalIgnoreCase);
 
     public void Learn(SmtpTarget target, IEnumerable<string> keywords)
     {

@@ -7,10 +7,14 @@ namespace PgpTunnel.Smtp;
 [CollectionBuilder(typeof(OutgoingMessage), nameof(Of))]
 public sealed class OutgoingMessage : IEnumerable<ReadOnlyMemory<byte>>
 {
-    private static readonly ReadOnlyMemory<byte> NewLine = "\r\n"u8.ToArray(), Dot = "."u8.ToArray();
+    private static readonly ReadOnlyMemory<byte> NewLine = "\r\n"u8.ToArray(),
+        Dot = "."u8.ToArray();
 
     private readonly IEnumerable<ReadOnlyMemory<byte>> _parts;
-    private readonly Lazy<bool> _eightBit, _eightBitHeader, _needsStuffing, _hidesDots;
+    private readonly Lazy<bool> _eightBit,
+        _eightBitHeader,
+        _needsStuffing,
+        _hidesDots;
 
     private OutgoingMessage(long size, IEnumerable<ReadOnlyMemory<byte>> parts, bool plain)
     {
@@ -31,7 +35,8 @@ public sealed class OutgoingMessage : IEnumerable<ReadOnlyMemory<byte>>
     /// <summary>A message of which nothing has to be looked for: seven-bit, every line ended by CRLF, none begun by a dot.</summary>
     /// <param name="size">Octets of all parts.</param>
     /// <param name="parts">Made as they are sent: each is good until the next is asked for.</param>
-    public static OutgoingMessage Plain(long size, IEnumerable<ReadOnlyMemory<byte>> parts) => new(size, parts, plain: true);
+    public static OutgoingMessage Plain(long size, IEnumerable<ReadOnlyMemory<byte>> parts) =>
+        new(size, parts, plain: true);
 
     /// <summary>Octets, without what DATA adds.</summary>
     public long Size { get; }
@@ -57,7 +62,8 @@ public sealed class OutgoingMessage : IEnumerable<ReadOnlyMemory<byte>>
     /// </summary>
     public IEnumerable<ReadOnlyMemory<byte>> ForData() => _needsStuffing.Value ? Stuffed() : _parts;
 
-    private static bool HasEightBitOctet(ReadOnlyMemory<byte> part) => part.Span.ContainsAnyInRange((byte)0x80, (byte)0xFF);
+    private static bool HasEightBitOctet(ReadOnlyMemory<byte> part) =>
+        part.Span.ContainsAnyInRange((byte)0x80, (byte)0xFF);
 
     private static ReadOnlyMemory<byte> Header(ReadOnlyMemory<byte> part)
     {
@@ -70,30 +76,36 @@ public sealed class OutgoingMessage : IEnumerable<ReadOnlyMemory<byte>>
     {
         var filled = parts.Where(p => p.Length > 0).ToList();
         // A dot at a part's own start might begin a line.
-        return filled.Count == 0 || !filled[^1].Span.EndsWith("\r\n"u8) || filled.Exists(p => p.Span[0] is (byte)'.' or (byte)'\n' || p.Span.IndexOf("\r\n."u8) >= 0);
+        return filled.Count == 0
+            || !filled[^1].Span.EndsWith("\r\n"u8)
+            || filled.Exists(p => p.Span[0] is (byte)'.' or (byte)'\n' || p.Span.IndexOf("\r\n."u8) >= 0);
     }
 
     /// <summary>Whether, NULs dropped, a dot begins a line that did not begin with one.</summary>
     private static bool WouldHideDots(IEnumerable<ReadOnlyMemory<byte>> parts)
     {
         // By what came last, with NULs and without: two octets of each.
-        int last = '\n', beforeLast = '\r', lastSeen = '\n', beforeLastSeen = '\r';
+        int last = '\n',
+            beforeLast = '\r',
+            lastSeen = '\n',
+            beforeLastSeen = '\r';
         foreach (var part in parts)
-            foreach (var octet in part.Span)
-            {
-                if (octet == '.' && lastSeen == '\n' && beforeLastSeen == '\r' && !(last == '\n' && beforeLast == '\r'))
-                    return true;
-                (beforeLast, last) = (last, octet);
-                if (octet != 0)
-                    (beforeLastSeen, lastSeen) = (lastSeen, octet);
-            }
+        foreach (var octet in part.Span)
+        {
+            if (octet == '.' && lastSeen == '\n' && beforeLastSeen == '\r' && !(last == '\n' && beforeLast == '\r'))
+                return true;
+            (beforeLast, last) = (last, octet);
+            if (octet != 0)
+                (beforeLastSeen, lastSeen) = (lastSeen, octet);
+        }
         return false;
     }
 
     private IEnumerable<ReadOnlyMemory<byte>> Stuffed()
     {
         var atStart = true;
-        byte last = 0, beforeLast = 0;
+        byte last = 0,
+            beforeLast = 0;
         foreach (var part in _parts.Where(p => p.Length > 0))
         {
             var rest = part;

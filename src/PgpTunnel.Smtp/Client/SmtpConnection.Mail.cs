@@ -6,17 +6,25 @@ namespace PgpTunnel.Smtp;
 
 internal sealed partial class SmtpConnection
 {
-    private bool Offers(string keyword) => _offers.ContainsKey(keyword) && (!_lacking.Contains(keyword) || _needed.Contains(keyword));
+    private bool Offers(string keyword) =>
+        _offers.ContainsKey(keyword) && (!_lacking.Contains(keyword) || _needed.Contains(keyword));
 
     /// <summary>
     /// Extensions that the server may lack, and those that this message cannot do without: what a server was once found to lack is no verdict
     /// on a message that needs it.
     /// </summary>
-    private HashSet<string> _lacking = [], _needed = [];
+    private HashSet<string> _lacking = [],
+        _needed = [];
 
     /// <summary>One transaction: MAIL and RCPTs (pipelined where offered), then the content as BDAT where offered, else DATA.</summary>
     /// <param name="lacking">Extensions not to be used, though the server announce them, where the message can do without.</param>
-    public async Task<SmtpOutcome> TransactAsync(ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, HashSet<string> lacking, CancellationToken cancel)
+    public async Task<SmtpOutcome> TransactAsync(
+        ReversePath from,
+        IReadOnlyList<ForwardPath> to,
+        OutgoingMessage message,
+        HashSet<string> lacking,
+        CancellationToken cancel
+    )
     {
         _contentSent = _byChunk = false;
         (_lacking, _needed) = (lacking, Needed(from, to, message));
@@ -38,7 +46,9 @@ internal sealed partial class SmtpConnection
             return await NobodyAsync(replies, to, results, cancel);
         if (replies.BrokeOff)
             return Broken(to, replies);
-        var final = Offers("CHUNKING") ? await SendChunkAsync(message, cancel) : await SendDataAsync(replies.Data!, message, cancel);
+        var final = Offers("CHUNKING")
+            ? await SendChunkAsync(message, cancel)
+            : await SendDataAsync(replies.Data!, message, cancel);
         _lastUse = System.Diagnostics.Stopwatch.GetTimestamp();
         return Settle(to, results, final);
     }
@@ -71,11 +81,18 @@ internal sealed partial class SmtpConnection
             return new SmtpReply(550, "5.6.3", $"{_target} does not support 8BITMIME, which this message needs"); // RFC 6152 3
         if (!Offers("CHUNKING") && message.HidesDots)
             return NoSafeWay;
-        return Offers("SIZE") && long.TryParse(_offers["SIZE"], out var largest) && largest > 0 && message.Size > largest
-            ? new SmtpReply(552, "5.3.4", $"{_target} takes at most {largest} octets") : null;
+        return
+            Offers("SIZE") && long.TryParse(_offers["SIZE"], out var largest) && largest > 0 && message.Size > largest
+            ? new SmtpReply(552, "5.3.4", $"{_target} takes at most {largest} octets")
+            : null;
     }
 
-    private SmtpReply NoSafeWay => new(554, "5.6.0", $"the message has NULs before a dot at the start of a line, which only BDAT carries safely, and {_target} has none");
+    private SmtpReply NoSafeWay =>
+        new(
+            554,
+            "5.6.0",
+            $"the message has NULs before a dot at the start of a line, which only BDAT carries safely, and {_target} has none"
+        );
 
     private string MailCommand(ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message)
     {
@@ -95,14 +112,23 @@ internal sealed partial class SmtpConnection
         return command.ToString();
     }
 
-    private string RecipientCommand(ForwardPath to) => Offers("DSN") ? $"RCPT TO:<{to.Mailbox}>{to.ToString()[$"<{to.Mailbox}>".Length..]}" : $"RCPT TO:<{to.Mailbox}>";
+    private string RecipientCommand(ForwardPath to) =>
+        Offers("DSN")
+            ? $"RCPT TO:<{to.Mailbox}>{to.ToString()[$"<{to.Mailbox}>".Length..]}"
+            : $"RCPT TO:<{to.Mailbox}>";
 
     /// <summary>The replies to one group of commands, as far as they came.</summary>
     /// <param name="Mail">Null = the connection ended before it.</param>
     /// <param name="Recipients">One a recipient; those that no reply came for have failed for now.</param>
     /// <param name="Answered">How many of the recipients have a reply of their own.</param>
     /// <param name="Data">Null where DATA was not sent, or got no reply.</param>
-    private sealed record Exchanged(SmtpReply? Mail, IReadOnlyList<SmtpReply> Recipients, int Answered, SmtpReply? Data, bool BrokeOff)
+    private sealed record Exchanged(
+        SmtpReply? Mail,
+        IReadOnlyList<SmtpReply> Recipients,
+        int Answered,
+        SmtpReply? Data,
+        bool BrokeOff
+    )
     {
         /// <summary>A verdict of its own on a recipient came, and not only a broken connection.</summary>
         public bool HasRefusal => Recipients.Take(Answered).Any(r => !r.IsPositive);
@@ -123,20 +149,34 @@ internal sealed partial class SmtpConnection
             else
                 await OneByOneAsync(commands, replies, cancel);
         }
-        catch (SmtpUnavailableException) when (!cancel.IsCancellationRequested && (replies.Count > 0 || Offers("PIPELINING")))
+        catch (SmtpUnavailableException)
+            when (!cancel.IsCancellationRequested && (replies.Count > 0 || Offers("PIPELINING")))
         {
             _broken = brokeOff = true;
         }
         var hasData = commands[^1] == "DATA";
         var recipients = commands.Count - (hasData ? 2 : 1);
         // What follows a reply that is out of place may answer another command than it seems to: it accepts and refuses nobody.
-        var strange = Enumerable.Range(0, Math.Min(replies.Count, recipients + 1)).FirstOrDefault(i => replies[i].IsOutOfPlace(i == 0 ? SmtpStep.Mail : SmtpStep.Recipient), int.MaxValue);
-        SmtpReply Sure(int at) => at > strange ? new SmtpReply(451, "4.5.0", $"{_target} is out of step: {replies[at]}") : replies[at];
+        var strange = Enumerable
+            .Range(0, Math.Min(replies.Count, recipients + 1))
+            .FirstOrDefault(i => replies[i].IsOutOfPlace(i == 0 ? SmtpStep.Mail : SmtpStep.Recipient), int.MaxValue);
+        SmtpReply Sure(int at) =>
+            at > strange ? new SmtpReply(451, "4.5.0", $"{_target} is out of step: {replies[at]}") : replies[at];
         _broken |= strange < int.MaxValue;
-        return new(replies.Count == 0 ? null : replies[0].Verdict(SmtpStep.Mail, _target),
-            [.. Enumerable.Range(1, recipients).Select(i => i < replies.Count ? Sure(i).Verdict(SmtpStep.Recipient, _target) : HungUp)], Math.Clamp(replies.Count - 1, 0, recipients),
-            hasData && replies.Count == commands.Count ? replies[^1] : null, brokeOff)
-        { Strange = strange < int.MaxValue ? strange - 1 : null };
+        return new(
+            replies.Count == 0 ? null : replies[0].Verdict(SmtpStep.Mail, _target),
+            [
+                .. Enumerable
+                    .Range(1, recipients)
+                    .Select(i => i < replies.Count ? Sure(i).Verdict(SmtpStep.Recipient, _target) : HungUp),
+            ],
+            Math.Clamp(replies.Count - 1, 0, recipients),
+            hasData && replies.Count == commands.Count ? replies[^1] : null,
+            brokeOff
+        )
+        {
+            Strange = strange < int.MaxValue ? strange - 1 : null,
+        };
     }
 
     /// <summary>RFC 2920.</summary>
@@ -177,13 +217,18 @@ internal sealed partial class SmtpConnection
     /// <summary>RFC 3030: the octets as they are.</summary>
     private async Task<SmtpReply> SendChunkAsync(OutgoingMessage message, CancellationToken cancel)
     {
-        ReadOnlyMemory<byte> command = Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"BDAT {message.Size} LAST\r\n"));
-        return await SendContentAsync(async () =>
-        {
-            _byChunk = true;
-            await WriteAsync(message.Prepend(command), command.Length + message.Size, cancel);
-            _contentSent = true;
-        }, cancel);
+        ReadOnlyMemory<byte> command = Encoding.ASCII.GetBytes(
+            string.Create(CultureInfo.InvariantCulture, $"BDAT {message.Size} LAST\r\n")
+        );
+        return await SendContentAsync(
+            async () =>
+            {
+                _byChunk = true;
+                await WriteAsync(message.Prepend(command), command.Length + message.Size, cancel);
+                _contentSent = true;
+            },
+            cancel
+        );
     }
 
     private bool _byChunk;
@@ -197,19 +242,22 @@ internal sealed partial class SmtpConnection
             return reply.Verdict(SmtpStep.Data, _target);
         }
         var parts = message.ForData();
-        return await SendContentAsync(async () =>
-        {
-            if (message.Size <= Small)
+        return await SendContentAsync(
+            async () =>
             {
-                // From the terminator on, which goes with the rest, the server may have it, whatever we hear.
+                if (message.Size <= Small)
+                {
+                    // From the terminator on, which goes with the rest, the server may have it, whatever we hear.
+                    _contentSent = true;
+                    await WriteAsync(parts.Append(Terminator), message.Size + 1024, cancel);
+                    return;
+                }
+                await WriteAsync(parts, message.Size, cancel);
                 _contentSent = true;
-                await WriteAsync(parts.Append(Terminator), message.Size + 1024, cancel);
-                return;
-            }
-            await WriteAsync(parts, message.Size, cancel);
-            _contentSent = true;
-            await WriteAsync(Terminator, cancel);
-        }, cancel);
+                await WriteAsync(Terminator, cancel);
+            },
+            cancel
+        );
     }
 
     private const int MostIntermediate = 5;
@@ -263,28 +311,33 @@ internal sealed partial class SmtpConnection
 
     /// <summary>Sends parts under one deadline, small ones together, since each write is a packet of its own.</summary>
     /// <param name="size">About what they have together.</param>
-    private async Task WriteAsync(IEnumerable<ReadOnlyMemory<byte>> parts, long size, CancellationToken cancel) => await GuardAsync(BlockWait + TimeSpan.FromSeconds(size / SlowestRate), async deadline =>
-    {
-        var buffer = ArrayPool<byte>.Shared.Rent((int)Math.Min(Small, size));
-        var (filled, most) = (0, 0);
-        foreach (var part in parts)
-        {
-            if (part.Length > buffer.Length - filled)
+    private async Task WriteAsync(IEnumerable<ReadOnlyMemory<byte>> parts, long size, CancellationToken cancel) =>
+        await GuardAsync(
+            BlockWait + TimeSpan.FromSeconds(size / SlowestRate),
+            async deadline =>
             {
+                var buffer = ArrayPool<byte>.Shared.Rent((int)Math.Min(Small, size));
+                var (filled, most) = (0, 0);
+                foreach (var part in parts)
+                {
+                    if (part.Length > buffer.Length - filled)
+                    {
+                        await _stream.WriteAsync(buffer.AsMemory(0, filled), deadline);
+                        filled = 0;
+                    }
+                    if (part.Length > buffer.Length)
+                    {
+                        await _stream.WriteAsync(part, deadline);
+                        continue;
+                    }
+                    part.CopyTo(buffer.AsMemory(filled));
+                    filled += part.Length;
+                    most = Math.Max(most, filled);
+                }
                 await _stream.WriteAsync(buffer.AsMemory(0, filled), deadline);
-                filled = 0;
-            }
-            if (part.Length > buffer.Length)
-            {
-                await _stream.WriteAsync(part, deadline);
-                continue;
-            }
-            part.CopyTo(buffer.AsMemory(filled));
-            filled += part.Length;
-            most = Math.Max(most, filled);
-        }
-        await _stream.WriteAsync(buffer.AsMemory(0, filled), deadline);
-        System.Security.Cryptography.CryptographicOperations.ZeroMemory(buffer.AsSpan(0, most));
-        ArrayPool<byte>.Shared.Return(buffer);
-    }, cancel);
+                System.Security.Cryptography.CryptographicOperations.ZeroMemory(buffer.AsSpan(0, most));
+                ArrayPool<byte>.Shared.Return(buffer);
+            },
+            cancel
+        );
 }

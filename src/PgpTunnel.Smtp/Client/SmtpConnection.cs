@@ -9,10 +9,21 @@ namespace PgpTunnel.Smtp;
 internal sealed partial class SmtpConnection : IDisposable
 {
     // RFC 5321 4.5.3.2
-    private static readonly TimeSpan ConnectWait = TimeSpan.FromSeconds(30), ReplyWait = TimeSpan.FromMinutes(5), BlockWait = TimeSpan.FromMinutes(3), EndWait = TimeSpan.FromMinutes(10);
+    private static readonly TimeSpan ConnectWait = TimeSpan.FromSeconds(30),
+        ReplyWait = TimeSpan.FromMinutes(5),
+        BlockWait = TimeSpan.FromMinutes(3),
+        EndWait = TimeSpan.FromMinutes(10);
     private static readonly TimeSpan IntermediateWait = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan ResetWait = TimeSpan.FromSeconds(10); // a connection that does not answer this is dead
-    private static readonly string[] Mechanisms = ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "PLAIN", "LOGIN"]; // strong to weak
+    private static readonly string[] Mechanisms =
+    [
+        "SCRAM-SHA-512",
+        "SCRAM-SHA-256",
+        "SCRAM-SHA-1",
+        "CRAM-MD5",
+        "PLAIN",
+        "LOGIN",
+    ]; // strong to weak
     private const int LongestReply = 64 * 1024;
 
     private readonly SmtpTarget _target;
@@ -20,9 +31,12 @@ internal sealed partial class SmtpConnection : IDisposable
     private readonly byte[] _buffer = new byte[4096];
     private long _lastUse = System.Diagnostics.Stopwatch.GetTimestamp();
     private Stream _stream;
-    private int _start, _end;
+    private int _start,
+        _end;
     private Dictionary<string, string> _offers = new(StringComparer.OrdinalIgnoreCase);
-    private SmtpConnection(SmtpTarget target, Socket socket) => (_target, _socket, _stream) = (target, socket, Stream.Null);
+
+    private SmtpConnection(SmtpTarget target, Socket socket) =>
+        (_target, _socket, _stream) = (target, socket, Stream.Null);
 
     /// <summary>What the server said first.</summary>
     public string Greeting { get; private set; } = "";
@@ -54,7 +68,11 @@ internal sealed partial class SmtpConnection : IDisposable
         var connection = new SmtpConnection(target, socket);
         try
         {
-            await connection.GuardAsync(ConnectWait, async deadline => await socket.ConnectAsync(target.Address, deadline), cancel);
+            await connection.GuardAsync(
+                ConnectWait,
+                async deadline => await socket.ConnectAsync(target.Address, deadline),
+                cancel
+            );
             connection._stream = new NetworkStream(socket);
             var greeting = await connection.ReadReplyAsync(ReplyWait, cancel);
             await connection.ExpectAsync(greeting);
@@ -71,11 +89,18 @@ internal sealed partial class SmtpConnection : IDisposable
         }
     }
 
-    private SmtpUnavailableException Failed(string what, Exception? inner = null) => new(new SmtpReply(451, "4.4.2", $"{_target}: {what}"), inner) { AfterContent = _contentSent, ByChunk = _byChunk };
+    private SmtpUnavailableException Failed(string what, Exception? inner = null) =>
+        new(new SmtpReply(451, "4.4.2", $"{_target}: {what}"), inner)
+        {
+            AfterContent = _contentSent,
+            ByChunk = _byChunk,
+        };
 
-    private Task ExpectAsync(SmtpReply reply) => reply.IsPositive ? Task.CompletedTask
-        // RFC 5321 4.2.1 would let a 5yz greeting end it; another host or another hour may be kinder to the sender.
-        : throw new SmtpUnavailableException(new SmtpReply(451, "4.4.1", $"{_target} says: {reply}"));
+    private Task ExpectAsync(SmtpReply reply) =>
+        reply.IsPositive
+            ? Task.CompletedTask
+            // RFC 5321 4.2.1 would let a 5yz greeting end it; another host or another hour may be kinder to the sender.
+            : throw new SmtpUnavailableException(new SmtpReply(451, "4.4.1", $"{_target} says: {reply}"));
 
     private async Task HelloAsync(string hostname, CancellationToken cancel)
     {
@@ -105,7 +130,9 @@ internal sealed partial class SmtpConnection : IDisposable
         if (!_offers.ContainsKey("STARTTLS"))
         {
             if (_target.Tls != TlsMode.Opportunistic)
-                throw new SmtpUnavailableException(new SmtpReply(451, "4.7.10", $"{_target} does not offer STARTTLS, which the configuration requires"));
+                throw new SmtpUnavailableException(
+                    new SmtpReply(451, "4.7.10", $"{_target} does not offer STARTTLS, which the configuration requires")
+                );
             return;
         }
         await SendLineAsync("STARTTLS", cancel);
@@ -114,11 +141,23 @@ internal sealed partial class SmtpConnection : IDisposable
             throw new TlsFailedException(new SmtpReply(451, "4.7.5", $"{_target} answers STARTTLS with: {answer}"));
         if (_start != _end) // an answer smuggled in before TLS would be taken for one given inside it
             throw Failed("sent more than its answer to STARTTLS");
-        var tls = new SslStream(_stream, false, (_, _, _, errors) => _target.Tls != TlsMode.Verify || errors == SslPolicyErrors.None);
+        var tls = new SslStream(
+            _stream,
+            false,
+            (_, _, _, errors) => _target.Tls != TlsMode.Verify || errors == SslPolicyErrors.None
+        );
         _stream = tls;
         try
         {
-            await GuardAsync(ReplyWait, async deadline => await tls.AuthenticateAsClientAsync(new SslClientAuthenticationOptions { TargetHost = _target.Host }, deadline), cancel);
+            await GuardAsync(
+                ReplyWait,
+                async deadline =>
+                    await tls.AuthenticateAsClientAsync(
+                        new SslClientAuthenticationOptions { TargetHost = _target.Host },
+                        deadline
+                    ),
+                cancel
+            );
         }
         catch (System.Security.Authentication.AuthenticationException e)
         {
@@ -136,15 +175,34 @@ internal sealed partial class SmtpConnection : IDisposable
     {
         if (_target.Login is not { } login)
             return;
-        var offered = _offers.GetValueOrDefault("AUTH", "").Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(m => m.ToUpperInvariant()).ToHashSet();
-        var usable = Mechanisms.Where(m => offered.Contains(m) && (_stream is SslStream || m.StartsWith("SCRAM", StringComparison.Ordinal)));
-        var mechanism = usable.Select(m => SaslMechanism.Create(m, new System.Net.NetworkCredential(login.User, login.Password))).OfType<SaslMechanism>().FirstOrDefault()
-            ?? throw new SmtpUnavailableException(new SmtpReply(451, "4.7.0", $"{_target} offers no login that can be used {(_stream is SslStream ? "" : "without TLS ")}(AUTH {string.Join(' ', offered)})"));
+        var offered = _offers
+            .GetValueOrDefault("AUTH", "")
+            .Split(' ', StringSplitOptions.RemoveEmptyEntries)
+            .Select(m => m.ToUpperInvariant())
+            .ToHashSet();
+        var usable = Mechanisms.Where(m =>
+            offered.Contains(m) && (_stream is SslStream || m.StartsWith("SCRAM", StringComparison.Ordinal))
+        );
+        var mechanism =
+            usable
+                .Select(m => SaslMechanism.Create(m, new System.Net.NetworkCredential(login.User, login.Password)))
+                .OfType<SaslMechanism>()
+                .FirstOrDefault()
+            ?? throw new SmtpUnavailableException(
+                new SmtpReply(
+                    451,
+                    "4.7.0",
+                    $"{_target} offers no login that can be used {(_stream is SslStream ? "" : "without TLS ")}(AUTH {string.Join(' ', offered)})"
+                )
+            );
         SmtpReply reply;
         try
         {
             var first = mechanism.SupportsInitialResponse ? mechanism.Challenge(null, cancel) : null;
-            await SendLineAsync($"AUTH {mechanism.MechanismName}{(first is null ? "" : $" {(first.Length == 0 ? "=" : first)}")}", cancel);
+            await SendLineAsync(
+                $"AUTH {mechanism.MechanismName}{(first is null ? "" : $" {(first.Length == 0 ? "=" : first)}")}",
+                cancel
+            );
             reply = await ReadReplyAsync(ReplyWait, cancel);
             while (reply.Code == 334)
             {
@@ -179,13 +237,13 @@ internal sealed partial class SmtpConnection : IDisposable
             await SendLineAsync("QUIT", deadline.Token);
             await ReadReplyAsync(TimeSpan.FromSeconds(2), deadline.Token);
         }
-        catch (Exception e) when (e is SmtpUnavailableException or OperationCanceledException or ObjectDisposedException)
-        {
-        }
+        catch (Exception e)
+            when (e is SmtpUnavailableException or OperationCanceledException or ObjectDisposedException) { }
         Dispose();
     }
 
-    private async Task SendLineAsync(string line, CancellationToken cancel) => await WriteAsync(Encoding.UTF8.GetBytes(line + "\r\n"), cancel);
+    private async Task SendLineAsync(string line, CancellationToken cancel) =>
+        await WriteAsync(Encoding.UTF8.GetBytes(line + "\r\n"), cancel);
 
     private async Task WriteAsync(ReadOnlyMemory<byte> octets, CancellationToken cancel) =>
         await GuardAsync(BlockWait, async deadline => await _stream.WriteAsync(octets, deadline), cancel);
@@ -195,17 +253,20 @@ internal sealed partial class SmtpConnection : IDisposable
         var lines = new List<string>();
         try
         {
-            await GuardAsync(wait, async deadline =>
-            {
-                var total = 0;
-                do
+            await GuardAsync(
+                wait,
+                async deadline =>
                 {
-                    lines.Add(await ReadLineAsync(deadline));
-                    if ((total += lines[^1].Length) > LongestReply)
-                        throw new SmtpProtocolException("a reply without end");
-                }
-                while (lines[^1].Length > 3 && lines[^1][3] == '-');
-            }, cancel);
+                    var total = 0;
+                    do
+                    {
+                        lines.Add(await ReadLineAsync(deadline));
+                        if ((total += lines[^1].Length) > LongestReply)
+                            throw new SmtpProtocolException("a reply without end");
+                    } while (lines[^1].Length > 3 && lines[^1][3] == '-');
+                },
+                cancel
+            );
             return SmtpReply.Parse(lines);
         }
         catch (SmtpProtocolException e)
@@ -264,7 +325,11 @@ internal sealed partial class SmtpConnection : IDisposable
         }
         catch (Exception e) when (e is SocketException or IOException or ObjectDisposedException)
         {
-            throw new SmtpUnavailableException(new SmtpReply(451, "4.4.1", $"{_target}: {e.Message}"), e) { AfterContent = _contentSent, ByChunk = _byChunk };
+            throw new SmtpUnavailableException(new SmtpReply(451, "4.4.1", $"{_target}: {e.Message}"), e)
+            {
+                AfterContent = _contentSent,
+                ByChunk = _byChunk,
+            };
         }
     }
 

@@ -18,12 +18,13 @@ internal enum SmtpStep
 internal static class SmtpMeaning
 {
     /// <summary>The one intermediate reply that has business at a step; 0 = none.</summary>
-    private static int Intermediate(SmtpStep step) => step switch
-    {
-        SmtpStep.Data => 354,
-        SmtpStep.Login => 334,
-        _ => 0,
-    };
+    private static int Intermediate(SmtpStep step) =>
+        step switch
+        {
+            SmtpStep.Data => 354,
+            SmtpStep.Login => 334,
+            _ => 0,
+        };
 
     /// <summary>The server asks for more, as it may at this step.</summary>
     public static bool GoesOn(this SmtpReply reply, SmtpStep step) => reply.Code == Intermediate(step);
@@ -42,16 +43,17 @@ internal static class SmtpMeaning
     /// <summary>Too many recipients: the rest belongs into another transaction (RFC 5321 4.5.3.1.10; older servers say 552).</summary>
     public static bool IsTooMany(this SmtpReply reply) => reply.Code is 452 or 552;
 
-    private static string Name(SmtpStep step) => step switch
-    {
-        SmtpStep.Greeting => "a connection",
-        SmtpStep.Hello => "EHLO",
-        SmtpStep.StartTls => "STARTTLS",
-        SmtpStep.Login => "AUTH",
-        SmtpStep.Mail => "MAIL",
-        SmtpStep.Recipient => "RCPT",
-        SmtpStep.Data => "DATA",
-        SmtpStep.Content => "the message",
-        _ => "RSET",
-    };
+    private static string Name(SmtpStep step) =>
+        step switch
+        {
+            SmtpStep.Greeting => "a connection",
+            SmtpStep.Hello => "EHLO",
+            SmtpStep.StartTls => "STARTTLS",
+            SmtpStep.Login => "AUTH",
+            SmtpStep.Mail => "MAIL",
+            SmtpStep.Recipient => "RCPT",
+            SmtpStep.Data => "DATA",
+            SmtpStep.Content => "the message",
+            _ => "RSET",
+        };
 }

@@ -38,22 +38,34 @@ public sealed class SmtpSender : IAsyncDisposable
     /// <param name="message">CRLF lines, no dot-stuffing.</param>
     /// <returns>One final reply a recipient, in order.</returns>
     /// <exception cref="SmtpUnavailableException">No connection, or it broke; whether the server has the message is not known in the second case.</exception>
-    public async Task<IReadOnlyList<SmtpReply>> SendAsync(SmtpTarget target, ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
+    public async Task<IReadOnlyList<SmtpReply>> SendAsync(
+        SmtpTarget target,
+        ReversePath from,
+        IReadOnlyList<ForwardPath> to,
+        OutgoingMessage message,
+        CancellationToken cancel
+    )
     {
         var replies = new SmtpReply?[to.Count];
         var suspected = new string?[to.Count];
         var lacking = _lacking.Of(target);
-        for (var pending = Enumerable.Range(0, to.Count).ToArray(); pending.Length > 0;)
+        for (var pending = Enumerable.Range(0, to.Count).ToArray(); pending.Length > 0; )
         {
             SmtpOutcome outcome;
             try
             {
                 outcome = await TransactAsync(target, from, [.. pending.Select(i => to[i])], message, lacking, cancel);
             }
-            catch (Exception e) when (e is SmtpUnavailableException or OperationCanceledException && Array.Exists(replies, r => r is not null))
+            catch (Exception e)
+                when (e is SmtpUnavailableException or OperationCanceledException
+                    && Array.Exists(replies, r => r is not null)
+                )
             {
                 // The others have their answers, which are kept even when we are going down.
-                Array.ForEach(pending, i => replies[i] = e is SmtpUnavailableException { Reply: var reply } ? reply : GoingDown);
+                Array.ForEach(
+                    pending,
+                    i => replies[i] = e is SmtpUnavailableException { Reply: var reply } ? reply : GoingDown
+                );
                 break;
             }
             _lacking.Learn(target, outcome.Lacks);
@@ -65,14 +77,28 @@ public sealed class SmtpSender : IAsyncDisposable
                     suspected[pending[i]] = outcome.Suspects is [var suspect, ..] ? suspect : suspected[pending[i]];
             pending = [.. outcome.Rest.Order().Select(i => pending[i])];
         }
-        _lacking.Learn(target, suspected.Where((s, i) => s is not null && replies[i]!.IsPositive).Select(s => s!).Distinct());
+        _lacking.Learn(
+            target,
+            suspected.Where((s, i) => s is not null && replies[i]!.IsPositive).Select(s => s!).Distinct()
+        );
         return replies!;
     }
 
-    private static readonly SmtpReply GoingDown = new(451, "4.3.2", "the gateway goes down between two transactions of this message");
+    private static readonly SmtpReply GoingDown = new(
+        451,
+        "4.3.2",
+        "the gateway goes down between two transactions of this message"
+    );
 
     /// <summary>One transaction. What concerns the session is not charged to the message: a connection that was used before may be worn out.</summary>
-    private async Task<SmtpOutcome> TransactAsync(SmtpTarget target, ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, HashSet<string> lacking, CancellationToken cancel)
+    private async Task<SmtpOutcome> TransactAsync(
+        SmtpTarget target,
+        ReversePath from,
+        IReadOnlyList<ForwardPath> to,
+        OutgoingMessage message,
+        HashSet<string> lacking,
+        CancellationToken cancel
+    )
     {
         if (TakeIdle(target) is { } used)
         {
@@ -90,7 +116,15 @@ public sealed class SmtpSender : IAsyncDisposable
         return await TransactAsync(await OpenAsync(target, from, cancel), target, from, to, message, lacking, cancel);
     }
 
-    private async Task<SmtpOutcome> TransactAsync(SmtpConnection connection, SmtpTarget target, ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, HashSet<string> lacking, CancellationToken cancel)
+    private async Task<SmtpOutcome> TransactAsync(
+        SmtpConnection connection,
+        SmtpTarget target,
+        ReversePath from,
+        IReadOnlyList<ForwardPath> to,
+        OutgoingMessage message,
+        HashSet<string> lacking,
+        CancellationToken cancel
+    )
     {
         try
         {
@@ -127,7 +161,11 @@ public sealed class SmtpSender : IAsyncDisposable
         await plain.QuitAsync();
         try
         {
-            if (target.Login is not null || target.Tls is TlsMode.Require or TlsMode.Verify || (target.Tls == TlsMode.Opportunistic && offers))
+            if (
+                target.Login is not null
+                || target.Tls is TlsMode.Require or TlsMode.Verify
+                || (target.Tls == TlsMode.Opportunistic && offers)
+            )
                 await (await SmtpConnection.OpenAsync(target, hostname, cancel)).QuitAsync();
             return new(text, offers, null);
         }
@@ -146,7 +184,10 @@ public sealed class SmtpSender : IAsyncDisposable
         var stack = _idle.GetOrAdd(target, _ => new());
         stack.Push(connection);
         // The sweeper may have dropped the stack in between; then nobody would ever find it there.
-        if ((!_idle.TryGetValue(target, out var current) || !ReferenceEquals(stack, current)) && stack.TryPop(out var lost))
+        if (
+            (!_idle.TryGetValue(target, out var current) || !ReferenceEquals(stack, current))
+            && stack.TryPop(out var lost)
+        )
             lost.Dispose();
     }
 

@@ -20,12 +20,27 @@ public enum TlsMode
 /// <summary>One server to hand mail to.</summary>
 /// <param name="Host">Its name, for TLS and the log.</param>
 /// <param name="Without">Extensions not to be used with it, separated by blanks.</param>
-public sealed record SmtpTarget(string Host, IPEndPoint Address, TlsMode Tls, SmtpLogin? Login = null, string Without = "")
+public sealed record SmtpTarget(
+    string Host,
+    IPEndPoint Address,
+    TlsMode Tls,
+    SmtpLogin? Login = null,
+    string Without = ""
+)
 {
     /// <summary>Extensions that a message can do without.</summary>
-    public static readonly IReadOnlyList<string> Optional = ["CHUNKING", "PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "DSN"];
+    public static readonly IReadOnlyList<string> Optional =
+    [
+        "CHUNKING",
+        "PIPELINING",
+        "SIZE",
+        "8BITMIME",
+        "SMTPUTF8",
+        "DSN",
+    ];
 
-    public override string ToString() => Address.Address.ToString() == Host ? $"{Host}:{Address.Port}" : $"{Host}[{Address.Address}]:{Address.Port}";
+    public override string ToString() =>
+        Address.Address.ToString() == Host ? $"{Host}:{Address.Port}" : $"{Host}[{Address.Address}]:{Address.Port}";
 }
 
 /// <summary>A name and password for AUTH.</summary>

@@ -1,7 +1,8 @@
 namespace PgpTunnel.Smtp;
 
 /// <summary>The server could not be brought to a verdict: try another or try later. <see cref="Reply"/> is what to tell.</summary>
-public sealed class SmtpUnavailableException(SmtpReply reply, Exception? inner = null) : Exception(reply.ToString(), inner)
+public sealed class SmtpUnavailableException(SmtpReply reply, Exception? inner = null)
+    : Exception(reply.ToString(), inner)
 {
     public SmtpReply Reply => reply;
 

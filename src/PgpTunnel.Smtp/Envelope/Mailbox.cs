@@ -14,7 +14,8 @@ public sealed record Mailbox(string Local, string Domain)
     private const string Atext = "!#$%&'*+-/=?^_`{|}~";
 
     /// <summary>Octets of a local part that are carried, and what every mail program takes (RFC 5321 4.5.3.1.1).</summary>
-    public const int LongestLocal = 250, UsualLocal = 64;
+    public const int LongestLocal = 250,
+        UsualLocal = 64;
 
     /// <summary>Others may refuse it for its length.</summary>
     public bool IsLong => Encoding.UTF8.GetByteCount(Local) > UsualLocal;
@@ -30,13 +31,19 @@ public sealed record Mailbox(string Local, string Domain)
     /// </summary>
     public bool CarriesRouting => Local.AsSpan().IndexOfAny('@', '%', '!') >= 0;
 
-    public static readonly SmtpReply RoutingRefusal = new(550, "5.7.1", "the local part names somebody elsewhere (@, % or !), which is not passed on");
+    public static readonly SmtpReply RoutingRefusal = new(
+        550,
+        "5.7.1",
+        "the local part names somebody elsewhere (@, % or !), which is not passed on"
+    );
 
     /// <summary>The address in wire form without angle brackets.</summary>
     public override string ToString() => Domain.Length == 0 ? QuotedLocal : $"{QuotedLocal}@{Domain}";
 
-    private string QuotedLocal => Local.Length > 0 && Local.Split('.').All(a => a.Length > 0 && a.All(IsAtext))
-        ? Local : $"\"{Local.Replace("\\", "\\\\").Replace("\"", "\\\"")}\"";
+    private string QuotedLocal =>
+        Local.Length > 0 && Local.Split('.').All(a => a.Length > 0 && a.All(IsAtext))
+            ? Local
+            : $"\"{Local.Replace("\\", "\\\\").Replace("\"", "\\\"")}\"";
 
     private static bool IsAtext(char c) => char.IsAsciiLetterOrDigit(c) || Atext.Contains(c) || IsInternationalText(c);
 
@@ -54,14 +61,21 @@ public sealed record Mailbox(string Local, string Domain)
     internal static bool TryParse(string text, ref int at, bool utf8, out Mailbox mailbox)
     {
         mailbox = new Mailbox("", "");
-        if ((at < text.Length && text[at] == '"' ? QuotedString(text, ref at, utf8) : DotString(text, ref at, utf8)) is not { } local)
+        if (
+            (at < text.Length && text[at] == '"' ? QuotedString(text, ref at, utf8) : DotString(text, ref at, utf8))
+            is not { } local
+        )
             return false;
         if (at >= text.Length || text[at] != '@')
             return false;
         at++;
         var domain = at < text.Length && text[at] == '[' ? Literal(text, ref at) : DomainAt(text, ref at, utf8);
         // RFC 5321 4.5.3.1.1 says what everybody must take at least; forwarders, lists and ticket systems write more.
-        if (domain is null || Encoding.UTF8.GetByteCount(local) > LongestLocal || Encoding.UTF8.GetByteCount(domain) > 255)
+        if (
+            domain is null
+            || Encoding.UTF8.GetByteCount(local) > LongestLocal
+            || Encoding.UTF8.GetByteCount(domain) > 255
+        )
             return false;
         mailbox = new Mailbox(local, domain);
         return true;
@@ -99,10 +113,19 @@ public sealed record Mailbox(string Local, string Domain)
     private static string? DomainAt(string text, ref int at, bool utf8)
     {
         var start = at;
-        while (at < text.Length && (char.IsAsciiLetterOrDigit(text[at]) || text[at] is '-' or '.' or '_' || (IsInternationalText(text[at]) && utf8)))
+        while (
+            at < text.Length
+            && (
+                char.IsAsciiLetterOrDigit(text[at])
+                || text[at] is '-' or '.' or '_'
+                || (IsInternationalText(text[at]) && utf8)
+            )
+        )
             at++;
         var labels = text[start..at].Split('.');
-        return labels.All(l => l.Length is > 0 and <= 63 && l[0] != '-' && l[^1] != '-') ? string.Join('.', labels) : null;
+        return labels.All(l => l.Length is > 0 and <= 63 && l[0] != '-' && l[^1] != '-')
+            ? string.Join('.', labels)
+            : null;
     }
 
     private static string? Literal(string text, ref int at)
@@ -113,7 +136,11 @@ public sealed record Mailbox(string Local, string Domain)
         var inner = text[(at + 1)..end];
         at = end + 1;
         var v6 = inner.StartsWith("IPv6:", StringComparison.OrdinalIgnoreCase);
-        return IPAddress.TryParse(v6 ? inner[5..] : inner, out var address) && v6 == (address.AddressFamily == System.Net.Sockets.AddressFamily.InterNetworkV6)
-            && (v6 || inner.Count(c => c == '.') == 3) ? $"[{inner}]" : null;
+        return
+            IPAddress.TryParse(v6 ? inner[5..] : inner, out var address)
+            && v6 == (address.AddressFamily == System.Net.Sockets.AddressFamily.InterNetworkV6)
+            && (v6 || inner.Count(c => c == '.') == 3)
+            ? $"[{inner}]"
+            : null;
     }
 }

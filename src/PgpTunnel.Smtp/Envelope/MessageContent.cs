@@ -9,13 +9,19 @@ public static class MessageContent
     public static SmtpReply? Refusal(ReadOnlySpan<byte> message)
     {
         if (HasBareNewline(message))
-            return new SmtpReply(550, "5.6.11", "the message has a CR or LF on its own; lines must end in CRLF (RFC 5321 2.3.8)");
+            return new SmtpReply(
+                550,
+                "5.6.11",
+                "the message has a CR or LF on its own; lines must end in CRLF (RFC 5321 2.3.8)"
+            );
         // A first line that begins with a blank would become part of whatever field a server puts in front.
         if (message.Length > 0 && message[0] is (byte)' ' or (byte)'\t')
             return new SmtpReply(550, "5.6.0", "the message begins with a continuation line");
         // RFC 5322 2.1: NUL has no place in a header; what follows the header is left alone.
         var header = message.IndexOf("\r\n\r\n"u8);
-        return message[..(header < 0 ? message.Length : header)].Contains((byte)0) ? new SmtpReply(554, "5.6.0", "the message header contains a NUL") : null;
+        return message[..(header < 0 ? message.Length : header)].Contains((byte)0)
+            ? new SmtpReply(554, "5.6.0", "the message header contains a NUL")
+            : null;
     }
 
     /// <summary>True when a CR or LF stands without the other.</summary>

@@ -29,7 +29,10 @@ public sealed record SmtpReply(int Code, string Status, string Text)
     public bool IsPermanent => Code >= 500;
 
     /// <summary>The reply as an operator reads it: <c>550 5.7.1 text</c>.</summary>
-    public override string ToString() => Status.Length == 0 ? $"{Code} {Text.ReplaceLineEndings(" ")}" : $"{Code} {Status} {Text.ReplaceLineEndings(" ")}";
+    public override string ToString() =>
+        Status.Length == 0
+            ? $"{Code} {Text.ReplaceLineEndings(" ")}"
+            : $"{Code} {Status} {Text.ReplaceLineEndings(" ")}";
 
     /// <summary>The octets on the wire; controls in the text become <c>?</c>, so that nobody's text can end a line.</summary>
     public byte[] ToWire()
@@ -41,7 +44,10 @@ public sealed record SmtpReply(int Code, string Status, string Text)
             var line = string.Concat(lines[i].Select(c => char.IsControl(c) ? '?' : c));
             if (line.Length > LongestText)
                 line = line[..LongestText];
-            wire.Append(CultureInfo.InvariantCulture, $"{Code}{(i < lines.Length - 1 ? '-' : ' ')}{Status}{(Status.Length > 0 ? " " : "")}{line}\r\n");
+            wire.Append(
+                CultureInfo.InvariantCulture,
+                $"{Code}{(i < lines.Length - 1 ? '-' : ' ')}{Status}{(Status.Length > 0 ? " " : "")}{line}\r\n"
+            );
         }
         return Encoding.UTF8.GetBytes(wire.ToString());
     }
@@ -65,8 +71,12 @@ public sealed record SmtpReply(int Code, string Status, string Text)
     }
 
     private static int CodeOf(string line) =>
-        line.Length >= 3 && int.TryParse(line.AsSpan(0, 3), NumberStyles.None, CultureInfo.InvariantCulture, out var code) && code is >= 100 and < 600
-            && (line.Length == 3 || line[3] is ' ' or '-') ? code : throw new SmtpProtocolException($"not an SMTP reply: {Printable(line)}");
+        line.Length >= 3
+        && int.TryParse(line.AsSpan(0, 3), NumberStyles.None, CultureInfo.InvariantCulture, out var code)
+        && code is >= 100 and < 600
+        && (line.Length == 3 || line[3] is ' ' or '-')
+            ? code
+            : throw new SmtpProtocolException($"not an SMTP reply: {Printable(line)}");
 
     /// <summary>RFC 2034 4: class.subject.detail in front of the text, its class that of the code.</summary>
     private static (string Status, string Text) SplitStatus(string text, int digit)
@@ -74,11 +84,16 @@ public sealed record SmtpReply(int Code, string Status, string Text)
         var end = text.IndexOf(' ');
         var first = end < 0 ? text : text[..end];
         var parts = first.Split('.');
-        return parts.Length == 3 && parts[0] == digit.ToString(CultureInfo.InvariantCulture) && parts.All(p => p.Length is > 0 and <= 3 && p.All(char.IsAsciiDigit))
-            ? (first, end < 0 ? "" : text[(end + 1)..]) : ("", text);
+        return
+            parts.Length == 3
+            && parts[0] == digit.ToString(CultureInfo.InvariantCulture)
+            && parts.All(p => p.Length is > 0 and <= 3 && p.All(char.IsAsciiDigit))
+            ? (first, end < 0 ? "" : text[(end + 1)..])
+            : ("", text);
     }
 
-    internal static string Printable(string text) => string.Concat(text.Take(200).Select(c => char.IsControl(c) ? '?' : c));
+    internal static string Printable(string text) =>
+        string.Concat(text.Take(200).Select(c => char.IsControl(c) ? '?' : c));
 }
 
 /// <summary>The peer does not speak SMTP as RFC 5321 has it.</summary>

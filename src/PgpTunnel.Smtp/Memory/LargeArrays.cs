@@ -17,7 +17,9 @@ public sealed class LargeArrays(long mostIdle) : ArrayPool<byte>
 
     private readonly Lock _lock = new();
     private readonly List<byte[]> _idle = []; // the last one given back at the end
-    private long _octets, _garbage, _collected = Environment.TickCount64;
+    private long _octets,
+        _garbage,
+        _collected = Environment.TickCount64;
 
     /// <summary>An array of at least that length, with whatever is in it; a small one has exactly that length.</summary>
     public override byte[] Rent(int minimumLength)

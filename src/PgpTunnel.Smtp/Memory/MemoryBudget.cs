@@ -22,7 +22,9 @@ public sealed class MemoryBudget(long octets)
         {
             if (TryTake(octets, holder, 0))
                 return new MemoryShare(this, octets, holder);
-            place = _line.AddLast((octets, holder, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)));
+            place = _line.AddLast(
+                (octets, holder, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously))
+            );
         }
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         if (await Task.WhenAny(place.Value.Turn.Task, Task.Delay(patience, deadline.Token)) == place.Value.Turn.Task)
@@ -66,7 +68,7 @@ public sealed class MemoryBudget(long octets)
             _taken -= back;
             if (holder is not null && (_held[holder] -= back) == 0)
                 _held.Remove(holder);
-            for (var place = _line.First; place is not null;)
+            for (var place = _line.First; place is not null; )
             {
                 var next = place.Next;
                 if (TryTake(place.Value.Octets, place.Value.Holder, 0))
@@ -87,7 +89,8 @@ public sealed class MemoryShare : IDisposable
     private readonly object? _holder;
     private long _octets;
 
-    internal MemoryShare(MemoryBudget budget, long octets, object? holder) => (_budget, _octets, _holder) = (budget, octets, holder);
+    internal MemoryShare(MemoryBudget budget, long octets, object? holder) =>
+        (_budget, _octets, _holder) = (budget, octets, holder);
 
     /// <summary>True when the share has that size now.</summary>
     public bool TryHave(long octets)

@@ -10,7 +10,8 @@ namespace PgpTunnel.Smtp;
 /// <param name="declared">The size that the client has stated, or 0.</param>
 /// <param name="share">Its memory; disposed with the buffer.</param>
 /// <param name="large">Where arrays come from that are not small.</param>
-internal sealed class MessageBuffer(long limit, bool normalise, long declared, MemoryShare? share, LargeArrays large) : IDisposable
+internal sealed class MessageBuffer(long limit, bool normalise, long declared, MemoryShare? share, LargeArrays large)
+    : IDisposable
 {
     private const int FirstSize = 16 * 1024;
 
@@ -25,7 +26,10 @@ internal sealed class MessageBuffer(long limit, bool normalise, long declared, M
     private int _filled; // of _octets
     private readonly List<byte[]> _before = []; // full pieces
     private int _length; // of all
-    private bool _stuffed, _tooLarge, _noMemory, _cut;
+    private bool _stuffed,
+        _tooLarge,
+        _noMemory,
+        _cut;
 
     // The last octets seen, for a terminator that arrives in pieces.
     private readonly byte[] _tail = [0, 0, (byte)'\r', (byte)'\n'];
@@ -63,7 +67,10 @@ internal sealed class MessageBuffer(long limit, bool normalise, long declared, M
         var head = octets[..Math.Min(4, octets.Length)];
         head.CopyTo(seam[4..]);
         var crossing = seam[..(4 + head.Length)].IndexOf(Terminator);
-        var end = crossing >= 0 ? crossing + Terminator.Length - 4 : octets.IndexOf(Terminator) is var inside and >= 0 ? inside + Terminator.Length : -1;
+        var end =
+            crossing >= 0 ? crossing + Terminator.Length - 4
+            : octets.IndexOf(Terminator) is var inside and >= 0 ? inside + Terminator.Length
+            : -1;
         if (octets.Length >= 4)
         {
             octets[^4..].CopyTo(_tail);
@@ -108,7 +115,10 @@ internal sealed class MessageBuffer(long limit, bool normalise, long declared, M
     /// <summary>Makes room behind what is there: in a larger array while the message is small or its size known, else in another piece.</summary>
     private bool Grow(long size, long most)
     {
-        var larger = declared >= size && _before.Count == 0 ? Math.Min(declared + declared / 64 + 1024, most) : 2L * _octets.Length;
+        var larger =
+            declared >= size && _before.Count == 0
+                ? Math.Min(declared + declared / 64 + 1024, most)
+                : 2L * _octets.Length;
         var moves = _before.Count == 0 && (declared >= size || larger <= PieceSize);
         if (share is not null && !share.TryHave(Cost * (moves ? larger : _length + (long)PieceSize)))
             return false;
@@ -168,7 +178,9 @@ internal sealed class MessageBuffer(long limit, bool normalise, long declared, M
         var message = _octets.AsMemory(Math.Min(2, _length), Math.Max(0, _length - 2));
         if (Enough is not null)
             return (message, null);
-        return message.Length > limit ? (default, TooLarge()) : MessageContent.Refusal(message.Span) is { } refusal ? (default, refusal) : (message, null);
+        return message.Length > limit ? (default, TooLarge())
+            : MessageContent.Refusal(message.Span) is { } refusal ? (default, refusal)
+            : (message, null);
     }
 
     private SmtpReply TooLarge() => new(552, "5.3.4", $"the message is larger than {limit} octets");

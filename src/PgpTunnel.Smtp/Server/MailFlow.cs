@@ -13,7 +13,11 @@ public sealed record SmtpClientInfo(IPAddress Address, string Helo, bool Esmtp, 
 public interface IMailFlow
 {
     /// <summary>Answers MAIL FROM. A positive reply comes with the transaction that takes the rest.</summary>
-    Task<(SmtpReply Reply, IMailTransaction? Transaction)> BeginAsync(SmtpClientInfo client, ReversePath from, CancellationToken cancel);
+    Task<(SmtpReply Reply, IMailTransaction? Transaction)> BeginAsync(
+        SmtpClientInfo client,
+        ReversePath from,
+        CancellationToken cancel
+    );
 }
 
 /// <summary>One mail transaction (RFC 5321 3.3), from MAIL to the answer to the message.</summary>

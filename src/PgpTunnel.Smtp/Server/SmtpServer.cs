@@ -10,7 +10,8 @@ public sealed class SmtpServer : IAsyncDisposable
     private readonly SmtpServerOptions _options;
     private readonly IMailFlow _flow;
     private readonly Socket _listener;
-    private readonly CancellationTokenSource _stopping = new(), _abort = new();
+    private readonly CancellationTokenSource _stopping = new(),
+        _abort = new();
     private readonly ConcurrentDictionary<IPAddress, int> _perAddress = new();
     private readonly ConcurrentDictionary<Task, byte> _sessions = new();
     private Task _accepting = Task.CompletedTask;
@@ -18,7 +19,8 @@ public sealed class SmtpServer : IAsyncDisposable
     private static readonly TimeSpan AcceptPause = TimeSpan.FromSeconds(0.2);
     private int _connections;
 
-    private SmtpServer(Socket listener, SmtpServerOptions options, IMailFlow flow) => (_listener, _options, _flow) = (listener, options, flow);
+    private SmtpServer(Socket listener, SmtpServerOptions options, IMailFlow flow) =>
+        (_listener, _options, _flow) = (listener, options, flow);
 
     /// <summary>Where it listens; the port is the one taken when 0 was asked for.</summary>
     public IPEndPoint EndPoint => (IPEndPoint)_listener.LocalEndPoint!;
@@ -89,7 +91,14 @@ public sealed class SmtpServer : IAsyncDisposable
                 await TalkAsync(connection);
                 connection.Shutdown(SocketShutdown.Both);
             }
-            catch (Exception e) when (e is OperationCanceledException or IOException or SocketException or InvalidOperationException or System.Security.Authentication.AuthenticationException)
+            catch (Exception e)
+                when (e
+                        is OperationCanceledException
+                            or IOException
+                            or SocketException
+                            or InvalidOperationException
+                            or System.Security.Authentication.AuthenticationException
+                )
             {
                 // The client went away, or would not speak TLS: nothing was promised to it.
             }
@@ -110,13 +119,26 @@ public sealed class SmtpServer : IAsyncDisposable
         {
             var inAll = Interlocked.Increment(ref _connections);
             var here = _perAddress.AddOrUpdate(address, 1, (_, n) => n + 1);
-            if (inAll > _options.MaxConnections || (here > _options.MaxConnectionsPerAddress && !_options.Trusted(address)))
+            if (
+                inAll > _options.MaxConnections
+                || (here > _options.MaxConnectionsPerAddress && !_options.Trusted(address))
+            )
             {
-                await connection.SendAsync(new SmtpReply(421, "4.7.0", $"{_options.Hostname} too many connections; try again").ToWire(), _abort.Token);
+                await connection.SendAsync(
+                    new SmtpReply(421, "4.7.0", $"{_options.Hostname} too many connections; try again").ToWire(),
+                    _abort.Token
+                );
                 return;
             }
             // A client that has closed its side still gets its answers, so the session ends with its input, not with the FIN.
-            await using var session = new SmtpSession(new NetworkStream(connection), address, _options, _flow, _stopping.Token, _abort.Token);
+            await using var session = new SmtpSession(
+                new NetworkStream(connection),
+                address,
+                _options,
+                _flow,
+                _stopping.Token,
+                _abort.Token
+            );
             await session.RunAsync();
         }
         finally

@@ -9,7 +9,8 @@ internal sealed partial class SmtpSession
     private ReversePath _from = new(null);
     private int _recipients;
     private MessageBuffer? _chunks;
-    private bool _chunkFailed, _reading;
+    private bool _chunkFailed,
+        _reading;
 
     private void EndTransaction()
     {
@@ -78,9 +79,30 @@ internal sealed partial class SmtpSession
     private async Task<MessageBuffer?> NewBufferAsync()
     {
         MemoryShare? share = null;
-        if (_options.Memory is { } memory && (share = await memory.TakeAsync(MessageBuffer.Cost * Math.Min(_from.Size ?? Undeclared, _options.ReserveDeclared ? long.MaxValue / 4 : Undeclared), _options.Trusted(_client.Address) ? null : _client.Address, _options.MemoryPatience, _aborted)) is null)
+        if (
+            _options.Memory is { } memory
+            && (
+                share = await memory.TakeAsync(
+                    MessageBuffer.Cost
+                        * Math.Min(_from.Size ?? Undeclared, _options.ReserveDeclared ? long.MaxValue / 4 : Undeclared),
+                    _options.Trusted(_client.Address) ? null : _client.Address,
+                    _options.MemoryPatience,
+                    _aborted
+                )
+            )
+                is null
+        )
             return null;
-        return new MessageBuffer(_options.MessageSize, _options.NormaliseNewlines, _options.ReserveDeclared ? _from.Size ?? 0 : 0, share, _options.Arrays) { Enough = _transaction?.Enough };
+        return new MessageBuffer(
+            _options.MessageSize,
+            _options.NormaliseNewlines,
+            _options.ReserveDeclared ? _from.Size ?? 0 : 0,
+            share,
+            _options.Arrays
+        )
+        {
+            Enough = _transaction?.Enough,
+        };
     }
 
     private async Task<SmtpReply> DataAsync(string argument)
@@ -97,7 +119,7 @@ internal sealed partial class SmtpSession
         _reading = true;
         (_progress, _progressSince) = (0, System.Diagnostics.Stopwatch.GetTimestamp());
         Write(new SmtpReply(354, "", "end with a line that holds only a dot"));
-        for (var ended = false; !ended;)
+        for (var ended = false; !ended; )
         {
             var read = await ReadDataAsync();
             var consumed = 0L;
@@ -118,14 +140,23 @@ internal sealed partial class SmtpSession
     private async Task<SmtpReply> ChunkAsync(string argument)
     {
         var words = argument.Split(' ', StringSplitOptions.RemoveEmptyEntries);
-        if (words.Length is not (1 or 2) || !long.TryParse(words[0], NumberStyles.None, CultureInfo.InvariantCulture, out var size) || (words.Length == 2 && !words[1].Equals("LAST", StringComparison.OrdinalIgnoreCase)))
+        if (
+            words.Length is not (1 or 2)
+            || !long.TryParse(words[0], NumberStyles.None, CultureInfo.InvariantCulture, out var size)
+            || (words.Length == 2 && !words[1].Equals("LAST", StringComparison.OrdinalIgnoreCase))
+        )
         {
             // Without its length the chunk cannot be told from commands.
             _quit = true;
-            return new SmtpReply(501, "5.5.4", "syntax: BDAT octets [LAST]; closing, since what follows is of unknown length");
+            return new SmtpReply(
+                501,
+                "5.5.4",
+                "syntax: BDAT octets [LAST]; closing, since what follows is of unknown length"
+            );
         }
         var last = words.Length == 2;
-        var refusal = NotReady() ?? (_chunkFailed ? new SmtpReply(503, "5.5.1", "an earlier chunk was refused; RSET") : null);
+        var refusal =
+            NotReady() ?? (_chunkFailed ? new SmtpReply(503, "5.5.1", "an earlier chunk was refused; RSET") : null);
         if (refusal is null && (_chunks ??= await NewBufferAsync()) is null)
             refusal = Busy;
         _reading = true;

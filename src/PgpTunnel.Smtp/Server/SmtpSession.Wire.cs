@@ -9,7 +9,8 @@ namespace PgpTunnel.Smtp;
 internal sealed partial class SmtpSession
 {
     /// <summary>RFC 5321 4.5.3.1.4 has 512 octets; the parameters of RFC 3461, 1870 and 6531 extend MAIL and RCPT. CRLF included.</summary>
-    private const int LongestCommand = 512, LongestMailCommand = 2048;
+    private const int LongestCommand = 512,
+        LongestMailCommand = 2048;
 
     private static readonly UTF8Encoding StrictUtf8 = new(false, throwOnInvalidBytes: true);
 
@@ -18,7 +19,9 @@ internal sealed partial class SmtpSession
     private PipeWriter _output;
     private SslStream? _tls;
     private int _unflushed;
-    private long _messageStarted, _progressSince, _progress;
+    private long _messageStarted,
+        _progressSince,
+        _progress;
 
     /// <summary>A command line without its CRLF, or why it cannot be one.</summary>
     private readonly record struct CommandLine(string Text, SmtpReply? Refusal);
@@ -58,7 +61,11 @@ internal sealed partial class SmtpSession
     {
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(_aborted);
         // Between transactions nothing is in hand, so a stopping server need not wait for the client.
-        using var stopping = _stopping.Register(() => { if (_transaction is null) deadline.Cancel(); });
+        using var stopping = _stopping.Register(() =>
+        {
+            if (_transaction is null)
+                deadline.Cancel();
+        });
         deadline.CancelAfter(_options.CommandTimeout);
         var overlong = false;
         while (true)
@@ -104,7 +111,9 @@ internal sealed partial class SmtpSession
         try
         {
             var text = StrictUtf8.GetString(octets, 0, octets.Length - 1);
-            var extended = text.StartsWith("MAIL", StringComparison.OrdinalIgnoreCase) || text.StartsWith("RCPT", StringComparison.OrdinalIgnoreCase);
+            var extended =
+                text.StartsWith("MAIL", StringComparison.OrdinalIgnoreCase)
+                || text.StartsWith("RCPT", StringComparison.OrdinalIgnoreCase);
             return octets.Length >= LongestCommand && !extended ? TooLong() : new(text, null);
         }
         catch (DecoderFallbackException)
@@ -145,21 +154,28 @@ internal sealed partial class SmtpSession
     }
 
     private static ReadResult Live(ReadResult read) =>
-        read is { IsCompleted: true, Buffer.IsEmpty: true } ? throw new IOException("the client hung up in the middle of a message") : read;
+        read is { IsCompleted: true, Buffer.IsEmpty: true }
+            ? throw new IOException("the client hung up in the middle of a message")
+            : read;
 
     private async Task UpgradeAsync(X509Certificate2 certificate)
     {
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(_aborted);
         deadline.CancelAfter(_options.CommandTimeout);
         _tls = new SslStream(_connection, leaveInnerStreamOpen: true);
-        await _tls.AuthenticateAsServerAsync(new SslServerAuthenticationOptions { ServerCertificate = certificate }, deadline.Token);
+        await _tls.AuthenticateAsServerAsync(
+            new SslServerAuthenticationOptions { ServerCertificate = certificate },
+            deadline.Token
+        );
         await _input.CompleteAsync();
         (_input, _output) = (Reader(_tls), Writer(_tls));
     }
 
     private const int ReadSize = 64 * 1024;
 
-    private static PipeReader Reader(Stream stream) => PipeReader.Create(stream, new StreamPipeReaderOptions(bufferSize: ReadSize, leaveOpen: true));
+    private static PipeReader Reader(Stream stream) =>
+        PipeReader.Create(stream, new StreamPipeReaderOptions(bufferSize: ReadSize, leaveOpen: true));
 
-    private static PipeWriter Writer(Stream stream) => PipeWriter.Create(stream, new StreamPipeWriterOptions(leaveOpen: true));
+    private static PipeWriter Writer(Stream stream) =>
+        PipeWriter.Create(stream, new StreamPipeWriterOptions(leaveOpen: true));
 }

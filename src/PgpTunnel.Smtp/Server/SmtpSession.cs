@@ -16,11 +16,19 @@ internal sealed partial class SmtpSession : IAsyncDisposable
     private readonly CancellationToken _aborted;
     private SmtpClientInfo _client;
     private int _errors;
-    private bool _greeted, _quit;
+    private bool _greeted,
+        _quit;
 
     /// <param name="stopping">The server is going down: finish the transaction in hand, then 421.</param>
     /// <param name="aborted">The connection is gone or must go now.</param>
-    public SmtpSession(Stream connection, System.Net.IPAddress address, SmtpServerOptions options, IMailFlow flow, CancellationToken stopping, CancellationToken aborted)
+    public SmtpSession(
+        Stream connection,
+        System.Net.IPAddress address,
+        SmtpServerOptions options,
+        IMailFlow flow,
+        CancellationToken stopping,
+        CancellationToken aborted
+    )
     {
         (_connection, _input, _output) = (connection, Reader(connection), Writer(connection));
         (_options, _flow, _stopping, _aborted) = (options, flow, stopping, aborted);
@@ -48,9 +56,11 @@ internal sealed partial class SmtpSession : IAsyncDisposable
         }
         catch (OperationCanceledException) when (!_aborted.IsCancellationRequested)
         {
-            Write(_stopping.IsCancellationRequested
-                ? new SmtpReply(421, "4.3.2", $"{_options.Hostname} is going down; try again")
-                : new SmtpReply(421, "4.4.2", $"{_options.Hostname} waited too long"));
+            Write(
+                _stopping.IsCancellationRequested
+                    ? new SmtpReply(421, "4.3.2", $"{_options.Hostname} is going down; try again")
+                    : new SmtpReply(421, "4.4.2", $"{_options.Hostname} waited too long")
+            );
             await FlushAsync();
         }
     }
@@ -72,24 +82,42 @@ internal sealed partial class SmtpSession : IAsyncDisposable
         {
             switch (verb)
             {
-                case "EHLO" or "HELO": return Hello(verb == "EHLO", argument);
-                case "MAIL": return await MailAsync(argument);
-                case "RCPT": return await RecipientAsync(argument);
-                case "DATA": return await DataAsync(argument);
-                case "BDAT": return await ChunkAsync(argument);
+                case "EHLO" or "HELO":
+                    return Hello(verb == "EHLO", argument);
+                case "MAIL":
+                    return await MailAsync(argument);
+                case "RCPT":
+                    return await RecipientAsync(argument);
+                case "DATA":
+                    return await DataAsync(argument);
+                case "BDAT":
+                    return await ChunkAsync(argument);
                 case "RSET" when argument.Length == 0:
                     EndTransaction();
                     return SmtpReply.Ok;
-                case "NOOP": return SmtpReply.Ok;
+                case "NOOP":
+                    return SmtpReply.Ok;
                 case "QUIT" when argument.Length == 0:
                     _quit = true;
                     return new SmtpReply(221, "2.0.0", $"{_options.Hostname} closing");
-                case "VRFY": return argument.Length == 0 ? EnvelopeSyntax.BadArguments("VRFY address") : new SmtpReply(252, "2.1.5", "send mail and see (RFC 5321 3.5.3)");
-                case "HELP": return new SmtpReply(214, "2.0.0", "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP STARTTLS QUIT");
-                case "STARTTLS": return await StartTlsAsync(argument);
-                case "RSET" or "QUIT": return EnvelopeSyntax.BadArguments($"{verb} takes no argument");
-                case "EXPN" or "TURN" or "ETRN" or "AUTH": return new SmtpReply(502, "5.5.1", $"{verb} is not implemented");
-                default: return new SmtpReply(500, "5.5.1", "command unknown");
+                case "VRFY":
+                    return argument.Length == 0
+                        ? EnvelopeSyntax.BadArguments("VRFY address")
+                        : new SmtpReply(252, "2.1.5", "send mail and see (RFC 5321 3.5.3)");
+                case "HELP":
+                    return new SmtpReply(
+                        214,
+                        "2.0.0",
+                        "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP STARTTLS QUIT"
+                    );
+                case "STARTTLS":
+                    return await StartTlsAsync(argument);
+                case "RSET" or "QUIT":
+                    return EnvelopeSyntax.BadArguments($"{verb} takes no argument");
+                case "EXPN" or "TURN" or "ETRN" or "AUTH":
+                    return new SmtpReply(502, "5.5.1", $"{verb} is not implemented");
+                default:
+                    return new SmtpReply(500, "5.5.1", "command unknown");
             }
         }
         catch (Exception e) when (e is not (OperationCanceledException or IOException or AuthenticationException))
@@ -107,7 +135,9 @@ internal sealed partial class SmtpSession : IAsyncDisposable
     private static (string Verb, string Argument) Split(string line)
     {
         var blank = line.IndexOf(' ');
-        return blank < 0 ? (line.ToUpperInvariant(), "") : (line[..blank].ToUpperInvariant(), line[(blank + 1)..].Trim(' '));
+        return blank < 0
+            ? (line.ToUpperInvariant(), "")
+            : (line[..blank].ToUpperInvariant(), line[(blank + 1)..].Trim(' '));
     }
 
     private SmtpReply Hello(bool extended, string argument)
@@ -119,8 +149,9 @@ internal sealed partial class SmtpSession : IAsyncDisposable
         _client = _client with { Helo = argument, Esmtp = extended };
         if (!extended)
             return new SmtpReply(250, "", _options.Hostname);
-        var lines = new StringBuilder(_options.Hostname)
-            .Append($"\nPIPELINING\nSIZE {_options.MessageSize}\n8BITMIME\nSMTPUTF8\nDSN\nCHUNKING\nENHANCEDSTATUSCODES");
+        var lines = new StringBuilder(_options.Hostname).Append(
+            $"\nPIPELINING\nSIZE {_options.MessageSize}\n8BITMIME\nSMTPUTF8\nDSN\nCHUNKING\nENHANCEDSTATUSCODES"
+        );
         if (_options.Certificate() is not null && _tls is null)
             lines.Append("\nSTARTTLS");
         return new SmtpReply(250, "", lines.ToString());
@@ -129,7 +160,11 @@ internal sealed partial class SmtpSession : IAsyncDisposable
     private async Task<SmtpReply?> StartTlsAsync(string argument)
     {
         if (_options.Certificate() is not { } certificate || _tls is not null)
-            return new SmtpReply(_tls is not null ? 503 : 502, "5.5.1", _tls is not null ? "TLS is active already" : "STARTTLS is not offered");
+            return new SmtpReply(
+                _tls is not null ? 503 : 502,
+                "5.5.1",
+                _tls is not null ? "TLS is active already" : "STARTTLS is not offered"
+            );
         if (argument.Length > 0)
             return EnvelopeSyntax.BadArguments("STARTTLS takes no argument");
         // RFC 3207 4.2: what the client said before TLS is forgotten, what it sent along with STARTTLS never becomes a command.

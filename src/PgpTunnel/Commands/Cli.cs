@@ -8,7 +8,15 @@ namespace PgpTunnel.Commands;
 /// <summary>Exit codes of sysexits.h.</summary>
 internal static class Exit
 {
-    public const int Ok = 0, Usage = 64, Data = 65, Unavailable = 69, Software = 70, CannotCreate = 73, Temporary = 75, Refused = 77, Configuration = 78;
+    public const int Ok = 0,
+        Usage = 64,
+        Data = 65,
+        Unavailable = 69,
+        Software = 70,
+        CannotCreate = 73,
+        Temporary = 75,
+        Refused = 77,
+        Configuration = 78;
 }
 
 /// <summary>Ends a command with a message on stderr and an exit code.</summary>
@@ -20,8 +28,17 @@ internal sealed class CommandException(int code, string message) : Exception(mes
 /// <summary>What every command shares: the common options, and one way to report.</summary>
 internal static class Cli
 {
-    public static readonly Option<string?> Config = new("--config") { Description = "Configuration file (default: ./pgptunnel.json, then /etc/pgptunnel/pgptunnel.json).", HelpName = "FILE", Recursive = true };
-    public static readonly Option<bool> Json = new("--json") { Description = "Report as one JSON document on stdout.", Recursive = true };
+    public static readonly Option<string?> Config = new("--config")
+    {
+        Description = "Configuration file (default: ./pgptunnel.json, then /etc/pgptunnel/pgptunnel.json).",
+        HelpName = "FILE",
+        Recursive = true,
+    };
+    public static readonly Option<bool> Json = new("--json")
+    {
+        Description = "Report as one JSON document on stdout.",
+        Recursive = true,
+    };
 
     private static readonly JsonSerializerOptions Format = new()
     {
@@ -31,7 +48,8 @@ internal static class Cli
         Converters = { new JsonStringEnumConverter() },
     };
 
-    public static GatewayConfiguration Configuration(this ParseResult parse) => ConfigurationReader.Read(ConfigurationReader.Find(parse.GetValue(Config)));
+    public static GatewayConfiguration Configuration(this ParseResult parse) =>
+        ConfigurationReader.Read(ConfigurationReader.Find(parse.GetValue(Config)));
 
     public static readonly Option<bool> Yes = new("--yes") { Description = "Do not ask." };
 
@@ -42,7 +60,10 @@ internal static class Cli
         if (parse.GetValue(Yes))
             return;
         if (Console.IsInputRedirected)
-            throw new CommandException(Exit.Usage, $"{what} There is no terminal to ask at: give --yes to do so. Nothing was done.");
+            throw new CommandException(
+                Exit.Usage,
+                $"{what} There is no terminal to ask at: give --yes to do so. Nothing was done."
+            );
         Console.Error.Write($"{what} Go on? [y/N] ");
         if (Console.In.ReadLine()?.Trim().ToLowerInvariant() is not ("y" or "yes"))
             throw new CommandException(Exit.Usage, "Nothing was done.");
@@ -63,7 +84,13 @@ internal static class Cli
     }
 
     /// <summary>A command whose help ends with an example.</summary>
-    public static Command Command(string name, string description, string example, Func<ParseResult, CancellationToken, Task<int>> action, params ReadOnlySpan<Symbol> symbols)
+    public static Command Command(
+        string name,
+        string description,
+        string example,
+        Func<ParseResult, CancellationToken, Task<int>> action,
+        params ReadOnlySpan<Symbol> symbols
+    )
     {
         var command = new Command(name, $"{description}\n\nExample:\n  {example}");
         foreach (var symbol in symbols)
@@ -79,7 +106,10 @@ internal static class Cli
 
     public static Command Group(string name, string description, params ReadOnlySpan<Command> commands)
     {
-        var group = new Command(name, $"{description} Commands: {string.Join(", ", commands.ToArray().Select(c => c.Name))}.");
+        var group = new Command(
+            name,
+            $"{description} Commands: {string.Join(", ", commands.ToArray().Select(c => c.Name))}."
+        );
         foreach (var command in commands)
             group.Add(command);
         return group;
@@ -91,7 +121,11 @@ internal static class Cli
     public static string Suggestion(ParseResult parsed, string error)
     {
         var word = error.Split('\'') is [_, var quoted, ..] ? quoted : "";
-        var near = parsed.CommandResult.Command.Subcommands.Select(c => c.Name).Where(n => word.Length > 1 && ConfigurationNode.Distance(n, word) <= MostWrong).OrderBy(n => ConfigurationNode.Distance(n, word)).FirstOrDefault();
+        var near = parsed
+            .CommandResult.Command.Subcommands.Select(c => c.Name)
+            .Where(n => word.Length > 1 && ConfigurationNode.Distance(n, word) <= MostWrong)
+            .OrderBy(n => ConfigurationNode.Distance(n, word))
+            .FirstOrDefault();
         return near is null ? "" : $" Did you mean '{near}'?";
     }
 
@@ -99,6 +133,9 @@ internal static class Cli
     public static string Table(IReadOnlyList<string[]> rows)
     {
         var widths = Enumerable.Range(0, rows[0].Length).Select(i => rows.Max(r => r[i].Length)).ToArray();
-        return string.Join('\n', rows.Select(r => string.Join("  ", r.Select((cell, i) => cell.PadRight(widths[i]))).TrimEnd()));
+        return string.Join(
+            '\n',
+            rows.Select(r => string.Join("  ", r.Select((cell, i) => cell.PadRight(widths[i]))).TrimEnd())
+        );
     }
 }

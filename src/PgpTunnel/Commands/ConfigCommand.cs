@@ -5,11 +5,30 @@ namespace PgpTunnel.Commands;
 /// <summary><c>config check</c>: everything that <c>run</c> would refuse, found before.</summary>
 internal static class ConfigCommand
 {
-    private static readonly Option<bool> LiveOption = new("--live") { Description = "Also greet our own mail server and the relay, and compare Postfix's transport map." };
-    private static readonly Option<string> TransportOption = new("--transport") { Description = "With --live: the transport map.", HelpName = "FILE", DefaultValueFactory = _ => "/etc/postfix/pgptunnel_transport" };
+    private static readonly Option<bool> LiveOption = new("--live")
+    {
+        Description = "Also greet our own mail server and the relay, and compare Postfix's transport map.",
+    };
+    private static readonly Option<string> TransportOption = new("--transport")
+    {
+        Description = "With --live: the transport map.",
+        HelpName = "FILE",
+        DefaultValueFactory = _ => "/etc/postfix/pgptunnel_transport",
+    };
 
-    public static Command Create() => Cli.Group("config", "The configuration file.",
-        Cli.Command("check", "Validates the configuration, the keys and the files it names; every mistake is shown.", "pgptunnel config check --config /etc/pgptunnel/pgptunnel.json --live", CheckAsync, LiveOption, TransportOption));
+    public static Command Create() =>
+        Cli.Group(
+            "config",
+            "The configuration file.",
+            Cli.Command(
+                "check",
+                "Validates the configuration, the keys and the files it names; every mistake is shown.",
+                "pgptunnel config check --config /etc/pgptunnel/pgptunnel.json --live",
+                CheckAsync,
+                LiveOption,
+                TransportOption
+            )
+        );
 
     private static async Task<int> CheckAsync(ParseResult parse, CancellationToken cancel)
     {
@@ -17,30 +36,81 @@ internal static class ConfigCommand
         if (configuration is null || code != Exit.Ok || !parse.GetValue(LiveOption))
             return code;
         await using var session = Session.Open(configuration);
-        var findings = (await new Doctor(session.Settings, session.Peers, session.Trust, TimeProvider.System).ServersAsync(cancel)).ToList();
-        if (parse.GetValue(TransportOption) is { } map && (File.Exists(map) || parse.GetResult(TransportOption) is { Implicit: false }))
-            findings.AddRange(Unlisted(map, configuration, PostfixCommand.Domains(configuration, session.Spool?.ListPeers() ?? [])));
+        var findings = (
+            await new Doctor(session.Settings, session.Peers, session.Trust, TimeProvider.System).ServersAsync(cancel)
+        ).ToList();
+        if (
+            parse.GetValue(TransportOption) is { } map
+            && (File.Exists(map) || parse.GetResult(TransportOption) is { Implicit: false })
+        )
+            findings.AddRange(
+                Unlisted(map, configuration, PostfixCommand.Domains(configuration, session.Spool?.ListPeers() ?? []))
+            );
         var wrong = findings.Exists(f => f.Level == FindingLevel.Wrong);
-        return parse.Report(new { ok = !wrong, file = ConfigurationReader.Find(parse.GetValue(Cli.Config)), mistakes = Array.Empty<string>(), live = findings.Select(f => new { level = f.Level.ToString().ToLowerInvariant(), check = f.Check, what = f.What, @do = f.Do }) },
-            $"the configuration is valid\n" + string.Join('\n', findings.Select(f => $"{f.Level.ToString().ToLowerInvariant(),-8} {f.Check,-14} {f.What}{(f.Do is null ? "" : $"; {f.Do}")}")), wrong ? Exit.Unavailable : Exit.Ok);
+        return parse.Report(
+            new
+            {
+                ok = !wrong,
+                file = ConfigurationReader.Find(parse.GetValue(Cli.Config)),
+                mistakes = Array.Empty<string>(),
+                live = findings.Select(f => new
+                {
+                    level = f.Level.ToString().ToLowerInvariant(),
+                    check = f.Check,
+                    what = f.What,
+                    @do = f.Do,
+                }),
+            },
+            $"the configuration is valid\n"
+                + string.Join(
+                    '\n',
+                    findings.Select(f =>
+                        $"{f.Level.ToString().ToLowerInvariant(), -8} {f.Check, -14} {f.What}{(f.Do is null ? "" : $"; {f.Do}")}"
+                    )
+                ),
+            wrong ? Exit.Unavailable : Exit.Ok
+        );
     }
 
     /// <summary>Partners whose mail Postfix does not hand to the gateway, by its transport map.</summary>
-    private static IEnumerable<Finding> Unlisted(string map, GatewayConfiguration configuration, IReadOnlyList<string> domains)
+    private static IEnumerable<Finding> Unlisted(
+        string map,
+        GatewayConfiguration configuration,
+        IReadOnlyList<string> domains
+    )
     {
         Dictionary<string, string> hops;
         try
         {
-            hops = File.ReadLines(map).Select(l => l.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)).Where(w => w.Length > 1 && w[0][0] != '#')
-                .GroupBy(w => w[0].ToLowerInvariant()).ToDictionary(g => g.Key, g => g.Last()[1]);
+            hops = File.ReadLines(map)
+                .Select(l => l.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))
+                .Where(w => w.Length > 1 && w[0][0] != '#')
+                .GroupBy(w => w[0].ToLowerInvariant())
+                .ToDictionary(g => g.Key, g => g.Last()[1]);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return [new Finding(FindingLevel.Wrong, "transport", $"{map} cannot be read: {e.Message}", "--transport names Postfix's transport map")];
+            return
+            [
+                new Finding(
+                    FindingLevel.Wrong,
+                    "transport",
+                    $"{map} cannot be read: {e.Message}",
+                    "--transport names Postfix's transport map"
+                ),
+            ];
         }
         var next = PostfixCommand.NextHop(configuration);
-        return domains.Where(d => hops.GetValueOrDefault(d) != next).Select(d => new Finding(FindingLevel.Warning, "transport",
-            hops.TryGetValue(d, out var other) ? $"{d} is a partner, and {map} sends its mail to {other}, not to {next}" : $"{d} is a partner and not in {map}: its mail does not pass the gateway", "'pgptunnel postfix map' prints the map"));
+        return domains
+            .Where(d => hops.GetValueOrDefault(d) != next)
+            .Select(d => new Finding(
+                FindingLevel.Warning,
+                "transport",
+                hops.TryGetValue(d, out var other)
+                    ? $"{d} is a partner, and {map} sends its mail to {other}, not to {next}"
+                    : $"{d} is a partner and not in {map}: its mail does not pass the gateway",
+                "'pgptunnel postfix map' prints the map"
+            ));
     }
 
     /// <param name="valid">The configuration, where there is no mistake in it.</param>
@@ -55,7 +125,9 @@ internal static class ConfigCommand
             Collect(() =>
             {
                 foreach (var key in KeyRing.Load(configuration).Keys.Where(k => !k.IsFor(configuration.Gateway)))
-                    mistakes.Add($"gateway: the key {key.Fingerprint} is for {key.UserId}, so peers would refuse it for {configuration.Gateway}");
+                    mistakes.Add(
+                        $"gateway: the key {key.Fingerprint} is for {key.UserId}, so peers would refuse it for {configuration.Gateway}"
+                    );
             });
             if (configuration.Dns.TrustAnchorsFile is { } anchors)
                 Collect(() => Trust.Anchors(anchors));
@@ -63,7 +135,9 @@ internal static class ConfigCommand
             if (Path.GetDirectoryName(configuration.SpoolFile) is { } folder && !Directory.Exists(folder))
                 mistakes.Add($"spool: the folder {folder} does not exist");
             if (Trust.Resolvers(configuration).Count == 0)
-                mistakes.Add("dns.resolvers: none given and the system names none; give one such as [\"127.0.0.1:53\"]");
+                mistakes.Add(
+                    "dns.resolvers: none given and the system names none; give one such as [\"127.0.0.1:53\"]"
+                );
         }
         catch (ConfigurationException e)
         {
@@ -72,8 +146,27 @@ internal static class ConfigCommand
         if (mistakes.Count == 0 && parse.GetValue(LiveOption))
             return Exit.Ok; // what is live is reported with it
         return mistakes.Count == 0
-            ? parse.Report(new { ok = true, file, mistakes }, $"{file} is valid")
-            : parse.GetValue(Cli.Json) ? parse.Report(new { ok = false, file, mistakes }, "", Exit.Configuration) : throw new ConfigurationException(mistakes);
+                ? parse.Report(
+                    new
+                    {
+                        ok = true,
+                        file,
+                        mistakes,
+                    },
+                    $"{file} is valid"
+                )
+            : parse.GetValue(Cli.Json)
+                ? parse.Report(
+                    new
+                    {
+                        ok = false,
+                        file,
+                        mistakes,
+                    },
+                    "",
+                    Exit.Configuration
+                )
+            : throw new ConfigurationException(mistakes);
 
         void Collect(Action check)
         {

@@ -11,39 +11,87 @@ internal static class DemoCommand
 {
     private const int LinesShown = 22;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
-    private static readonly Argument<string?> MessageArgument = new("MESSAGE.eml") { DefaultValueFactory = _ => null, Description = "A message with CRLF lines (default: a sample)." };
+    private static readonly Argument<string?> MessageArgument = new("MESSAGE.eml")
+    {
+        DefaultValueFactory = _ => null,
+        Description = "A message with CRLF lines (default: a sample).",
+    };
 
-    public static Command Create() => Cli.Command("demo", "Sends a message from a.example to b.example through two gateways and a hop, all on loopback, with a DNSSEC-signed DNS of its own. Exit code 0 only if it arrives byte for byte; 65 if it is refused.",
-        "pgptunnel demo message.eml", RunAsync, MessageArgument);
+    public static Command Create() =>
+        Cli.Command(
+            "demo",
+            "Sends a message from a.example to b.example through two gateways and a hop, all on loopback, with a DNSSEC-signed DNS of its own. Exit code 0 only if it arrives byte for byte; 65 if it is refused.",
+            "pgptunnel demo message.eml",
+            RunAsync,
+            MessageArgument
+        );
 
     private static async Task<int> RunAsync(ParseResult parse, CancellationToken cancel)
     {
-        var message = parse.GetValue(MessageArgument) is { } file ? await File.ReadAllBytesAsync(file, cancel) : Sample();
+        var message = parse.GetValue(MessageArgument) is { } file
+            ? await File.ReadAllBytesAsync(file, cancel)
+            : Sample();
         if (!parse.GetValue(Cli.Json))
-            await Console.Out.WriteLineAsync("Two companies with their gateways, a hop and a signed DNS are being set up on this machine …\n");
+            await Console.Out.WriteLineAsync(
+                "Two companies with their gateways, a hop and a signed DNS are being set up on this machine …\n"
+            );
         await using var theatre = await Theatre.OpenAsync(TimeProvider.System);
         var before = Convert.ToHexStringLower(SHA256.HashData(message));
-        var (from, to) = (new ReversePath(new Mailbox("alice", "a.example"), Body: Any8Bit(message) ? "8BITMIME" : null, SmtpUtf8: Any8Bit(message.AsSpan(0, HeaderFields.SectionLength(message)))), new ForwardPath(new Mailbox("bob", "b.example")));
-        var reply = (await theatre.Sender.SendAsync(new SmtpTarget("gateway-a", theatre.A.OutboundServer!.EndPoint, TlsMode.None), from, [to], [message], cancel))[0];
+        var (from, to) = (
+            new ReversePath(
+                new Mailbox("alice", "a.example"),
+                Body: Any8Bit(message) ? "8BITMIME" : null,
+                SmtpUtf8: Any8Bit(message.AsSpan(0, HeaderFields.SectionLength(message)))
+            ),
+            new ForwardPath(new Mailbox("bob", "b.example"))
+        );
+        var reply = (
+            await theatre.Sender.SendAsync(
+                new SmtpTarget("gateway-a", theatre.A.OutboundServer!.EndPoint, TlsMode.None),
+                from,
+                [to],
+                [message],
+                cancel
+            )
+        )[0];
         if (!reply.IsPositive)
-            return parse.Report(new { identical = false, refused = reply.ToString(), sha256Before = before }, $"gateway A refuses the message: {reply}", Exit.Data);
-        var seen = await Task.WhenAny(theatre.ServerB.First, Task.Delay(Patience, cancel)) == theatre.ServerB.First ? await theatre.ServerB.First : null;
+            return parse.Report(
+                new
+                {
+                    identical = false,
+                    refused = reply.ToString(),
+                    sha256Before = before,
+                },
+                $"gateway A refuses the message: {reply}",
+                Exit.Data
+            );
+        var seen =
+            await Task.WhenAny(theatre.ServerB.First, Task.Delay(Patience, cancel)) == theatre.ServerB.First
+                ? await theatre.ServerB.First
+                : null;
         if (seen is null)
-            throw new CommandException(Exit.Temporary, $"the message did not arrive within {Patience.TotalSeconds:0} s\n{theatre.LogA}{theatre.LogB}");
+            throw new CommandException(
+                Exit.Temporary,
+                $"the message did not arrive within {Patience.TotalSeconds:0} s\n{theatre.LogA}{theatre.LogB}"
+            );
         var hop = await theatre.Hop.First;
         var (added, received) = Split(seen.Message);
         var after = Convert.ToHexStringLower(SHA256.HashData(received));
         var identical = before == after;
-        return parse.Report(new
-        {
-            identical,
-            sha256Before = before,
-            sha256After = after,
-            reply = reply.ToString(),
-            hopSaw = Encoding.ASCII.GetString(hop.Message),
-            hopEnvelope = new { mailFrom = hop.From.ToString(), rcptTo = hop.To[0].ToString() },
-            addedByB = added,
-        }, Story(theatre, message, from, to, reply, hop, seen, added, before, after), identical ? Exit.Ok : Exit.Data);
+        return parse.Report(
+            new
+            {
+                identical,
+                sha256Before = before,
+                sha256After = after,
+                reply = reply.ToString(),
+                hopSaw = Encoding.ASCII.GetString(hop.Message),
+                hopEnvelope = new { mailFrom = hop.From.ToString(), rcptTo = hop.To[0].ToString() },
+                addedByB = added,
+            },
+            Story(theatre, message, from, to, reply, hop, seen, added, before, after),
+            identical ? Exit.Ok : Exit.Data
+        );
     }
 
     private static bool Any8Bit(ReadOnlySpan<byte> octets) => octets.ContainsAnyInRange((byte)0x80, (byte)0xFF);
@@ -64,39 +112,54 @@ internal static class DemoCommand
         return (Encoding.ASCII.GetString(delivered, 0, end), delivered[end..]);
     }
 
-    private static string Story(Theatre t, byte[] message, ReversePath from, ForwardPath to, SmtpReply reply, Seen hop, Seen seen, string added, string before, string after) => $"""
-        On this machine, on loopback sockets, nothing installed:
-          DNS        root, example, a.example and b.example, DNSSEC-signed, at {t.DnsAddress}
-          gateway A  a.example, key {t.KeyA.Fingerprint}
-          hop        stores and forwards, holds no key
-          gateway B  b.example, key {t.KeyB.Fingerprint}
+    private static string Story(
+        Theatre t,
+        byte[] message,
+        ReversePath from,
+        ForwardPath to,
+        SmtpReply reply,
+        Seen hop,
+        Seen seen,
+        string added,
+        string before,
+        string after
+    ) =>
+        $"""
+            On this machine, on loopback sockets, nothing installed:
+              DNS        root, example, a.example and b.example, DNSSEC-signed, at {t.DnsAddress}
+              gateway A  a.example, key {t.KeyA.Fingerprint}
+              hop        stores and forwards, holds no key
+              gateway B  b.example, key {t.KeyB.Fingerprint}
 
-        1  Alice's mail server hands gateway A a message of {message.Length} octets, SHA-256 {before}
-             MAIL FROM:{from}   RCPT TO:{to}
-           Gateway A finds B's key in DNS, seals, commits, and answers:
-             {reply}
+            1  Alice's mail server hands gateway A a message of {message.Length} octets, SHA-256 {before}
+                 MAIL FROM:{from}   RCPT TO:{to}
+               Gateway A finds B's key in DNS, seals, commits, and answers:
+                 {reply}
 
-        2  All that the hop could read:
-             MAIL FROM:{hop.From}   RCPT TO:{hop.To[0]}
-        {Indent(FirstLines(Encoding.ASCII.GetString(hop.Message)))}
+            2  All that the hop could read:
+                 MAIL FROM:{hop.From}   RCPT TO:{hop.To[0]}
+            {Indent(FirstLines(Encoding.ASCII.GetString(hop.Message)))}
 
-        3  Gateway B opens it, checks integrity, signature, sender and freshness, commits, and delivers. Its log:
-        {Indent(About(t.LogB.ToString()))}
+            3  Gateway B opens it, checks integrity, signature, sender and freshness, commits, and delivers. Its log:
+            {Indent(About(t.LogB.ToString()))}
 
-        4  B's mail server received, in front of the message:
-             MAIL FROM:{seen.From}   RCPT TO:{seen.To[0]}
-        {Indent(added)}
-           and the message, SHA-256 {after}: {(before == after ? "identical, byte for byte." : "NOT IDENTICAL.")}
-        """;
+            4  B's mail server received, in front of the message:
+                 MAIL FROM:{seen.From}   RCPT TO:{seen.To[0]}
+            {Indent(added)}
+               and the message, SHA-256 {after}: {(before == after ? "identical, byte for byte." : "NOT IDENTICAL.")}
+            """;
 
     /// <summary>What concerns the message; a self-check of a world that ends in a minute does not.</summary>
-    private static string About(string log) => string.Join('\n', log.Split('\n').Where(l => !l.StartsWith("event=self-check", StringComparison.Ordinal)));
+    private static string About(string log) =>
+        string.Join('\n', log.Split('\n').Where(l => !l.StartsWith("event=self-check", StringComparison.Ordinal)));
 
     private static string FirstLines(string text)
     {
         var lines = text.ReplaceLineEndings("\n").Split('\n');
-        return string.Join('\n', lines.Take(LinesShown)) + (lines.Length > LinesShown ? $"\n… {lines.Length - LinesShown} more lines like it" : "");
+        return string.Join('\n', lines.Take(LinesShown))
+            + (lines.Length > LinesShown ? $"\n… {lines.Length - LinesShown} more lines like it" : "");
     }
 
-    private static string Indent(string text) => string.Join('\n', text.ReplaceLineEndings("\n").TrimEnd('\n').Split('\n').Select(l => "     " + l));
+    private static string Indent(string text) =>
+        string.Join('\n', text.ReplaceLineEndings("\n").TrimEnd('\n').Split('\n').Select(l => "     " + l));
 }

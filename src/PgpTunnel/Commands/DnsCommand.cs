@@ -9,26 +9,77 @@ namespace PgpTunnel.Commands;
 internal static class DnsCommand
 {
     private static readonly Option<string> FormatOption = CreateFormat();
-    private static readonly Option<string[]> ResolverOption = new("--resolver") { Description = "Ask this resolver instead of the configured ones.", HelpName = "IP:PORT" };
-    private static readonly Option<string?> AnchorOption = new("--trust-anchor") { Description = "DS or DNSKEY records in presentation format.", HelpName = "FILE" };
-    private static readonly Option<string?> AtOption = new("--at") { Description = "Validate as if it were this time.", HelpName = "RFC3339" };
+    private static readonly Option<string[]> ResolverOption = new("--resolver")
+    {
+        Description = "Ask this resolver instead of the configured ones.",
+        HelpName = "IP:PORT",
+    };
+    private static readonly Option<string?> AnchorOption = new("--trust-anchor")
+    {
+        Description = "DS or DNSKEY records in presentation format.",
+        HelpName = "FILE",
+    };
+    private static readonly Option<string?> AtOption = new("--at")
+    {
+        Description = "Validate as if it were this time.",
+        HelpName = "RFC3339",
+    };
     private static readonly Argument<string> DomainArgument = new("DOMAIN");
     private static readonly Argument<string> NameArgument = new("NAME");
     private static readonly Argument<string> TypeArgument = new("TYPE");
 
     private static Option<string> CreateFormat()
     {
-        var option = new Option<string>("--format") { Description = "zone (default), txt (certificate as TXT), panel (for web forms) or json.", DefaultValueFactory = _ => "zone" };
+        var option = new Option<string>("--format")
+        {
+            Description = "zone (default), txt (certificate as TXT), panel (for web forms) or json.",
+            DefaultValueFactory = _ => "zone",
+        };
         option.AcceptOnlyFromAmong("zone", "txt", "panel", "json");
         return option;
     }
 
-    public static Command Create() => Cli.Group("dns", "DNS records and look-ups.",
-        Cli.Command("records", "Prints every record to publish for every domain we serve.", "pgptunnel dns records >> a.example.zone", (parse, _) => Task.FromResult(Records(parse)), FormatOption),
-        Cli.Command("lookup", "Shows the policy and key that a sender would use now.", "pgptunnel dns lookup b.example --json", LookupAsync, DomainArgument, ResolverOption, AnchorOption),
-        Cli.Command("query", "Makes one validated look-up; needs no configuration.", "pgptunnel dns query _pgptunnel.b.example TXT --resolver 127.0.0.1:53", QueryAsync, NameArgument, TypeArgument, ResolverOption, AnchorOption, AtOption));
+    public static Command Create() =>
+        Cli.Group(
+            "dns",
+            "DNS records and look-ups.",
+            Cli.Command(
+                "records",
+                "Prints every record to publish for every domain we serve.",
+                "pgptunnel dns records >> a.example.zone",
+                (parse, _) => Task.FromResult(Records(parse)),
+                FormatOption
+            ),
+            Cli.Command(
+                "lookup",
+                "Shows the policy and key that a sender would use now.",
+                "pgptunnel dns lookup b.example --json",
+                LookupAsync,
+                DomainArgument,
+                ResolverOption,
+                AnchorOption
+            ),
+            Cli.Command(
+                "query",
+                "Makes one validated look-up; needs no configuration.",
+                "pgptunnel dns query _pgptunnel.b.example TXT --resolver 127.0.0.1:53",
+                QueryAsync,
+                NameArgument,
+                TypeArgument,
+                ResolverOption,
+                AnchorOption,
+                AtOption
+            )
+        );
 
-    public static object AsJson(PublishedRecord record) => new { name = $"{record.Name}.", type = RecordType.Name(record.Type), ttl = PublishedRecord.Ttl, value = record.Value };
+    public static object AsJson(PublishedRecord record) =>
+        new
+        {
+            name = $"{record.Name}.",
+            type = RecordType.Name(record.Type),
+            ttl = PublishedRecord.Ttl,
+            value = record.Value,
+        };
 
     private static int Records(ParseResult parse)
     {
@@ -40,7 +91,11 @@ internal static class DnsCommand
             Console.Out.WriteLine(System.Text.Json.JsonSerializer.Serialize(new { records = records.Select(AsJson) }));
             return Exit.Ok;
         }
-        Console.Out.Write(format == "panel" ? PublishedRecords.AsPanel(configuration, records) : PublishedRecords.AsZone(configuration, records, asTxt: format == "txt"));
+        Console.Out.Write(
+            format == "panel"
+                ? PublishedRecords.AsPanel(configuration, records)
+                : PublishedRecords.AsZone(configuration, records, asTxt: format == "txt")
+        );
         return Exit.Ok;
     }
 
@@ -52,25 +107,40 @@ internal static class DnsCommand
         var configuration = ConfiguredOrNone(parse);
         await using var spool = Session.ExistingSpool(configuration);
         var validator = ValidatorFor(parse, configuration, time);
-        var peers = new Peers(() => validator, new PeerMemory(spool, null, time), d => configuration?.Policy.Partners.GetValueOrDefault(d), time);
+        var peers = new Peers(
+            () => validator,
+            new PeerMemory(spool, null, time),
+            d => configuration?.Policy.Partners.GetValueOrDefault(d),
+            time
+        );
         var peer = await peers.FindAsync(domain, fresh: true, cancel);
-        var fingerprints = peer.Class == PeerClass.Usable ? peer.Keys.Select(k => k.Fingerprint).ToList() : [.. peer.Listed];
-        return parse.Report(new
-        {
-            domain,
-            @class = peer.Class,
-            dnssec = peer.Security,
-            mode = peer.Mode?.ToString().ToLowerInvariant(),
-            fingerprints,
-            gateway = peer.Gateway.Length > 0 ? peer.Gateway : null,
-            why = peer.Why,
-        }, $"""
+        var fingerprints =
+            peer.Class == PeerClass.Usable ? peer.Keys.Select(k => k.Fingerprint).ToList() : [.. peer.Listed];
+        return parse.Report(
+            new
+            {
+                domain,
+                @class = peer.Class,
+                dnssec = peer.Security,
+                mode = peer.Mode?.ToString().ToLowerInvariant(),
+                fingerprints,
+                gateway = peer.Gateway.Length > 0 ? peer.Gateway : null,
+                why = peer.Why,
+            },
+            $"""
             {domain}: {peer.Class}, DNSSEC {peer.Security}
             {peer.Why}
             mode         {peer.Mode?.ToString().ToLowerInvariant() ?? "-"}
             gateway      {(peer.Gateway.Length > 0 ? peer.Gateway : "-")}
             fingerprints {(fingerprints.Count > 0 ? string.Join(", ", fingerprints) : "-")}
-            """, peer.Class switch { PeerClass.Usable => Exit.Ok, PeerClass.Temporary => Exit.Temporary, _ => Exit.Data });
+            """,
+            peer.Class switch
+            {
+                PeerClass.Usable => Exit.Ok,
+                PeerClass.Temporary => Exit.Temporary,
+                _ => Exit.Data,
+            }
+        );
     }
 
     private static async Task<int> QueryAsync(ParseResult parse, CancellationToken cancel)
@@ -78,28 +148,50 @@ internal static class DnsCommand
         if (!DomainName.TryParse(parse.GetRequiredValue(NameArgument), out var name))
             throw new CommandException(Exit.Usage, $"'{parse.GetValue(NameArgument)}' is not a domain name");
         if (!RecordType.TryParse(parse.GetRequiredValue(TypeArgument), out var type))
-            throw new CommandException(Exit.Usage, $"'{parse.GetValue(TypeArgument)}' is not a record type such as TXT or TYPE61");
+            throw new CommandException(
+                Exit.Usage,
+                $"'{parse.GetValue(TypeArgument)}' is not a record type such as TXT or TYPE61"
+            );
         TimeProvider time = TimeProvider.System;
         if (parse.GetValue(AtOption) is { } at)
-            time = DateTimeOffset.TryParse(at, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var moment) ? new FixedTime(moment)
+            time = DateTimeOffset.TryParse(
+                at,
+                CultureInfo.InvariantCulture,
+                DateTimeStyles.AssumeUniversal,
+                out var moment
+            )
+                ? new FixedTime(moment)
                 : throw new CommandException(Exit.Usage, $"--at: '{at}' is not a time such as 2026-09-01T10:00:00Z");
         // A bare look-up takes the configuration's resolvers only where it is named.
         var validator = ValidatorFor(parse, parse.GetValue(Cli.Config) is null ? null : parse.Configuration(), time);
         var answer = await validator.LookupAsync(name, type, cancel);
-        return parse.Report(new
-        {
-            name = name.ToString(),
-            type = RecordType.Name(type),
-            dnssec = answer.Security,
-            rcode = RcodeName(answer.Rcode),
-            outcome = answer.Outcome,
-            rdata = answer.Data.Select(Convert.ToHexStringLower),
-            ttl = (long)answer.Ttl.TotalSeconds,
-            why = answer.Why,
-        }, $"{name} {RecordType.Name(type)}: {answer.Outcome}, {answer.Security}, TTL {(long)answer.Ttl.TotalSeconds}\n{answer.Why}\n{string.Join('\n', answer.Data.Select(Convert.ToHexStringLower))}");
+        return parse.Report(
+            new
+            {
+                name = name.ToString(),
+                type = RecordType.Name(type),
+                dnssec = answer.Security,
+                rcode = RcodeName(answer.Rcode),
+                outcome = answer.Outcome,
+                rdata = answer.Data.Select(Convert.ToHexStringLower),
+                ttl = (long)answer.Ttl.TotalSeconds,
+                why = answer.Why,
+            },
+            $"{name} {RecordType.Name(type)}: {answer.Outcome}, {answer.Security}, TTL {(long)answer.Ttl.TotalSeconds}\n{answer.Why}\n{string.Join('\n', answer.Data.Select(Convert.ToHexStringLower))}"
+        );
     }
 
-    private static string RcodeName(int rcode) => rcode switch { 0 => "NOERROR", 1 => "FORMERR", 2 => "SERVFAIL", 3 => "NXDOMAIN", 4 => "NOTIMP", 5 => "REFUSED", _ => $"RCODE{rcode}" };
+    private static string RcodeName(int rcode) =>
+        rcode switch
+        {
+            0 => "NOERROR",
+            1 => "FORMERR",
+            2 => "SERVFAIL",
+            3 => "NXDOMAIN",
+            4 => "NOTIMP",
+            5 => "REFUSED",
+            _ => $"RCODE{rcode}",
+        };
 
     private sealed class FixedTime(DateTimeOffset now) : TimeProvider
     {
@@ -124,13 +216,30 @@ internal static class DnsCommand
     /// <summary>The options' resolvers and anchors, else the configuration's, else the system's and the built-in.</summary>
     private static DnsValidator ValidatorFor(ParseResult parse, GatewayConfiguration? configuration, TimeProvider time)
     {
-        var given = (parse.GetValue(ResolverOption) ?? []).Select(r => IPEndPoint.TryParse(r, out var address) ? address.Port == 0 ? new IPEndPoint(address.Address, 53) : address
-            : throw new CommandException(Exit.Usage, $"--resolver: '{r}' is not an address and port such as 127.0.0.1:53")).ToList();
-        var resolvers = given.Count > 0 ? given : configuration is not null ? Trust.Resolvers(configuration) : DnsExchange.SystemResolvers();
+        var given = (parse.GetValue(ResolverOption) ?? [])
+            .Select(r =>
+                IPEndPoint.TryParse(r, out var address)
+                    ? address.Port == 0
+                        ? new IPEndPoint(address.Address, 53)
+                        : address
+                    : throw new CommandException(
+                        Exit.Usage,
+                        $"--resolver: '{r}' is not an address and port such as 127.0.0.1:53"
+                    )
+            )
+            .ToList();
+        var resolvers =
+            given.Count > 0 ? given
+            : configuration is not null ? Trust.Resolvers(configuration)
+            : DnsExchange.SystemResolvers();
         var file = parse.GetValue(AnchorOption) ?? configuration?.Dns.TrustAnchorsFile;
         try
         {
-            return new DnsValidator(new DnsExchange(resolvers), file is null ? TrustAnchors.BuiltIn : Trust.Anchors(file), time);
+            return new DnsValidator(
+                new DnsExchange(resolvers),
+                file is null ? TrustAnchors.BuiltIn : Trust.Anchors(file),
+                time
+            );
         }
         catch (ConfigurationException e) when (parse.GetValue(AnchorOption) is not null)
         {

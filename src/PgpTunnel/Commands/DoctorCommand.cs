@@ -6,11 +6,26 @@ namespace PgpTunnel.Commands;
 internal static class DoctorCommand
 {
     private static readonly TimeSpan EchoPatience = TimeSpan.FromSeconds(60);
-    private static readonly Argument<string?> DomainArgument = new("DOMAIN") { DefaultValueFactory = _ => null, Description = "A partner's domain (default: all of ours)." };
-    private static readonly Option<bool> EchoOption = new("--echo") { Description = "Send the partner's gateway an encrypted echo by way of the running gateway, and wait for it to come back (at most a minute; the partner must allow it with policy.partners.OUR-DOMAIN.echo)." };
+    private static readonly Argument<string?> DomainArgument = new("DOMAIN")
+    {
+        DefaultValueFactory = _ => null,
+        Description = "A partner's domain (default: all of ours).",
+    };
+    private static readonly Option<bool> EchoOption = new("--echo")
+    {
+        Description =
+            "Send the partner's gateway an encrypted echo by way of the running gateway, and wait for it to come back (at most a minute; the partner must allow it with policy.partners.OUR-DOMAIN.echo).",
+    };
 
-    public static Command Create() => Cli.Command("doctor", "Checks a domain from the root of the DNS to its gateway's greeting: zones, policy, certificate, mail exchanger; each line ok, warning or wrong, with what to do. Exit code 65 when something is wrong.",
-        "pgptunnel doctor b.example --echo", RunAsync, DomainArgument, EchoOption);
+    public static Command Create() =>
+        Cli.Command(
+            "doctor",
+            "Checks a domain from the root of the DNS to its gateway's greeting: zones, policy, certificate, mail exchanger; each line ok, warning or wrong, with what to do. Exit code 65 when something is wrong.",
+            "pgptunnel doctor b.example --echo",
+            RunAsync,
+            DomainArgument,
+            EchoOption
+        );
 
     private static async Task<int> RunAsync(ParseResult parse, CancellationToken cancel)
     {
@@ -18,7 +33,10 @@ internal static class DoctorCommand
         var given = parse.GetValue(DomainArgument);
         if (parse.GetValue(EchoOption) && given is null)
             throw new CommandException(Exit.Usage, "--echo needs the DOMAIN of a partner");
-        var domains = given is null ? configuration.Domains : Domains.TryNormalise(given, out var domain) ? [domain] : throw new CommandException(Exit.Usage, $"'{given}' is not a domain");
+        var domains =
+            given is null ? configuration.Domains
+            : Domains.TryNormalise(given, out var domain) ? [domain]
+            : throw new CommandException(Exit.Usage, $"'{given}' is not a domain");
         await using var session = Session.Open(configuration);
         var doctor = new Doctor(session.Settings, session.Peers, session.Trust, TimeProvider.System);
         var results = new List<(string Domain, List<Finding> Findings)>();
@@ -29,34 +47,81 @@ internal static class DoctorCommand
         if (parse.GetValue(EchoOption))
             results[0].Findings.Add(await EchoAsync(session, configuration, domains[0], cancel));
         var wrong = results.Any(r => r.Findings.Exists(f => f.Level == FindingLevel.Wrong));
-        return parse.Report(new
-        {
-            ok = !wrong,
-            domains = results.Select(r => new
+        return parse.Report(
+            new
             {
-                domain = r.Domain,
-                findings = r.Findings.Select(f => new { level = Word(f.Level), check = f.Check, what = f.What, @do = f.Do }),
-            }),
-        }, string.Join("\n\n", results.Select(r => $"{r.Domain}\n{string.Join('\n', r.Findings.Select(Line))}")), wrong ? Exit.Data : Exit.Ok);
+                ok = !wrong,
+                domains = results.Select(r => new
+                {
+                    domain = r.Domain,
+                    findings = r.Findings.Select(f => new
+                    {
+                        level = Word(f.Level),
+                        check = f.Check,
+                        what = f.What,
+                        @do = f.Do,
+                    }),
+                }),
+            },
+            string.Join("\n\n", results.Select(r => $"{r.Domain}\n{string.Join('\n', r.Findings.Select(Line))}")),
+            wrong ? Exit.Data : Exit.Ok
+        );
     }
 
     private static string Word(FindingLevel level) => level.ToString().ToLowerInvariant();
 
-    private static string Line(Finding f) => $"  {Word(f.Level),-8} {f.Check,-12} {f.What}{(f.Do is null ? "" : $"\n{new string(' ', 24)}{f.Do}")}";
+    private static string Line(Finding f) =>
+        $"  {Word(f.Level), -8} {f.Check, -12} {f.What}{(f.Do is null ? "" : $"\n{new string(' ', 24)}{f.Do}")}";
 
-    private static async Task<Finding> EchoAsync(Session session, GatewayConfiguration configuration, string domain, CancellationToken cancel)
+    private static async Task<Finding> EchoAsync(
+        Session session,
+        GatewayConfiguration configuration,
+        string domain,
+        CancellationToken cancel
+    )
     {
         const string check = "echo";
         if (!SpoolLock.IsHeld(configuration.SpoolFile) || session.Spool is null)
-            return new(FindingLevel.Warning, check, "not sent: the gateway does not run", "start it with 'pgptunnel run'");
+            return new(
+                FindingLevel.Warning,
+                check,
+                "not sent: the gateway does not run",
+                "start it with 'pgptunnel run'"
+            );
         await session.Arming.CheckAsync(cancel);
-        var (decision, peer) = await session.Decisions.DecideAsync(domain, configuration.Domains[0], LocalPolicy.Require, cancel);
+        var (decision, peer) = await session.Decisions.DecideAsync(
+            domain,
+            configuration.Domains[0],
+            LocalPolicy.Require,
+            cancel
+        );
         if (decision.Kind != DecisionKind.Seal)
             return new(FindingLevel.Wrong, check, $"not sent: {decision.Why}", "see the lines above");
-        var echoes = new Echoes(new Site(session.Settings, session.Spool, new EventLog(TextWriter.Null, false, TimeProvider.System), TimeProvider.System), session.Peers, new Parcels(session.Settings, TimeProvider.System));
+        var echoes = new Echoes(
+            new Site(
+                session.Settings,
+                session.Spool,
+                new EventLog(TextWriter.Null, false, TimeProvider.System),
+                TimeProvider.System
+            ),
+            session.Peers,
+            new Parcels(session.Settings, TimeProvider.System)
+        );
         var outcome = await echoes.AskAsync(peer!, EchoPatience, cancel);
-        return outcome is null ? new(FindingLevel.Warning, check, $"nothing came back within {EchoPatience.TotalSeconds:0} s", "see the gateway's log; a hop may be slow")
-            : outcome.StartsWith("answered", StringComparison.Ordinal) ? new(FindingLevel.Ok, check, $"came back: {outcome}")
-            : new(FindingLevel.Warning, check, outcome, "if the reply says that no echo is answered, all else worked; the partner allows it with policy.partners.OUR-DOMAIN.echo");
+        return outcome is null
+                ? new(
+                    FindingLevel.Warning,
+                    check,
+                    $"nothing came back within {EchoPatience.TotalSeconds:0} s",
+                    "see the gateway's log; a hop may be slow"
+                )
+            : outcome.StartsWith("answered", StringComparison.Ordinal)
+                ? new(FindingLevel.Ok, check, $"came back: {outcome}")
+            : new(
+                FindingLevel.Warning,
+                check,
+                outcome,
+                "if the reply says that no echo is answered, all else worked; the partner allows it with policy.partners.OUR-DOMAIN.echo"
+            );
     }
 }

@@ -7,21 +7,62 @@ namespace PgpTunnel.Commands;
 /// <summary><c>init</c>: configuration, key and the records to publish, in one go; never over existing files.</summary>
 internal static class InitCommand
 {
-    private static readonly Option<string[]> DomainOption = new("--domain") { Description = "A domain this gateway serves; may be given more than once.", HelpName = "D", Required = true };
-    private static readonly Option<string?> GatewayOption = new("--gateway") { Description = "The gateway's mailbox (default: pgptunnel@pgptunnel.<first domain>).", HelpName = "MAILBOX" };
-    private static readonly Option<string> DirectoryOption = new("--directory") { Description = "Where to write.", HelpName = "DIR", DefaultValueFactory = _ => "." };
+    private static readonly Option<string[]> DomainOption = new("--domain")
+    {
+        Description = "A domain this gateway serves; may be given more than once.",
+        HelpName = "D",
+        Required = true,
+    };
+    private static readonly Option<string?> GatewayOption = new("--gateway")
+    {
+        Description = "The gateway's mailbox (default: pgptunnel@pgptunnel.<first domain>).",
+        HelpName = "MAILBOX",
+    };
+    private static readonly Option<string> DirectoryOption = new("--directory")
+    {
+        Description = "Where to write.",
+        HelpName = "DIR",
+        DefaultValueFactory = _ => ".",
+    };
 
-    public static Command Create() => Cli.Command("init", "Writes pgptunnel.json, a gateway key and its revocation certificate, and prints the DNS records to publish.",
-        "pgptunnel init --domain a.example --directory /etc/pgptunnel", (parse, _) => Task.FromResult(Run(parse)), DomainOption, GatewayOption, KeyCommand.AlgorithmOption, DirectoryOption);
+    public static Command Create() =>
+        Cli.Command(
+            "init",
+            "Writes pgptunnel.json, a gateway key and its revocation certificate, and prints the DNS records to publish.",
+            "pgptunnel init --domain a.example --directory /etc/pgptunnel",
+            (parse, _) => Task.FromResult(Run(parse)),
+            DomainOption,
+            GatewayOption,
+            KeyCommand.AlgorithmOption,
+            DirectoryOption
+        );
 
     private static int Run(ParseResult parse)
     {
-        var domains = parse.GetRequiredValue(DomainOption).Select(d => Domains.TryNormalise(d, out var domain) ? domain : throw new CommandException(Exit.Usage, $"--domain: '{d}' is not a domain")).Distinct().ToList();
+        var domains = parse
+            .GetRequiredValue(DomainOption)
+            .Select(d =>
+                Domains.TryNormalise(d, out var domain)
+                    ? domain
+                    : throw new CommandException(Exit.Usage, $"--domain: '{d}' is not a domain")
+            )
+            .Distinct()
+            .ToList();
         var mailbox = parse.GetValue(GatewayOption) ?? PolicyRecord.DefaultMailbox(domains[0]);
-        if (!Smtp.Mailbox.TryParse(mailbox, false, out var parsed) || !Domains.TryNormalise(parsed.Domain, out var gatewayDomain) || parsed.Local.Length > 31)
-            throw new CommandException(Exit.Usage, $"--gateway: '{mailbox}' is not a mailbox such as pgptunnel@pgptunnel.{domains[0]} (local part at most 31 octets)");
+        if (
+            !Smtp.Mailbox.TryParse(mailbox, false, out var parsed)
+            || !Domains.TryNormalise(parsed.Domain, out var gatewayDomain)
+            || parsed.Local.Length > 31
+        )
+            throw new CommandException(
+                Exit.Usage,
+                $"--gateway: '{mailbox}' is not a mailbox such as pgptunnel@pgptunnel.{domains[0]} (local part at most 31 octets)"
+            );
         if (domains.Contains(gatewayDomain))
-            throw new CommandException(Exit.Usage, $"--gateway: {gatewayDomain} is a company's own mail domain; the gateway needs one of its own, such as pgptunnel.{gatewayDomain}, since its MX points to the gateway");
+            throw new CommandException(
+                Exit.Usage,
+                $"--gateway: {gatewayDomain} is a company's own mail domain; the gateway needs one of its own, such as pgptunnel.{gatewayDomain}, since its MX points to the gateway"
+            );
         mailbox = $"{parsed.Local}@{gatewayDomain}";
         var directory = Path.GetFullPath(parse.GetValue(DirectoryOption)!);
         var file = Path.Combine(directory, "pgptunnel.json");
@@ -29,7 +70,10 @@ internal static class InitCommand
         var state = directory == "/etc/pgptunnel" ? "/var/lib/pgptunnel" : null;
         var keys = Path.Combine(state ?? directory, "keys");
         if (File.Exists(file) || (Directory.Exists(keys) && Directory.EnumerateFiles(keys, "*.key").Any()))
-            throw new CommandException(Exit.CannotCreate, $"{(File.Exists(file) ? file : keys)} exists already; nothing was written");
+            throw new CommandException(
+                Exit.CannotCreate,
+                $"{(File.Exists(file) ? file : keys)} exists already; nothing was written"
+            );
         var now = TimeProvider.System.GetUtcNow();
         var key = GatewayKey.Generate(parse.GetValue(KeyCommand.AlgorithmOption), mailbox, now);
         try
@@ -44,7 +88,14 @@ internal static class InitCommand
         }
         var configuration = ConfigurationReader.Read(file);
         var records = PublishedRecords.For(configuration, [key], [], asTxt: false);
-        return parse.Report(new { config = file, fingerprint = key.Fingerprint, records = records.Select(DnsCommand.AsJson) }, $"""
+        return parse.Report(
+            new
+            {
+                config = file,
+                fingerprint = key.Fingerprint,
+                records = records.Select(DnsCommand.AsJson),
+            },
+            $"""
             Wrote {file}
             Wrote {keys}/{key.Fingerprint}.key (the gateway key; back it up) and .revocation (keep it elsewhere)
 
@@ -55,15 +106,20 @@ internal static class InitCommand
             3. Set deliver.local and deliver.relay in the file, then:  pgptunnel config check --config {file}
             4. Start it:                           pgptunnel run --config {file}
             5. Let your mail server send partners' mail to listen.outbound (see samples/postfix).
-            """);
+            """
+        );
     }
 
     private static string Template(List<string> domains, string mailbox, string? state)
     {
         var text = new StringBuilder();
-        text.Append($$"""
+        text.Append(
+            $$"""
             {
-              "domains": [{{string.Join(", ", domains.Select(d => $"\"{d}\""))}}],          // the domains this gateway serves
+              "domains": [{{string.Join(
+                ", ",
+                domains.Select(d => $"\"{d}\"")
+            )}}],          // the domains this gateway serves
               "gateway": "{{mailbox}}",
               "hostname": "{{mailbox[(mailbox.LastIndexOf('@') + 1)..]}}",
               "postmaster": "postmaster@{{domains[0]}}",
@@ -81,7 +137,8 @@ internal static class InitCommand
               "spool": "sqlite:{{(state is null ? "spool.db" : $"{state}/spool.db")}}"
             }
 
-            """);
+            """
+        );
         return text.ToString();
     }
 }

@@ -19,41 +19,83 @@ internal static partial class KeyCommand
         if (after is null)
             throw new CommandException(Exit.Temporary, notYet!);
         var (step, next) = (after.Rollover?.Step ?? 0, after.Due);
-        return parse.Report(new { step, @new = after.Rollover?.New, old = after.Rollover?.Old, published = after.Published, next = after.NextStep, nextDate = next is null ? null : InnerHeader.Time(next.Value) }, $"""
+        return parse.Report(
+            new
+            {
+                step,
+                @new = after.Rollover?.New,
+                old = after.Rollover?.Old,
+                published = after.Published,
+                next = after.NextStep,
+                nextDate = next is null ? null : InnerHeader.Time(next.Value),
+            },
+            $"""
             {Done(step)}
-            Send SIGHUP to the gateway{(step > 0 ? " once the records that 'pgptunnel dns records' prints now are published" : "")}.
-            Next: {after.NextStep}{(next is null ? "" : $"; call 'pgptunnel key rotate' again from {InnerHeader.Time(next.Value)}")}.
-            """);
+            Send SIGHUP to the gateway{(
+                step > 0 ? " once the records that 'pgptunnel dns records' prints now are published" : ""
+            )}.
+            Next: {after.NextStep}{(
+                next is null ? "" : $"; call 'pgptunnel key rotate' again from {InnerHeader.Time(next.Value)}"
+            )}.
+            """
+        );
     }
 
-    private static async Task<int> RotateSubkeyAsync(ParseResult parse, GatewayConfiguration configuration, Spool? spool, DateTimeOffset now, CancellationToken cancel)
+    private static async Task<int> RotateSubkeyAsync(
+        ParseResult parse,
+        GatewayConfiguration configuration,
+        Spool? spool,
+        DateTimeOffset now,
+        CancellationToken cancel
+    )
     {
         await using var session = Session.Open(configuration);
         var peer = await session.Peers.FindAsync(configuration.Domains[0], fresh: true, cancel);
-        var published = peer.Keys.FirstOrDefault(k => k.Fingerprint == session.Settings.Keys.Active.Fingerprint)?.EncryptionFingerprint;
+        var published = peer
+            .Keys.FirstOrDefault(k => k.Fingerprint == session.Settings.Keys.Active.Fingerprint)
+            ?.EncryptionFingerprint;
         var done = SubkeyRotation.TakeStep(configuration, spool, published, now, byHand: true);
         var next = SubkeyRotation.Next(KeyRing.Load(configuration), configuration.Keys.EncryptionLifetime);
         if (done is null)
-            throw new CommandException(Exit.Temporary, $"not yet: {next?.Step}{(next?.Due is { } due ? $", from {InnerHeader.Time(due)}" : "")}");
-        return parse.Report(new { done, next = next?.Step, nextDate = next?.Due is { } date ? InnerHeader.Time(date) : null }, $"""
+            throw new CommandException(
+                Exit.Temporary,
+                $"not yet: {next?.Step}{(next?.Due is { } due ? $", from {InnerHeader.Time(due)}" : "")}"
+            );
+        return parse.Report(
+            new
+            {
+                done,
+                next = next?.Step,
+                nextDate = next?.Due is { } date ? InnerHeader.Time(date) : null,
+            },
+            $"""
             {done}.
-            A running gateway takes the change over by itself. Next: {next?.Step ?? "nothing is due"}{(next?.Due is { } when ? $", from {InnerHeader.Time(when)}" : "")}.
-            """);
+            A running gateway takes the change over by itself. Next: {next?.Step ?? "nothing is due"}{(
+                next?.Due is { } when ? $", from {InnerHeader.Time(when)}" : ""
+            )}.
+            """
+        );
     }
 
-    private static string Done(int step) => step switch
-    {
-        1 => "Made a new key, certified by the old one. Publish it second.",
-        2 => "The new key comes first, and signs.",
-        3 => "The old key is out of the records; it still opens what is on its way.",
-        _ => "The old secret is destroyed. The rollover is complete.",
-    };
+    private static string Done(int step) =>
+        step switch
+        {
+            1 => "Made a new key, certified by the old one. Publish it second.",
+            2 => "The new key comes first, and signs.",
+            3 => "The old key is out of the records; it still opens what is on its way.",
+            _ => "The old secret is destroyed. The rollover is complete.",
+        };
 
     private static GatewayKey Find(ParseResult parse, KeyRing ring)
     {
         var wanted = parse.GetRequiredValue(RequiredFingerprint).Replace(" ", "").ToLowerInvariant();
         var found = ring.Keys.Where(k => k.Fingerprint.StartsWith(wanted, StringComparison.Ordinal)).ToList();
-        return found.Count == 1 ? found[0] : throw new CommandException(Exit.Data, found.Count == 0 ? $"no key {wanted}" : $"more than one key begins with {wanted}");
+        return found.Count == 1
+            ? found[0]
+            : throw new CommandException(
+                Exit.Data,
+                found.Count == 0 ? $"no key {wanted}" : $"more than one key begins with {wanted}"
+            );
     }
 
     private static int Retire(ParseResult parse)
@@ -63,9 +105,15 @@ internal static partial class KeyCommand
         var ring = KeyRing.Load(configuration);
         var key = Find(parse, ring);
         if (ring.Plan.Rollover is not null)
-            throw new CommandException(Exit.Refused, "a rollover is under way, which retires the old key in its time ('key list')");
+            throw new CommandException(
+                Exit.Refused,
+                "a rollover is under way, which retires the old key in its time ('key list')"
+            );
         Withdraw(ring, key).Save(configuration.Keys.Directory);
-        return parse.Report(new { retired = key.Fingerprint }, $"{key.Fingerprint} is out of the records that 'pgptunnel dns records' prints; it still opens what was sealed for it. Publish them, then send SIGHUP to the gateway.");
+        return parse.Report(
+            new { retired = key.Fingerprint },
+            $"{key.Fingerprint} is out of the records that 'pgptunnel dns records' prints; it still opens what was sealed for it. Publish them, then send SIGHUP to the gateway."
+        );
     }
 
     private static int Revoke(ParseResult parse)
@@ -75,16 +123,25 @@ internal static partial class KeyCommand
         var ring = KeyRing.Load(configuration);
         var key = Find(parse, ring);
         if (parse.GetRequiredValue(RequiredFingerprint).Count(char.IsAsciiHexDigit) < LeastDigits)
-            throw new CommandException(Exit.Usage, $"give at least {LeastDigits} digits of the fingerprint, such as {key.Fingerprint[..LeastDigits]}; nothing was done");
+            throw new CommandException(
+                Exit.Usage,
+                $"give at least {LeastDigits} digits of the fingerprint, such as {key.Fingerprint[..LeastDigits]}; nothing was done"
+            );
         var left = Withdraw(ring, key);
         parse.Confirm($"{key.Fingerprint} will be revoked and distrusted for ever; there is no way back.");
         var plan = left with
         {
-            Revoked = new Dictionary<string, DateTimeOffset>(left.Revoked) { [key.Fingerprint] = TimeProvider.System.GetUtcNow() },
+            Revoked = new Dictionary<string, DateTimeOffset>(left.Revoked)
+            {
+                [key.Fingerprint] = TimeProvider.System.GetUtcNow(),
+            },
             Rollover = Concerns(ring, key) ? null : left.Rollover,
         };
         plan.Save(configuration.Keys.Directory);
-        return parse.Report(new { revoked = key.Fingerprint }, $"{key.Fingerprint} is revoked and distrusted. Publish what 'pgptunnel dns records' prints now, at once, then send SIGHUP to the gateway. Tell partners who had verified it to verify {plan.Published[0]}.");
+        return parse.Report(
+            new { revoked = key.Fingerprint },
+            $"{key.Fingerprint} is revoked and distrusted. Publish what 'pgptunnel dns records' prints now, at once, then send SIGHUP to the gateway. Tell partners who had verified it to verify {plan.Published[0]}."
+        );
     }
 
     /// <summary>Of a fingerprint, before what cannot be undone.</summary>
@@ -93,7 +150,14 @@ internal static partial class KeyCommand
     private static KeyPlan Withdraw(KeyRing ring, GatewayKey key)
     {
         var left = ring.Published.Select(k => k.Fingerprint).Where(f => f != key.Fingerprint).ToList();
-        return left.Count > 0 ? ring.Plan with { Published = left }
-            : throw new CommandException(Exit.Refused, $"{key.Fingerprint} is the only key published; 'pgptunnel key generate' makes another first");
+        return left.Count > 0
+            ? ring.Plan with
+            {
+                Published = left,
+            }
+            : throw new CommandException(
+                Exit.Refused,
+                $"{key.Fingerprint} is the only key published; 'pgptunnel key generate' makes another first"
+            );
     }
 }

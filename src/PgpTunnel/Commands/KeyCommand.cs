@@ -11,7 +11,10 @@ internal static partial class KeyCommand
         Description = "ed25519, p256 or rsa3072.",
         CustomParser = result =>
         {
-            if (Enum.TryParse<GatewayAlgorithm>(result.Tokens[0].Value, ignoreCase: true, out var algorithm) && !int.TryParse(result.Tokens[0].Value, out _))
+            if (
+                Enum.TryParse<GatewayAlgorithm>(result.Tokens[0].Value, ignoreCase: true, out var algorithm)
+                && !int.TryParse(result.Tokens[0].Value, out _)
+            )
                 return algorithm;
             result.AddError($"--algorithm: '{result.Tokens[0].Value}' is none of ed25519, p256, rsa3072");
             return default;
@@ -20,52 +23,148 @@ internal static partial class KeyCommand
         DefaultValueFactory = _ => GatewayAlgorithm.Ed25519,
     };
 
-    private static readonly Option<bool> ArmorOption = new("--armor") { Description = "ASCII armor instead of binary." };
-    private static readonly Option<bool> SubkeyOption = new("--subkey") { Description = "Only the encryption subkey: a new one now, or the next step of that." };
+    private static readonly Option<bool> ArmorOption = new("--armor")
+    {
+        Description = "ASCII armor instead of binary.",
+    };
+    private static readonly Option<bool> SubkeyOption = new("--subkey")
+    {
+        Description = "Only the encryption subkey: a new one now, or the next step of that.",
+    };
     private static readonly Argument<string> FileArgument = new("FILE");
     private static readonly Argument<string> RequiredFingerprint = new("FPR");
-    private static readonly Argument<string?> FingerprintArgument = new("FPR") { DefaultValueFactory = _ => null, Description = "Which key (default: the active one)." };
+    private static readonly Argument<string?> FingerprintArgument = new("FPR")
+    {
+        DefaultValueFactory = _ => null,
+        Description = "Which key (default: the active one).",
+    };
 
-    public static Command Create() => Cli.Group("key", "Our own keys.",
-        Cli.Command("list", "Lists the keys, which one signs, and what comes next.", "pgptunnel key list --json", (parse, _) => Task.FromResult(List(parse))),
-        Cli.Command("rotate", "Changes to a new key, step by step over a month, without a mail delayed: each call takes the next step when it is due, and says what to publish and when to call again.", "pgptunnel key rotate", RotateAsync, AlgorithmOption, SubkeyOption),
-        Cli.Command("retire", "Takes a key out of the records; it still opens what was sealed for it.", "pgptunnel key retire 1c45e9c7", (parse, _) => Task.FromResult(Retire(parse)), RequiredFingerprint),
-        Cli.Command("revoke", "Ends a key that is lost or stolen: revoked, distrusted (xfp), out of the records. There is no way back.", "pgptunnel key revoke 1c45e9c78416c6f3b8460a8863c925bdb4a3730b", (parse, _) => Task.FromResult(Revoke(parse)), RequiredFingerprint, Cli.Yes),
-        Cli.Command("generate", "Makes a key in keys.directory, published after those that are there.", "pgptunnel key generate --algorithm p256", (parse, _) => Task.FromResult(Generate(parse)), AlgorithmOption),
-        Cli.Command("export", "Writes the certificate (public) to stdout.", "pgptunnel key export --armor > gateway.asc", (parse, _) => Task.FromResult(Export(parse)), FingerprintArgument, ArmorOption),
-        Cli.Command("import", "Takes a secret key (armored, as 'backup' writes or gpg exports without passphrase).", "pgptunnel key import backup.asc", (parse, _) => Task.FromResult(Import(parse)), FileArgument),
-        Cli.Command("backup", "Writes all secret keys to a new file, mode 0600, protected by keys.passphraseFile if that is set.", "pgptunnel key backup /mnt/safe/pgptunnel-keys.asc", (parse, _) => Task.FromResult(Backup(parse)), FileArgument));
+    public static Command Create() =>
+        Cli.Group(
+            "key",
+            "Our own keys.",
+            Cli.Command(
+                "list",
+                "Lists the keys, which one signs, and what comes next.",
+                "pgptunnel key list --json",
+                (parse, _) => Task.FromResult(List(parse))
+            ),
+            Cli.Command(
+                "rotate",
+                "Changes to a new key, step by step over a month, without a mail delayed: each call takes the next step when it is due, and says what to publish and when to call again.",
+                "pgptunnel key rotate",
+                RotateAsync,
+                AlgorithmOption,
+                SubkeyOption
+            ),
+            Cli.Command(
+                "retire",
+                "Takes a key out of the records; it still opens what was sealed for it.",
+                "pgptunnel key retire 1c45e9c7",
+                (parse, _) => Task.FromResult(Retire(parse)),
+                RequiredFingerprint
+            ),
+            Cli.Command(
+                "revoke",
+                "Ends a key that is lost or stolen: revoked, distrusted (xfp), out of the records. There is no way back.",
+                "pgptunnel key revoke 1c45e9c78416c6f3b8460a8863c925bdb4a3730b",
+                (parse, _) => Task.FromResult(Revoke(parse)),
+                RequiredFingerprint,
+                Cli.Yes
+            ),
+            Cli.Command(
+                "generate",
+                "Makes a key in keys.directory, published after those that are there.",
+                "pgptunnel key generate --algorithm p256",
+                (parse, _) => Task.FromResult(Generate(parse)),
+                AlgorithmOption
+            ),
+            Cli.Command(
+                "export",
+                "Writes the certificate (public) to stdout.",
+                "pgptunnel key export --armor > gateway.asc",
+                (parse, _) => Task.FromResult(Export(parse)),
+                FingerprintArgument,
+                ArmorOption
+            ),
+            Cli.Command(
+                "import",
+                "Takes a secret key (armored, as 'backup' writes or gpg exports without passphrase).",
+                "pgptunnel key import backup.asc",
+                (parse, _) => Task.FromResult(Import(parse)),
+                FileArgument
+            ),
+            Cli.Command(
+                "backup",
+                "Writes all secret keys to a new file, mode 0600, protected by keys.passphraseFile if that is set.",
+                "pgptunnel key backup /mnt/safe/pgptunnel-keys.asc",
+                (parse, _) => Task.FromResult(Backup(parse)),
+                FileArgument
+            )
+        );
 
     private static int List(ParseResult parse)
     {
         var configuration = parse.Configuration();
         var ring = KeyRing.Load(configuration);
-        var rows = ring.Keys.Select(k => new
-        {
-            fingerprint = k.Fingerprint,
-            algorithm = k.Algorithm,
-            created = InnerHeader.Time(k.Created),
-            userId = k.UserId,
-            active = ReferenceEquals(k, ring.Active),
-            published = ring.Published.Contains(k),
-            revoked = ring.Plan.Revoked.ContainsKey(k.Fingerprint),
-            next = Next(ring, k, configuration).Step,
-            nextDate = Next(ring, k, configuration).Due is { } due ? InnerHeader.Time(due) : null,
-        }).ToList();
-        string State(bool active, bool published, bool revoked) => active ? "active" : revoked ? "revoked" : published ? "published" : "opens only";
-        return parse.Report(new { keys = rows }, Cli.Table([["FINGERPRINT", "ALGORITHM", "CREATED", "USER ID", "STATE"],
-            .. rows.Select(r => new[] { r.fingerprint, r.algorithm, r.created, r.userId, $"{State(r.active, r.published, r.revoked)}: {r.next}{(r.nextDate is null ? "" : $", from {r.nextDate}")}" })]));
+        var rows = ring
+            .Keys.Select(k => new
+            {
+                fingerprint = k.Fingerprint,
+                algorithm = k.Algorithm,
+                created = InnerHeader.Time(k.Created),
+                userId = k.UserId,
+                active = ReferenceEquals(k, ring.Active),
+                published = ring.Published.Contains(k),
+                revoked = ring.Plan.Revoked.ContainsKey(k.Fingerprint),
+                next = Next(ring, k, configuration).Step,
+                nextDate = Next(ring, k, configuration).Due is { } due ? InnerHeader.Time(due) : null,
+            })
+            .ToList();
+        string State(bool active, bool published, bool revoked) =>
+            active ? "active"
+            : revoked ? "revoked"
+            : published ? "published"
+            : "opens only";
+        return parse.Report(
+            new { keys = rows },
+            Cli.Table([
+                ["FINGERPRINT", "ALGORITHM", "CREATED", "USER ID", "STATE"],
+                .. rows.Select(r =>
+                    new[]
+                    {
+                        r.fingerprint,
+                        r.algorithm,
+                        r.created,
+                        r.userId,
+                        $"{State(r.active, r.published, r.revoked)}: {r.next}{(r.nextDate is null ? "" : $", from {r.nextDate}")}",
+                    }
+                ),
+            ])
+        );
     }
 
-    private static bool Concerns(KeyRing ring, GatewayKey key) => ring.Plan.Rollover is { } r && (r.Old == key.Fingerprint || r.New == key.Fingerprint);
+    private static bool Concerns(KeyRing ring, GatewayKey key) =>
+        ring.Plan.Rollover is { } r && (r.Old == key.Fingerprint || r.New == key.Fingerprint);
 
-    private static (string Step, DateTimeOffset? Due) Next(KeyRing ring, GatewayKey key, GatewayConfiguration configuration)
+    private static (string Step, DateTimeOffset? Due) Next(
+        KeyRing ring,
+        GatewayKey key,
+        GatewayConfiguration configuration
+    )
     {
         if (Concerns(ring, key))
             return ($"{ring.Plan.NextStep} ('key rotate')", ring.Plan.Due);
-        if (ReferenceEquals(key, ring.Active) && SubkeyRotation.Next(ring, configuration.Keys.EncryptionLifetime) is { } next)
+        if (
+            ReferenceEquals(key, ring.Active)
+            && SubkeyRotation.Next(ring, configuration.Keys.EncryptionLifetime) is { } next
+        )
             return next;
-        return Certificate.Read(key.ExportCertificate()).Judge(configuration.Gateway, TimeProvider.System.GetUtcNow()).Key is { Expires: null } ? ("nothing is due, it does not expire", null) : ("it expires, or has; 'key rotate'", null);
+        return
+            Certificate.Read(key.ExportCertificate()).Judge(configuration.Gateway, TimeProvider.System.GetUtcNow()).Key
+                is { Expires: null }
+            ? ("nothing is due, it does not expire", null)
+            : ("it expires, or has; 'key rotate'", null);
     }
 
     private static int Generate(ParseResult parse)
@@ -80,18 +179,26 @@ internal static partial class KeyCommand
         Write(configuration, key, now);
         if (plan.Published.Count > 0)
             (plan with { Published = [.. plan.Published, key.Fingerprint] }).Save(configuration.Keys.Directory);
-        return parse.Report(new { fingerprint = key.Fingerprint, algorithm = key.Algorithm }, $"generated {key.Fingerprint} ({key.Algorithm}); publish what 'pgptunnel dns records' prints now, then send SIGHUP to the gateway");
+        return parse.Report(
+            new { fingerprint = key.Fingerprint, algorithm = key.Algorithm },
+            $"generated {key.Fingerprint} ({key.Algorithm}); publish what 'pgptunnel dns records' prints now, then send SIGHUP to the gateway"
+        );
     }
 
     private static int Export(ParseResult parse)
     {
         var ring = KeyRing.Load(parse.Configuration());
         var key = parse.GetValue(FingerprintArgument) is { } wanted
-            ? ring.Keys.FirstOrDefault(k => k.Fingerprint.StartsWith(wanted.ToLowerInvariant(), StringComparison.Ordinal)) ?? throw new CommandException(Exit.Data, $"no key {wanted}")
+            ? ring.Keys.FirstOrDefault(k =>
+                k.Fingerprint.StartsWith(wanted.ToLowerInvariant(), StringComparison.Ordinal)
+            ) ?? throw new CommandException(Exit.Data, $"no key {wanted}")
             : ring.Active;
         var certificate = key.ExportCertificate();
         if (parse.GetValue(Cli.Json))
-            return parse.Report(new { fingerprint = key.Fingerprint, certificate = Convert.ToBase64String(certificate) }, "");
+            return parse.Report(
+                new { fingerprint = key.Fingerprint, certificate = Convert.ToBase64String(certificate) },
+                ""
+            );
         using var output = Console.OpenStandardOutput();
         output.Write(parse.GetValue(ArmorOption) ? Armor.Encode(Armor.PublicKeyBlock, certificate) : certificate);
         return Exit.Ok;
@@ -109,7 +216,10 @@ internal static partial class KeyCommand
             foreach (var key in GatewayKey.ReadBackup(File.ReadAllBytes(file), passphrase, now))
             {
                 if (!key.IsFor(configuration.Gateway))
-                    throw new CommandException(Exit.Data, $"{file}: the key {key.Fingerprint} is for {key.UserId}, not for {configuration.Gateway}");
+                    throw new CommandException(
+                        Exit.Data,
+                        $"{file}: the key {key.Fingerprint} is for {key.UserId}, not for {configuration.Gateway}"
+                    );
                 Write(configuration, key, now);
                 imported.Add(key.Fingerprint);
             }
@@ -136,7 +246,11 @@ internal static partial class KeyCommand
     private static int Backup(ParseResult parse)
     {
         var configuration = parse.Configuration();
-        var (ring, passphrase, file) = (KeyRing.Load(configuration), KeyRing.Passphrase(configuration), parse.GetRequiredValue(FileArgument));
+        var (ring, passphrase, file) = (
+            KeyRing.Load(configuration),
+            KeyRing.Passphrase(configuration),
+            parse.GetRequiredValue(FileArgument)
+        );
         try
         {
             OwnFiles.Write(file, ring.Keys.SelectMany(k => k.ExportSecret(passphrase)).ToArray());
@@ -145,6 +259,9 @@ internal static partial class KeyCommand
         {
             throw new CommandException(Exit.CannotCreate, $"cannot write {file}: {e.Message}");
         }
-        return parse.Report(new { file, keys = ring.Keys.Select(k => k.Fingerprint) }, $"{ring.Keys.Count} key(s) written to {file}{(passphrase is null ? "; they are not protected by a passphrase" : "")}");
+        return parse.Report(
+            new { file, keys = ring.Keys.Select(k => k.Fingerprint) },
+            $"{ring.Keys.Count} key(s) written to {file}{(passphrase is null ? "; they are not protected by a passphrase" : "")}"
+        );
     }
 }

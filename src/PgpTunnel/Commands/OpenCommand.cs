@@ -5,10 +5,20 @@ namespace PgpTunnel.Commands;
 /// <summary><c>open</c>: a filter from an outer message back to the message. It neither asks nor changes the replay store.</summary>
 internal static class OpenCommand
 {
-    private static readonly Option<string?> OutputOption = new("--output") { Description = "Write the message here instead of stdout; needed with --json.", HelpName = "FILE" };
+    private static readonly Option<string?> OutputOption = new("--output")
+    {
+        Description = "Write the message here instead of stdout; needed with --json.",
+        HelpName = "FILE",
+    };
 
-    public static Command Create() => Cli.Command("open", "Reads an outer message (or a bare OpenPGP message) on stdin, opens and verifies it, and writes the message to stdout; the verdict goes to stderr.",
-        "pgptunnel open < sealed.eml > message.eml", RunAsync, OutputOption);
+    public static Command Create() =>
+        Cli.Command(
+            "open",
+            "Reads an outer message (or a bare OpenPGP message) on stdin, opens and verifies it, and writes the message to stdout; the verdict goes to stderr.",
+            "pgptunnel open < sealed.eml > message.eml",
+            RunAsync,
+            OutputOption
+        );
 
     private static async Task<int> RunAsync(ParseResult parse, CancellationToken cancel)
     {
@@ -20,8 +30,13 @@ internal static class OpenCommand
         await using var session = Session.Open(configuration);
         var (parcel, date) = Find(input);
         var opened = await session.Opening.OpenAsync(parcel, date, cancel);
-        var stale = opened.Refusal is null ? session.Opening.CheckFreshness(opened.Header!, opened.Decrypted!.Signed!.Value) : null;
-        var (refusal, why) = (opened.Refusal ?? stale?.Reply, opened.Refusal is null ? stale?.Why ?? opened.Why : opened.Why);
+        var stale = opened.Refusal is null
+            ? session.Opening.CheckFreshness(opened.Header!, opened.Decrypted!.Signed!.Value)
+            : null;
+        var (refusal, why) = (
+            opened.Refusal ?? stale?.Reply,
+            opened.Refusal is null ? stale?.Why ?? opened.Why : opened.Why
+        );
         var header = opened.Header;
         if (refusal is null)
             await WriteAsync(file, opened.Message, cancel);
@@ -41,21 +56,30 @@ internal static class OpenCommand
             rcptTo = refusal is null ? header!.RcptTo.Select(r => r.ToString()) : null,
             size = header?.Size,
         };
-        var code = refusal is null ? Exit.Ok : refusal.IsTemporary ? Exit.Temporary : Exit.Data;
+        var code =
+            refusal is null ? Exit.Ok
+            : refusal.IsTemporary ? Exit.Temporary
+            : Exit.Data;
         if (json)
             return parse.Report(verdict, "", code);
-        await Console.Error.WriteLineAsync(refusal is null
-            ? $"pgptunnel: {header!.Id} from {header.Sender.Domain} key {header.Sender.Fingerprint}: verified; {header.MailFrom} to {string.Join(", ", header.RcptTo)}"
-            : $"pgptunnel: {refusal}: {why}");
+        await Console.Error.WriteLineAsync(
+            refusal is null
+                ? $"pgptunnel: {header!.Id} from {header.Sender.Domain} key {header.Sender.Fingerprint}: verified; {header.MailFrom} to {string.Join(", ", header.RcptTo)}"
+                : $"pgptunnel: {refusal}: {why}"
+        );
         return code;
     }
 
     /// <summary>The armored part of an outer message, or the input itself when it is a bare OpenPGP message.</summary>
     private static (ReadOnlyMemory<byte> Parcel, DateTimeOffset Date) Find(byte[] input)
     {
-        if (input.Length > 0 && (input[0] >= 0x80 || input.AsSpan().TrimStart(" \t\r\n"u8).StartsWith("-----BEGIN PGP MESSAGE-----"u8)))
+        if (
+            input.Length > 0
+            && (input[0] >= 0x80 || input.AsSpan().TrimStart(" \t\r\n"u8).StartsWith("-----BEGIN PGP MESSAGE-----"u8))
+        )
             return (input, DateTimeOffset.MinValue);
-        return OuterMessage.FindParcel(input) is { } parcel ? (parcel, OuterMessage.DateOf(input))
+        return OuterMessage.FindParcel(input) is { } parcel
+            ? (parcel, OuterMessage.DateOf(input))
             : throw new CommandException(Exit.Data, "there is not exactly one armored OpenPGP message in the input");
     }
 

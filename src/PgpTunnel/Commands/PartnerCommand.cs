@@ -9,41 +9,108 @@ internal static class PartnerCommand
     private static readonly TimeSpan LongestOverride = TimeSpan.FromDays(14);
     private static readonly Argument<string> DomainArgument = new("DOMAIN");
     private static readonly Argument<string> FingerprintArgument = new("FPR");
-    private static readonly Option<bool> ForceOption = new("--force") { Description = "Trust it although the domain does not offer it now; its mail waits until it does." };
+    private static readonly Option<bool> ForceOption = new("--force")
+    {
+        Description = "Trust it although the domain does not offer it now; its mail waits until it does.",
+    };
     private static readonly Option<bool> RemoveOption = new("--remove") { Description = "Trust it no more." };
-    private static readonly Option<bool> ClearOption = new("--clear") { Description = "Mail to the domain goes in clear." };
+    private static readonly Option<bool> ClearOption = new("--clear")
+    {
+        Description = "Mail to the domain goes in clear.",
+    };
     private static readonly Option<bool> HoldOption = new("--hold") { Description = "Mail to the domain waits." };
-    private static readonly Option<string> UntilOption = new("--until") { Description = "When it ends by itself, at most 14 days ahead.", HelpName = "RFC3339", Required = true };
-    private static readonly Option<string> ReasonOption = new("--reason") { Description = "Why; it stands in the log and in 'partner show'.", HelpName = "TEXT", Required = true };
+    private static readonly Option<string> UntilOption = new("--until")
+    {
+        Description = "When it ends by itself, at most 14 days ahead.",
+        HelpName = "RFC3339",
+        Required = true,
+    };
+    private static readonly Option<string> ReasonOption = new("--reason")
+    {
+        Description = "Why; it stands in the log and in 'partner show'.",
+        HelpName = "TEXT",
+        Required = true,
+    };
 
-    public static Command Create() => Cli.Group("partner", "What is remembered of partners; trusted fingerprints; overrides.",
-        Cli.Command("list", "Lists every domain of which something is remembered or configured.", "pgptunnel partner list", ListAsync),
-        Cli.Command("show", "Shows one domain: what its DNS says now, what is remembered, what is configured.", "pgptunnel partner show b.example", ShowAsync, DomainArgument),
-        Cli.Command("verify", "Trusts a fingerprint you have compared with the partner (by telephone, say): from then on only trusted keys count for the domain.", "pgptunnel partner verify b.example 1c45e9c78416c6f3b8460a8863c925bdb4a3730b", VerifyAsync, DomainArgument, FingerprintArgument, ForceOption, RemoveOption),
-        Cli.Command("forget", "Forgets everything remembered of a domain, trusted fingerprints included.", "pgptunnel partner forget b.example", ForgetAsync, DomainArgument, Cli.Yes),
-        Cli.Command("override", "For a limited time, sends a domain's mail in clear or holds it, whatever the policy says; a message's own PgpTunnel-Require stands above --clear.",
-            "pgptunnel partner override b.example --hold --until 2026-12-01T08:00:00Z --reason \"they move their gateway\"", OverrideAsync, DomainArgument, ClearOption, HoldOption, UntilOption, ReasonOption));
+    public static Command Create() =>
+        Cli.Group(
+            "partner",
+            "What is remembered of partners; trusted fingerprints; overrides.",
+            Cli.Command(
+                "list",
+                "Lists every domain of which something is remembered or configured.",
+                "pgptunnel partner list",
+                ListAsync
+            ),
+            Cli.Command(
+                "show",
+                "Shows one domain: what its DNS says now, what is remembered, what is configured.",
+                "pgptunnel partner show b.example",
+                ShowAsync,
+                DomainArgument
+            ),
+            Cli.Command(
+                "verify",
+                "Trusts a fingerprint you have compared with the partner (by telephone, say): from then on only trusted keys count for the domain.",
+                "pgptunnel partner verify b.example 1c45e9c78416c6f3b8460a8863c925bdb4a3730b",
+                VerifyAsync,
+                DomainArgument,
+                FingerprintArgument,
+                ForceOption,
+                RemoveOption
+            ),
+            Cli.Command(
+                "forget",
+                "Forgets everything remembered of a domain, trusted fingerprints included.",
+                "pgptunnel partner forget b.example",
+                ForgetAsync,
+                DomainArgument,
+                Cli.Yes
+            ),
+            Cli.Command(
+                "override",
+                "For a limited time, sends a domain's mail in clear or holds it, whatever the policy says; a message's own PgpTunnel-Require stands above --clear.",
+                "pgptunnel partner override b.example --hold --until 2026-12-01T08:00:00Z --reason \"they move their gateway\"",
+                OverrideAsync,
+                DomainArgument,
+                ClearOption,
+                HoldOption,
+                UntilOption,
+                ReasonOption
+            )
+        );
 
-    private static string Domain(ParseResult parse) => Domains.TryNormalise(parse.GetRequiredValue(DomainArgument), out var domain) ? domain
-        : throw new CommandException(Exit.Usage, $"'{parse.GetValue(DomainArgument)}' is not a domain");
+    private static string Domain(ParseResult parse) =>
+        Domains.TryNormalise(parse.GetRequiredValue(DomainArgument), out var domain)
+            ? domain
+            : throw new CommandException(Exit.Usage, $"'{parse.GetValue(DomainArgument)}' is not a domain");
 
     private static DateTimeOffset Now => TimeProvider.System.GetUtcNow();
 
-    private static object AsJson(string domain, PeerRecord record, GatewayConfiguration configuration) => new
-    {
-        domain,
-        policy = PolicyName(configuration.PolicyFor(domain)),
-        enforceRemembered = record.EnforceUntil > Now,
-        rememberedUntil = record.EnforceUntil > Now ? InnerHeader.Time(record.EnforceUntil) : null,
-        fingerprints = record.Fingerprints,
-        trusted = Trusted(domain, record, configuration),
-        distrusted = record.Distrusted.Where(d => d.Value > Now).Select(d => d.Key),
-        @override = Active(record) is { } o ? new { action = o.Action, until = InnerHeader.Time(o.Until), reason = o.Reason } : null,
-        alarm = record.Alarm,
-        deniedSince = record.ContrarySince is { } since ? InnerHeader.Time(since) : null,
-    };
+    private static object AsJson(string domain, PeerRecord record, GatewayConfiguration configuration) =>
+        new
+        {
+            domain,
+            policy = PolicyName(configuration.PolicyFor(domain)),
+            enforceRemembered = record.EnforceUntil > Now,
+            rememberedUntil = record.EnforceUntil > Now ? InnerHeader.Time(record.EnforceUntil) : null,
+            fingerprints = record.Fingerprints,
+            trusted = Trusted(domain, record, configuration),
+            distrusted = record.Distrusted.Where(d => d.Value > Now).Select(d => d.Key),
+            @override = Active(record) is { } o
+                ? new
+                {
+                    action = o.Action,
+                    until = InnerHeader.Time(o.Until),
+                    reason = o.Reason,
+                }
+                : null,
+            alarm = record.Alarm,
+            deniedSince = record.ContrarySince is { } since ? InnerHeader.Time(since) : null,
+        };
 
-    private static string PolicyName(LocalPolicy policy) => policy == LocalPolicy.RequireVerified ? "require-verified" : policy.ToString().ToLowerInvariant();
+    private static string PolicyName(LocalPolicy policy) =>
+        policy == LocalPolicy.RequireVerified ? "require-verified" : policy.ToString().ToLowerInvariant();
 
     private static List<string> Trusted(string domain, PeerRecord record, GatewayConfiguration configuration) =>
         [.. configuration.Policy.Partners.GetValueOrDefault(domain)?.Fingerprints ?? [], .. record.Verified];
@@ -71,10 +138,23 @@ internal static class PartnerCommand
         var configuration = parse.Configuration();
         await using var spool = Session.ExistingSpool(configuration);
         var records = (spool?.ListPeers() ?? []).ToDictionary(p => p.Domain);
-        var domains = records.Keys.Union(configuration.Policy.Partners.Keys).Except(configuration.Domains).Order().ToList();
+        var domains = records
+            .Keys.Union(configuration.Policy.Partners.Keys)
+            .Except(configuration.Domains)
+            .Order()
+            .ToList();
         PeerRecord Record(string d) => records.GetValueOrDefault(d) ?? new PeerRecord(d);
-        return parse.Report(new { partners = domains.Select(d => AsJson(d, Record(d), configuration)) }, domains.Count == 0 ? "nothing is remembered or configured of any partner" : Cli.Table([["DOMAIN", "POLICY", "STATE"],
-            .. domains.Select(d => new[] { d, PolicyName(configuration.PolicyFor(d)), State(d, Record(d), configuration) })]));
+        return parse.Report(
+            new { partners = domains.Select(d => AsJson(d, Record(d), configuration)) },
+            domains.Count == 0
+                ? "nothing is remembered or configured of any partner"
+                : Cli.Table([
+                    ["DOMAIN", "POLICY", "STATE"],
+                    .. domains.Select(d =>
+                        new[] { d, PolicyName(configuration.PolicyFor(d)), State(d, Record(d), configuration) }
+                    ),
+                ])
+        );
     }
 
     private static async Task<int> ShowAsync(ParseResult parse, CancellationToken cancel)
@@ -82,20 +162,39 @@ internal static class PartnerCommand
         var (configuration, domain) = (parse.Configuration(), Domain(parse));
         await using var spool = Session.ExistingSpool(configuration);
         var memory = new PeerMemory(spool, null, TimeProvider.System);
-        var peer = await new Peers(() => new Trust(configuration, TimeProvider.System).Validator, memory, d => configuration.Policy.Partners.GetValueOrDefault(d), TimeProvider.System).FindAsync(domain, fresh: true, cancel);
+        var peer = await new Peers(
+            () => new Trust(configuration, TimeProvider.System).Validator,
+            memory,
+            d => configuration.Policy.Partners.GetValueOrDefault(d),
+            TimeProvider.System
+        ).FindAsync(domain, fresh: true, cancel);
         var record = memory.Recall(domain);
-        return parse.Report(new { partner = AsJson(domain, record, configuration), @class = peer.Class, dnssec = peer.Security, offered = peer.Listed, gateway = peer.Gateway, why = peer.Why }, $"""
+        return parse.Report(
+            new
+            {
+                partner = AsJson(domain, record, configuration),
+                @class = peer.Class,
+                dnssec = peer.Security,
+                offered = peer.Listed,
+                gateway = peer.Gateway,
+                why = peer.Why,
+            },
+            $"""
             domain      {domain}
             DNS now     {peer.Class}, DNSSEC {peer.Security}: {peer.Why}
             offers      {(peer.Listed.Count > 0 ? string.Join(", ", peer.Listed) : "-")}
             policy      {PolicyName(configuration.PolicyFor(domain))}
             remembered  {State(domain, record, configuration)}
-            trusted     {(Trusted(domain, record, configuration) is { Count: > 0 } trusted ? string.Join(", ", trusted) : "-")}
+            trusted     {(
+                Trusted(domain, record, configuration) is { Count: > 0 } trusted ? string.Join(", ", trusted) : "-"
+            )}
             distrusted  {(record.Distrusted.Count > 0 ? string.Join(", ", record.Distrusted.Keys) : "-")}
-            """);
+            """
+        );
     }
 
-    private static Spool OpenSpool(GatewayConfiguration configuration) => Spool.Open(configuration.SpoolFile, running: false);
+    private static Spool OpenSpool(GatewayConfiguration configuration) =>
+        Spool.Open(configuration.SpoolFile, running: false);
 
     private static async Task<int> VerifyAsync(ParseResult parse, CancellationToken cancel)
     {
@@ -108,22 +207,58 @@ internal static class PartnerCommand
             return await RemoveAsync(parse, spool, domain, fingerprint);
         // Looked up as if it were trusted, and nothing else.
         var alone = new Partner(null, [fingerprint], null, null, null, false);
-        var offered = await new Peers(() => new Trust(configuration, TimeProvider.System).Validator, new PeerMemory(null, null, TimeProvider.System), _ => alone, TimeProvider.System).FindAsync(domain, fresh: true, cancel);
+        var offered = await new Peers(
+            () => new Trust(configuration, TimeProvider.System).Validator,
+            new PeerMemory(null, null, TimeProvider.System),
+            _ => alone,
+            TimeProvider.System
+        ).FindAsync(domain, fresh: true, cancel);
         var isOffered = offered.TrustedOffered;
         if (!isOffered && !parse.GetValue(ForceOption))
-            throw new CommandException(Exit.Data, $"{domain} does not offer {fingerprint} now ({offered.Why}; it lists {(offered.Listed.Count > 0 ? string.Join(", ", offered.Listed) : "none")}). Trusted all the same, its mail would wait until it does: --force. Nothing was done.");
+            throw new CommandException(
+                Exit.Data,
+                $"{domain} does not offer {fingerprint} now ({offered.Why}; it lists {(offered.Listed.Count > 0 ? string.Join(", ", offered.Listed) : "none")}). Trusted all the same, its mail would wait until it does: --force. Nothing was done."
+            );
         var record = await PeerMemory.ChangeAsync(spool, domain, r => r.VerifiedByHand(fingerprint));
-        return parse.Report(new { domain, verified = record.Verified, offered = isOffered },
-            $"{domain}: only {string.Join(", ", record.Verified)} counts from now on{(isOffered ? "" : $"; it is not offered now ({offered.Why}), so mail to {domain} waits")}");
+        return parse.Report(
+            new
+            {
+                domain,
+                verified = record.Verified,
+                offered = isOffered,
+            },
+            $"{domain}: only {string.Join(", ", record.Verified)} counts from now on{(isOffered ? "" : $"; it is not offered now ({offered.Why}), so mail to {domain} waits")}"
+        );
     }
 
     private static async Task<int> RemoveAsync(ParseResult parse, Spool spool, string domain, string fingerprint)
     {
         if (spool.FindPeer(domain)?.Verified.Contains(fingerprint) != true)
-            throw new CommandException(Exit.Data, $"{fingerprint} is not trusted for {domain} ('partner show {domain}')");
-        var record = await PeerMemory.ChangeAsync(spool, domain, r => r with { Verified = [.. r.Verified.Where(v => v != fingerprint)], VouchedBy = r.VouchedBy.Where(v => v.Key != fingerprint).ToDictionary() });
-        return parse.Report(new { domain, verified = record.Verified, offered = true },
-            record.Verified.Count > 0 ? $"{domain}: only {string.Join(", ", record.Verified)} counts from now on" : $"{domain}: no fingerprint is trusted any more; what its signed DNS says counts");
+            throw new CommandException(
+                Exit.Data,
+                $"{fingerprint} is not trusted for {domain} ('partner show {domain}')"
+            );
+        var record = await PeerMemory.ChangeAsync(
+            spool,
+            domain,
+            r =>
+                r with
+                {
+                    Verified = [.. r.Verified.Where(v => v != fingerprint)],
+                    VouchedBy = r.VouchedBy.Where(v => v.Key != fingerprint).ToDictionary(),
+                }
+        );
+        return parse.Report(
+            new
+            {
+                domain,
+                verified = record.Verified,
+                offered = true,
+            },
+            record.Verified.Count > 0
+                ? $"{domain}: only {string.Join(", ", record.Verified)} counts from now on"
+                : $"{domain}: no fingerprint is trusted any more; what its signed DNS says counts"
+        );
     }
 
     private static async Task<int> ForgetAsync(ParseResult parse, CancellationToken cancel)
@@ -132,7 +267,9 @@ internal static class PartnerCommand
         await using var spool = OpenSpool(configuration);
         if (spool.FindPeer(domain) is null)
             throw new CommandException(Exit.Data, $"nothing is remembered of {domain}");
-        parse.Confirm($"Everything that is remembered of {domain} will be forgotten, trusted fingerprints and that it asked for encryption included.");
+        parse.Confirm(
+            $"Everything that is remembered of {domain} will be forgotten, trusted fingerprints and that it asked for encryption included."
+        );
         await PeerMemory.ForgetAsync(spool, domain);
         return parse.Report(new { domain, forgotten = true }, $"{domain} is forgotten");
     }
@@ -143,14 +280,46 @@ internal static class PartnerCommand
         var (clear, hold) = (parse.GetValue(ClearOption), parse.GetValue(HoldOption));
         if (clear == hold)
             throw new CommandException(Exit.Usage, "give one of --clear and --hold");
-        if (!DateTimeOffset.TryParse(parse.GetRequiredValue(UntilOption), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var until) || until <= Now || until > Now + LongestOverride)
-            throw new CommandException(Exit.Usage, $"--until: '{parse.GetValue(UntilOption)}' is not a time within the next 14 days, such as {InnerHeader.Time(Now.AddDays(1))}");
+        if (
+            !DateTimeOffset.TryParse(
+                parse.GetRequiredValue(UntilOption),
+                CultureInfo.InvariantCulture,
+                DateTimeStyles.AssumeUniversal,
+                out var until
+            )
+            || until <= Now
+            || until > Now + LongestOverride
+        )
+            throw new CommandException(
+                Exit.Usage,
+                $"--until: '{parse.GetValue(UntilOption)}' is not a time within the next 14 days, such as {InnerHeader.Time(Now.AddDays(1))}"
+            );
         var reason = parse.GetRequiredValue(ReasonOption);
         if (string.IsNullOrWhiteSpace(reason) || reason.Any(char.IsControl))
             throw new CommandException(Exit.Usage, "--reason: say why");
         await using var spool = OpenSpool(configuration);
-        await PeerMemory.ChangeAsync(spool, domain, r => r with { Override = new PartnerOverride(clear ? "clear" : "hold", until, reason) });
-        new EventLog(Console.Error, false, TimeProvider.System).Write("override", ("domain", domain), ("action", clear ? "clear" : "hold"), ("until", InnerHeader.Time(until)), ("by", Environment.UserName), ("reason", reason));
-        return parse.Report(new { domain, action = clear ? "clear" : "hold", until = InnerHeader.Time(until), reason }, $"{domain}: {(clear ? "in clear" : "held")} until {InnerHeader.Time(until)}");
+        await PeerMemory.ChangeAsync(
+            spool,
+            domain,
+            r => r with { Override = new PartnerOverride(clear ? "clear" : "hold", until, reason) }
+        );
+        new EventLog(Console.Error, false, TimeProvider.System).Write(
+            "override",
+            ("domain", domain),
+            ("action", clear ? "clear" : "hold"),
+            ("until", InnerHeader.Time(until)),
+            ("by", Environment.UserName),
+            ("reason", reason)
+        );
+        return parse.Report(
+            new
+            {
+                domain,
+                action = clear ? "clear" : "hold",
+                until = InnerHeader.Time(until),
+                reason,
+            },
+            $"{domain}: {(clear ? "in clear" : "held")} until {InnerHeader.Time(until)}"
+        );
     }
 }

@@ -9,11 +9,20 @@ internal static class PolicyCommand
     private static readonly Argument<string> FromArgument = new("FROM");
     private static readonly Argument<string> ToArgument = new("TO");
 
-    public static Command Create() => Cli.Command("policy", "Shows what would happen to mail from FROM to TO now, and why, without sending. Exit code 0 seal or clear, 75 defer, 77 refuse.",
-        "pgptunnel policy alice@a.example bob@b.example", RunAsync, FromArgument, ToArgument);
+    public static Command Create() =>
+        Cli.Command(
+            "policy",
+            "Shows what would happen to mail from FROM to TO now, and why, without sending. Exit code 0 seal or clear, 75 defer, 77 refuse.",
+            "pgptunnel policy alice@a.example bob@b.example",
+            RunAsync,
+            FromArgument,
+            ToArgument
+        );
 
-    public static Mailbox Address(string text) => Mailbox.TryParse(text.Trim('<', '>'), true, out var mailbox) ? mailbox
-        : throw new CommandException(Exit.Usage, $"'{text}' is not a mail address");
+    public static Mailbox Address(string text) =>
+        Mailbox.TryParse(text.Trim('<', '>'), true, out var mailbox)
+            ? mailbox
+            : throw new CommandException(Exit.Usage, $"'{text}' is not a mail address");
 
     /// <summary>An address, or null for the null sender.</summary>
     public static Mailbox? AddressOrNull(string text) => text is "" or "<>" ? null : Address(text);
@@ -26,20 +35,35 @@ internal static class PolicyCommand
             throw new CommandException(Exit.Usage, $"'{to.Domain}' is not a domain");
         await using var session = Session.Open(parse.Configuration());
         await session.Arming.CheckAsync(cancel);
-        var (decision, peer) = await session.Decisions.DecideAsync(to.IsLiteral ? to.Domain : Normal(to.Domain), session.SenderDomain(from), LocalPolicy.Never, cancel);
+        var (decision, peer) = await session.Decisions.DecideAsync(
+            to.IsLiteral ? to.Domain : Normal(to.Domain),
+            session.SenderDomain(from),
+            LocalPolicy.Never,
+            cancel
+        );
         var reply = decision.RecipientReply(to.IsLiteral ? to.Domain : Normal(to.Domain)).ToString();
-        return parse.Report(new
-        {
-            decision = decision.Kind.ToString().ToLowerInvariant(),
-            reply,
-            @class = peer?.Class,
-            dnssec = peer?.Security,
-            fingerprint = peer is { Class: PeerClass.Usable } ? peer.Preferred.Fingerprint : null,
-            why = peer is null ? decision.Why : $"{decision.Why}; {peer.Why}",
-        }, $"{decision.Kind.ToString().ToLowerInvariant()}: {reply}{(peer is null ? "" : $"\n{peer.Domain}: {peer.Class}, DNSSEC {peer.Security}: {peer.Why}")}", CodeOf(decision));
+        return parse.Report(
+            new
+            {
+                decision = decision.Kind.ToString().ToLowerInvariant(),
+                reply,
+                @class = peer?.Class,
+                dnssec = peer?.Security,
+                fingerprint = peer is { Class: PeerClass.Usable } ? peer.Preferred.Fingerprint : null,
+                why = peer is null ? decision.Why : $"{decision.Why}; {peer.Why}",
+            },
+            $"{decision.Kind.ToString().ToLowerInvariant()}: {reply}{(peer is null ? "" : $"\n{peer.Domain}: {peer.Class}, DNSSEC {peer.Security}: {peer.Why}")}",
+            CodeOf(decision)
+        );
     }
 
     public static string Normal(string domain) => Domains.TryNormalise(domain, out var normal) ? normal : domain;
 
-    public static int CodeOf(Decision decision) => decision.Kind switch { DecisionKind.Defer => Exit.Temporary, DecisionKind.Refuse => Exit.Refused, _ => Exit.Ok };
+    public static int CodeOf(Decision decision) =>
+        decision.Kind switch
+        {
+            DecisionKind.Defer => Exit.Temporary,
+            DecisionKind.Refuse => Exit.Refused,
+            _ => Exit.Ok,
+        };
 }

@@ -6,30 +6,58 @@ namespace PgpTunnel.Commands;
 /// <summary><c>postfix</c>: what Postfix beside the gateway needs to know.</summary>
 internal static class PostfixCommand
 {
-    public static Command Create() => Cli.Group("postfix", "Files for Postfix beside the gateway.",
-        Cli.Command("map", "Prints a transport map that sends partners' mail through the gateway: those configured, and those that have asked for encryption.", "pgptunnel postfix map > /etc/postfix/pgptunnel_transport", MapAsync));
+    public static Command Create() =>
+        Cli.Group(
+            "postfix",
+            "Files for Postfix beside the gateway.",
+            Cli.Command(
+                "map",
+                "Prints a transport map that sends partners' mail through the gateway: those configured, and those that have asked for encryption.",
+                "pgptunnel postfix map > /etc/postfix/pgptunnel_transport",
+                MapAsync
+            )
+        );
 
     /// <summary>Domains whose mail belongs through the gateway.</summary>
     public static IReadOnlyList<string> Domains(GatewayConfiguration configuration, IEnumerable<PeerRecord> remembered)
     {
         var now = TimeProvider.System.GetUtcNow();
-        return [.. configuration.Policy.Partners.Where(p => (p.Value.Policy ?? configuration.Policy.Default) != LocalPolicy.Never).Select(p => p.Key)
-            .Concat(remembered.Where(r => r.EnforceUntil > now || r.Verified.Count > 0).Select(r => r.Domain)).Except(configuration.Domains).Distinct().Order()];
+        return
+        [
+            .. configuration
+                .Policy.Partners.Where(p => (p.Value.Policy ?? configuration.Policy.Default) != LocalPolicy.Never)
+                .Select(p => p.Key)
+                .Concat(remembered.Where(r => r.EnforceUntil > now || r.Verified.Count > 0).Select(r => r.Domain))
+                .Except(configuration.Domains)
+                .Distinct()
+                .Order(),
+        ];
     }
 
     /// <summary>Where Postfix hands those domains' mail: a line's right side.</summary>
     /// <exception cref="CommandException">There is no listener for it.</exception>
-    public static string NextHop(GatewayConfiguration configuration) => configuration.Listen.Outbound is { Address: var listener } ? $"pgptunnel:[{Near(listener.Address)}]:{listener.Port}"
-        : throw new CommandException(Exit.Configuration, "listen.outbound is null, so no mail can go through the gateway");
+    public static string NextHop(GatewayConfiguration configuration) =>
+        configuration.Listen.Outbound is { Address: var listener }
+            ? $"pgptunnel:[{Near(listener.Address)}]:{listener.Port}"
+            : throw new CommandException(
+                Exit.Configuration,
+                "listen.outbound is null, so no mail can go through the gateway"
+            );
 
     /// <summary>Who listens everywhere is found at home.</summary>
-    private static IPAddress Near(IPAddress address) => address.Equals(IPAddress.Any) ? IPAddress.Loopback : address.Equals(IPAddress.IPv6Any) ? IPAddress.IPv6Loopback : address;
+    private static IPAddress Near(IPAddress address) =>
+        address.Equals(IPAddress.Any) ? IPAddress.Loopback
+        : address.Equals(IPAddress.IPv6Any) ? IPAddress.IPv6Loopback
+        : address;
 
     private static async Task<int> MapAsync(ParseResult parse, CancellationToken cancel)
     {
         var configuration = parse.Configuration();
         await using var spool = Session.ExistingSpool(configuration);
         var (next, domains) = (NextHop(configuration), Domains(configuration, spool?.ListPeers() ?? []));
-        return parse.Report(new { transport = next, domains }, $"# Domains whose mail goes through the gateway.\n{string.Join('\n', domains.Select(d => $"{d,-40} {next}"))}");
+        return parse.Report(
+            new { transport = next, domains },
+            $"# Domains whose mail goes through the gateway.\n{string.Join('\n', domains.Select(d => $"{d, -40} {next}"))}"
+        );
     }
 }

@@ -9,24 +9,86 @@ internal static class QueueCommand
     private static readonly Argument<string> IdArgument = new("ID");
     private static readonly Argument<string?> OptionalIdArgument = new("ID") { DefaultValueFactory = _ => null };
     private static readonly Argument<string> DirectoryArgument = new("DIR");
-    private static readonly Option<string?> DomainOption = new("--domain") { Description = "All parcels for this domain.", HelpName = "D" };
+    private static readonly Option<string?> DomainOption = new("--domain")
+    {
+        Description = "All parcels for this domain.",
+        HelpName = "D",
+    };
 
-    public static Command Create() => Cli.Group("queue", "The spool.",
-        Cli.Command("list", "Lists the parcels that wait.", "pgptunnel queue list", (parse, _) => With(parse, spool => Task.FromResult(List(parse, spool)))),
-        Cli.Command("show", "Shows one parcel: state, attempts, envelope.", "pgptunnel queue show 9f0c…", (parse, _) => With(parse, spool => Task.FromResult(Show(parse, spool))), IdArgument),
-        Cli.Command("retry", "Tries parcels again now: one, a domain's, or all.", "pgptunnel queue retry --domain b.example", (parse, _) => With(parse, spool => RetryAsync(parse, spool)), OptionalIdArgument, DomainOption),
-        Cli.Command("hold", "Keeps a parcel from being sent.", "pgptunnel queue hold 9f0c…", (parse, _) => With(parse, spool => ChangeAsync(parse, spool, ParcelState.Held, "held")), IdArgument),
-        Cli.Command("release", "Lets a held parcel go.", "pgptunnel queue release 9f0c…", (parse, _) => With(parse, spool => ChangeAsync(parse, spool, ParcelState.Queued, "released")), IdArgument),
-        Cli.Command("check", "Says whether the spool is whole, and whether each parcel in it opens with the keys held. Exit code 65 when not.", "pgptunnel queue check", CheckAsync),
-        Cli.Command("export", "Writes everything that can be read of the spool to a new folder, sealed as it is; for a damaged one.", "pgptunnel queue export /var/tmp/rescued", (parse, _) => Task.FromResult(Export(parse)), DirectoryArgument),
-        Cli.Command("import", "Reads what 'export' wrote into the spool; the gateway must not run. What is there already stays.", "pgptunnel queue import /var/tmp/rescued", ImportAsync, DirectoryArgument),
-        Cli.Command("drop", "Deletes a parcel for good; nobody is told.", "pgptunnel queue drop 9f0c…", (parse, _) => With(parse, spool => DropAsync(parse, spool)), IdArgument, Cli.Yes));
+    public static Command Create() =>
+        Cli.Group(
+            "queue",
+            "The spool.",
+            Cli.Command(
+                "list",
+                "Lists the parcels that wait.",
+                "pgptunnel queue list",
+                (parse, _) => With(parse, spool => Task.FromResult(List(parse, spool)))
+            ),
+            Cli.Command(
+                "show",
+                "Shows one parcel: state, attempts, envelope.",
+                "pgptunnel queue show 9f0c…",
+                (parse, _) => With(parse, spool => Task.FromResult(Show(parse, spool))),
+                IdArgument
+            ),
+            Cli.Command(
+                "retry",
+                "Tries parcels again now: one, a domain's, or all.",
+                "pgptunnel queue retry --domain b.example",
+                (parse, _) => With(parse, spool => RetryAsync(parse, spool)),
+                OptionalIdArgument,
+                DomainOption
+            ),
+            Cli.Command(
+                "hold",
+                "Keeps a parcel from being sent.",
+                "pgptunnel queue hold 9f0c…",
+                (parse, _) => With(parse, spool => ChangeAsync(parse, spool, ParcelState.Held, "held")),
+                IdArgument
+            ),
+            Cli.Command(
+                "release",
+                "Lets a held parcel go.",
+                "pgptunnel queue release 9f0c…",
+                (parse, _) => With(parse, spool => ChangeAsync(parse, spool, ParcelState.Queued, "released")),
+                IdArgument
+            ),
+            Cli.Command(
+                "check",
+                "Says whether the spool is whole, and whether each parcel in it opens with the keys held. Exit code 65 when not.",
+                "pgptunnel queue check",
+                CheckAsync
+            ),
+            Cli.Command(
+                "export",
+                "Writes everything that can be read of the spool to a new folder, sealed as it is; for a damaged one.",
+                "pgptunnel queue export /var/tmp/rescued",
+                (parse, _) => Task.FromResult(Export(parse)),
+                DirectoryArgument
+            ),
+            Cli.Command(
+                "import",
+                "Reads what 'export' wrote into the spool; the gateway must not run. What is there already stays.",
+                "pgptunnel queue import /var/tmp/rescued",
+                ImportAsync,
+                DirectoryArgument
+            ),
+            Cli.Command(
+                "drop",
+                "Deletes a parcel for good; nobody is told.",
+                "pgptunnel queue drop 9f0c…",
+                (parse, _) => With(parse, spool => DropAsync(parse, spool)),
+                IdArgument,
+                Cli.Yes
+            )
+        );
 
     private static async Task<int> With(ParseResult parse, Func<Spool, Task<int>> work)
     {
         var configuration = parse.Configuration();
-        await using var spool = Session.ExistingSpool(configuration)
-            ?? Spool.Open(configuration.SpoolFile, running: false); // empty, as it will be when the gateway first runs
+        await using var spool =
+            Session.ExistingSpool(configuration) ?? Spool.Open(configuration.SpoolFile, running: false); // empty, as it will be when the gateway first runs
         return await work(spool);
     }
 
@@ -36,8 +98,26 @@ internal static class QueueCommand
         var damage = SpoolRescue.Check(configuration.SpoolFile);
         var (whole, unreadable) = damage.Count > 0 ? (0, []) : await OpenEachAsync(configuration);
         var ok = damage.Count == 0 && unreadable.Count == 0;
-        return parse.Report(new { ok, damage, parcels = whole, unreadable }, ok ? $"the spool is whole; {whole} parcel(s), each opens"
-            : string.Join('\n', [.. damage.Select(d => $"damaged: {d}"), .. unreadable.Select(u => $"does not open: {u}"), "'pgptunnel queue export DIR' writes out what can be read"]), ok ? Exit.Ok : Exit.Data);
+        return parse.Report(
+            new
+            {
+                ok,
+                damage,
+                parcels = whole,
+                unreadable,
+            },
+            ok
+                ? $"the spool is whole; {whole} parcel(s), each opens"
+                : string.Join(
+                    '\n',
+                    [
+                        .. damage.Select(d => $"damaged: {d}"),
+                        .. unreadable.Select(u => $"does not open: {u}"),
+                        "'pgptunnel queue export DIR' writes out what can be read",
+                    ]
+                ),
+            ok ? Exit.Ok : Exit.Data
+        );
     }
 
     /// <summary>Opens each parcel that waits, as delivery would.</summary>
@@ -55,7 +135,8 @@ internal static class QueueCommand
                 parcels.Open(parcel, content);
                 whole++;
             }
-            catch (Exception e) when (e is OpenPgpException or NoKeyException or MalformedParcelException or SpoolException)
+            catch (Exception e)
+                when (e is OpenPgpException or NoKeyException or MalformedParcelException or SpoolException)
             {
                 unreadable.Add($"{parcel.Id}: {e.Message}");
             }
@@ -70,8 +151,20 @@ internal static class QueueCommand
         {
             var tables = SpoolRescue.Export(configuration.SpoolFile, directory);
             var unreadable = tables.Sum(t => t.Unreadable);
-            return parse.Report(new { directory, tables = tables.Select(t => new { table = t.Table, rows = t.Rows, unreadable = t.Unreadable }) },
-                $"{string.Join('\n', tables.Select(t => $"{t.Table}: {t.Rows} row(s){(t.Unreadable > 0 ? $", {t.Unreadable} place(s) could not be read" : "")}"))}\nwritten to {directory}", unreadable > 0 ? Exit.Data : Exit.Ok);
+            return parse.Report(
+                new
+                {
+                    directory,
+                    tables = tables.Select(t => new
+                    {
+                        table = t.Table,
+                        rows = t.Rows,
+                        unreadable = t.Unreadable,
+                    }),
+                },
+                $"{string.Join('\n', tables.Select(t => $"{t.Table}: {t.Rows} row(s){(t.Unreadable > 0 ? $", {t.Unreadable} place(s) could not be read" : "")}"))}\nwritten to {directory}",
+                unreadable > 0 ? Exit.Data : Exit.Ok
+            );
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -90,10 +183,32 @@ internal static class QueueCommand
         try
         {
             var tables = SpoolRescue.Import(configuration.SpoolFile, directory);
-            return parse.Report(new { tables = tables.Select(t => new { table = t.Table, rows = t.Rows, unfit = t.Unfit }) },
-                string.Join('\n', tables.Select(t => $"{t.Table}: {t.Rows} row(s) added{(t.Unfit > 0 ? $", {t.Unfit} left out that are damaged" : "")}")), tables.Any(t => t.Unfit > 0) ? Exit.Data : Exit.Ok);
+            return parse.Report(
+                new
+                {
+                    tables = tables.Select(t => new
+                    {
+                        table = t.Table,
+                        rows = t.Rows,
+                        unfit = t.Unfit,
+                    }),
+                },
+                string.Join(
+                    '\n',
+                    tables.Select(t =>
+                        $"{t.Table}: {t.Rows} row(s) added{(t.Unfit > 0 ? $", {t.Unfit} left out that are damaged" : "")}"
+                    )
+                ),
+                tables.Any(t => t.Unfit > 0) ? Exit.Data : Exit.Ok
+            );
         }
-        catch (Exception e) when (e is System.Text.Json.JsonException or FormatException or InvalidOperationException or Microsoft.Data.Sqlite.SqliteException)
+        catch (Exception e)
+            when (e
+                    is System.Text.Json.JsonException
+                        or FormatException
+                        or InvalidOperationException
+                        or Microsoft.Data.Sqlite.SqliteException
+            )
         {
             throw new CommandException(Exit.Data, $"{directory}: {e.Message}; nothing was taken");
         }
@@ -102,70 +217,137 @@ internal static class QueueCommand
     private static Parcel Find(ParseResult parse, Spool spool)
     {
         var id = parse.GetRequiredValue(IdArgument);
-        return spool.Find(id) is { State: not ParcelState.Handed } parcel ? parcel : throw new CommandException(Exit.Data, $"no parcel {id} waits in the spool");
+        return spool.Find(id) is { State: not ParcelState.Handed } parcel
+            ? parcel
+            : throw new CommandException(Exit.Data, $"no parcel {id} waits in the spool");
     }
 
-    private static object AsJson(Parcel p) => new
-    {
-        id = p.Id,
-        route = p.Route.ToString().ToLowerInvariant(),
-        form = p.Form.ToString().ToLowerInvariant(),
-        domain = p.Domain,
-        state = p.State.ToString().ToLowerInvariant(),
-        created = InnerHeader.Time(p.Created),
-        next = InnerHeader.Time(p.Next),
-        attempts = p.Attempts,
-        status = p.Status.Length > 0 ? p.Status : null,
-        @class = Class(p),
-        host = p.Server.Length > 0 ? p.Server : null,
-    };
+    private static object AsJson(Parcel p) =>
+        new
+        {
+            id = p.Id,
+            route = p.Route.ToString().ToLowerInvariant(),
+            form = p.Form.ToString().ToLowerInvariant(),
+            domain = p.Domain,
+            state = p.State.ToString().ToLowerInvariant(),
+            created = InnerHeader.Time(p.Created),
+            next = InnerHeader.Time(p.Next),
+            attempts = p.Attempts,
+            status = p.Status.Length > 0 ? p.Status : null,
+            @class = Class(p),
+            host = p.Server.Length > 0 ? p.Server : null,
+        };
 
     /// <summary>Of the last reply (RFC 3463 2): whether the next attempt may go better.</summary>
-    private static string? Class(Parcel p) => p.Status is [var digit, ..] ? digit switch { '2' => "success", '4' => "temporary", _ => "permanent" } : null;
+    private static string? Class(Parcel p) =>
+        p.Status is [var digit, ..]
+            ? digit switch
+            {
+                '2' => "success",
+                '4' => "temporary",
+                _ => "permanent",
+            }
+            : null;
 
     private static int List(ParseResult parse, Spool spool)
     {
         var waiting = spool.List().Where(p => p.State != ParcelState.Handed).ToList();
-        return parse.Report(new { parcels = waiting.Select(AsJson) }, waiting.Count == 0 ? "the queue is empty" : Cli.Table([["ID", "ROUTE", "DOMAIN", "STATE", "CREATED", "NEXT", "ATTEMPTS", "STATUS", "CLASS", "HOST"],
-            .. waiting.Select(p => new[] { p.Id, p.Route.ToString().ToLowerInvariant(), p.Route == ParcelRoute.Local ? $"from {p.Domain}" : p.Domain, p.State.ToString().ToLowerInvariant(), InnerHeader.Time(p.Created), InnerHeader.Time(p.Next), $"{p.Attempts}", p.Status, Class(p) ?? "", p.Server })]));
+        return parse.Report(
+            new { parcels = waiting.Select(AsJson) },
+            waiting.Count == 0
+                ? "the queue is empty"
+                : Cli.Table([
+                    ["ID", "ROUTE", "DOMAIN", "STATE", "CREATED", "NEXT", "ATTEMPTS", "STATUS", "CLASS", "HOST"],
+                    .. waiting.Select(p =>
+                        new[]
+                        {
+                            p.Id,
+                            p.Route.ToString().ToLowerInvariant(),
+                            p.Route == ParcelRoute.Local ? $"from {p.Domain}" : p.Domain,
+                            p.State.ToString().ToLowerInvariant(),
+                            InnerHeader.Time(p.Created),
+                            InnerHeader.Time(p.Next),
+                            $"{p.Attempts}",
+                            p.Status,
+                            Class(p) ?? "",
+                            p.Server,
+                        }
+                    ),
+                ])
+        );
     }
 
     private static int Show(ParseResult parse, Spool spool)
     {
         var parcel = Find(parse, spool);
         var configuration = parse.Configuration();
-        string? from = null, unreadable = null;
+        string? from = null,
+            unreadable = null;
         IReadOnlyList<string> to = [];
         int? size = null;
         try
         {
-            var (header, _) = new Parcels(new Settings(configuration, KeyRing.Load(configuration)), TimeProvider.System).Open(parcel, spool.Load(parcel.Id)!.Value.Content);
+            var (header, _) = new Parcels(
+                new Settings(configuration, KeyRing.Load(configuration)),
+                TimeProvider.System
+            ).Open(parcel, spool.Load(parcel.Id)!.Value.Content);
             (from, to, size) = (header.MailFrom.ToString(), [.. header.RcptTo.Select(r => r.ToString())], header.Size);
         }
-        catch (Exception e) when (e is OpenPgpException or NoKeyException or MalformedParcelException or ConfigurationException or SpoolException)
+        catch (Exception e)
+            when (e
+                    is OpenPgpException
+                        or NoKeyException
+                        or MalformedParcelException
+                        or ConfigurationException
+                        or SpoolException
+            )
         {
             unreadable = e.Message;
         }
-        return parse.Report(new { parcel = AsJson(parcel), mailFrom = from, rcptTo = to, size, unreadable }, $"""
+        return parse.Report(
+            new
+            {
+                parcel = AsJson(parcel),
+                mailFrom = from,
+                rcptTo = to,
+                size,
+                unreadable,
+            },
+            $"""
             id        {parcel.Id}
-            route     {parcel.Route.ToString().ToLowerInvariant()}, {(parcel.Route == ParcelRoute.Local ? "from" : "for")} {parcel.Domain}, {parcel.Form.ToString().ToLowerInvariant()}
-            state     {parcel.State.ToString().ToLowerInvariant()}, {parcel.Attempts} attempts, last reply {(parcel.Status.Length > 0 ? $"{parcel.Status} ({Class(parcel)}) of {(parcel.Server.Length > 0 ? parcel.Server : "this gateway")}" : "-")}
+            route     {parcel.Route.ToString().ToLowerInvariant()}, {(
+                parcel.Route == ParcelRoute.Local ? "from" : "for"
+            )} {parcel.Domain}, {parcel.Form.ToString().ToLowerInvariant()}
+            state     {parcel.State.ToString().ToLowerInvariant()}, {parcel.Attempts} attempts, last reply {(
+                parcel.Status.Length > 0
+                    ? $"{parcel.Status} ({Class(parcel)}) of {(parcel.Server.Length > 0 ? parcel.Server : "this gateway")}"
+                    : "-"
+            )}
             created   {InnerHeader.Time(parcel.Created)}, next attempt {InnerHeader.Time(parcel.Next)}
             from      {from ?? $"(not readable: {unreadable})"}
             to        {string.Join("\n          ", to)}
             size      {size}
-            """);
+            """
+        );
     }
 
     private static async Task<int> RetryAsync(ParseResult parse, Spool spool)
     {
         var (id, domain) = (parse.GetValue(OptionalIdArgument), parse.GetValue(DomainOption));
-        var chosen = spool.List().Where(p => p.State == ParcelState.Queued && (id is null || p.Id == id) && (domain is null || p.Domain == domain)).ToList();
+        var chosen = spool
+            .List()
+            .Where(p =>
+                p.State == ParcelState.Queued && (id is null || p.Id == id) && (domain is null || p.Domain == domain)
+            )
+            .ToList();
         if (id is not null && chosen.Count == 0)
             throw new CommandException(Exit.Data, $"no parcel {id} waits to be tried again");
         foreach (var parcel in chosen)
             await spool.RescheduleAsync(parcel.Id, ParcelState.Queued, TimeProvider.System.GetUtcNow());
-        return parse.Report(new { retried = chosen.Select(p => p.Id) }, $"{chosen.Count} parcel(s) will be tried again now");
+        return parse.Report(
+            new { retried = chosen.Select(p => p.Id) },
+            $"{chosen.Count} parcel(s) will be tried again now"
+        );
     }
 
     private static async Task<int> ChangeAsync(ParseResult parse, Spool spool, ParcelState state, string done)
@@ -178,7 +360,9 @@ internal static class QueueCommand
     private static async Task<int> DropAsync(ParseResult parse, Spool spool)
     {
         var parcel = Find(parse, spool);
-        parse.Confirm($"Parcel {parcel.Id} {(parcel.Route == ParcelRoute.Local ? "from" : "for")} {parcel.Domain} will be deleted for good, and nobody told.");
+        parse.Confirm(
+            $"Parcel {parcel.Id} {(parcel.Route == ParcelRoute.Local ? "from" : "for")} {parcel.Domain} will be deleted for good, and nobody told."
+        );
         await spool.CommitAsync(new() { Remove = parcel.Id });
         return parse.Report(new { id = parcel.Id, state = "dropped" }, $"{parcel.Id} dropped");
     }

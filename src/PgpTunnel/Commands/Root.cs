@@ -5,10 +5,24 @@ namespace PgpTunnel.Commands;
 /// <summary>All that can be typed behind <c>pgptunnel</c>.</summary>
 internal static class Root
 {
-    public static RootCommand Create() => new("PgpTunnel: OpenPGP between mail gateways, keys found in DNSSEC-signed DNS.")
-    {
-        Cli.Config, Cli.Json,
-        DemoCommand.Create(), InitCommand.Create(), RunCommand.Create(), ConfigCommand.Create(), KeyCommand.Create(), DnsCommand.Create(), PolicyCommand.Create(),
-        SealCommand.Create(), OpenCommand.Create(), QueueCommand.Create(), PartnerCommand.Create(), DoctorCommand.Create(), StatusCommand.Create(), PostfixCommand.Create(),
-    };
+    public static RootCommand Create() =>
+        new("PgpTunnel: OpenPGP between mail gateways, keys found in DNSSEC-signed DNS.")
+        {
+            Cli.Config,
+            Cli.Json,
+            DemoCommand.Create(),
+            InitCommand.Create(),
+            RunCommand.Create(),
+            ConfigCommand.Create(),
+            KeyCommand.Create(),
+            DnsCommand.Create(),
+            PolicyCommand.Create(),
+            SealCommand.Create(),
+            OpenCommand.Create(),
+            QueueCommand.Create(),
+            PartnerCommand.Create(),
+            DoctorCommand.Create(),
+            StatusCommand.Create(),
+            PostfixCommand.Create(),
+        };
 }

@@ -9,10 +9,22 @@ internal static class RunCommand
 {
     public static Command Create()
     {
-        var format = new Option<string>("--log") { Description = "text (default) or json.", DefaultValueFactory = _ => "text" };
+        var format = new Option<string>("--log")
+        {
+            Description = "text (default) or json.",
+            DefaultValueFactory = _ => "text",
+        };
         format.AcceptOnlyFromAmong("text", "json");
-        return Cli.Command("run", "Runs the gateway in the foreground. SIGTERM finishes what is in hand; SIGHUP re-reads configuration and keys.",
-            "pgptunnel run --config /etc/pgptunnel/pgptunnel.json", (parse, _) => parse.GetValue(Cli.Json) ? throw new CommandException(Exit.Usage, "'run --log json' is what you want") : RunAsync(parse.Configuration(), parse.GetValue(format) == "json"), format);
+        return Cli.Command(
+            "run",
+            "Runs the gateway in the foreground. SIGTERM finishes what is in hand; SIGHUP re-reads configuration and keys.",
+            "pgptunnel run --config /etc/pgptunnel/pgptunnel.json",
+            (parse, _) =>
+                parse.GetValue(Cli.Json)
+                    ? throw new CommandException(Exit.Usage, "'run --log json' is what you want")
+                    : RunAsync(parse.Configuration(), parse.GetValue(format) == "json"),
+            format
+        );
     }
 
     private static async Task<int> RunAsync(GatewayConfiguration configuration, bool json)
@@ -26,12 +38,15 @@ internal static class RunCommand
         using var term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
         Gateway? started = null; // SIGHUP before then has nothing to reload, and must not end the process
-        using var hup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal =>
-        {
-            signal.Cancel = true;
-            if (started is { } running)
-                _ = Task.Run(running.ReloadAsync);
-        });
+        using var hup = PosixSignalRegistration.Create(
+            PosixSignal.SIGHUP,
+            signal =>
+            {
+                signal.Cancel = true;
+                if (started is { } running)
+                    _ = Task.Run(running.ReloadAsync);
+            }
+        );
         var systemd = new SystemdNotifier();
         void Ready(Gateway gateway)
         {

@@ -9,7 +9,12 @@ internal sealed class Session : IAsyncDisposable
         Spool = ExistingSpool(configuration);
         Trust = new Trust(configuration, time);
         Memory = new PeerMemory(Spool, null, time);
-        Peers = new Peers(() => Trust.Validator, Memory, domain => configuration.Policy.Partners.GetValueOrDefault(domain), time);
+        Peers = new Peers(
+            () => Trust.Validator,
+            Memory,
+            domain => configuration.Policy.Partners.GetValueOrDefault(domain),
+            time
+        );
         Arming = new Arming(Settings, Peers, new EventLog(TextWriter.Null, false, time), time);
         Decisions = new Decisions(Settings, Peers, Memory, Arming, time);
         Opening = new Opening(Settings, Peers, time);
@@ -30,11 +35,17 @@ internal sealed class Session : IAsyncDisposable
 
     /// <summary>The spool holds what is remembered of peers; a command makes none.</summary>
     public static Spool? ExistingSpool(GatewayConfiguration? configuration) =>
-        configuration is not null && File.Exists(configuration.SpoolFile) ? Spool.Open(configuration.SpoolFile, running: false) : null;
+        configuration is not null && File.Exists(configuration.SpoolFile)
+            ? Spool.Open(configuration.SpoolFile, running: false)
+            : null;
 
     /// <summary>Our domain that this sender writes from: its own, else the first.</summary>
     public string SenderDomain(Smtp.Mailbox? from) =>
-        from is not null && Domains.TryNormalise(from.Domain, out var domain) && Settings.Configuration.Domains.Contains(domain) ? domain : Settings.Configuration.Domains[0];
+        from is not null
+        && Domains.TryNormalise(from.Domain, out var domain)
+        && Settings.Configuration.Domains.Contains(domain)
+            ? domain
+            : Settings.Configuration.Domains[0];
 
     public async ValueTask DisposeAsync()
     {

@@ -25,14 +25,17 @@ internal sealed class ConfigurationNode(JsonObject values, string path, string f
     }
 
     /// <summary>True when the key is there and is <c>null</c>.</summary>
-    public bool IsNull(string key) => values.Any(v => v.Key.Equals(key, StringComparison.OrdinalIgnoreCase) && v.Value is null);
+    public bool IsNull(string key) =>
+        values.Any(v => v.Key.Equals(key, StringComparison.OrdinalIgnoreCase) && v.Value is null);
 
     public string? Text(string key, string? fallback)
     {
         switch (Take(key))
         {
-            case null: return fallback;
-            case JsonValue value when value.GetValueKind() == JsonValueKind.String: return value.GetValue<string>();
+            case null:
+                return fallback;
+            case JsonValue value when value.GetValueKind() == JsonValueKind.String:
+                return value.GetValue<string>();
             default:
                 Mistake(key, "must be a string");
                 return fallback;
@@ -48,8 +51,18 @@ internal sealed class ConfigurationNode(JsonObject values, string path, string f
     {
         switch (Take(key))
         {
-            case null: return fallback;
-            case JsonValue value when value.GetValueKind() == JsonValueKind.Number && long.TryParse(value.ToJsonString(), NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= smallest && number <= largest:
+            case null:
+                return fallback;
+            case JsonValue value
+                when value.GetValueKind() == JsonValueKind.Number
+                    && long.TryParse(
+                        value.ToJsonString(),
+                        NumberStyles.None,
+                        CultureInfo.InvariantCulture,
+                        out var number
+                    )
+                    && number >= smallest
+                    && number <= largest:
                 return number;
             default:
                 Mistake(key, $"must be a whole number from {smallest} to {largest}");
@@ -61,8 +74,10 @@ internal sealed class ConfigurationNode(JsonObject values, string path, string f
     {
         switch (Take(key))
         {
-            case null: return fallback;
-            case JsonValue value when value.GetValueKind() is JsonValueKind.True or JsonValueKind.False: return value.GetValue<bool>();
+            case null:
+                return fallback;
+            case JsonValue value when value.GetValueKind() is JsonValueKind.True or JsonValueKind.False:
+                return value.GetValue<bool>();
             default:
                 Mistake(key, "must be true or false");
                 return fallback;
@@ -102,8 +117,10 @@ internal sealed class ConfigurationNode(JsonObject values, string path, string f
     {
         switch (Take(key))
         {
-            case null: return null;
-            case JsonArray array when array.All(i => i is JsonValue v && v.GetValueKind() == JsonValueKind.String): return [.. array.Select(i => i!.GetValue<string>())];
+            case null:
+                return null;
+            case JsonArray array when array.All(i => i is JsonValue v && v.GetValueKind() == JsonValueKind.String):
+                return [.. array.Select(i => i!.GetValue<string>())];
             default:
                 Mistake(key, "must be a list of strings");
                 return null;
@@ -113,8 +130,14 @@ internal sealed class ConfigurationNode(JsonObject values, string path, string f
     /// <summary>An address and port such as <c>127.0.0.1:25</c> or <c>[::1]:25</c>.</summary>
     public IPEndPoint? Address(string key, string? text, int? defaultPort = null)
     {
-        if (text is not null && IPEndPoint.TryParse(text, out var address) && (address.Port != 0 || text.EndsWith(":0", StringComparison.Ordinal) || defaultPort is not null))
-            return address.Port == 0 && defaultPort is { } port && !text.EndsWith(":0", StringComparison.Ordinal) ? new IPEndPoint(address.Address, port) : address;
+        if (
+            text is not null
+            && IPEndPoint.TryParse(text, out var address)
+            && (address.Port != 0 || text.EndsWith(":0", StringComparison.Ordinal) || defaultPort is not null)
+        )
+            return address.Port == 0 && defaultPort is { } port && !text.EndsWith(":0", StringComparison.Ordinal)
+                ? new IPEndPoint(address.Address, port)
+                : address;
         Mistake(key, $"'{text}' is not an address and port such as 127.0.0.1:10025");
         return null;
     }
@@ -140,21 +163,31 @@ internal sealed class ConfigurationNode(JsonObject values, string path, string f
     public string Mailbox(string key, string fallback, int longestLocal = Smtp.Mailbox.LongestLocal)
     {
         var text = Text(key, fallback)!;
-        if (Smtp.Mailbox.TryParse(text, false, out var mailbox) && Domains.TryNormalise(mailbox.Domain, out var domain) && mailbox.Local.Length <= longestLocal)
+        if (
+            Smtp.Mailbox.TryParse(text, false, out var mailbox)
+            && Domains.TryNormalise(mailbox.Domain, out var domain)
+            && mailbox.Local.Length <= longestLocal
+        )
             return $"{mailbox.Local}@{domain}";
-        Mistake(key, $"'{text}' is not a mailbox such as {fallback}{(longestLocal < Smtp.Mailbox.LongestLocal ? $" (local part at most {longestLocal} octets)" : "")}");
+        Mistake(
+            key,
+            $"'{text}' is not a mailbox such as {fallback}{(longestLocal < Smtp.Mailbox.LongestLocal ? $" (local part at most {longestLocal} octets)" : "")}"
+        );
         return fallback;
     }
 
-    public ConfigurationNode Section(string key) => OptionalSection(key) ?? new ConfigurationNode([], PathOf(key), folder, mistakes);
+    public ConfigurationNode Section(string key) =>
+        OptionalSection(key) ?? new ConfigurationNode([], PathOf(key), folder, mistakes);
 
     /// <summary>A nested object, or null when the key is absent or null.</summary>
     public ConfigurationNode? OptionalSection(string key)
     {
         switch (Take(key))
         {
-            case null: return null;
-            case JsonObject section: return new ConfigurationNode(section, PathOf(key), folder, mistakes);
+            case null:
+                return null;
+            case JsonObject section:
+                return new ConfigurationNode(section, PathOf(key), folder, mistakes);
             default:
                 Mistake(key, "must be an object { … }");
                 return null;
@@ -164,7 +197,8 @@ internal sealed class ConfigurationNode(JsonObject values, string path, string f
     /// <summary>A value that may be a string or an object.</summary>
     public (string? Text, ConfigurationNode? Section) TextOrSection(string key)
     {
-        var isText = values.FirstOrDefault(v => v.Key.Equals(key, StringComparison.OrdinalIgnoreCase)).Value is JsonValue;
+        var isText =
+            values.FirstOrDefault(v => v.Key.Equals(key, StringComparison.OrdinalIgnoreCase)).Value is JsonValue;
         return isText ? (Text(key, null), null) : (null, OptionalSection(key));
     }
 
@@ -195,7 +229,10 @@ internal sealed class ConfigurationNode(JsonObject values, string path, string f
             row[0] = i;
             for (var j = 1; j <= b.Length; j++)
             {
-                left = Math.Min(Math.Min(left, row[j]) + 1, diagonal + (char.ToLowerInvariant(a[i - 1]) == char.ToLowerInvariant(b[j - 1]) ? 0 : 1));
+                left = Math.Min(
+                    Math.Min(left, row[j]) + 1,
+                    diagonal + (char.ToLowerInvariant(a[i - 1]) == char.ToLowerInvariant(b[j - 1]) ? 0 : 1)
+                );
                 (diagonal, row[j]) = (row[j], left);
             }
         }

@@ -12,8 +12,14 @@ internal static class ConfigurationReader
 
     /// <summary>The file given, or the first default that exists.</summary>
     /// <exception cref="ConfigurationException">There is none.</exception>
-    public static string Find(string? given) => Path.GetFullPath(given ?? DefaultFiles.FirstOrDefault(File.Exists)
-        ?? throw new ConfigurationException([$"no configuration: neither {string.Join(" nor ", DefaultFiles)} exists; 'pgptunnel init --domain YOUR.DOMAIN' writes one"]));
+    public static string Find(string? given) =>
+        Path.GetFullPath(
+            given
+                ?? DefaultFiles.FirstOrDefault(File.Exists)
+                ?? throw new ConfigurationException([
+                    $"no configuration: neither {string.Join(" nor ", DefaultFiles)} exists; 'pgptunnel init --domain YOUR.DOMAIN' writes one",
+                ])
+        );
 
     /// <exception cref="ConfigurationException">Names every mistake.</exception>
     public static GatewayConfiguration Read(string file)
@@ -21,14 +27,21 @@ internal static class ConfigurationReader
         JsonObject root;
         try
         {
-            root = JsonNode.Parse(File.ReadAllText(file), null, new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true }) as JsonObject
+            root =
+                JsonNode.Parse(
+                    File.ReadAllText(file),
+                    null,
+                    new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true }
+                ) as JsonObject
                 ?? throw new ConfigurationException([$"{file}: must be one object {{ … }}"]);
             _ = root.Count; // finds doubled keys now, not later
         }
         catch (JsonException e)
         {
             var what = e.Message.Split(" Path:")[0].Split(" LineNumber:")[0];
-            throw new ConfigurationException([$"{file}: line {e.LineNumber + 1}, octet {e.BytePositionInLine + 1}: {what}"]);
+            throw new ConfigurationException([
+                $"{file}: line {e.LineNumber + 1}, octet {e.BytePositionInLine + 1}: {what}",
+            ]);
         }
         catch (UnauthorizedAccessException e)
         {
@@ -47,7 +60,12 @@ internal static class ConfigurationReader
     /// <summary><c>PGPTUNNEL__SECTION__KEY=value</c>: the value is JSON where it parses as such, else a string.</summary>
     private static void ApplyEnvironment(JsonObject root)
     {
-        foreach (var (name, value) in Environment.GetEnvironmentVariables().Cast<DictionaryEntry>().Select(e => ((string)e.Key, (string?)e.Value ?? "")))
+        foreach (
+            var (name, value) in Environment
+                .GetEnvironmentVariables()
+                .Cast<DictionaryEntry>()
+                .Select(e => ((string)e.Key, (string?)e.Value ?? ""))
+        )
         {
             if (!name.StartsWith(Prefix, StringComparison.OrdinalIgnoreCase))
                 continue;
@@ -64,7 +82,8 @@ internal static class ConfigurationReader
         }
     }
 
-    private static string Existing(JsonObject at, string key) => at.Select(p => p.Key).FirstOrDefault(k => k.Equals(key, StringComparison.OrdinalIgnoreCase)) ?? key;
+    private static string Existing(JsonObject at, string key) =>
+        at.Select(p => p.Key).FirstOrDefault(k => k.Equals(key, StringComparison.OrdinalIgnoreCase)) ?? key;
 
     private static JsonNode? ParseValue(string value)
     {
@@ -103,11 +122,20 @@ internal static class ConfigurationReader
             Postmaster = root.Mailbox("postmaster", $"postmaster@{first}"),
         };
         foreach (var longDomain in domains.Where(d => d.Length > PolicyRecord.LongestDomain))
-            root.Mistake("domains", $"'{longDomain}' has more than {PolicyRecord.LongestDomain} octets, so no policy record can stand at its name");
+            root.Mistake(
+                "domains",
+                $"'{longDomain}' has more than {PolicyRecord.LongestDomain} octets, so no policy record can stand at its name"
+            );
         if (configuration.GatewayDomain.Length > PolicyRecord.LongestGatewayDomain)
-            root.Mistake("gateway", $"its domain has more than {PolicyRecord.LongestGatewayDomain} octets, so no certificate can stand at its name");
+            root.Mistake(
+                "gateway",
+                $"its domain has more than {PolicyRecord.LongestGatewayDomain} octets, so no certificate can stand at its name"
+            );
         if (domains.Contains(configuration.GatewayDomain))
-            root.Mistake("gateway", $"{configuration.GatewayDomain} is one of domains; the gateway's mailbox needs a mail domain of its own, such as pgptunnel.{first}");
+            root.Mistake(
+                "gateway",
+                $"{configuration.GatewayDomain} is one of domains; the gateway's mailbox needs a mail domain of its own, such as pgptunnel.{first}"
+            );
         root.Close();
         return configuration;
     }

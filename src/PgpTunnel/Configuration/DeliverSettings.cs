@@ -10,7 +10,8 @@ public sealed record DeliverSettings(Endpoint Local, Endpoint? Relay)
     internal static DeliverSettings Read(ConfigurationNode root)
     {
         var deliver = root.Section("deliver");
-        var local = Endpoint.Read(deliver, "local") ?? new Endpoint("127.0.0.1", 10026, TlsMode.Opportunistic, null, null, []);
+        var local =
+            Endpoint.Read(deliver, "local") ?? new Endpoint("127.0.0.1", 10026, TlsMode.Opportunistic, null, null, []);
         var settings = new DeliverSettings(local, Endpoint.Read(deliver, "relay"));
         deliver.Close();
         return settings;
@@ -18,7 +19,14 @@ public sealed record DeliverSettings(Endpoint Local, Endpoint? Relay)
 }
 
 /// <param name="Mark">Header fields put in front of what is sent there.</param>
-public sealed record Endpoint(string Host, int Port, TlsMode Tls, string? User, string? PasswordFile, IReadOnlyList<KeyValuePair<string, string>> Mark)
+public sealed record Endpoint(
+    string Host,
+    int Port,
+    TlsMode Tls,
+    string? User,
+    string? PasswordFile,
+    IReadOnlyList<KeyValuePair<string, string>> Mark
+)
 {
     /// <summary>Recipients whose local part carries routing are not passed on.</summary>
     public bool RefusesRouting { get; init; } = true;
@@ -37,7 +45,14 @@ public sealed record Endpoint(string Host, int Port, TlsMode Tls, string? User, 
             deliver.Mistake(key, $"'{text}' is not a host and port such as mail.a.example:25");
         if (node is null)
             return new Endpoint(host, port, TlsMode.Opportunistic, null, null, []);
-        var tls = node.Choice("tls", TlsMode.Opportunistic, ("none", TlsMode.None), ("opportunistic", TlsMode.Opportunistic), ("require", TlsMode.Require), ("verify", TlsMode.Verify));
+        var tls = node.Choice(
+            "tls",
+            TlsMode.Opportunistic,
+            ("none", TlsMode.None),
+            ("opportunistic", TlsMode.Opportunistic),
+            ("require", TlsMode.Require),
+            ("verify", TlsMode.Verify)
+        );
         var (user, passwordFile) = ReadLogin(node);
         var mark = ReadMark(node);
         var refusesRouting = key != "local" || node.Choice("routing", true, ("refuse", true), ("pass", false));
@@ -45,7 +60,11 @@ public sealed record Endpoint(string Host, int Port, TlsMode Tls, string? User, 
         foreach (var unknown in without.Where(w => !SmtpTarget.Optional.Contains(w)))
             node.Mistake("without", $"'{unknown}' is none of {string.Join(", ", SmtpTarget.Optional)}");
         node.Close();
-        return new Endpoint(host, port, tls, user, passwordFile, mark) { RefusesRouting = refusesRouting, Without = string.Join(' ', without) };
+        return new Endpoint(host, port, tls, user, passwordFile, mark)
+        {
+            RefusesRouting = refusesRouting,
+            Without = string.Join(' ', without),
+        };
     }
 
     private static (string Host, int Port) SplitPort(string text)
@@ -62,7 +81,10 @@ public sealed record Endpoint(string Host, int Port, TlsMode Tls, string? User, 
             return (null, null);
         var (user, passwordFile) = (login.Text("user", null), login.File("passwordFile", null));
         if (user is null || passwordFile is null || !System.IO.File.Exists(passwordFile))
-            login.Mistake("passwordFile", user is null ? "user and passwordFile are both needed" : $"{passwordFile ?? "(nothing)"} does not exist");
+            login.Mistake(
+                "passwordFile",
+                user is null ? "user and passwordFile are both needed" : $"{passwordFile ?? "(nothing)"} does not exist"
+            );
         login.Close();
         return (user, passwordFile);
     }
@@ -74,8 +96,17 @@ public sealed record Endpoint(string Host, int Port, TlsMode Tls, string? User, 
             foreach (var name in fields.OwnKeys().ToList())
             {
                 var value = fields.Text(name, "")!;
-                if (name.Length > 60 || name.StartsWith('.') || !name.All(c => c is > ' ' and <= '~' and not ':') || value.Length > 900 || !value.All(c => c is >= ' ' and <= '~'))
-                    fields.Mistake(name, "is not a header field: name and value are printable ASCII, and a name does not begin with a dot");
+                if (
+                    name.Length > 60
+                    || name.StartsWith('.')
+                    || !name.All(c => c is > ' ' and <= '~' and not ':')
+                    || value.Length > 900
+                    || !value.All(c => c is >= ' ' and <= '~')
+                )
+                    fields.Mistake(
+                        name,
+                        "is not a header field: name and value are printable ASCII, and a name does not begin with a dot"
+                    );
                 mark.Add(new(name, value));
             }
         return mark;

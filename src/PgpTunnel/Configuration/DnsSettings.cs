@@ -9,7 +9,10 @@ public sealed record DnsSettings(IReadOnlyList<IPEndPoint>? Resolvers, string? T
     internal static DnsSettings Read(ConfigurationNode root)
     {
         var dns = root.Section("dns");
-        var resolvers = dns.TextList("resolvers")?.Select(r => dns.Address("resolvers", r, 53)).OfType<IPEndPoint>().ToList();
+        var resolvers = dns.TextList("resolvers")
+            ?.Select(r => dns.Address("resolvers", r, 53))
+            .OfType<IPEndPoint>()
+            .ToList();
         if (resolvers is { Count: 0 })
             dns.Mistake("resolvers", "must list at least one resolver, or be null for the system's");
         var settings = new DnsSettings(resolvers, dns.File("trustAnchors", null));

@@ -28,16 +28,17 @@ public sealed record GatewayConfiguration
     public LocalPolicy PolicyFor(string domain) => Policy.Partners.GetValueOrDefault(domain)?.Policy ?? Policy.Default;
 
     /// <summary>Every file that a reload reads.</summary>
-    internal IEnumerable<string> Files => ((IEnumerable<string?>)[File, .. Dns.Files, .. Listen.Files, .. Policy.Files, .. Keys.Files]).OfType<string>();
+    internal IEnumerable<string> Files =>
+        ((IEnumerable<string?>)[File, .. Dns.Files, .. Listen.Files, .. Policy.Files, .. Keys.Files]).OfType<string>();
 
     /// <summary>Keys that differ in another configuration and that only a restart can change.</summary>
     internal IEnumerable<string> NeedsRestart(GatewayConfiguration now) =>
-    [
-        .. Listen.NeedsRestart(now.Listen),
-        .. Hostname == now.Hostname ? [] : new[] { "hostname" },
-        .. SpoolFile == now.SpoolFile ? [] : new[] { "spool" },
-        .. Limits.NeedsRestart(now.Limits),
-    ];
+        [
+            .. Listen.NeedsRestart(now.Listen),
+            .. Hostname == now.Hostname ? [] : new[] { "hostname" },
+            .. SpoolFile == now.SpoolFile ? [] : new[] { "spool" },
+            .. Limits.NeedsRestart(now.Limits),
+        ];
 }
 
 /// <summary>The configuration cannot be used; one mistake a line, each naming its key.</summary>

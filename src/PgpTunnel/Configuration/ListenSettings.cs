@@ -17,7 +17,8 @@ public sealed record ListenSettings(OutboundListener? Outbound, InboundListener?
         return settings;
     }
 
-    internal IEnumerable<string?> Files => [Inbound?.Tls?.Certificate, Inbound?.Tls?.Key, Outbound?.Tls?.Certificate, Outbound?.Tls?.Key];
+    internal IEnumerable<string?> Files =>
+        [Inbound?.Tls?.Certificate, Inbound?.Tls?.Key, Outbound?.Tls?.Certificate, Outbound?.Tls?.Key];
 
     internal IEnumerable<string> NeedsRestart(ListenSettings now)
     {
@@ -30,7 +31,13 @@ public sealed record ListenSettings(OutboundListener? Outbound, InboundListener?
 
 /// <param name="Networks">Who may send.</param>
 /// <param name="Senders">Which of our domains it may send for; null = any.</param>
-public sealed record OutboundListener(IPEndPoint Address, IReadOnlyList<IPNetwork> Networks, IReadOnlyList<string>? Senders, bool Normalise, TlsFiles? Tls)
+public sealed record OutboundListener(
+    IPEndPoint Address,
+    IReadOnlyList<IPNetwork> Networks,
+    IReadOnlyList<string>? Senders,
+    bool Normalise,
+    TlsFiles? Tls
+)
 {
     /// <summary>Null where there is to be none.</summary>
     internal static OutboundListener? Read(ConfigurationNode listen, IReadOnlyList<string> domains)

@@ -38,7 +38,11 @@ internal sealed class Alarms(Site site, OwnMail ownMail) : IDisposable
     {
         var now = site.Time.GetUtcNow();
         var record = site.Spool.FindPeer(domain) ?? new PeerRecord(domain);
-        if (record.EnforceUntil <= now && record.Verified.Count == 0 && !site.Configuration.Policy.Partners.ContainsKey(domain))
+        if (
+            record.EnforceUntil <= now
+            && record.Verified.Count == 0
+            && !site.Configuration.Policy.Partners.ContainsKey(domain)
+        )
             return;
         var ours = record.Verified.Count > 0 || site.Configuration.Policy.Partners.ContainsKey(domain);
         var tell = !(record.Alarmed is { } told && (now - told).Duration() < Silence) && (ours || MayTell(now));
@@ -46,13 +50,24 @@ internal sealed class Alarms(Site site, OwnMail ownMail) : IDisposable
             return;
         try
         {
-            await site.Spool.CommitAsync(new() { Peer = new(domain, r => r with { Alarm = why, Alarmed = tell ? now : r.Alarmed }), Add = tell ? [Notice(domain, why)] : [] });
+            await site.Spool.CommitAsync(
+                new()
+                {
+                    Peer = new(domain, r => r with { Alarm = why, Alarmed = tell ? now : r.Alarmed }),
+                    Add = tell ? [Notice(domain, why)] : [],
+                }
+            );
             if (tell)
                 site.Log.Write("postmaster-told", ("domain", domain), ("why", why));
         }
         catch (SpoolException e)
         {
-            site.Log.Write("spool-error", ("what", $"the alarm about {domain}"), ("why", e.Message), ("do", "see that the spool's disk has room and is healthy"));
+            site.Log.Write(
+                "spool-error",
+                ("what", $"the alarm about {domain}"),
+                ("why", e.Message),
+                ("do", "see that the spool's disk has room and is healthy")
+            );
         }
     }
 
@@ -63,17 +78,21 @@ internal sealed class Alarms(Site site, OwnMail ownMail) : IDisposable
         return _today++ < NoticesADay;
     }
 
-    private (Parcel, ParcelContent) Notice(string domain, string why) => ownMail.ToPostmaster($"Mail to or from {domain} waits", $"""
-        Mail to or from {domain} waits, and nothing of it is sent in clear:
+    private (Parcel, ParcelContent) Notice(string domain, string why) =>
+        ownMail.ToPostmaster(
+            $"Mail to or from {domain} waits",
+            $"""
+            Mail to or from {domain} waits, and nothing of it is sent in clear:
 
-          {OwnMail.Printable(why)}
+              {OwnMail.Printable(why)}
 
-        It may be a mistake there, or somebody who wants the mail to go unencrypted.
-        What to do: {Advice(domain)}.
+            It may be a mistake there, or somebody who wants the mail to go unencrypted.
+            What to do: {Advice(domain)}.
 
-        When the records are right again, mail flows again by itself. While they are
-        not, this is said once a day at most; the log has every case.
-        """);
+            When the records are right again, mail flows again by itself. While they are
+            not, this is said once a day at most; the log has every case.
+            """
+        );
 
     public void Dispose() => _one.Dispose();
 }

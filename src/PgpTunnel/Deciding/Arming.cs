@@ -8,13 +8,18 @@ namespace PgpTunnel;
 /// </summary>
 internal sealed class Arming(Settings settings, Peers peers, EventLog log, TimeProvider time)
 {
-    private static readonly TimeSpan Daily = TimeSpan.FromDays(1), Often = TimeSpan.FromMinutes(1), Soon = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Daily = TimeSpan.FromDays(1),
+        Often = TimeSpan.FromMinutes(1),
+        Soon = TimeSpan.FromSeconds(5);
 
     private readonly ConcurrentDictionary<string, (ArmState State, string Key)> _states = new();
     private DateTimeOffset _checked;
     private bool _failed;
 
-    public ArmState State(string domain) => _states.TryGetValue(domain, out var known) && known.Key == settings.Keys.Active.Fingerprint ? known.State : new($"{domain} has not been looked up yet", false);
+    public ArmState State(string domain) =>
+        _states.TryGetValue(domain, out var known) && known.Key == settings.Keys.Active.Fingerprint
+            ? known.State
+            : new($"{domain} has not been looked up yet", false);
 
     public bool Armed => settings.Configuration.Domains.All(d => State(d).IsArmed);
 
@@ -26,8 +31,19 @@ internal sealed class Arming(Settings settings, Peers peers, EventLog log, TimeP
             var state = await LookUpAsync(domain, cancel);
             var before = _states.TryGetValue(domain, out var known) ? known.State : (ArmState?)null;
             if (before != state)
-                log.Write(state.IsArmed ? "armed" : "unarmed", ("domain", domain), ("key", settings.Keys.Active.Fingerprint), ("why", state.Missing),
-                    ("do", state.IsArmed ? null : state.Known ? "publish the records that 'pgptunnel dns records' prints; mail that must be sealed waits until then" : "see that dns.resolvers answer; mail waits until then"));
+                log.Write(
+                    state.IsArmed ? "armed" : "unarmed",
+                    ("domain", domain),
+                    ("key", settings.Keys.Active.Fingerprint),
+                    ("why", state.Missing),
+                    (
+                        "do",
+                        state.IsArmed ? null
+                        : state.Known
+                            ? "publish the records that 'pgptunnel dns records' prints; mail that must be sealed waits until then"
+                        : "see that dns.resolvers answer; mail waits until then"
+                    )
+                );
             _states[domain] = (state, settings.Keys.Active.Fingerprint);
         }
     }
@@ -39,11 +55,16 @@ internal sealed class Arming(Settings settings, Peers peers, EventLog log, TimeP
         {
             // What was found before, of this key, stands until an answer says otherwise.
             _failed = true;
-            return State(domain) is { Known: true } before ? before : new($"{domain} cannot be looked up: {peer.Why}", false);
+            return State(domain) is { Known: true } before
+                ? before
+                : new($"{domain} cannot be looked up: {peer.Why}", false);
         }
         return peer.Class != PeerClass.Usable ? new($"{domain} is {peer.Class} from outside: {peer.Why}", true)
             : peer.Keys.Any(k => k.Fingerprint == settings.Keys.Active.Fingerprint) ? ArmState.Armed
-            : new($"{domain} publishes {string.Join(", ", peer.Listed)}, not our key {settings.Keys.Active.Fingerprint}", true);
+            : new(
+                $"{domain} publishes {string.Join(", ", peer.Listed)}, not our key {settings.Keys.Active.Fingerprint}",
+                true
+            );
     }
 
     /// <summary>Checks daily, every minute while something is missing, and every few seconds while it cannot be looked up, until cancelled.</summary>
@@ -62,12 +83,15 @@ internal sealed class Arming(Settings settings, Peers peers, EventLog log, TimeP
                 }
                 catch (Exception e) when (e is not OperationCanceledException)
                 {
-                    log.Write("error", ("what", "looking our own domains up"), ("why", e.Message), ("do", "it is tried again in a minute"));
+                    log.Write(
+                        "error",
+                        ("what", "looking our own domains up"),
+                        ("why", e.Message),
+                        ("do", "it is tried again in a minute")
+                    );
                 }
             }
         }
-        catch (OperationCanceledException)
-        {
-        }
+        catch (OperationCanceledException) { }
     }
 }

@@ -9,17 +9,28 @@ internal sealed class Decisions(Settings settings, Peers peers, PeerMemory memor
     /// <param name="senderDomain">Which of our domains the mail is from; it must be armed for sealing.</param>
     /// <param name="atLeast">Raises the local policy, never lowers it.</param>
     /// <returns>The decision, and the peer where one was looked up.</returns>
-    public async Task<(Decision Decision, PeerState? Peer)> DecideAsync(string domain, string senderDomain, LocalPolicy atLeast, CancellationToken cancel)
+    public async Task<(Decision Decision, PeerState? Peer)> DecideAsync(
+        string domain,
+        string senderDomain,
+        LocalPolicy atLeast,
+        CancellationToken cancel
+    )
     {
         if (settings.Configuration.Domains.Contains(domain)) // it goes to our own mail server and nowhere else
-            return (new Decision(DecisionKind.Clear, null, false, $"{domain} is our own, it goes to our mail server"), null);
+            return (
+                new Decision(DecisionKind.Clear, null, false, $"{domain} is our own, it goes to our mail server"),
+                null
+            );
         // What a message itself asks for stands above an override to clear.
         if (OverrideFor(domain) is { } wish && (wish.Kind == DecisionKind.Defer || atLeast < LocalPolicy.Require))
             return (wish, null);
         var local = settings.Configuration.PolicyFor(domain);
         local = local > atLeast ? local : atLeast;
         if (domain.StartsWith('[')) // an address literal has no records
-            return (Policy.Decide(local, new() { Class = PeerClass.None, Mode = PolicyMode.None }, ArmState.Armed, domain), null);
+            return (
+                Policy.Decide(local, new() { Class = PeerClass.None, Mode = PolicyMode.None }, ArmState.Armed, domain),
+                null
+            );
         if (local == LocalPolicy.Never)
             return (Policy.Decide(local, default, ArmState.Armed, domain), null);
         var budget = new WorkBudget(); // one for all that this recipient causes
@@ -35,11 +46,19 @@ internal sealed class Decisions(Settings settings, Peers peers, PeerMemory memor
     /// <summary>An administrator's override while it lasts: clear, or held. It comes before the table.</summary>
     public Decision? OverrideFor(string domain)
     {
-        if (memory.Recall(domain).Override is not { } wish || wish.Until <= (wish.Action == "hold" ? memory.Sure : time.GetUtcNow()))
+        if (
+            memory.Recall(domain).Override is not { } wish
+            || wish.Until <= (wish.Action == "hold" ? memory.Sure : time.GetUtcNow())
+        )
             return null; // a clock that jumps lifts no hold
         var until = $"until {InnerHeader.Time(wish.Until)}: {wish.Reason}";
         return wish.Action == "hold"
-            ? new Decision(DecisionKind.Defer, new Smtp.SmtpReply(451, "4.7.5", $"held by an administrator {until}"), false, "override hold")
+            ? new Decision(
+                DecisionKind.Defer,
+                new Smtp.SmtpReply(451, "4.7.5", $"held by an administrator {until}"),
+                false,
+                "override hold"
+            )
             : new Decision(DecisionKind.Clear, null, false, $"in clear by an administrator's override {until}");
     }
 }

@@ -11,11 +11,18 @@ internal sealed class NextHops(Settings settings, Trust trust)
 
     /// <param name="route">To another gateway what the DNS denies is final only where it is proved: an attacker's word would bring a bounce, or clear text.</param>
     /// <exception cref="SmtpUnavailableException">None can be found now, or ever: the reply says which.</exception>
-    public async Task<IReadOnlyList<SmtpTarget>> FindAsync(ParcelRoute route, Endpoint? endpoint, string domain, CancellationToken cancel)
+    public async Task<IReadOnlyList<SmtpTarget>> FindAsync(
+        ParcelRoute route,
+        Endpoint? endpoint,
+        string domain,
+        CancellationToken cancel
+    )
     {
         try
         {
-            return endpoint is not null ? await OfEndpointAsync(endpoint, cancel) : await OfDomainAsync(route, domain, cancel);
+            return endpoint is not null
+                ? await OfEndpointAsync(endpoint, cancel)
+                : await OfDomainAsync(route, domain, cancel);
         }
         catch (DnsUnavailableException e)
         {
@@ -25,10 +32,24 @@ internal sealed class NextHops(Settings settings, Trust trust)
 
     private async Task<IReadOnlyList<SmtpTarget>> OfEndpointAsync(Endpoint endpoint, CancellationToken cancel)
     {
-        var login = endpoint.User is null ? null : new SmtpLogin(endpoint.User, await PasswordAsync(endpoint.PasswordFile!, cancel));
+        var login = endpoint.User is null
+            ? null
+            : new SmtpLogin(endpoint.User, await PasswordAsync(endpoint.PasswordFile!, cancel));
         var addresses = await trust.Hosts.FindAsync(endpoint.Host, cancel);
-        return addresses.Count == 0 ? throw new SmtpUnavailableException(new SmtpReply(451, "4.4.4", $"{endpoint.Host} has no address"))
-            : [.. addresses.Take(MaxTargets).Select(a => new SmtpTarget(endpoint.Host, new IPEndPoint(a, endpoint.Port), endpoint.Tls, login, endpoint.Without))];
+        return addresses.Count == 0
+            ? throw new SmtpUnavailableException(new SmtpReply(451, "4.4.4", $"{endpoint.Host} has no address"))
+            :
+            [
+                .. addresses
+                    .Take(MaxTargets)
+                    .Select(a => new SmtpTarget(
+                        endpoint.Host,
+                        new IPEndPoint(a, endpoint.Port),
+                        endpoint.Tls,
+                        login,
+                        endpoint.Without
+                    )),
+            ];
     }
 
     private static async Task<string> PasswordAsync(string file, CancellationToken cancel)
@@ -39,30 +60,62 @@ internal sealed class NextHops(Settings settings, Trust trust)
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new SmtpUnavailableException(new SmtpReply(451, "4.3.5", $"the password file cannot be read: {e.Message}"), e);
+            throw new SmtpUnavailableException(
+                new SmtpReply(451, "4.3.5", $"the password file cannot be read: {e.Message}"),
+                e
+            );
         }
     }
 
-    private async Task<IReadOnlyList<SmtpTarget>> OfDomainAsync(ParcelRoute parcelRoute, string domain, CancellationToken cancel)
+    private async Task<IReadOnlyList<SmtpTarget>> OfDomainAsync(
+        ParcelRoute parcelRoute,
+        string domain,
+        CancellationToken cancel
+    )
     {
         if (domain.StartsWith('['))
         {
             var inner = domain.Trim('[', ']');
-            var address = IPAddress.Parse(inner.StartsWith("IPv6:", StringComparison.OrdinalIgnoreCase) ? inner[5..] : inner);
+            var address = IPAddress.Parse(
+                inner.StartsWith("IPv6:", StringComparison.OrdinalIgnoreCase) ? inner[5..] : inner
+            );
             return [new SmtpTarget(address.ToString(), new IPEndPoint(address, 25), TlsMode.Opportunistic)];
         }
         var route = await trust.Exchangers.FindAsync(domain, cancel);
-        if (parcelRoute == ParcelRoute.Gateway && route.Security != DnsSecurity.Secure && (route.NullMx || route.NoSuchDomain))
-            throw new SmtpUnavailableException(new SmtpReply(451, "4.4.4", $"{domain} {(route.NullMx ? "accepts no mail (null MX)" : "does not exist")}, says a DNS that is not signed; it is asked again"));
+        if (
+            parcelRoute == ParcelRoute.Gateway
+            && route.Security != DnsSecurity.Secure
+            && (route.NullMx || route.NoSuchDomain)
+        )
+            throw new SmtpUnavailableException(
+                new SmtpReply(
+                    451,
+                    "4.4.4",
+                    $"{domain} {(route.NullMx ? "accepts no mail (null MX)" : "does not exist")}, says a DNS that is not signed; it is asked again"
+                )
+            );
         if (route.NullMx)
             throw new SmtpUnavailableException(new SmtpReply(556, "5.1.10", $"{domain} accepts no mail (null MX)")); // RFC 7505 3, 4.1
         if (route.NoSuchDomain)
             throw new SmtpUnavailableException(new SmtpReply(550, "5.1.2", $"{domain} does not exist"));
         // RFC 5321 5.1: we ourselves, and what is less preferred than we, would be a loop.
-        var hosts = route.Hosts.TakeWhile(h => !h.Host.Equals(settings.Configuration.Hostname, StringComparison.OrdinalIgnoreCase)).ToList();
+        var hosts = route
+            .Hosts.TakeWhile(h => !h.Host.Equals(settings.Configuration.Hostname, StringComparison.OrdinalIgnoreCase))
+            .ToList();
         if (route.Hosts.Count > 0 && hosts.Count == 0)
-            throw new SmtpUnavailableException(new SmtpReply(554, "5.4.6", $"the best mail exchanger of {domain} is this gateway: a loop"));
-        var targets = hosts.SelectMany(h => h.Addresses.Select(a => new SmtpTarget(h.Host, new IPEndPoint(a, 25), TlsMode.Opportunistic))).Take(MaxTargets).ToList();
-        return targets.Count > 0 ? targets : throw new SmtpUnavailableException(new SmtpReply(451, "4.4.4", $"no mail exchanger of {domain} has an address"));
+            throw new SmtpUnavailableException(
+                new SmtpReply(554, "5.4.6", $"the best mail exchanger of {domain} is this gateway: a loop")
+            );
+        var targets = hosts
+            .SelectMany(h =>
+                h.Addresses.Select(a => new SmtpTarget(h.Host, new IPEndPoint(a, 25), TlsMode.Opportunistic))
+            )
+            .Take(MaxTargets)
+            .ToList();
+        return targets.Count > 0
+            ? targets
+            : throw new SmtpUnavailableException(
+                new SmtpReply(451, "4.4.4", $"no mail exchanger of {domain} has an address")
+            );
     }
 }

@@ -5,7 +5,13 @@ namespace PgpTunnel;
 /// <summary>What servers said to a parcel's recipients.</summary>
 /// <param name="To">Those that were open.</param>
 /// <param name="Replies">One for each of them, in order.</param>
-internal sealed record Answered(Parcel Parcel, InnerHeader Header, ReadOnlyMemory<byte> Message, List<ForwardPath> To, IReadOnlyList<SmtpReply> Replies)
+internal sealed record Answered(
+    Parcel Parcel,
+    InnerHeader Header,
+    ReadOnlyMemory<byte> Message,
+    List<ForwardPath> To,
+    IReadOnlyList<SmtpReply> Replies
+)
 {
     /// <summary>All that were open have had the same answer.</summary>
     public static Answered Alike(Parcel parcel, InnerHeader header, ReadOnlyMemory<byte> message, SmtpReply reply)
@@ -15,9 +21,11 @@ internal sealed record Answered(Parcel Parcel, InnerHeader Header, ReadOnlyMemor
     }
 
     /// <summary>Recipients that are not settled yet.</summary>
-    public static List<ForwardPath> Open(Parcel parcel, InnerHeader header) => [.. header.RcptTo.Where((_, i) => !parcel.Done.Contains(i))];
+    public static List<ForwardPath> Open(Parcel parcel, InnerHeader header) =>
+        [.. header.RcptTo.Where((_, i) => !parcel.Done.Contains(i))];
 
-    public IReadOnlyList<(ForwardPath To, SmtpReply Reply)> Failed { get; } = [.. To.Zip(Replies).Where(r => r.Second.IsPermanent)];
+    public IReadOnlyList<(ForwardPath To, SmtpReply Reply)> Failed { get; } =
+    [.. To.Zip(Replies).Where(r => r.Second.IsPermanent)];
 
     /// <summary>Some must be tried again; what is told of it.</summary>
     public SmtpReply? Later => Replies.FirstOrDefault(r => r.IsTemporary);

@@ -4,7 +4,15 @@ using PgpTunnel.Smtp;
 namespace PgpTunnel;
 
 /// <summary>One parcel, decided about again, handed over, and brought to an outcome, by its route.</summary>
-internal sealed class Attempts(Site site, Decisions decisions, Peers peers, Alarms alarms, Parcels parcels, Handover handover, Outcomes outcomes)
+internal sealed class Attempts(
+    Site site,
+    Decisions decisions,
+    Peers peers,
+    Alarms alarms,
+    Parcels parcels,
+    Handover handover,
+    Outcomes outcomes
+)
 {
     private static readonly TimeSpan TokenLife = TimeSpan.FromDays(14);
 
@@ -19,18 +27,23 @@ internal sealed class Attempts(Site site, Decisions decisions, Peers peers, Alar
         {
             // Read anew while it has its slot: only now nobody else settles it. It may be sent, held or dropped by now, even one that is new:
             // the loop can have found it in the spool before it was offered.
-            var found = used is null ? site.Spool.Load(listed.Id) : site.Spool.Find(listed.Id) is { } row ? (row, used) : null;
+            var found =
+                used is null ? site.Spool.Load(listed.Id)
+                : site.Spool.Find(listed.Id) is { } row ? (row, used)
+                : null;
             if (found is not ({ State: ParcelState.Queued } current, { Body.Length: > 0 } content))
                 return null;
             if (!IsDue(current))
                 return current.Next;
             (parcel, used) = (current, content);
-            await (parcel.Route switch
-            {
-                ParcelRoute.Gateway => ToGatewayAsync(parcel, content, cancel),
-                ParcelRoute.World => ToWorldAsync(parcel, content, cancel),
-                _ => ToLocalAsync(parcel, content, cancel),
-            });
+            await (
+                parcel.Route switch
+                {
+                    ParcelRoute.Gateway => ToGatewayAsync(parcel, content, cancel),
+                    ParcelRoute.World => ToWorldAsync(parcel, content, cancel),
+                    _ => ToLocalAsync(parcel, content, cancel),
+                }
+            );
         }
         catch (OperationCanceledException)
         {
@@ -55,9 +68,19 @@ internal sealed class Attempts(Site site, Decisions decisions, Peers peers, Alar
             case SmtpUnavailableException unavailable:
                 return unavailable.Reply;
             case OpenPgpException or NoKeyException:
-                return new(451, "4.3.5", $"the parcel does not open: {e.Message}; is a key missing from keys.directory?");
+                return new(
+                    451,
+                    "4.3.5",
+                    $"the parcel does not open: {e.Message}; is a key missing from keys.directory?"
+                );
             case SpoolException:
-                site.Log.Write("spool-error", ("id", parcel.Id), ("alarm", true), ("why", e.Message), ("do", "see that the spool's disk is healthy, and 'pgptunnel queue check'; the parcel waits"));
+                site.Log.Write(
+                    "spool-error",
+                    ("id", parcel.Id),
+                    ("alarm", true),
+                    ("why", e.Message),
+                    ("do", "see that the spool's disk is healthy, and 'pgptunnel queue check'; the parcel waits")
+                );
                 return new(451, "4.3.0", "the gateway cannot read the message from its disk");
             default:
                 site.Log.Write("error", ("id", parcel.Id), ("why", e.ToString()));
@@ -65,7 +88,9 @@ internal sealed class Attempts(Site site, Decisions decisions, Peers peers, Alar
         }
     }
 
-    private bool IsDue(Parcel parcel) => parcel.Next <= site.Time.GetUtcNow() || parcel.Next > site.Time.GetUtcNow() + 2 * site.Configuration.Retry.Longest;
+    private bool IsDue(Parcel parcel) =>
+        parcel.Next <= site.Time.GetUtcNow()
+        || parcel.Next > site.Time.GetUtcNow() + 2 * site.Configuration.Retry.Longest;
 
     // Sealed, to the gateway of another domain
 
@@ -77,16 +102,33 @@ internal sealed class Attempts(Site site, Decisions decisions, Peers peers, Alar
             return;
         }
         // A last attempt is not given up on an old answer.
-        var peer = await peers.FindAsync(parcel.Domain, fresh: site.Time.GetUtcNow() - parcel.Created >= site.Configuration.Retry.GiveUp, cancel);
+        var peer = await peers.FindAsync(
+            parcel.Domain,
+            fresh: site.Time.GetUtcNow() - parcel.Created >= site.Configuration.Retry.GiveUp,
+            cancel
+        );
         var local = site.Configuration.PolicyFor(parcel.Domain);
         // It is sealed already, so being armed is not asked; and "never" is no reason to unseal.
-        var decision = Policy.Decide(local == LocalPolicy.Never ? LocalPolicy.Prefer : local, peer.Facts, ArmState.Armed, parcel.Domain);
+        var decision = Policy.Decide(
+            local == LocalPolicy.Never ? LocalPolicy.Prefer : local,
+            peer.Facts,
+            ArmState.Armed,
+            parcel.Domain
+        );
         if (decision.Kind != DecisionKind.Seal)
         {
             if (decision.Alarm)
                 await alarms.RaiseAsync(parcel.Domain, $"{decision.Why} ({peer.Why})");
             // From sealed there is no way to clear: the peer has become unusable, so the parcel waits for it.
-            await outcomes.LaterAsync(parcel, new SmtpReply(451, decision.Reply is { IsTemporary: true } r ? r.Status : "4.7.5", $"{decision.Why}: {peer.Why}"), cancel);
+            await outcomes.LaterAsync(
+                parcel,
+                new SmtpReply(
+                    451,
+                    decision.Reply is { IsTemporary: true } r ? r.Status : "4.7.5",
+                    $"{decision.Why}: {peer.Why}"
+                ),
+                cancel
+            );
             return;
         }
         if (!peer.Keys.Any(k => k.Id == parcel.KeyFingerprint))
@@ -95,13 +137,32 @@ internal sealed class Attempts(Site site, Decisions decisions, Peers peers, Alar
             return;
         }
         var gateway = site.Configuration.Gateway;
-        var to = Mailbox.TryParse(peer.Gateway, false, out var mailbox) ? mailbox : throw new InvalidOperationException("a gateway mailbox was checked");
+        var to = Mailbox.TryParse(peer.Gateway, false, out var mailbox)
+            ? mailbox
+            : throw new InvalidOperationException("a gateway mailbox was checked");
         var relay = site.Configuration.Deliver.Relay;
-        var outer = OuterMessage.Build(gateway, peer.Gateway, parcel.Token, parcel.Created, content.Body, TraceFields.Mark(relay));
+        var outer = OuterMessage.Build(
+            gateway,
+            peer.Gateway,
+            parcel.Token,
+            parcel.Created,
+            content.Body,
+            TraceFields.Mark(relay)
+        );
         SmtpReply reply;
         try
         {
-            reply = (await handover.SendAsync(parcel, relay, to.Domain, new ReversePath(GatewayAddress.WithToken(gateway, parcel.Token)), [new ForwardPath(to)], outer, cancel))[0];
+            reply = (
+                await handover.SendAsync(
+                    parcel,
+                    relay,
+                    to.Domain,
+                    new ReversePath(GatewayAddress.WithToken(gateway, parcel.Token)),
+                    [new ForwardPath(to)],
+                    outer,
+                    cancel
+                )
+            )[0];
         }
         catch (SmtpUnavailableException e) when (e.Reply.IsPermanent)
         {
@@ -109,8 +170,18 @@ internal sealed class Attempts(Site site, Decisions decisions, Peers peers, Alar
         }
         if (reply.IsPositive)
         {
-            await outcomes.PersistAsync(new() { HandOver = new(parcel.Id, parcel.Expires + TokenLife) }, parcel, cancel);
-            site.Log.Write("delivered", ("id", parcel.Id), ("to", parcel.Domain), ("token", parcel.Token), ("reply", reply));
+            await outcomes.PersistAsync(
+                new() { HandOver = new(parcel.Id, parcel.Expires + TokenLife) },
+                parcel,
+                cancel
+            );
+            site.Log.Write(
+                "delivered",
+                ("id", parcel.Id),
+                ("to", parcel.Domain),
+                ("token", parcel.Token),
+                ("reply", reply)
+            );
         }
         else if (reply.IsPermanent && parcel.Leaving == Leaving.ClearAfterTest && PeerState.OnlyTests(local, peer))
         {
@@ -128,12 +199,48 @@ internal sealed class Attempts(Site site, Decisions decisions, Peers peers, Alar
         var (header, message) = parcels.Open(parcel, content);
         if (header.Kind == ParcelKind.Echo) // it asked about the key that is gone
         {
-            await outcomes.FailAsync(parcel, new SmtpReply(550, "5.7.5", $"the key of {parcel.Domain} has changed meanwhile"), cancel);
+            await outcomes.FailAsync(
+                parcel,
+                new SmtpReply(550, "5.7.5", $"the key of {parcel.Domain} has changed meanwhile"),
+                cancel
+            );
             return;
         }
-        var (anew, sealedAnew) = parcels.Seal(peer, header.Sender.Domain, header.MailFrom, Answered.Open(parcel, header), [message], parcel.Leaving);
-        await outcomes.PersistAsync(new() { Remove = parcel.Id, Add = [(anew with { Created = parcel.Created, Delayed = parcel.Delayed, IsNotice = parcel.IsNotice }, sealedAnew)] }, parcel, cancel);
-        site.Log.Write("resealed", ("id", anew.Id), ("was", parcel.Id), ("to", parcel.Domain), ("key", peer.Preferred.Fingerprint));
+        var (anew, sealedAnew) = parcels.Seal(
+            peer,
+            header.Sender.Domain,
+            header.MailFrom,
+            Answered.Open(parcel, header),
+            [message],
+            parcel.Leaving
+        );
+        await outcomes.PersistAsync(
+            new()
+            {
+                Remove = parcel.Id,
+                Add =
+                [
+                    (
+                        anew with
+                        {
+                            Created = parcel.Created,
+                            Delayed = parcel.Delayed,
+                            IsNotice = parcel.IsNotice,
+                        },
+                        sealedAnew
+                    ),
+                ],
+            },
+            parcel,
+            cancel
+        );
+        site.Log.Write(
+            "resealed",
+            ("id", anew.Id),
+            ("was", parcel.Id),
+            ("to", parcel.Domain),
+            ("key", peer.Preferred.Fingerprint)
+        );
     }
 
     // In clear, to the recipients themselves
@@ -143,8 +250,15 @@ internal sealed class Attempts(Site site, Decisions decisions, Peers peers, Alar
         var (header, message) = parcels.Open(parcel, content);
         if (parcel.Leaving != Leaving.Exempt)
         {
-            var (decision, peer) = await decisions.DecideAsync(parcel.Domain, header.Sender.Domain, parcel.Leaving == Leaving.SealedOnly ? LocalPolicy.Require : LocalPolicy.Never, cancel);
-            var refusedTest = parcel.Leaving == Leaving.ClearAfterTest && PeerState.OnlyTests(site.Configuration.PolicyFor(parcel.Domain), peer);
+            var (decision, peer) = await decisions.DecideAsync(
+                parcel.Domain,
+                header.Sender.Domain,
+                parcel.Leaving == Leaving.SealedOnly ? LocalPolicy.Require : LocalPolicy.Never,
+                cancel
+            );
+            var refusedTest =
+                parcel.Leaving == Leaving.ClearAfterTest
+                && PeerState.OnlyTests(site.Configuration.PolicyFor(parcel.Domain), peer);
             if (decision.Kind == DecisionKind.Seal && !refusedTest)
             {
                 await ResealAsync(parcel, content, peer!, cancel);
@@ -160,7 +274,15 @@ internal sealed class Attempts(Site site, Decisions decisions, Peers peers, Alar
         }
         var relay = site.Configuration.Deliver.Relay;
         var to = Answered.Open(parcel, header);
-        var replies = await handover.SendAsync(parcel, relay, parcel.Domain, header.MailFrom, to, [TraceFields.Mark(relay), TraceFields.Received(site.Configuration, parcel, header), message], cancel);
+        var replies = await handover.SendAsync(
+            parcel,
+            relay,
+            parcel.Domain,
+            header.MailFrom,
+            to,
+            [TraceFields.Mark(relay), TraceFields.Received(site.Configuration, parcel, header), message],
+            cancel
+        );
         await outcomes.WorldAsync(new(parcel, header, message, to, replies), cancel);
     }
 
@@ -172,21 +294,49 @@ internal sealed class Attempts(Site site, Decisions decisions, Peers peers, Alar
         var local = site.Configuration.Deliver.Local;
         var to = Answered.Open(parcel, header);
         var (mark, received) = (TraceFields.Mark(local), TraceFields.Received(site.Configuration, parcel, header));
-        OutgoingMessage outgoing = header.MailFrom.Mailbox is null && parcel.Form == ParcelForm.Kept ? [mark, message] // a notice of ours
-            : parcel.Form == ParcelForm.Kept ? [mark, received, .. TraceFields.WithoutForgeries(site.Configuration, message)]
-            : [mark, received, TraceFields.Result(site.Configuration, header, message), .. TraceFields.WithoutForgeries(site.Configuration, message)];
-        await outcomes.LocalAsync(new(parcel, header, message, to, await SendLocalAsync(parcel, header, to, outgoing, cancel)), cancel);
+        OutgoingMessage outgoing =
+            header.MailFrom.Mailbox is null && parcel.Form == ParcelForm.Kept ? [mark, message] // a notice of ours
+            : parcel.Form == ParcelForm.Kept
+                ? [mark, received, .. TraceFields.WithoutForgeries(site.Configuration, message)]
+            :
+            [
+                mark,
+                received,
+                TraceFields.Result(site.Configuration, header, message),
+                .. TraceFields.WithoutForgeries(site.Configuration, message),
+            ];
+        await outcomes.LocalAsync(
+            new(parcel, header, message, to, await SendLocalAsync(parcel, header, to, outgoing, cancel)),
+            cancel
+        );
     }
 
     /// <summary>
     /// Sends to those whose local part names nobody elsewhere: our own server may read routing in it and relay for whoever is behind the
     /// tunnel (RFC 5321 3.6.1, appendix C). The others fail each by itself.
     /// </summary>
-    private async Task<IReadOnlyList<SmtpReply>> SendLocalAsync(Parcel parcel, InnerHeader header, List<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
+    private async Task<IReadOnlyList<SmtpReply>> SendLocalAsync(
+        Parcel parcel,
+        InnerHeader header,
+        List<ForwardPath> to,
+        OutgoingMessage message,
+        CancellationToken cancel
+    )
     {
         var local = site.Configuration.Deliver.Local;
         var taken = local.RefusesRouting ? to.FindAll(t => !t.Mailbox.CarriesRouting) : to;
-        var replies = taken.Count == 0 ? [] : await handover.SendAsync(parcel, local, header.Recipient.Domain, header.MailFrom, taken, message, cancel);
+        var replies =
+            taken.Count == 0
+                ? []
+                : await handover.SendAsync(
+                    parcel,
+                    local,
+                    header.Recipient.Domain,
+                    header.MailFrom,
+                    taken,
+                    message,
+                    cancel
+                );
         if (taken.Count == to.Count)
             return replies;
         var next = 0;

@@ -7,9 +7,17 @@ namespace PgpTunnel;
 /// Gives parcels in the spool their turn when their time has come: so many at once, fair to each destination. What is new has its turn at
 /// once where nothing waits before it. What a crash interrupts is tried again after restart.
 /// </summary>
-internal sealed class Delivery(Site site, Parcels parcels, ClockWatch clock, Slots slots, Schedule schedule, Attempts attempts) : IDisposable
+internal sealed class Delivery(
+    Site site,
+    Parcels parcels,
+    ClockWatch clock,
+    Slots slots,
+    Schedule schedule,
+    Attempts attempts
+) : IDisposable
 {
-    private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1), PurgeEvery = TimeSpan.FromHours(1);
+    private static readonly TimeSpan Poll = TimeSpan.FromSeconds(1),
+        PurgeEvery = TimeSpan.FromHours(1);
 
     private readonly SemaphoreSlim _wake = new(0);
 
@@ -45,7 +53,11 @@ internal sealed class Delivery(Site site, Parcels parcels, ClockWatch clock, Slo
             }
             catch (Exception e) when (e is SpoolException or Microsoft.Data.Sqlite.SqliteException)
             {
-                site.Log.Write("spool-error", ("why", e.Message), ("do", "see that the spool's disk has room and is healthy; mail waits"));
+                site.Log.Write(
+                    "spool-error",
+                    ("why", e.Message),
+                    ("do", "see that the spool's disk has room and is healthy; mail waits")
+                );
                 anew = true;
             }
             try
@@ -99,7 +111,11 @@ internal sealed class Delivery(Site site, Parcels parcels, ClockWatch clock, Slo
         var far = now + 2 * site.Configuration.Retry.Longest; // no pause is longer
         schedule.Look(now, far);
         foreach (var standing in Enum.GetValues<Standing>())
-            for (var left = schedule.Waiting(standing); left > 0 && slots.HasRoom(standing) && schedule.TryTake(standing, out var destination); left--)
+            for (
+                var left = schedule.Waiting(standing);
+                left > 0 && slots.HasRoom(standing) && schedule.TryTake(standing, out var destination);
+                left--
+            )
                 Serve(destination, now, far);
     }
 
@@ -126,26 +142,27 @@ internal sealed class Delivery(Site site, Parcels parcels, ClockWatch clock, Slo
             schedule.Note(destination, next);
     }
 
-    private void Start(Parcel parcel, ParcelContent? content) => Task.Run(async () =>
-    {
-        try
+    private void Start(Parcel parcel, ParcelContent? content) =>
+        Task.Run(async () =>
         {
-            if (await attempts.MakeAsync(parcel, content ?? _atHand.Take(parcel.Id), _abort) is { } next)
-                schedule.Note(parcel.Destination, next);
-        }
-        catch (OperationCanceledException)
-        {
-            // Going down while the spool would not take the outcome.
-        }
-        finally
-        {
-            _atHand.Drop(parcel.Id);
-            slots.Release(parcel);
-            if (_backlog.ContainsKey(parcel.Destination))
-                schedule.Note(parcel.Destination, DateTimeOffset.MinValue);
-            Wake();
-        }
-    });
+            try
+            {
+                if (await attempts.MakeAsync(parcel, content ?? _atHand.Take(parcel.Id), _abort) is { } next)
+                    schedule.Note(parcel.Destination, next);
+            }
+            catch (OperationCanceledException)
+            {
+                // Going down while the spool would not take the outcome.
+            }
+            finally
+            {
+                _atHand.Drop(parcel.Id);
+                slots.Release(parcel);
+                if (_backlog.ContainsKey(parcel.Destination))
+                    schedule.Note(parcel.Destination, DateTimeOffset.MinValue);
+                Wake();
+            }
+        });
 
     public void Dispose() => _wake.Dispose();
 }

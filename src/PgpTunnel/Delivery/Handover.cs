@@ -6,7 +6,15 @@ namespace PgpTunnel;
 internal sealed class Handover(NextHops hops, SmtpSender sender, Slots slots)
 {
     /// <summary>Tries the servers in order until one gives a verdict.</summary>
-    public async Task<IReadOnlyList<SmtpReply>> SendAsync(Parcel parcel, Endpoint? endpoint, string domain, ReversePath from, IReadOnlyList<ForwardPath> to, OutgoingMessage message, CancellationToken cancel)
+    public async Task<IReadOnlyList<SmtpReply>> SendAsync(
+        Parcel parcel,
+        Endpoint? endpoint,
+        string domain,
+        ReversePath from,
+        IReadOnlyList<ForwardPath> to,
+        OutgoingMessage message,
+        CancellationToken cancel
+    )
     {
         try
         {
@@ -16,7 +24,15 @@ internal sealed class Handover(NextHops hops, SmtpSender sender, Slots slots)
             {
                 try
                 {
-                    SmtpReply[] replies = [.. (await sender.SendAsync(target, from, to, message, cancel)).Select(r => r with { Server = target.Host })];
+                    SmtpReply[] replies =
+                    [
+                        .. (await sender.SendAsync(target, from, to, message, cancel)).Select(r =>
+                            r with
+                            {
+                                Server = target.Host,
+                            }
+                        ),
+                    ];
                     slots.Reached(parcel.Destination, true);
                     // Where a refusal may bring clear text, one server does not speak for all.
                     if (!(parcel.Leaving == Leaving.ClearAfterTest && replies.All(r => r.IsPermanent)))
@@ -25,7 +41,10 @@ internal sealed class Handover(NextHops hops, SmtpSender sender, Slots slots)
                 }
                 catch (SmtpUnavailableException e)
                 {
-                    last = new SmtpUnavailableException(e.Reply with { Server = target.Host }, e) { AfterContent = e.AfterContent };
+                    last = new SmtpUnavailableException(e.Reply with { Server = target.Host }, e)
+                    {
+                        AfterContent = e.AfterContent,
+                    };
                     if (e.AfterContent)
                         throw last;
                 }

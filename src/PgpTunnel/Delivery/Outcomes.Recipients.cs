@@ -8,7 +8,11 @@ internal sealed partial class Outcomes
     public async Task WorldAsync(Answered answered, CancellationToken cancel)
     {
         var (parcel, header, failed) = (answered.Parcel, answered.Header, answered.Failed);
-        if (failed.Count > 0 && parcel.Leaving == Leaving.Exempt && await returns.FailedOnTheWayAsync(header.MailFrom, failed[0].Reply))
+        if (
+            failed.Count > 0
+            && parcel.Leaving == Leaving.Exempt
+            && await returns.FailedOnTheWayAsync(header.MailFrom, failed[0].Reply)
+        )
             await SettleAsync(answered, [], cancel);
         else if (failed.Count > 0 && parcel.IsNotice && ownMail.IsForPostmaster(header))
             await HoldAsync(parcel, failed[0].Reply, parcel.Done, cancel);
@@ -17,7 +21,9 @@ internal sealed partial class Outcomes
     }
 
     private IReadOnlyList<(Parcel, ParcelContent)> ToldOf(Answered answered) =>
-        FailureNotice(answered) is { } notice ? [Report(answered.Parcel, answered.Header, notice)] : Untold(answered.Parcel, answered.Header, answered.Failed[0].Reply);
+        FailureNotice(answered) is { } notice
+            ? [Report(answered.Parcel, answered.Header, notice)]
+            : Untold(answered.Parcel, answered.Header, answered.Failed[0].Reply);
 
     /// <summary>Of what went to our own mail server, opened or a notice.</summary>
     public async Task LocalAsync(Answered answered, CancellationToken cancel)
@@ -26,8 +32,18 @@ internal sealed partial class Outcomes
         if (failed.Count == 0)
             await SettleAsync(answered, Successes(answered), cancel);
         else if (parcel.Form == ParcelForm.Received && IsOfItsSender(header))
-            await SettleAsync(answered, [.. Successes(answered), .. FailureNotice(answered) is { } notice ? ThroughTheTunnel(header, notice) : []], cancel);
-        else if (parcel.Form == ParcelForm.Received && (header.MailFrom.Mailbox is null || failed.All(f => !f.To.NotifiesFailure))) // RFC 5321 6.1, RFC 3461 4.1: nobody wants to hear
+            await SettleAsync(
+                answered,
+                [
+                    .. Successes(answered),
+                    .. FailureNotice(answered) is { } notice ? ThroughTheTunnel(header, notice) : [],
+                ],
+                cancel
+            );
+        else if (
+            parcel.Form == ParcelForm.Received
+            && (header.MailFrom.Mailbox is null || failed.All(f => !f.To.NotifiesFailure))
+        ) // RFC 5321 6.1, RFC 3461 4.1: nobody wants to hear
             await SettleAsync(answered, Successes(answered), cancel);
         else if (parcel.Form == ParcelForm.Kept && header.MailFrom.Mailbox is not null)
             await SettleAsync(answered, [.. Successes(answered), .. OwnUsersAreTold(answered)], cancel);
@@ -47,37 +63,84 @@ internal sealed partial class Outcomes
     {
         if (FailureNotice(answered) is { } notice)
             return [Report(answered.Parcel, answered.Header, notice)];
-        site.Log.Write("discarded", ("id", answered.Parcel.Id), ("alarm", true), ("reply", answered.Failed[0].Reply),
-            ("do", $"our own mail server refuses mail whose sender is not told; does it take mail for {site.Configuration.Postmaster}?"));
+        site.Log.Write(
+            "discarded",
+            ("id", answered.Parcel.Id),
+            ("alarm", true),
+            ("reply", answered.Failed[0].Reply),
+            (
+                "do",
+                $"our own mail server refuses mail whose sender is not told; does it take mail for {site.Configuration.Postmaster}?"
+            )
+        );
         return [];
     }
 
     private ReadOnlyMemory<byte>? FailureNotice(Answered answered) =>
-        Notice.Build(site.Configuration, NoticeAction.Failed, answered.Header.MailFrom, answered.Failed, [answered.Message], answered.Parcel.Created, null);
+        Notice.Build(
+            site.Configuration,
+            NoticeAction.Failed,
+            answered.Header.MailFrom,
+            answered.Failed,
+            [answered.Message],
+            answered.Parcel.Created,
+            null
+        );
 
     /// <summary>Reports of success where the next server leaves them to us.</summary>
     private IReadOnlyList<(Parcel, ParcelContent)> Successes(Answered answered)
     {
-        var taken = answered.To.Zip(answered.Replies).Where(r => r.Second is { IsPositive: true, LeavesReports: true }).Select(r => (r.First, r.Second)).ToList();
-        if (Notice.Build(site.Configuration, NoticeAction.Relayed, answered.Header.MailFrom, taken, [answered.Message], answered.Parcel.Created, null) is not { } notice)
+        var taken = answered
+            .To.Zip(answered.Replies)
+            .Where(r => r.Second is { IsPositive: true, LeavesReports: true })
+            .Select(r => (r.First, r.Second))
+            .ToList();
+        if (
+            Notice.Build(
+                site.Configuration,
+                NoticeAction.Relayed,
+                answered.Header.MailFrom,
+                taken,
+                [answered.Message],
+                answered.Parcel.Created,
+                null
+            )
+            is not { } notice
+        )
             return [];
-        return answered.Parcel.Form == ParcelForm.Received ? ThroughTheTunnel(answered.Header, notice) : [Report(answered.Parcel, answered.Header, notice)];
+        return answered.Parcel.Form == ParcelForm.Received
+            ? ThroughTheTunnel(answered.Header, notice)
+            : [Report(answered.Parcel, answered.Header, notice)];
     }
 
     /// <summary>A notice back through the tunnel, to the gateway of the sender domain only (PROTOCOL.md 7); none for another sender.</summary>
     private IReadOnlyList<(Parcel, ParcelContent)> ThroughTheTunnel(InnerHeader header, ReadOnlyMemory<byte> notice) =>
-        IsOfItsSender(header) ? [ownMail.Report(header.Recipient.Domain, header.MailFrom, notice, Leaving.SealedOnly)] : [];
+        IsOfItsSender(header)
+            ? [ownMail.Report(header.Recipient.Domain, header.MailFrom, notice, Leaving.SealedOnly)]
+            : [];
 
     private static bool IsOfItsSender(InnerHeader header) =>
-        header.MailFrom.Mailbox is { } original && Domains.TryNormalise(original.Domain, out var domain) && domain == header.Sender.Domain;
+        header.MailFrom.Mailbox is { } original
+        && Domains.TryNormalise(original.Domain, out var domain)
+        && domain == header.Sender.Domain;
 
     /// <summary>Writes down who has it, with the notices for those who never will, in one step.</summary>
-    private async Task SettleAsync(Answered answered, IReadOnlyList<(Parcel, ParcelContent)> notices, CancellationToken cancel)
+    private async Task SettleAsync(
+        Answered answered,
+        IReadOnlyList<(Parcel, ParcelContent)> notices,
+        CancellationToken cancel
+    )
     {
         var (parcel, settled) = (answered.Parcel, answered.Settled);
         foreach (var reply in answered.Replies.Distinct())
             if (!reply.IsTemporary)
-                site.Log.Write(reply.IsPositive ? "delivered" : "failed", ("id", parcel.Id), ("to", Towards(parcel)), ("notice", reply.IsPositive ? null : notices.Count > 0), ("reply", reply));
+                site.Log.Write(
+                    reply.IsPositive ? "delivered" : "failed",
+                    ("id", parcel.Id),
+                    ("to", Towards(parcel)),
+                    ("notice", reply.IsPositive ? null : notices.Count > 0),
+                    ("reply", reply)
+                );
         if (answered.Later is not { } later)
         {
             await PersistAsync(new() { Remove = parcel.Id, Add = notices }, parcel, cancel);

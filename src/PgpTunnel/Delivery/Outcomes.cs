@@ -7,7 +7,15 @@ namespace PgpTunnel;
 /// What becomes of a parcel, written to the spool and from there on true: here of the parcel as a whole, in <c>Outcomes.Recipients.cs</c> of
 /// its recipients one by one.
 /// </summary>
-internal sealed partial class Outcomes(Site site, Parcels parcels, OwnMail ownMail, Returns returns, Echoes echoes, ClockWatch clock, Schedule schedule)
+internal sealed partial class Outcomes(
+    Site site,
+    Parcels parcels,
+    OwnMail ownMail,
+    Returns returns,
+    Echoes echoes,
+    ClockWatch clock,
+    Schedule schedule
+)
 {
     private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1);
 
@@ -16,13 +24,28 @@ internal sealed partial class Outcomes(Site site, Parcels parcels, OwnMail ownMa
     {
         var retry = site.Configuration.Retry;
         var age = clock.Sure - parcel.Created; // a clock that jumps delays nobody's mail
-        var pause = TimeSpan.FromTicks(Math.Min(retry.Longest.Ticks, retry.First.Ticks << Math.Min(parcel.Attempts, 20)));
-        var next = parcel with { Attempts = parcel.Attempts + 1, Next = site.Time.GetUtcNow() + pause, Status = reply.Status, Server = reply.Server ?? "", Delayed = parcel.Delayed || age >= retry.DelayNotice };
+        var pause = TimeSpan.FromTicks(
+            Math.Min(retry.Longest.Ticks, retry.First.Ticks << Math.Min(parcel.Attempts, 20))
+        );
+        var next = parcel with
+        {
+            Attempts = parcel.Attempts + 1,
+            Next = site.Time.GetUtcNow() + pause,
+            Status = reply.Status,
+            Server = reply.Server ?? "",
+            Delayed = parcel.Delayed || age >= retry.DelayNotice,
+        };
         try
         {
             if (reply.IsPermanent || (age >= retry.GiveUp && !clock.IsInDoubt))
             {
-                await FailAsync(parcel, reply.IsPermanent ? reply : new SmtpReply(550, "5.4.7", $"given up after {retry.GiveUp:c}; last: {reply}"), cancel);
+                await FailAsync(
+                    parcel,
+                    reply.IsPermanent
+                        ? reply
+                        : new SmtpReply(550, "5.4.7", $"given up after {retry.GiveUp:c}; last: {reply}"),
+                    cancel
+                );
                 return;
             }
             if (next.Delayed && !parcel.Delayed && parcel.Form != ParcelForm.Received)
@@ -31,12 +54,25 @@ internal sealed partial class Outcomes(Site site, Parcels parcels, OwnMail ownMa
         catch (Exception e) when (e is not OperationCanceledException)
         {
             // A notice needs the parcel opened. Where that fails the parcel still waits in the spool, and a person must look.
-            site.Log.Write("stuck", ("id", parcel.Id), ("alarm", true), ("why", e.Message), ("do", $"is a key missing from keys.directory? 'pgptunnel queue show {parcel.Id}'"));
+            site.Log.Write(
+                "stuck",
+                ("id", parcel.Id),
+                ("alarm", true),
+                ("why", e.Message),
+                ("do", $"is a key missing from keys.directory? 'pgptunnel queue show {parcel.Id}'")
+            );
             next = next with { Next = site.Time.GetUtcNow() + retry.Longest, Delayed = parcel.Delayed };
         }
         await PersistAsync(new() { Update = next }, parcel, cancel);
         schedule.Note(next.Destination, next.Next);
-        site.Log.Write("delivery-deferred", ("id", parcel.Id), ("to", Towards(parcel)), ("attempts", next.Attempts), ("next", InnerHeader.Time(next.Next)), ("reply", reply));
+        site.Log.Write(
+            "delivery-deferred",
+            ("id", parcel.Id),
+            ("to", Towards(parcel)),
+            ("attempts", next.Attempts),
+            ("next", InnerHeader.Time(next.Next)),
+            ("reply", reply)
+        );
     }
 
     /// <summary>
@@ -54,7 +90,16 @@ internal sealed partial class Outcomes(Site site, Parcels parcels, OwnMail ownMa
             }
             catch (SpoolException e)
             {
-                site.Log.Write("spool-error", ("id", parcel.Id), ("alarm", true), ("why", e.Message), ("do", "see that the spool's disk has room and is healthy; what was sent is written down as soon as it can be"));
+                site.Log.Write(
+                    "spool-error",
+                    ("id", parcel.Id),
+                    ("alarm", true),
+                    ("why", e.Message),
+                    (
+                        "do",
+                        "see that the spool's disk has room and is healthy; what was sent is written down as soon as it can be"
+                    )
+                );
                 await Task.Delay(pause, cancel);
             }
         }
@@ -64,7 +109,18 @@ internal sealed partial class Outcomes(Site site, Parcels parcels, OwnMail ownMa
     {
         if (OpenForNotice(parcel, final: false) is not var (header, message, _))
             return;
-        if (Notice.Build(site.Configuration, NoticeAction.Delayed, header.MailFrom, [.. Answered.Open(parcel, header).Select(r => (r, reply))], [message], parcel.Created, null) is { } notice)
+        if (
+            Notice.Build(
+                site.Configuration,
+                NoticeAction.Delayed,
+                header.MailFrom,
+                [.. Answered.Open(parcel, header).Select(r => (r, reply))],
+                [message],
+                parcel.Created,
+                null
+            ) is
+            { } notice
+        )
             await PersistAsync(new() { Add = [Report(parcel, header, notice)] }, parcel, cancel);
     }
 
@@ -90,29 +146,69 @@ internal sealed partial class Outcomes(Site site, Parcels parcels, OwnMail ownMa
             await PersistAsync(new() { Remove = parcel.Id }, parcel, cancel);
             return;
         }
-        var notice = Notice.Build(site.Configuration, NoticeAction.Failed, header.MailFrom, Answered.Alike(parcel, header, message, reply).Failed, [message], parcel.Created, null);
+        var notice = Notice.Build(
+            site.Configuration,
+            NoticeAction.Failed,
+            header.MailFrom,
+            Answered.Alike(parcel, header, message, reply).Failed,
+            [message],
+            parcel.Created,
+            null
+        );
         if (notice is null && !whole)
             throw new SpoolException("its body is lost, and nobody is to be told", false); // so a person must look
-        await PersistAsync(new()
-        {
-            Remove = parcel.Id,
-            Add = notice is null ? Untold(parcel, header, reply) : [Report(parcel, header, notice.Value)],
-            Facts = header.Kind == ParcelKind.Echo ? echoes.Outcome(parcel.Id, $"failed: {reply}") : [],
-        }, parcel, cancel);
-        site.Log.Write("failed", ("id", parcel.Id), ("to", parcel.Domain), ("notice", notice is not null), ("reply", reply));
+        await PersistAsync(
+            new()
+            {
+                Remove = parcel.Id,
+                Add = notice is null ? Untold(parcel, header, reply) : [Report(parcel, header, notice.Value)],
+                Facts = header.Kind == ParcelKind.Echo ? echoes.Outcome(parcel.Id, $"failed: {reply}") : [],
+            },
+            parcel,
+            cancel
+        );
+        site.Log.Write(
+            "failed",
+            ("id", parcel.Id),
+            ("to", parcel.Domain),
+            ("notice", notice is not null),
+            ("reply", reply)
+        );
     }
 
-    private (Parcel, ParcelContent) Report(Parcel parcel, InnerHeader about, ReadOnlyMemory<byte> notice) => ownMail.Report(about.Sender.Domain, about.MailFrom, notice, parcel.ReportLeaves);
+    private (Parcel, ParcelContent) Report(Parcel parcel, InnerHeader about, ReadOnlyMemory<byte> notice) =>
+        ownMail.Report(about.Sender.Domain, about.MailFrom, notice, parcel.ReportLeaves);
 
     /// <summary>Of a report of ours that fails itself the postmaster is told; of other mail from the null sender nobody is (RFC 5321 6.1).</summary>
-    private List<(Parcel, ParcelContent)> Untold(Parcel parcel, InnerHeader header, SmtpReply reply) => parcel.IsNotice ? [ownMail.Undeliverable(header, reply)] : [];
+    private List<(Parcel, ParcelContent)> Untold(Parcel parcel, InnerHeader header, SmtpReply reply) =>
+        parcel.IsNotice ? [ownMail.Undeliverable(header, reply)] : [];
 
     /// <summary>Nobody can be told of its failure, so it is kept for a person to see.</summary>
     /// <param name="done">Recipients that are settled.</param>
     private async Task HoldAsync(Parcel parcel, SmtpReply reply, IReadOnlySet<int> done, CancellationToken cancel)
     {
-        await PersistAsync(new() { Update = parcel with { State = ParcelState.Held, Attempts = parcel.Attempts + 1, Status = reply.Status, Server = reply.Server ?? "", Done = done } }, parcel, cancel);
-        site.Log.Write("held", ("id", parcel.Id), ("alarm", true), ("reply", reply), ("do", $"it is refused and nobody can be told; 'pgptunnel queue show {parcel.Id}', then release or drop it"));
+        await PersistAsync(
+            new()
+            {
+                Update = parcel with
+                {
+                    State = ParcelState.Held,
+                    Attempts = parcel.Attempts + 1,
+                    Status = reply.Status,
+                    Server = reply.Server ?? "",
+                    Done = done,
+                },
+            },
+            parcel,
+            cancel
+        );
+        site.Log.Write(
+            "held",
+            ("id", parcel.Id),
+            ("alarm", true),
+            ("reply", reply),
+            ("do", $"it is refused and nobody can be told; 'pgptunnel queue show {parcel.Id}', then release or drop it")
+        );
     }
 
     /// <summary>
@@ -128,9 +224,21 @@ internal sealed partial class Outcomes(Site site, Parcels parcels, OwnMail ownMa
             var (header, message) = parcels.Open(parcel, content);
             return (header, message, true);
         }
-        catch (Exception e) when (parcel.Form == ParcelForm.Sealed && (e is OpenPgpException || (e is SpoolException && (!final || parcel.Delayed))))
+        catch (Exception e)
+            when (parcel.Form == ParcelForm.Sealed
+                && (e is OpenPgpException || (e is SpoolException && (!final || parcel.Delayed)))
+            )
         {
-            site.Log.Write("body-lost", ("id", parcel.Id), ("alarm", true), ("why", e.Message), ("do", "see 'pgptunnel queue check'; where the body comes back the parcel still goes, else its sender is told when it is given up"));
+            site.Log.Write(
+                "body-lost",
+                ("id", parcel.Id),
+                ("alarm", true),
+                ("why", e.Message),
+                (
+                    "do",
+                    "see 'pgptunnel queue check'; where the body comes back the parcel still goes, else its sender is told when it is given up"
+                )
+            );
             if (site.Spool.LoadWithoutBody(parcel.Id) is not { } rest)
                 return null;
             var (header, fields) = parcels.OpenEnvelope(rest);
@@ -146,19 +254,73 @@ internal sealed partial class Outcomes(Site site, Parcels parcels, OwnMail ownMa
     {
         var now = site.Time.GetUtcNow();
         var refused = parcel with { Refusals = parcel.Refusals + 1, RefusedSince = parcel.RefusedSince ?? now };
-        if (refused.Refusals >= RefusalsBeforeClear && now - refused.RefusedSince >= RefusedBeforeClear && !clock.IsInDoubt)
+        if (
+            refused.Refusals >= RefusalsBeforeClear
+            && now - refused.RefusedSince >= RefusedBeforeClear
+            && !clock.IsInDoubt
+        )
             await ClearAfterTestAsync(parcel, content, reply, cancel);
         else
-            await LaterAsync(refused, new SmtpReply(451, "4.7.5", $"{parcel.Domain} only tests, and its gateway has refused {refused.Refusals} time(s): {reply}"), cancel);
+            await LaterAsync(
+                refused,
+                new SmtpReply(
+                    451,
+                    "4.7.5",
+                    $"{parcel.Domain} only tests, and its gateway has refused {refused.Refusals} time(s): {reply}"
+                ),
+                cancel
+            );
     }
 
     /// <summary>PROTOCOL.md 6: a domain that only tests, and a policy that only prefers, must not lose mail to the test.</summary>
-    private async Task ClearAfterTestAsync(Parcel parcel, ParcelContent content, SmtpReply reply, CancellationToken cancel)
+    private async Task ClearAfterTestAsync(
+        Parcel parcel,
+        ParcelContent content,
+        SmtpReply reply,
+        CancellationToken cancel
+    )
     {
         var (header, message) = parcels.Open(parcel, content);
-        var (clear, kept) = parcels.Keep(ParcelRoute.World, parcel.Domain, header.Sender.Domain, header.MailFrom, header.RcptTo, [message], Leaving.ClearAfterTest);
-        await PersistAsync(new() { Remove = parcel.Id, Add = [(clear with { Created = parcel.Created, Delayed = parcel.Delayed, IsNotice = parcel.IsNotice }, kept)] }, parcel, cancel);
-        site.Log.Write("clear-after-test", ("id", clear.Id), ("was", parcel.Id), ("to", parcel.Domain), ("alarm", true), ("reply", reply),
-            ("do", $"tell {parcel.Domain} that its gateway refuses what is sealed for it; 'require' in policy.partners keeps mail to it from going in clear"));
+        var (clear, kept) = parcels.Keep(
+            ParcelRoute.World,
+            parcel.Domain,
+            header.Sender.Domain,
+            header.MailFrom,
+            header.RcptTo,
+            [message],
+            Leaving.ClearAfterTest
+        );
+        await PersistAsync(
+            new()
+            {
+                Remove = parcel.Id,
+                Add =
+                [
+                    (
+                        clear with
+                        {
+                            Created = parcel.Created,
+                            Delayed = parcel.Delayed,
+                            IsNotice = parcel.IsNotice,
+                        },
+                        kept
+                    ),
+                ],
+            },
+            parcel,
+            cancel
+        );
+        site.Log.Write(
+            "clear-after-test",
+            ("id", clear.Id),
+            ("was", parcel.Id),
+            ("to", parcel.Domain),
+            ("alarm", true),
+            ("reply", reply),
+            (
+                "do",
+                $"tell {parcel.Domain} that its gateway refuses what is sealed for it; 'require' in policy.partners keeps mail to it from going in clear"
+            )
+        );
     }
 }

@@ -17,7 +17,10 @@ internal sealed class Schedule(Slots slots)
     private readonly HashSet<Destination> _isDue = [];
 
     /// <summary>Apart by standing, so that who waits for a slot of one kind is not looked at when only others are free.</summary>
-    private readonly ConcurrentQueue<Destination>[] _due = [.. Enum.GetValues<Standing>().Select(_ => new ConcurrentQueue<Destination>())];
+    private readonly ConcurrentQueue<Destination>[] _due =
+    [
+        .. Enum.GetValues<Standing>().Select(_ => new ConcurrentQueue<Destination>()),
+    ];
 
     /// <summary>True while destinations of that standing wait for a slot: what is new waits behind them.</summary>
     public bool HasWaiting(Standing standing) => !_due[(int)standing].IsEmpty;
@@ -72,5 +75,6 @@ internal sealed class Schedule(Slots slots)
     /// <summary>How many of that standing are in line.</summary>
     public int Waiting(Standing standing) => _due[(int)standing].Count;
 
-    public bool TryTake(Standing standing, out Destination destination) => _due[(int)standing].TryDequeue(out destination) && _isDue.Remove(destination);
+    public bool TryTake(Standing standing, out Destination destination) =>
+        _due[(int)standing].TryDequeue(out destination) && _isDue.Remove(destination);
 }

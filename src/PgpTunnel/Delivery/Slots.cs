@@ -27,7 +27,11 @@ internal sealed class Slots(Func<long> memory)
 {
     public const int PerDestination = 5;
 
-    private const int World = 100, Local = 20, Unproven = 75, Troubled = 20, MostDestinations = 100_000;
+    private const int World = 100,
+        Local = 20,
+        Unproven = 75,
+        Troubled = 20,
+        MostDestinations = 100_000;
 
     private readonly Lock _lock = new();
     private readonly Dictionary<string, Taken> _taken = []; // by parcel
@@ -46,8 +50,11 @@ internal sealed class Slots(Func<long> memory)
             return Judge(destination);
     }
 
-    private Standing Judge(Destination destination) => destination.Route == ParcelRoute.Local ? Standing.Local
-        : !_reached.TryGetValue(destination, out var reached) ? Standing.Unproven : reached ? Standing.Proven : Standing.Troubled;
+    private Standing Judge(Destination destination) =>
+        destination.Route == ParcelRoute.Local ? Standing.Local
+        : !_reached.TryGetValue(destination, out var reached) ? Standing.Unproven
+        : reached ? Standing.Proven
+        : Standing.Troubled;
 
     /// <summary>Attempts for a destination that have slots now.</summary>
     public int Flying(Destination destination)
@@ -64,7 +71,12 @@ internal sealed class Slots(Func<long> memory)
         {
             var standing = Judge(destination);
             var flying = _flying.GetValueOrDefault(destination);
-            if (_empty is not null || _taken.ContainsKey(parcel.Id) || !RoomFor(standing) || flying >= (standing is Standing.Local or Standing.Proven ? PerDestination : 1))
+            if (
+                _empty is not null
+                || _taken.ContainsKey(parcel.Id)
+                || !RoomFor(standing)
+                || flying >= (standing is Standing.Local or Standing.Proven ? PerDestination : 1)
+            )
                 return false;
             // Large ones go beside the small, one at a time of each kind: neither waits for the other, nor who is well for who is not.
             var large = parcel.Octets > Limits.LargeOf(memory());
@@ -91,7 +103,11 @@ internal sealed class Slots(Func<long> memory)
 
     private bool RoomFor(Standing standing)
     {
-        var (troubled, unproven, proven) = (_counts[(int)Standing.Troubled], _counts[(int)Standing.Unproven], _counts[(int)Standing.Proven]);
+        var (troubled, unproven, proven) = (
+            _counts[(int)Standing.Troubled],
+            _counts[(int)Standing.Unproven],
+            _counts[(int)Standing.Proven]
+        );
         return standing switch
         {
             Standing.Local => _counts[(int)Standing.Local] < Local,

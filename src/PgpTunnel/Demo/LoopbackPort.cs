@@ -16,7 +16,8 @@ internal delegate ValueTask<IReadOnlyList<byte[]>?> DnsAnswering(byte[] query, D
 /// <summary>Both transports of a DNS server on one loopback port (RFC 7766 5).</summary>
 internal sealed class LoopbackPort : IAsyncDisposable
 {
-    private const int LargestQuery = 4096, MostAttempts = 50;
+    private const int LargestQuery = 4096,
+        MostAttempts = 50;
 
     private readonly DnsAnswering _answering;
     private readonly Socket _udp;
@@ -78,9 +79,7 @@ internal sealed class LoopbackPort : IAsyncDisposable
             foreach (var message in await _answering(query, DnsTransport.Udp) ?? [])
                 await _udp.SendToAsync(message, client, _stop.Token);
         }
-        catch (Exception e) when (IsOver(e))
-        {
-        }
+        catch (Exception e) when (IsOver(e)) { }
     }
 
     private async Task TcpAsync()
@@ -107,9 +106,7 @@ internal sealed class LoopbackPort : IAsyncDisposable
                     foreach (var message in messages)
                         await WriteAsync(stream, message, _stop.Token);
             }
-            catch (Exception e) when (IsOver(e))
-            {
-            }
+            catch (Exception e) when (IsOver(e)) { }
         }
     }
 
@@ -126,7 +123,8 @@ internal sealed class LoopbackPort : IAsyncDisposable
     internal static ValueTask WriteAsync(NetworkStream stream, byte[] message, CancellationToken cancel) =>
         stream.WriteAsync((byte[])[(byte)(message.Length >> 8), (byte)message.Length, .. message], cancel);
 
-    private static bool IsOver(Exception e) => e is IOException or SocketException or OperationCanceledException or InvalidOperationException; // ObjectDisposedException, too
+    private static bool IsOver(Exception e) =>
+        e is IOException or SocketException or OperationCanceledException or InvalidOperationException; // ObjectDisposedException, too
 
     public async ValueTask DisposeAsync()
     {

@@ -26,9 +26,16 @@ internal sealed class SignedZone
         Name = DomainName.Parse(name);
         var point = _key.ExportParameters(false).Q;
         _dnsKey = [1, 1, 3, 13, .. point.X!, .. point.Y!]; // zone key with SEP flag
-        (_inception, _expiration) = ((uint)now.AddHours(-1).ToUnixTimeSeconds(), (uint)now.AddDays(days).ToUnixTimeSeconds());
+        (_inception, _expiration) = (
+            (uint)now.AddHours(-1).ToUnixTimeSeconds(),
+            (uint)now.AddDays(days).ToUnixTimeSeconds()
+        );
         var host = DomainName.Parse("ns.example");
-        Add(Name, RecordType.SOA, [.. host.Wire, .. host.Wire, 0, 0, 0, 1, 0, 0, 14, 16, 0, 0, 2, 88, 0, 1, 81, 128, 0, 0, 0, 60]);
+        Add(
+            Name,
+            RecordType.SOA,
+            [.. host.Wire, .. host.Wire, 0, 0, 0, 1, 0, 0, 14, 16, 0, 0, 2, 88, 0, 1, 81, 128, 0, 0, 0, 60]
+        );
         Add(Name, RecordType.NS, host.Wire.ToArray());
         Add(Name, RecordType.DNSKEY, _dnsKey);
     }
@@ -65,7 +72,8 @@ internal sealed class SignedZone
     public byte[] DelegationSigner => [.. KeyTagOctets, 13, 2, .. SHA256.HashData([.. Name.Wire, .. _dnsKey])];
 
     /// <summary>The trust anchor line for this zone's key.</summary>
-    public string AnchorLine => $"{Name} IN DS {BinaryPrimitives.ReadUInt16BigEndian(KeyTagOctets)} 13 2 {Convert.ToHexString(DelegationSigner.AsSpan(4))}";
+    public string AnchorLine =>
+        $"{Name} IN DS {BinaryPrimitives.ReadUInt16BigEndian(KeyTagOctets)} 13 2 {Convert.ToHexString(DelegationSigner.AsSpan(4))}";
 
     private byte[] KeyTagOctets
     {
@@ -126,15 +134,45 @@ internal sealed class SignedZone
     private List<DnsRecord> Signed(DomainName name, DomainName owner, ushort type, List<byte[]> set)
     {
         var labels = owner.IsWildcard ? owner.LabelCount - 1 : owner.LabelCount;
-        byte[] head = [(byte)(type >> 8), (byte)type, 13, (byte)labels, .. U32(Ttl), .. U32(_expiration), .. U32(_inception), .. KeyTagOctets, .. Name.Wire];
+        byte[] head =
+        [
+            (byte)(type >> 8),
+            (byte)type,
+            13,
+            (byte)labels,
+            .. U32(Ttl),
+            .. U32(_expiration),
+            .. U32(_inception),
+            .. KeyTagOctets,
+            .. Name.Wire,
+        ];
         var data = new List<byte>(head);
         foreach (var rdata in set.OrderBy(r => r, Comparer<byte[]>.Create((a, b) => a.AsSpan().SequenceCompareTo(b))))
-            data.AddRange([.. owner.Wire, (byte)(type >> 8), (byte)type, 0, (byte)Class, .. U32(Ttl), (byte)(rdata.Length >> 8), (byte)rdata.Length, .. rdata]);
-        var signature = _key.SignData([.. data], HashAlgorithmName.SHA256, DSASignatureFormat.IeeeP1363FixedFieldConcatenation);
-        return [.. set.Select(r => new DnsRecord(name, type, Class, Ttl, r)), new DnsRecord(name, RecordType.RRSIG, Class, Ttl, [.. head, .. signature])];
+            data.AddRange([
+                .. owner.Wire,
+                (byte)(type >> 8),
+                (byte)type,
+                0,
+                (byte)Class,
+                .. U32(Ttl),
+                (byte)(rdata.Length >> 8),
+                (byte)rdata.Length,
+                .. rdata,
+            ]);
+        var signature = _key.SignData(
+            [.. data],
+            HashAlgorithmName.SHA256,
+            DSASignatureFormat.IeeeP1363FixedFieldConcatenation
+        );
+        return
+        [
+            .. set.Select(r => new DnsRecord(name, type, Class, Ttl, r)),
+            new DnsRecord(name, RecordType.RRSIG, Class, Ttl, [.. head, .. signature]),
+        ];
     }
 
-    private static byte[] U32(uint value) => [(byte)(value >> 24), (byte)(value >> 16), (byte)(value >> 8), (byte)value];
+    private static byte[] U32(uint value) =>
+        [(byte)(value >> 24), (byte)(value >> 16), (byte)(value >> 8), (byte)value];
 }
 
 /// <summary>The parts of a DNS response that zones decide.</summary>
@@ -151,7 +189,9 @@ internal sealed class SignedWorld
     public void Add(SignedZone zone) => _zones = [.. _zones, zone];
 
     /// <summary>The DS of a zone is its parent's to answer; everything else belongs to the nearest zone above.</summary>
-    public WorldAnswer Answer(DomainName name, ushort type) => _zones
-        .Where(z => name.IsWithin(z.Name) && !(type == RecordType.DS && z.Name == name && !name.IsRoot))
-        .MaxBy(z => z.Name.LabelCount)!.Answer(name, type);
+    public WorldAnswer Answer(DomainName name, ushort type) =>
+        _zones
+            .Where(z => name.IsWithin(z.Name) && !(type == RecordType.DS && z.Name == name && !name.IsRoot))
+            .MaxBy(z => z.Name.LabelCount)!
+            .Answer(name, type);
 }

@@ -43,7 +43,12 @@ internal sealed class Theatre : IAsyncDisposable
     private async Task BuildAsync(TimeProvider time)
     {
         var now = time.GetUtcNow();
-        var (root, example, a, b) = (new SignedZone(".", now), new SignedZone("example", now), new SignedZone("a.example", now), new SignedZone("b.example", now));
+        var (root, example, a, b) = (
+            new SignedZone(".", now),
+            new SignedZone("example", now),
+            new SignedZone("a.example", now),
+            new SignedZone("b.example", now)
+        );
         root.Delegate(example);
         example.Delegate(a);
         example.Delegate(b);
@@ -67,25 +72,33 @@ internal sealed class Theatre : IAsyncDisposable
         A = Keep(await Gateway.StartAsync(configurationA, new EventLog(LogA, false, time), time));
     }
 
-    private T Keep<T>(T part) where T : IAsyncDisposable
+    private T Keep<T>(T part)
+        where T : IAsyncDisposable
     {
         _parts.Add(part);
         return part;
     }
 
     private static SmtpServer Listen(string name, IMailFlow flow) =>
-        SmtpServer.Listen(new IPEndPoint(IPAddress.Loopback, 0), new SmtpServerOptions { Hostname = name, MessageSize = 200 * 1024 * 1024 }, flow);
+        SmtpServer.Listen(
+            new IPEndPoint(IPAddress.Loopback, 0),
+            new SmtpServerOptions { Hostname = name, MessageSize = 200 * 1024 * 1024 },
+            flow
+        );
 
     private GatewayConfiguration Configure(string domain, IPEndPoint local, IPEndPoint? relay)
     {
         var directory = Directory.CreateDirectory(Path.Combine(_directory, domain)).FullName;
         var file = Path.Combine(directory, "pgptunnel.json");
-        File.WriteAllText(file, $$"""
+        File.WriteAllText(
+            file,
+            $$"""
             { "domains": ["{{domain}}"], "hostname": "gw.{{domain}}",
               "listen": { "outbound": { "address": "127.0.0.1:0" }, "inbound": { "address": "127.0.0.1:0" } },
               "deliver": { "local": "{{local}}", "relay": {{(relay is null ? "null" : $"\"{relay}\"")}} },
               "dns": { "resolvers": ["{{DnsAddress}}"], "trustAnchors": "../root.ds" } }
-            """);
+            """
+        );
         return ConfigurationReader.Read(file);
     }
 

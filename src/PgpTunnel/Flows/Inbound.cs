@@ -9,7 +9,16 @@ namespace PgpTunnel;
 /// Mail from the world to our gateway mailbox, top to bottom: 1 recognise, 2 open and check before the answer to the message, 3 commit,
 /// then 250. Nothing of a parcel goes on before its integrity, signature and envelope have all passed. Mirrors <see cref="Outbound"/>.
 /// </summary>
-internal sealed class Inbound(Site site, Opening opening, Parcels parcels, OwnMail ownMail, Returns returns, Echoes echoes, Alarms alarms, SpoolRoom room) : IMailFlow
+internal sealed class Inbound(
+    Site site,
+    Opening opening,
+    Parcels parcels,
+    OwnMail ownMail,
+    Returns returns,
+    Echoes echoes,
+    Alarms alarms,
+    SpoolRoom room
+) : IMailFlow
 {
     private readonly Site _site = site;
     private readonly Opening _opening = opening;
@@ -20,8 +29,16 @@ internal sealed class Inbound(Site site, Opening opening, Parcels parcels, OwnMa
     private readonly Alarms _alarms = alarms;
     private readonly SpoolRoom _room = room;
 
-    public Task<(SmtpReply, IMailTransaction?)> BeginAsync(SmtpClientInfo client, ReversePath from, CancellationToken cancel) =>
-        Task.FromResult<(SmtpReply, IMailTransaction?)>(_room.Refusal() is { } full ? (full, null) : (new SmtpReply(250, "2.1.0", "sender OK"), new Transaction(this, client, from)));
+    public Task<(SmtpReply, IMailTransaction?)> BeginAsync(
+        SmtpClientInfo client,
+        ReversePath from,
+        CancellationToken cancel
+    ) =>
+        Task.FromResult<(SmtpReply, IMailTransaction?)>(
+            _room.Refusal() is { } full
+                ? (full, null)
+                : (new SmtpReply(250, "2.1.0", "sender OK"), new Transaction(this, client, from))
+        );
 
     /// <summary>What kind of recipient was named.</summary>
     private enum Addressee
@@ -36,7 +53,8 @@ internal sealed class Inbound(Site site, Opening opening, Parcels parcels, OwnMa
         private readonly List<(Addressee Kind, string Token)> _addressees = [];
 
         /// <summary>A report may hold a whole parcel, and more: its beginning tells.</summary>
-        public long? Enough => _addressees.Count > 0 && _addressees.TrueForAll(a => a.Kind == Addressee.Token) ? Returns.Enough : null;
+        public long? Enough =>
+            _addressees.Count > 0 && _addressees.TrueForAll(a => a.Kind == Addressee.Token) ? Returns.Enough : null;
 
         public Task<SmtpReply> AddAsync(ForwardPath recipient, CancellationToken cancel)
         {
@@ -49,11 +67,19 @@ internal sealed class Inbound(Site site, Opening opening, Parcels parcels, OwnMa
                 return Task.FromResult(Accept(token.Length > 0 ? Addressee.Token : Addressee.Gateway, token));
             }
             // RFC 5321 4.5.1: postmaster is there for whoever runs a server that takes mail.
-            if (mailbox.Local.Equals("postmaster", StringComparison.OrdinalIgnoreCase) && (mailbox.Domain.Length == 0 || mailbox.Domain.Equals(configuration.GatewayDomain, StringComparison.OrdinalIgnoreCase)))
+            if (
+                mailbox.Local.Equals("postmaster", StringComparison.OrdinalIgnoreCase)
+                && (
+                    mailbox.Domain.Length == 0
+                    || mailbox.Domain.Equals(configuration.GatewayDomain, StringComparison.OrdinalIgnoreCase)
+                )
+            )
             {
                 return Task.FromResult(Accept(Addressee.Postmaster, ""));
             }
-            return Task.FromResult(new SmtpReply(550, "5.7.1", $"this gateway takes sealed mail for {configuration.Gateway} only"));
+            return Task.FromResult(
+                new SmtpReply(550, "5.7.1", $"this gateway takes sealed mail for {configuration.Gateway} only")
+            );
         }
 
         /// <summary>What comes to a token is about one parcel, so it is alone in its transaction; the rest gets another (RFC 5321 4.5.3.1.10).</summary>
@@ -74,13 +100,20 @@ internal sealed class Inbound(Site site, Opening opening, Parcels parcels, OwnMa
                 // 1 recognise
                 if (_addressees.Find(a => a.Kind == Addressee.Token) is (Addressee.Token, { } token))
                     return await inbound._returns.TakeAsync(message, token);
-                return _addressees.Exists(a => a.Kind == Addressee.Gateway) && OuterMessage.FindParcel(message) is { } armored
+                return
+                    _addressees.Exists(a => a.Kind == Addressee.Gateway)
+                    && OuterMessage.FindParcel(message) is { } armored
                     ? await inbound.TakeParcelAsync(armored, OuterMessage.DateOf(message), client, cancel)
                     : await inbound.TakePlainAsync(message, OuterMessage.Parse(message), from, client);
             }
             catch (SpoolException e)
             {
-                inbound._site.Log.Write("not-taken", ("client", client.Address), ("why", e.Message), ("do", e.Full ? "make room on the spool's disk" : "see that the spool can be written"));
+                inbound._site.Log.Write(
+                    "not-taken",
+                    ("client", client.Address),
+                    ("why", e.Message),
+                    ("do", e.Full ? "make room on the spool's disk" : "see that the spool can be written")
+                );
                 return e.Reply;
             }
         }
@@ -88,13 +121,32 @@ internal sealed class Inbound(Site site, Opening opening, Parcels parcels, OwnMa
 
     // 2 open and check
 
-    private SmtpReply Refuse(SmtpReply reply, SmtpClientInfo client, string detail, InnerHeader? header = null, bool alarm = false)
+    private SmtpReply Refuse(
+        SmtpReply reply,
+        SmtpClientInfo client,
+        string detail,
+        InnerHeader? header = null,
+        bool alarm = false
+    )
     {
-        _site.Log.Write(reply.IsTemporary ? "inbound-deferred" : "inbound-refused", ("id", header?.Id), ("from", header?.Sender.Domain), ("client", client.Address), ("alarm", alarm ? true : null), ("why", detail), ("reply", reply));
+        _site.Log.Write(
+            reply.IsTemporary ? "inbound-deferred" : "inbound-refused",
+            ("id", header?.Id),
+            ("from", header?.Sender.Domain),
+            ("client", client.Address),
+            ("alarm", alarm ? true : null),
+            ("why", detail),
+            ("reply", reply)
+        );
         return reply;
     }
 
-    private async Task<SmtpReply> TakeParcelAsync(ReadOnlyMemory<byte> armored, DateTimeOffset outerDate, SmtpClientInfo client, CancellationToken cancel)
+    private async Task<SmtpReply> TakeParcelAsync(
+        ReadOnlyMemory<byte> armored,
+        DateTimeOffset outerDate,
+        SmtpClientInfo client,
+        CancellationToken cancel
+    )
     {
         var opened = await _opening.OpenAsync(armored, outerDate, cancel);
         if (opened is { Refusal.IsTemporary: true, Alarm: true, Header.Sender.Domain: var domain })
@@ -142,7 +194,13 @@ internal sealed class Inbound(Site site, Opening opening, Parcels parcels, OwnMa
         private static TaskCompletionSource New() => new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 
-    private async Task<(bool Kept, SmtpReply Reply)> TakeOpenedAsync(InnerHeader header, DecryptedMessage decrypted, ParcelContent content, SmtpClientInfo client, CancellationToken cancel)
+    private async Task<(bool Kept, SmtpReply Reply)> TakeOpenedAsync(
+        InnerHeader header,
+        DecryptedMessage decrypted,
+        ParcelContent content,
+        SmtpClientInfo client,
+        CancellationToken cancel
+    )
     {
         if (Replayed(header, decrypted, client) is { } replayed)
             return (false, replayed);
@@ -153,16 +211,34 @@ internal sealed class Inbound(Site site, Opening opening, Parcels parcels, OwnMa
                 await NextTickAsync(cancel);
             return (false, refused);
         }
-        var replay = new ReplayEntry(header.Sender.Fingerprint, header.Id, decrypted.BodySha256, header.Expires + ParcelLife.Longest);
+        var replay = new ReplayEntry(
+            header.Sender.Fingerprint,
+            header.Id,
+            decrypted.BodySha256,
+            header.Expires + ParcelLife.Longest
+        );
         if (header.Kind == ParcelKind.Message)
-            return await CommitAsync(header, decrypted, content, new() { Replay = replay, Facts = OldSubkeyUse(header, content) }, client);
-        var answer = await _echoes.TakeAsync(header, new() { Replay = replay, Facts = OldSubkeyUse(header, content) }, cancel);
+            return await CommitAsync(
+                header,
+                decrypted,
+                content,
+                new() { Replay = replay, Facts = OldSubkeyUse(header, content) },
+                client
+            );
+        var answer = await _echoes.TakeAsync(
+            header,
+            new() { Replay = replay, Facts = OldSubkeyUse(header, content) },
+            cancel
+        );
         return (false, answer.IsPositive ? answer : Refuse(answer, client, "an echo", header));
     }
 
     /// <summary>That an older encryption subkey of ours is still used, where it is and by whom it matters: it is kept a while longer for that.</summary>
     private Dictionary<string, string> OldSubkeyUse(InnerHeader header, ParcelContent content) =>
-        _opening.IsFromPartner(header) && _site.Settings.Keys.Keys.Any(k => k.HasOldEncryption && k.NeedsOldEncryption(content.Body.Span)) ? new([Spool.OldSubkeyUsedNow(_site.Time.GetUtcNow())]) : [];
+        _opening.IsFromPartner(header)
+        && _site.Settings.Keys.Keys.Any(k => k.HasOldEncryption && k.NeedsOldEncryption(content.Body.Span))
+            ? new([Spool.OldSubkeyUsedNow(_site.Time.GetUtcNow())])
+            : [];
 
     /// <summary>The same parcel again is an honest retransmission; another under the same id is not.</summary>
     private SmtpReply? Replayed(InnerHeader header, DecryptedMessage decrypted, SmtpClientInfo client)
@@ -170,15 +246,33 @@ internal sealed class Inbound(Site site, Opening opening, Parcels parcels, OwnMa
         if (_site.Spool.FindReplay(header.Sender.Fingerprint, header.Id) is not { } known)
             return null;
         if (!CryptographicOperations.FixedTimeEquals(known.BodySha256, decrypted.BodySha256))
-            return Refuse(new SmtpReply(550, "5.7.1", "another parcel had this id"), client, "two parcels with one id", header, alarm: true);
+            return Refuse(
+                new SmtpReply(550, "5.7.1", "another parcel had this id"),
+                client,
+                "two parcels with one id",
+                header,
+                alarm: true
+            );
         var reply = new SmtpReply(250, "2.0.0", $"{header.Id} was taken before");
-        _site.Log.Write("duplicate", ("id", header.Id), ("from", header.Sender.Domain), ("client", client.Address), ("reply", reply));
+        _site.Log.Write(
+            "duplicate",
+            ("id", header.Id),
+            ("from", header.Sender.Domain),
+            ("client", client.Address),
+            ("reply", reply)
+        );
         return reply;
     }
 
     // 3 commit, then 250
 
-    private async Task<(bool Kept, SmtpReply Reply)> CommitAsync(InnerHeader header, DecryptedMessage decrypted, ParcelContent content, SpoolChange with, SmtpClientInfo client)
+    private async Task<(bool Kept, SmtpReply Reply)> CommitAsync(
+        InnerHeader header,
+        DecryptedMessage decrypted,
+        ParcelContent content,
+        SpoolChange with,
+        SmtpClientInfo client
+    )
     {
         var now = _site.Time.GetUtcNow();
         var parcel = new Parcel
@@ -196,23 +290,54 @@ internal sealed class Inbound(Site site, Opening opening, Parcels parcels, OwnMa
         if (content.Body.Length > _site.Configuration.Limits.LargeParcel)
             _parcels.Close(content); // so that it is not in memory twice until its turn
         if (!await _site.Spool.CommitAsync(with with { Add = [(parcel, content)] }))
-            return (false, Replayed(header, decrypted, client) ?? throw new InvalidOperationException("a replay entry vanished"));
+            return (
+                false,
+                Replayed(header, decrypted, client) ?? throw new InvalidOperationException("a replay entry vanished")
+            );
         var reply = new SmtpReply(250, "2.0.0", $"{header.Id} opened and verified for {header.Recipient.Domain}");
-        _site.Log.Write("opened", ("id", header.Id), ("from", header.Sender.Domain), ("to", header.Recipient.Domain), ("recipients", header.RcptTo.Count), ("key", header.Sender.Fingerprint), ("client", client.Address), ("size", header.Size), ("reply", reply));
+        _site.Log.Write(
+            "opened",
+            ("id", header.Id),
+            ("from", header.Sender.Domain),
+            ("to", header.Recipient.Domain),
+            ("recipients", header.RcptTo.Count),
+            ("key", header.Sender.Fingerprint),
+            ("client", client.Address),
+            ("size", header.Size),
+            ("reply", reply)
+        );
         return (true, reply);
     }
 
     // Not parcels: people's mail
 
     /// <summary>Mail that people write to the gateway goes to the postmaster; machines' mail has no business here.</summary>
-    private async Task<SmtpReply> TakePlainAsync(ReadOnlyMemory<byte> message, MimeMessage? outer, ReversePath from, SmtpClientInfo client)
+    private async Task<SmtpReply> TakePlainAsync(
+        ReadOnlyMemory<byte> message,
+        MimeMessage? outer,
+        ReversePath from,
+        SmtpClientInfo client
+    )
     {
-        var automatic = from.Mailbox is null || outer is null || (outer.Headers["Auto-Submitted"] is { } auto && HeaderFields.Word(auto).Split(';')[0].Trim() != "no")
-            || outer.Headers.Contains(HeaderId.ListId) || outer.Headers.Contains("PgpTunnel") || outer.Headers[HeaderId.Precedence] is not null;
+        var automatic =
+            from.Mailbox is null
+            || outer is null
+            || (outer.Headers["Auto-Submitted"] is { } auto && HeaderFields.Word(auto).Split(';')[0].Trim() != "no")
+            || outer.Headers.Contains(HeaderId.ListId)
+            || outer.Headers.Contains("PgpTunnel")
+            || outer.Headers[HeaderId.Precedence] is not null;
         if (automatic)
-            return Refuse(new SmtpReply(550, "5.7.1", "this mailbox takes sealed mail only"), client, "no parcel in it, and not written by a person");
-        byte[] received = System.Text.Encoding.ASCII.GetBytes(string.Create(System.Globalization.CultureInfo.InvariantCulture,
-            $"Received: from {client.Helo} ([{client.Address}]) by {_site.Configuration.Hostname} (PgpTunnel)\r\n\twith {(client.Esmtp ? client.Tls ? "ESMTPS" : "ESMTP" : "SMTP")}; {_site.Time.GetUtcNow().UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000\r\n"));
+            return Refuse(
+                new SmtpReply(550, "5.7.1", "this mailbox takes sealed mail only"),
+                client,
+                "no parcel in it, and not written by a person"
+            );
+        byte[] received = System.Text.Encoding.ASCII.GetBytes(
+            string.Create(
+                System.Globalization.CultureInfo.InvariantCulture,
+                $"Received: from {client.Helo} ([{client.Address}]) by {_site.Configuration.Hostname} (PgpTunnel)\r\n\twith {(client.Esmtp ? client.Tls ? "ESMTPS" : "ESMTP" : "SMTP")}; {_site.Time.GetUtcNow().UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000\r\n"
+            )
+        );
         var (parcel, content) = _ownMail.PassToPostmaster(from, [received, message]);
         await _site.Spool.CommitAsync(new() { Add = [(parcel, content)] });
         _site.Log.Write("to-postmaster", ("id", parcel.Id), ("client", client.Address));

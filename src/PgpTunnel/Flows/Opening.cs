@@ -8,7 +8,15 @@ namespace PgpTunnel;
 /// <summary>What became of opening a parcel: a refusal with its reason for the log, or all its parts.</summary>
 /// <param name="Refusal">Null = opened, verified, and addressed to us.</param>
 /// <param name="Header">Null when the parcel did not come that far.</param>
-internal sealed record Opened(SmtpReply? Refusal, string Why, bool Alarm, InnerHeader? Header, ReadOnlyMemory<byte> Message, DecryptedMessage? Decrypted, ReadOnlyMemory<byte> Octets);
+internal sealed record Opened(
+    SmtpReply? Refusal,
+    string Why,
+    bool Alarm,
+    InnerHeader? Header,
+    ReadOnlyMemory<byte> Message,
+    DecryptedMessage? Decrypted,
+    ReadOnlyMemory<byte> Octets
+);
 
 /// <summary>
 /// Opens a parcel and checks it, in the order of PROTOCOL.md 7: packet shape, decryption, header block, the sender domain's DNS, the
@@ -16,9 +24,16 @@ internal sealed record Opened(SmtpReply? Refusal, string Why, bool Alarm, InnerH
 /// </summary>
 /// <param name="arrays">Where the arrays of what is opened come from; null = each has its own.</param>
 /// <param name="clock">Tells how much time has passed for certain; null = the clock is believed.</param>
-internal sealed class Opening(Settings settings, Peers peers, TimeProvider time, ArrayPool<byte>? arrays = null, ClockWatch? clock = null)
+internal sealed class Opening(
+    Settings settings,
+    Peers peers,
+    TimeProvider time,
+    ArrayPool<byte>? arrays = null,
+    ClockWatch? clock = null
+)
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromHours(48), Ahead = TimeSpan.FromHours(1);
+    private static readonly TimeSpan Patience = TimeSpan.FromHours(48),
+        Ahead = TimeSpan.FromHours(1);
 
     /// <summary>One text for every failure between the first packet and the signature: nobody learns which step failed.</summary>
     internal static readonly SmtpReply Uniform = new(550, "5.7.5", "the parcel does not open and verify");
@@ -39,8 +54,14 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time,
         ReadOnlyMemory<byte> message;
         try
         {
-            octets = Armor.IsIn(Armor.Message, text.Span) ? Armor.Decode(Armor.Message, text.Span, arrays) : text.ToArray();
-            decrypted = await LargeWork.DoAsync(octets.Length, () => MessageOpener.Decrypt(octets.Span, settings.Keys.Keys, arrays), cancel);
+            octets = Armor.IsIn(Armor.Message, text.Span)
+                ? Armor.Decode(Armor.Message, text.Span, arrays)
+                : text.ToArray();
+            decrypted = await LargeWork.DoAsync(
+                octets.Length,
+                () => MessageOpener.Decrypt(octets.Span, settings.Keys.Keys, arrays),
+                cancel
+            );
             (header, message) = ParcelBody.Read(decrypted.UnverifiedBody, ours: false);
         }
         catch (NoKeyException e)
@@ -48,17 +69,33 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time,
             // A key directory that is not mounted must not bounce everything.
             return outerDate != DateTimeOffset.MinValue && Sure - outerDate >= Patience
                 ? Refused(new(Uniform, e.Message, Alarm: true), null, octets, decrypted)
-                : Refused(new(new SmtpReply(451, "4.3.5", "the parcel is for a key this gateway does not hold; try again"), $"{e.Message}; is keys.directory complete?", Alarm: true), null, octets, decrypted);
+                : Refused(
+                    new(
+                        new SmtpReply(451, "4.3.5", "the parcel is for a key this gateway does not hold; try again"),
+                        $"{e.Message}; is keys.directory complete?",
+                        Alarm: true
+                    ),
+                    null,
+                    octets,
+                    decrypted
+                );
         }
         catch (Exception e) when (e is not (OutOfMemoryException or OperationCanceledException))
         {
             return Refused(new(Uniform, e.Message), null, octets, decrypted);
         }
         var failure = await CheckSenderAsync(decrypted, header, cancel) ?? CheckEnvelope(decrypted, header, message);
-        return failure is null ? new Opened(null, "opened and verified", false, header, message, decrypted, octets) : Refused(failure, header, octets, decrypted);
+        return failure is null
+            ? new Opened(null, "opened and verified", false, header, message, decrypted, octets)
+            : Refused(failure, header, octets, decrypted);
     }
 
-    private Opened Refused(Failure failure, InnerHeader? header, ReadOnlyMemory<byte> octets, DecryptedMessage? decrypted)
+    private Opened Refused(
+        Failure failure,
+        InnerHeader? header,
+        ReadOnlyMemory<byte> octets,
+        DecryptedMessage? decrypted
+    )
     {
         Octets.GiveBack(arrays, octets, secret: false);
         if (decrypted is not null)
@@ -67,7 +104,11 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time,
     }
 
     /// <summary>The sender domain's DNS, then the signature.</summary>
-    private async Task<Failure?> CheckSenderAsync(DecryptedMessage decrypted, InnerHeader header, CancellationToken cancel)
+    private async Task<Failure?> CheckSenderAsync(
+        DecryptedMessage decrypted,
+        InnerHeader header,
+        CancellationToken cancel
+    )
     {
         var domain = header.Sender.Domain;
         var budget = new WorkBudget { Asker = Asker.Stranger }; // one for all that this parcel causes
@@ -75,7 +116,11 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time,
         var failure = Check(peer, decrypted, header);
         // A key may have been published since; and nothing is refused for good on an old answer. Strangers name domains too, so each is
         // asked afresh once in a while only.
-        if (failure is not null && (failure.Reply.IsPermanent || !peer.Listed.Contains(header.Sender.Fingerprint)) && MayAskAfresh(domain))
+        if (
+            failure is not null
+            && (failure.Reply.IsPermanent || !peer.Listed.Contains(header.Sender.Fingerprint))
+            && MayAskAfresh(domain)
+        )
         {
             peer = await peers.AskAsync(domain, fresh: true, budget, cancel);
             failure = Check(peer, decrypted, header);
@@ -107,23 +152,48 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time,
         var young = Sure - header.Date < Patience;
         var key = peer.Signers.FirstOrDefault(k => k.Fingerprint == fingerprint);
         // What a parcel claims is no alarm: anybody can make one. What the domain's own records have become is.
-        var suspicious = (peer.Trusted && !peer.TrustedOffered) || (peer.Remembered && (peer.Class is PeerClass.None or PeerClass.Insecure || peer.Facts.Bogus));
+        var suspicious =
+            (peer.Trusted && !peer.TrustedOffered)
+            || (peer.Remembered && (peer.Class is PeerClass.None or PeerClass.Insecure || peer.Facts.Bogus));
         if (peer.Distrusted.Contains(fingerprint))
             return new(Uniform, $"{domain} distrusts {fingerprint} (xfp)");
         if (peer.Class == PeerClass.Temporary || (peer.Class == PeerClass.Unusable && key is null && !peer.Trusted))
-            return new(new SmtpReply(451, "4.7.5", $"the keys of {domain} cannot be established now"), peer.Why, Alarm: suspicious);
+            return new(
+                new SmtpReply(451, "4.7.5", $"the keys of {domain} cannot be established now"),
+                peer.Why,
+                Alarm: suspicious
+            );
         // Where fingerprints are trusted only those count, in every class (PROTOCOL.md 3).
         if (peer.Trusted && key is null)
-            return new(new SmtpReply(451, "4.7.5", $"{domain} does not offer a key that was verified for it"), peer.Why, Alarm: suspicious);
+            return new(
+                new SmtpReply(451, "4.7.5", $"{domain} does not offer a key that was verified for it"),
+                peer.Why,
+                Alarm: suspicious
+            );
         if (peer.Class is PeerClass.None or PeerClass.Insecure)
-            return peer.Remembered || peer.Outdated ? new(new SmtpReply(451, "4.7.5", $"the keys of {domain} cannot be established now"), peer.Why, Alarm: suspicious)
-                : new(young ? new SmtpReply(451, "4.7.1", $"{domain} publishes no gateway key that can be trusted") : new SmtpReply(550, "5.7.1", $"{domain} publishes no gateway key that can be trusted"), peer.Why);
+            return peer.Remembered || peer.Outdated
+                ? new(
+                    new SmtpReply(451, "4.7.5", $"the keys of {domain} cannot be established now"),
+                    peer.Why,
+                    Alarm: suspicious
+                )
+                : new(
+                    young
+                        ? new SmtpReply(451, "4.7.1", $"{domain} publishes no gateway key that can be trusted")
+                        : new SmtpReply(550, "5.7.1", $"{domain} publishes no gateway key that can be trusted"),
+                    peer.Why
+                );
         if (!peer.Listed.Contains(fingerprint))
-            return new(young ? new SmtpReply(451, "4.7.5", $"{domain} does not list the signing key") : Uniform, $"{domain} lists {string.Join(", ", peer.Listed)}, not {fingerprint}");
+            return new(
+                young ? new SmtpReply(451, "4.7.5", $"{domain} does not list the signing key") : Uniform,
+                $"{domain} lists {string.Join(", ", peer.Listed)}, not {fingerprint}"
+            );
         if (key is null)
             return new(Uniform, $"the certificate {fingerprint} of {domain} is not usable");
         if (decrypted.VerifiedBy(key, time.GetUtcNow(), out var why) is null)
-            return decrypted.IsByExpired(key, time.GetUtcNow()) ? new(new SmtpReply(451, "4.7.5", $"the key of {domain} has expired"), why) : new(Uniform, why);
+            return decrypted.IsByExpired(key, time.GetUtcNow())
+                ? new(new SmtpReply(451, "4.7.5", $"the key of {domain} has expired"), why)
+                : new(Uniform, why);
         return null;
     }
 
@@ -134,22 +204,51 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time,
     private Failure? CheckEnvelope(DecryptedMessage decrypted, InnerHeader header, ReadOnlyMemory<byte> message)
     {
         var configuration = settings.Configuration;
-        if (configuration.Listen.Inbound is { PartnersOnly: true } && !configuration.Policy.Partners.ContainsKey(header.Sender.Domain) && !peers.IsVerified(header.Sender.Domain))
-            return new(new SmtpReply(550, "5.7.1", $"this gateway takes mail of its partners only, and {header.Sender.Domain} is none"), "listen.inbound.from is partners");
+        if (
+            configuration.Listen.Inbound is { PartnersOnly: true }
+            && !configuration.Policy.Partners.ContainsKey(header.Sender.Domain)
+            && !peers.IsVerified(header.Sender.Domain)
+        )
+            return new(
+                new SmtpReply(
+                    550,
+                    "5.7.1",
+                    $"this gateway takes mail of its partners only, and {header.Sender.Domain} is none"
+                ),
+                "listen.inbound.from is partners"
+            );
         if (header.NotUnderstood is { } unknown)
             return new(new SmtpReply(550, "5.5.5", $"this gateway does not understand {unknown}"), unknown);
         if (header.Expires < header.Date || header.Expires - header.Date > ParcelLife.Longest)
             return new(Uniform, "Expires lies before Date or more than 14 days after it");
         if (message.Length > configuration.Limits.MessageSize)
-            return new(new SmtpReply(552, "5.3.4", $"the message is larger than {configuration.Limits.MessageSize} octets"), $"{message.Length} octets");
+            return new(
+                new SmtpReply(552, "5.3.4", $"the message is larger than {configuration.Limits.MessageSize} octets"),
+                $"{message.Length} octets"
+            );
         if (!configuration.Domains.Contains(header.Recipient.Domain))
-            return new(new SmtpReply(550, "5.1.2", $"{header.Recipient.Domain} is not served here"), "recipient domain not ours");
+            return new(
+                new SmtpReply(550, "5.1.2", $"{header.Recipient.Domain} is not served here"),
+                "recipient domain not ours"
+            );
         if (header.Recipient.Fingerprint != decrypted.KeyFingerprint)
-            return new(new SmtpReply(550, "5.7.1", "the parcel is bound to another key than the one that opened it"), "surreptitious forwarding?");
+            return new(
+                new SmtpReply(550, "5.7.1", "the parcel is bound to another key than the one that opened it"),
+                "surreptitious forwarding?"
+            );
         if (MessageContent.Refusal(message.Span) is { } bad)
             return new(bad, "what is inside could not be handed on unaltered");
-        var stranger = header.RcptTo.FirstOrDefault(r => !Domains.TryNormalise(r.Mailbox.Domain, out var domain) || domain != header.Recipient.Domain || GatewayAddress.Matches(configuration.Gateway, r.Mailbox, out _));
-        return stranger is null ? null : new(new SmtpReply(550, "5.7.1", "a recipient inside the parcel does not belong to its domain"), "inner recipient outside its domain");
+        var stranger = header.RcptTo.FirstOrDefault(r =>
+            !Domains.TryNormalise(r.Mailbox.Domain, out var domain)
+            || domain != header.Recipient.Domain
+            || GatewayAddress.Matches(configuration.Gateway, r.Mailbox, out _)
+        );
+        return stranger is null
+            ? null
+            : new(
+                new SmtpReply(550, "5.7.1", "a recipient inside the parcel does not belong to its domain"),
+                "inner recipient outside its domain"
+            );
     }
 
     /// <summary>The clock's part of the checks; a replay is asked for before it.</summary>
@@ -157,10 +256,20 @@ internal sealed class Opening(Settings settings, Peers peers, TimeProvider time,
     public (SmtpReply Reply, string Why)? CheckFreshness(InnerHeader header, DateTimeOffset signed)
     {
         var now = time.GetUtcNow();
-        return header.Date > now + Ahead ? (new SmtpReply(451, "4.7.0", "the parcel's date lies in the future"), $"Date {InnerHeader.Time(header.Date)}; is one of the two clocks wrong?")
-            : header.Expires < now && header.Expires >= Sure ? (new SmtpReply(451, "4.7.0", "the parcel may have expired; this gateway's clock is in doubt"), "the clock has jumped")
-            : header.Expires < now ? (new SmtpReply(550, "5.4.7", "the parcel has expired"), $"Expires {InnerHeader.Time(header.Expires)}")
-            : (signed - header.Date).Duration() > Ahead ? (Uniform, $"signed at {InnerHeader.Time(signed)}, but dated {InnerHeader.Time(header.Date)}")
+        return header.Date > now + Ahead
+                ? (
+                    new SmtpReply(451, "4.7.0", "the parcel's date lies in the future"),
+                    $"Date {InnerHeader.Time(header.Date)}; is one of the two clocks wrong?"
+                )
+            : header.Expires < now && header.Expires >= Sure
+                ? (
+                    new SmtpReply(451, "4.7.0", "the parcel may have expired; this gateway's clock is in doubt"),
+                    "the clock has jumped"
+                )
+            : header.Expires < now
+                ? (new SmtpReply(550, "5.4.7", "the parcel has expired"), $"Expires {InnerHeader.Time(header.Expires)}")
+            : (signed - header.Date).Duration() > Ahead
+                ? (Uniform, $"signed at {InnerHeader.Time(signed)}, but dated {InnerHeader.Time(header.Date)}")
             : null;
     }
 }

@@ -21,7 +21,15 @@ internal sealed class SpoolRoom(Site site)
             {
                 var why = Lacking();
                 if (why is not null && _why is null)
-                    site.Log.Write("no-room", ("alarm", true), ("why", why), ("do", "make room on the spool's disk, or see 'pgptunnel queue list'; mail is answered 452 until then"));
+                    site.Log.Write(
+                        "no-room",
+                        ("alarm", true),
+                        ("why", why),
+                        (
+                            "do",
+                            "make room on the spool's disk, or see 'pgptunnel queue list'; mail is answered 452 until then"
+                        )
+                    );
                 (_asked, _why) = (site.Time.GetUtcNow(), why);
             }
             return _why is null ? null : new SmtpReply(452, "4.3.1", _why);
@@ -35,12 +43,17 @@ internal sealed class SpoolRoom(Site site)
         {
             var free = new DriveInfo(Path.GetDirectoryName(configuration.SpoolFile)!).AvailableFreeSpace;
             if (free < configuration.Limits.FreeDisk)
-                return string.Create(CultureInfo.InvariantCulture, $"the spool's disk has {free} octets free, fewer than limits.freeDisk");
+                return string.Create(
+                    CultureInfo.InvariantCulture,
+                    $"the spool's disk has {free} octets free, fewer than limits.freeDisk"
+                );
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {
             // A disk that does not say so shows when it is written.
         }
-        return configuration.Limits.QueueSize is { } most && site.Spool.Size() is var size && size >= most ? string.Create(CultureInfo.InvariantCulture, $"{size} octets wait, as many as limits.queue allows") : null;
+        return configuration.Limits.QueueSize is { } most && site.Spool.Size() is var size && size >= most
+            ? string.Create(CultureInfo.InvariantCulture, $"{size} octets wait, as many as limits.queue allows")
+            : null;
     }
 }

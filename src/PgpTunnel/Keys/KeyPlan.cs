@@ -21,27 +21,32 @@ internal sealed record KeyPlan
     public IReadOnlyList<string> Published { get; init; } = [];
 
     /// <summary>Distrusted for ever, and when.</summary>
-    public IReadOnlyDictionary<string, DateTimeOffset> Revoked { get; init; } = new Dictionary<string, DateTimeOffset>();
+    public IReadOnlyDictionary<string, DateTimeOffset> Revoked { get; init; } =
+        new Dictionary<string, DateTimeOffset>();
     public Rollover? Rollover { get; init; }
 
     /// <summary>While a new encryption subkey takes over from an old one.</summary>
     public NewSubkey? Subkey { get; init; }
 
     /// <summary>When the rollover may take its next step, or null.</summary>
-    public DateTimeOffset? Due => Rollover is not { } r ? null : r.Step switch
-    {
-        1 => r.Since + TwoTtls,
-        2 => r.Since + ParcelLife.Longest + TwoTtls,
-        _ => r.Since + ParcelLife.Longest,
-    };
+    public DateTimeOffset? Due =>
+        Rollover is not { } r
+            ? null
+            : r.Step switch
+            {
+                1 => r.Since + TwoTtls,
+                2 => r.Since + ParcelLife.Longest + TwoTtls,
+                _ => r.Since + ParcelLife.Longest,
+            };
 
-    public string NextStep => Rollover?.Step switch
-    {
-        1 => "the new key moves first and signs",
-        2 => "the old key is dropped from the records",
-        3 => "the old secret is destroyed",
-        _ => "nothing is due",
-    };
+    public string NextStep =>
+        Rollover?.Step switch
+        {
+            1 => "the new key moves first and signs",
+            2 => "the old key is dropped from the records",
+            3 => "the old secret is destroyed",
+            _ => "nothing is due",
+        };
 
     private static string FileIn(string directory) => Path.Combine(directory, "plan.json");
 
@@ -50,7 +55,9 @@ internal sealed record KeyPlan
     {
         try
         {
-            return File.Exists(FileIn(directory)) ? JsonSerializer.Deserialize<KeyPlan>(File.ReadAllText(FileIn(directory))) ?? new KeyPlan() : new KeyPlan();
+            return File.Exists(FileIn(directory))
+                ? JsonSerializer.Deserialize<KeyPlan>(File.ReadAllText(FileIn(directory))) ?? new KeyPlan()
+                : new KeyPlan();
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
         {
@@ -61,6 +68,10 @@ internal sealed record KeyPlan
     /// <summary>Replaces the file in one step.</summary>
     public void Save(string directory)
     {
-        OwnFiles.Replace(FileIn(directory), JsonSerializer.SerializeToUtf8Bytes(this), written => JsonSerializer.Deserialize<KeyPlan>(written));
+        OwnFiles.Replace(
+            FileIn(directory),
+            JsonSerializer.SerializeToUtf8Bytes(this),
+            written => JsonSerializer.Deserialize<KeyPlan>(written)
+        );
     }
 }

@@ -11,10 +11,15 @@ internal sealed class KeyRing
     private KeyRing(IReadOnlyList<GatewayKey> keys, KeyPlan plan)
     {
         (Keys, Plan) = (keys, plan);
-        var named = plan.Published.Select(f => keys.FirstOrDefault(k => k.Fingerprint == f)).OfType<GatewayKey>().ToList();
+        var named = plan
+            .Published.Select(f => keys.FirstOrDefault(k => k.Fingerprint == f))
+            .OfType<GatewayKey>()
+            .ToList();
         Published = named.Count > 0 ? named : [.. keys.Where(k => !plan.Revoked.ContainsKey(k.Fingerprint))];
         if (Published.Count == 0)
-            throw new ConfigurationException(["keys.directory: every key in it is revoked; 'pgptunnel key generate' makes a new one"]);
+            throw new ConfigurationException([
+                "keys.directory: every key in it is revoked; 'pgptunnel key generate' makes a new one",
+            ]);
     }
 
     /// <summary>All keys, the oldest first. Each opens what was sealed for it.</summary>
@@ -39,7 +44,9 @@ internal sealed class KeyRing
             try
             {
                 if (!OperatingSystem.IsWindows() && (File.GetUnixFileMode(file) & ~OwnFiles.OwnerOnly) != 0)
-                    mistakes.Add($"{file}: others than its owner can read it; chmod 600 it (and think whether the key is still secret)");
+                    mistakes.Add(
+                        $"{file}: others than its owner can read it; chmod 600 it (and think whether the key is still secret)"
+                    );
                 else
                     keys.Add(GatewayKey.ReadSecret(File.ReadAllBytes(file), passphrase));
             }
@@ -53,8 +60,12 @@ internal sealed class KeyRing
             }
         }
         if (keys.Count == 0 && mistakes.Count == 0)
-            mistakes.Add($"keys.directory: no *.key file in {configuration.Keys.Directory}; 'pgptunnel key import FILE' brings a backup back, 'pgptunnel key generate' makes a new one");
-        return mistakes.Count == 0 ? new KeyRing([.. keys.OrderBy(k => k.Created)], KeyPlan.Load(configuration.Keys.Directory)) : throw new ConfigurationException(mistakes);
+            mistakes.Add(
+                $"keys.directory: no *.key file in {configuration.Keys.Directory}; 'pgptunnel key import FILE' brings a backup back, 'pgptunnel key generate' makes a new one"
+            );
+        return mistakes.Count == 0
+            ? new KeyRing([.. keys.OrderBy(k => k.Created)], KeyPlan.Load(configuration.Keys.Directory))
+            : throw new ConfigurationException(mistakes);
     }
 
     private static List<string> Files(string directory)
@@ -93,8 +104,15 @@ internal sealed class KeyRing
         if (isNew)
             OwnFiles.KeepOwner(directory, parent);
         OwnFiles.Write(Path.Combine(directory, $"{key.Fingerprint}.key"), key.ExportSecret(passphrase));
-        OwnFiles.Write(Path.Combine(directory, $"{key.Fingerprint}.revocation"), [.. Encoding.ASCII.GetBytes(
-            $"Revocation certificate of gateway key {key.Fingerprint}.\r\nKeep it apart from the key. Publishing it ends the key for good.\r\n\r\n"), .. key.RevocationCertificate(now)]);
+        OwnFiles.Write(
+            Path.Combine(directory, $"{key.Fingerprint}.revocation"),
+            [
+                .. Encoding.ASCII.GetBytes(
+                    $"Revocation certificate of gateway key {key.Fingerprint}.\r\nKeep it apart from the key. Publishing it ends the key for good.\r\n\r\n"
+                ),
+                .. key.RevocationCertificate(now),
+            ]
+        );
         foreach (var kind in new[] { "key", "revocation" })
             OwnFiles.KeepOwner(Path.Combine(directory, $"{key.Fingerprint}.{kind}"), directory);
     }
@@ -102,7 +120,10 @@ internal sealed class KeyRing
     /// <summary>Puts a changed key in the place of its file in one step.</summary>
     public static void Replace(GatewayConfiguration configuration, GatewayKey key)
     {
-        var (file, passphrase) = (Path.Combine(configuration.Keys.Directory, $"{key.Fingerprint}.key"), Passphrase(configuration));
+        var (file, passphrase) = (
+            Path.Combine(configuration.Keys.Directory, $"{key.Fingerprint}.key"),
+            Passphrase(configuration)
+        );
         OwnFiles.Replace(file, key.ExportSecret(passphrase), written => GatewayKey.ReadSecret(written, passphrase));
     }
 

@@ -21,31 +21,68 @@ internal static class PublishedRecords
 
     /// <param name="asTxt">Certificates as <c>_key</c> TXT, for DNS hosts without type OPENPGPKEY.</param>
     public static List<PublishedRecord> For(GatewayConfiguration configuration, KeyRing ring, bool asTxt) =>
-        For(configuration, ring.Published, ring.Keys.Where(k => ring.Plan.Revoked.ContainsKey(k.Fingerprint)).Select(k => (k, ring.Plan.Revoked[k.Fingerprint])).ToList(), asTxt);
+        For(
+            configuration,
+            ring.Published,
+            ring.Keys.Where(k => ring.Plan.Revoked.ContainsKey(k.Fingerprint))
+                .Select(k => (k, ring.Plan.Revoked[k.Fingerprint]))
+                .ToList(),
+            asTxt
+        );
 
-    public static List<PublishedRecord> For(GatewayConfiguration configuration, IReadOnlyList<GatewayKey> keys, IReadOnlyList<(GatewayKey Key, DateTimeOffset When)> revoked, bool asTxt)
+    public static List<PublishedRecord> For(
+        GatewayConfiguration configuration,
+        IReadOnlyList<GatewayKey> keys,
+        IReadOnlyList<(GatewayKey Key, DateTimeOffset When)> revoked,
+        bool asTxt
+    )
     {
         var records = new List<PublishedRecord>();
         var fingerprints = string.Join(',', keys.Select(k => k.Fingerprint));
         var distrusted = revoked.Count == 0 ? "" : $"; xfp={string.Join(',', revoked.Select(r => r.Key.Fingerprint))}";
         foreach (var domain in configuration.Domains)
-            records.Add(Txt(DomainName.Parse(domain).Prepend(PolicyRecord.Label), $"v=PGPT1; m=enforce; fp={fingerprints}{distrusted}; gw={configuration.Gateway}; a=604800; sz={configuration.Limits.MessageSize}"));
-        foreach (var (key, certificate) in keys.Select(k => (k, k.ExportCertificate())).Concat(revoked.Select(r => (r.Key, r.Key.ExportCertificate(r.When)))))
+            records.Add(
+                Txt(
+                    DomainName.Parse(domain).Prepend(PolicyRecord.Label),
+                    $"v=PGPT1; m=enforce; fp={fingerprints}{distrusted}; gw={configuration.Gateway}; a=604800; sz={configuration.Limits.MessageSize}"
+                )
+            );
+        foreach (
+            var (key, certificate) in keys.Select(k => (k, k.ExportCertificate()))
+                .Concat(revoked.Select(r => (r.Key, r.Key.ExportCertificate(r.When))))
+        )
         {
-            records.Add(asTxt
-                ? Txt(PolicyRecord.FallbackName(key.Fingerprint, configuration.Gateway), $"v=PGPK1; p={Convert.ToBase64String(certificate)}")
-                : new(PolicyRecord.CertificateName(configuration.Gateway), RecordType.OPENPGPKEY, Convert.ToBase64String(certificate), certificate));
+            records.Add(
+                asTxt
+                    ? Txt(
+                        PolicyRecord.FallbackName(key.Fingerprint, configuration.Gateway),
+                        $"v=PGPK1; p={Convert.ToBase64String(certificate)}"
+                    )
+                    : new(
+                        PolicyRecord.CertificateName(configuration.Gateway),
+                        RecordType.OPENPGPKEY,
+                        Convert.ToBase64String(certificate),
+                        certificate
+                    )
+            );
         }
         var gateway = DomainName.Parse(configuration.GatewayDomain);
         var host = DomainName.Parse(configuration.Hostname);
         records.Add(new(gateway, RecordType.MX, $"10 {host}.", [0, 10, .. host.Wire]));
-        records.Add(Txt(gateway, $"v=spf1 a:{host}{(configuration.Deliver.Relay is { } relay ? $" {SpfOf(relay.Host)}" : "")} -all"));
+        records.Add(
+            Txt(
+                gateway,
+                $"v=spf1 a:{host}{(configuration.Deliver.Relay is { } relay ? $" {SpfOf(relay.Host)}" : "")} -all"
+            )
+        );
         return records;
     }
 
     /// <summary>RFC 7208 5.6, 5.3: an address by its own mechanism, a host by its name.</summary>
-    private static string SpfOf(string host) => !System.Net.IPAddress.TryParse(host, out var address) ? $"a:{host}"
-        : address.AddressFamily == System.Net.Sockets.AddressFamily.InterNetworkV6 ? $"ip6:{address}" : $"ip4:{address}";
+    private static string SpfOf(string host) =>
+        !System.Net.IPAddress.TryParse(host, out var address) ? $"a:{host}"
+        : address.AddressFamily == System.Net.Sockets.AddressFamily.InterNetworkV6 ? $"ip6:{address}"
+        : $"ip4:{address}";
 
     private static readonly int[] PanelLimits = [LongestString, 1024, 4096];
 
@@ -59,18 +96,35 @@ internal static class PublishedRecords
         foreach (var record in records)
         {
             var name = record.Name.ToString();
-            var zone = configuration.Domains.Append(configuration.GatewayDomain).Where(d => name == d || name.EndsWith($".{d}", StringComparison.Ordinal)).MinBy(d => d.Length) ?? "";
-            var value = record.Type == RecordType.TXT ? Encoding.ASCII.GetString(PolicyRecord.Concatenate(record.Rdata)) : record.Value;
-            text.AppendLine($"zone   {zone}").AppendLine($"type   {RecordType.Name(record.Type)}").AppendLine($"name   {(name == zone ? "@" : zone.Length == 0 ? name : name[..^(zone.Length + 1)])}")
-                .AppendLine($"value  {value}").AppendLine($"length {Fits(value)}").AppendLine();
+            var zone =
+                configuration
+                    .Domains.Append(configuration.GatewayDomain)
+                    .Where(d => name == d || name.EndsWith($".{d}", StringComparison.Ordinal))
+                    .MinBy(d => d.Length)
+                ?? "";
+            var value =
+                record.Type == RecordType.TXT
+                    ? Encoding.ASCII.GetString(PolicyRecord.Concatenate(record.Rdata))
+                    : record.Value;
+            text.AppendLine($"zone   {zone}")
+                .AppendLine($"type   {RecordType.Name(record.Type)}")
+                .AppendLine($"name   {(name == zone ? "@" : zone.Length == 0 ? name : name[..^(zone.Length + 1)])}")
+                .AppendLine($"value  {value}")
+                .AppendLine($"length {Fits(value)}")
+                .AppendLine();
         }
         return text.ToString();
     }
 
     private static string Fits(string value)
     {
-        var later = value.StartsWith("v=PGPT1", StringComparison.Ordinal) ? value.Length + LaterFingerprints : value.Length;
-        string Word(int limit) => value.Length > limit ? $"more than {limit}" : later > limit ? $"fits {limit}, but not with a second key or one revoked" : $"fits {limit}";
+        var later = value.StartsWith("v=PGPT1", StringComparison.Ordinal)
+            ? value.Length + LaterFingerprints
+            : value.Length;
+        string Word(int limit) =>
+            value.Length > limit ? $"more than {limit}"
+            : later > limit ? $"fits {limit}, but not with a second key or one revoked"
+            : $"fits {limit}";
         return $"{value.Length}: {string.Join(", ", PanelLimits.Select(Word))}";
     }
 
@@ -96,16 +150,24 @@ internal static class PublishedRecords
         foreach (var record in records)
             text.AppendLine(Comment(record, configuration)).AppendLine(record.ZoneLine);
         if (!asTxt)
-            text.AppendLine("; If your DNS host does not know the type OPENPGPKEY, use 'pgptunnel dns records --format txt' instead.");
+            text.AppendLine(
+                "; If your DNS host does not know the type OPENPGPKEY, use 'pgptunnel dns records --format txt' instead."
+            );
         return text.ToString();
     }
 
-    private static string Comment(PublishedRecord record, GatewayConfiguration configuration) => record.Type switch
-    {
-        RecordType.OPENPGPKEY => $"; The gateway's certificate. The zone of {configuration.GatewayDomain} must be DNSSEC-signed too.",
-        RecordType.MX => $"; Sealed mail and bounces come here; {configuration.Hostname} needs an A or AAAA record.",
-        RecordType.TXT when record.Value.Contains("v=spf1") => "; Suggested: only the gateway (and its relay) sends for the gateway's domain. Where a provider sends, use the include: it documents instead of the a:.",
-        RecordType.TXT when record.Value.Contains("v=PGPK1") => "; The gateway's certificate as TXT. Some DNS hosts limit TXT to 2048 or 4096 characters in all; an Ed25519 key fits.",
-        _ => "; The policy. To try first without risk of delay, publish m=testing; m=enforce makes senders wait rather than send in clear.",
-    };
+    private static string Comment(PublishedRecord record, GatewayConfiguration configuration) =>
+        record.Type switch
+        {
+            RecordType.OPENPGPKEY =>
+                $"; The gateway's certificate. The zone of {configuration.GatewayDomain} must be DNSSEC-signed too.",
+            RecordType.MX =>
+                $"; Sealed mail and bounces come here; {configuration.Hostname} needs an A or AAAA record.",
+            RecordType.TXT when record.Value.Contains("v=spf1") =>
+                "; Suggested: only the gateway (and its relay) sends for the gateway's domain. Where a provider sends, use the include: it documents instead of the a:.",
+            RecordType.TXT when record.Value.Contains("v=PGPK1") =>
+                "; The gateway's certificate as TXT. Some DNS hosts limit TXT to 2048 or 4096 characters in all; an Ed25519 key fits.",
+            _ =>
+                "; The policy. To try first without risk of delay, publish m=testing; m=enforce makes senders wait rather than send in clear.",
+        };
 }

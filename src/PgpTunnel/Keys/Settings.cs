@@ -9,5 +9,6 @@ internal sealed class Settings(GatewayConfiguration configuration, KeyRing keys)
 
     public KeyRing Keys => _current.Item2;
 
-    public void Replace(GatewayConfiguration configuration, KeyRing keys) => _current = Tuple.Create(configuration, keys);
+    public void Replace(GatewayConfiguration configuration, KeyRing keys) =>
+        _current = Tuple.Create(configuration, keys);
 }

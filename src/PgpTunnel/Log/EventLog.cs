@@ -47,9 +47,17 @@ internal sealed class EventLog(TextWriter output, bool json, TimeProvider time)
         return line.ToString();
     }
 
-    private static readonly JsonSerializerOptions Format = new() { Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Format = new()
+    {
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
 
-    private static string Plain(object value) => value is bool flag ? flag ? "true" : "false" : Convert.ToString(value, CultureInfo.InvariantCulture) ?? "";
+    private static string Plain(object value) =>
+        value is bool flag
+            ? flag
+                ? "true"
+                : "false"
+            : Convert.ToString(value, CultureInfo.InvariantCulture) ?? "";
 
     private static string Quote(string text)
     {
@@ -70,7 +78,11 @@ internal sealed class EventLog(TextWriter output, bool json, TimeProvider time)
 
     private string Json(string name, ReadOnlySpan<(string Key, object? Value)> fields)
     {
-        var values = new Dictionary<string, object> { ["time"] = time.GetUtcNow().ToString("O", CultureInfo.InvariantCulture), ["event"] = name };
+        var values = new Dictionary<string, object>
+        {
+            ["time"] = time.GetUtcNow().ToString("O", CultureInfo.InvariantCulture),
+            ["event"] = name,
+        };
         foreach (var (key, value) in fields)
             if (value is not null)
                 values[key] = value is int or long or bool ? value : Plain(value);

@@ -12,10 +12,26 @@ internal static class Metrics
 {
     private const string MeterName = "PgpTunnel";
     private static readonly Meter Meter = new(MeterName);
-    private static readonly Counter<long> Events = Meter.CreateCounter<long>("pgptunnel.events", "{event}", "Events of the log, by name.");
-    private static readonly Counter<long> Alarms = Meter.CreateCounter<long>("pgptunnel.alarms", "{alarm}", "Events that somebody should look at, by name.");
-    private static readonly Gauge<double> DaysLeft = Meter.CreateGauge<double>("pgptunnel.days_left", "d", "Days until a key or a DNS signature of ours expires.");
-    private static readonly Gauge<long> Findings = Meter.CreateGauge<long>("pgptunnel.self_check.findings", "{finding}", "Findings of the last self-check, by level.");
+    private static readonly Counter<long> Events = Meter.CreateCounter<long>(
+        "pgptunnel.events",
+        "{event}",
+        "Events of the log, by name."
+    );
+    private static readonly Counter<long> Alarms = Meter.CreateCounter<long>(
+        "pgptunnel.alarms",
+        "{alarm}",
+        "Events that somebody should look at, by name."
+    );
+    private static readonly Gauge<double> DaysLeft = Meter.CreateGauge<double>(
+        "pgptunnel.days_left",
+        "d",
+        "Days until a key or a DNS signature of ours expires."
+    );
+    private static readonly Gauge<long> Findings = Meter.CreateGauge<long>(
+        "pgptunnel.self_check.findings",
+        "{finding}",
+        "Findings of the last self-check, by level."
+    );
 
     public static void Count(string name, bool alarm)
     {
@@ -25,13 +41,22 @@ internal static class Metrics
     }
 
     /// <param name="what">A fingerprint, or the name of a record.</param>
-    public static void Expiry(string what, double days) => DaysLeft.Record(days, new KeyValuePair<string, object?>("what", what));
+    public static void Expiry(string what, double days) =>
+        DaysLeft.Record(days, new KeyValuePair<string, object?>("what", what));
 
     /// <param name="level"><c>ok</c>, <c>warning</c> or <c>wrong</c>.</param>
     public static void SelfCheck(string domain, string level, int count) =>
-        Findings.Record(count, new KeyValuePair<string, object?>("domain", domain), new KeyValuePair<string, object?>("level", level));
+        Findings.Record(
+            count,
+            new KeyValuePair<string, object?>("domain", domain),
+            new KeyValuePair<string, object?>("level", level)
+        );
 
     /// <summary>Begins to export, where the environment says whereto; the OpenTelemetry variables have their usual meaning.</summary>
-    public static IDisposable? Export() => new[] { "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT" }.Any(v => !string.IsNullOrEmpty(Environment.GetEnvironmentVariable(v)))
-        ? Sdk.CreateMeterProviderBuilder().AddMeter(MeterName).AddOtlpExporter().Build() : null;
+    public static IDisposable? Export() =>
+        new[] { "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT" }.Any(v =>
+            !string.IsNullOrEmpty(Environment.GetEnvironmentVariable(v))
+        )
+            ? Sdk.CreateMeterProviderBuilder().AddMeter(MeterName).AddOtlpExporter().Build()
+            : null;
 }

@@ -7,13 +7,17 @@ namespace PgpTunnel;
 /// </summary>
 internal sealed class ClockWatch(EventLog log, TimeProvider time)
 {
-    private static readonly TimeSpan Tolerance = TimeSpan.FromHours(1), LongestPause = TimeSpan.FromDays(2), Doubt = TimeSpan.FromDays(1);
+    private static readonly TimeSpan Tolerance = TimeSpan.FromHours(1),
+        LongestPause = TimeSpan.FromDays(2),
+        Doubt = TimeSpan.FromDays(1);
 
     private readonly Lock _lock = new();
-    private DateTimeOffset _wall = time.GetUtcNow(), _sure;
+    private DateTimeOffset _wall = time.GetUtcNow(),
+        _sure;
     private long _monotonic = time.GetTimestamp();
     private long? _doubtedSince;
-    private int _jumps, _seen;
+    private int _jumps,
+        _seen;
 
     /// <summary>While true, age is no reason for anything final.</summary>
     public bool IsInDoubt
@@ -51,7 +55,8 @@ internal sealed class ClockWatch(EventLog log, TimeProvider time)
     }
 
     /// <summary>Whether the time now may be right, by when a spool was last used; null = never.</summary>
-    public static bool Follows(DateTimeOffset? last, DateTimeOffset now) => last is not { } then || (now - then <= LongestPause && then - now <= Tolerance);
+    public static bool Follows(DateTimeOffset? last, DateTimeOffset now) =>
+        last is not { } then || (now - then <= LongestPause && then - now <= Tolerance);
 
     /// <summary>True when the clock has jumped since this was last asked.</summary>
     public bool HasJumped()
@@ -69,14 +74,23 @@ internal sealed class ClockWatch(EventLog log, TimeProvider time)
         var expected = _wall + time.GetElapsedTime(_monotonic, monotonic);
         (_wall, _monotonic) = (wall, monotonic);
         if ((wall - expected).Duration() > Tolerance)
-            Jumped(Doubted ? _sure + time.GetElapsedTime(_doubtedSince!.Value) : expected, wall - expected, "while running");
+            Jumped(
+                Doubted ? _sure + time.GetElapsedTime(_doubtedSince!.Value) : expected,
+                wall - expected,
+                "while running"
+            );
     }
 
     private void Jumped(DateTimeOffset sure, TimeSpan by, string when)
     {
         (_sure, _doubtedSince) = (sure, time.GetTimestamp());
         _jumps++;
-        log.Write("clock-jumped", ("alarm", true), ("by", by.ToString("c", System.Globalization.CultureInfo.InvariantCulture)), ("why", $"the clock has moved {when}"),
-            ("do", "see that the clock is right; for a day nothing is given up or forgotten for its age"));
+        log.Write(
+            "clock-jumped",
+            ("alarm", true),
+            ("by", by.ToString("c", System.Globalization.CultureInfo.InvariantCulture)),
+            ("why", $"the clock has moved {when}"),
+            ("do", "see that the clock is right; for a day nothing is given up or forgotten for its age")
+        );
     }
 }

@@ -11,7 +11,12 @@ internal static partial class OwnFiles
     /// <summary>A new file, mode 0600 from its first moment.</summary>
     public static FileStream Create(string path)
     {
-        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, BufferSize = 0 };
+        var options = new FileStreamOptions
+        {
+            Mode = FileMode.CreateNew,
+            Access = FileAccess.Write,
+            BufferSize = 0,
+        };
         if (!OperatingSystem.IsWindows())
             options.UnixCreateMode = OwnerOnly;
         return new FileStream(path, options);
@@ -40,8 +45,10 @@ internal static partial class OwnFiles
         if (OperatingSystem.IsWindows() || Environment.UserName != "root")
             return;
         Span<byte> status = stackalloc byte[StatusSize];
-        if (StatX(CurrentDirectory, like, 0, OwnerAndGroup, status) != 0
-            || ChangeOwner(file, BitConverter.ToUInt32(status[UserAt..]), BitConverter.ToUInt32(status[GroupAt..])) != 0)
+        if (
+            StatX(CurrentDirectory, like, 0, OwnerAndGroup, status) != 0
+            || ChangeOwner(file, BitConverter.ToUInt32(status[UserAt..]), BitConverter.ToUInt32(status[GroupAt..])) != 0
+        )
             throw new IOException($"cannot give {file} the owner of {like}: {Marshal.GetLastPInvokeErrorMessage()}");
     }
 
@@ -95,10 +102,15 @@ internal static partial class OwnFiles
         Sync(handle);
     }
 
-    private const int ReadOnlyCloseOnExec = 0x80000, Interrupted = 4, CurrentDirectory = -100;
+    private const int ReadOnlyCloseOnExec = 0x80000,
+        Interrupted = 4,
+        CurrentDirectory = -100;
 
     // struct statx, the same on every machine (statx(2)).
-    private const int StatusSize = 256, UserAt = 20, GroupAt = 24, OwnerAndGroup = 0x18;
+    private const int StatusSize = 256,
+        UserAt = 20,
+        GroupAt = 24,
+        OwnerAndGroup = 0x18;
 
     private static IOException Failed() => new(Marshal.GetLastPInvokeErrorMessage(), Marshal.GetLastPInvokeError());
 
@@ -122,7 +134,9 @@ internal static partial class OwnFiles
             var at = path;
             while (!Path.Exists(at) && Path.GetDirectoryName(at) is { } above)
                 at = above;
-            var mode = OperatingSystem.IsWindows() ? "" : $", mode {Convert.ToString((int)File.GetUnixFileMode(at), 8)}";
+            var mode = OperatingSystem.IsWindows()
+                ? ""
+                : $", mode {Convert.ToString((int)File.GetUnixFileMode(at), 8)}";
             return $" ({at}{mode}{Owner(at)}; this is user {Environment.UserName})";
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -134,7 +148,8 @@ internal static partial class OwnFiles
     private static string Owner(string path)
     {
         Span<byte> status = stackalloc byte[StatusSize];
-        return OperatingSystem.IsWindows() || StatX(CurrentDirectory, path, 0, OwnerAndGroup, status) != 0 ? ""
+        return OperatingSystem.IsWindows() || StatX(CurrentDirectory, path, 0, OwnerAndGroup, status) != 0
+            ? ""
             : $", owned by user {BitConverter.ToUInt32(status[UserAt..])} and group {BitConverter.ToUInt32(status[GroupAt..])}";
     }
 }

@@ -18,12 +18,17 @@ internal sealed class Doctor(Settings settings, Peers peers, Trust trust, TimePr
         var own = settings.Configuration.Domains.Contains(domain);
         var findings = new List<Finding>();
         if (!own && settings.Configuration.Policy.Partners.GetValueOrDefault(domain)?.Certificate is not null)
-            findings.Add(new(FindingLevel.Ok, "dns", $"the certificate of {domain} is configured; its DNS is not asked"));
+            findings.Add(
+                new(FindingLevel.Ok, "dns", $"the certificate of {domain} is configured; its DNS is not asked")
+            );
         else
             findings.AddRange(await ZonesAsync(DomainName.Parse(domain).Prepend(PolicyRecord.Label), own, cancel));
         var peer = await peers.FindAsync(domain, fresh: true, cancel);
         findings.AddRange(await PolicyAsync(domain, peer, own, cancel));
-        var gateway = peer.Gateway.Length > 0 ? peer.Gateway[(peer.Gateway.LastIndexOf('@') + 1)..] : own ? settings.Configuration.GatewayDomain : null;
+        var gateway =
+            peer.Gateway.Length > 0 ? peer.Gateway[(peer.Gateway.LastIndexOf('@') + 1)..]
+            : own ? settings.Configuration.GatewayDomain
+            : null;
         if (gateway is null)
             return findings;
         if (own || peer.Class is PeerClass.Usable or PeerClass.Unusable)
@@ -49,17 +54,41 @@ internal sealed class Doctor(Settings settings, Peers peers, Trust trust, TimePr
         deadline.CancelAfter(Reach);
         try
         {
-            var greeting = await FirstThatAnswersAsync(await _hops.FindAsync(ParcelRoute.Local, endpoint, "", deadline.Token), deadline.Token);
+            var greeting = await FirstThatAnswersAsync(
+                await _hops.FindAsync(ParcelRoute.Local, endpoint, "", deadline.Token),
+                deadline.Token
+            );
             if (greeting.Refusal is { } refusal)
-                return new(FindingLevel.Wrong, key, $"{what} answers: {greeting.Text}, but {refusal}", $"mail waits; see {key}.tls and {key}.login");
-            if (greeting.TlsFailure is { } tls && (endpoint.User is not null || endpoint.Tls is TlsMode.Require or TlsMode.Verify))
-                return new(FindingLevel.Wrong, key, $"{what} answers: {greeting.Text}, but STARTTLS fails: {tls}", $"mail waits while {key}.tls asks for it");
+                return new(
+                    FindingLevel.Wrong,
+                    key,
+                    $"{what} answers: {greeting.Text}, but {refusal}",
+                    $"mail waits; see {key}.tls and {key}.login"
+                );
+            if (
+                greeting.TlsFailure is { } tls
+                && (endpoint.User is not null || endpoint.Tls is TlsMode.Require or TlsMode.Verify)
+            )
+                return new(
+                    FindingLevel.Wrong,
+                    key,
+                    $"{what} answers: {greeting.Text}, but STARTTLS fails: {tls}",
+                    $"mail waits while {key}.tls asks for it"
+                );
             return new(FindingLevel.Ok, key, $"{what} answers: {greeting.Text}");
         }
-        catch (Exception e) when (e is SmtpUnavailableException || (e is OperationCanceledException && !cancel.IsCancellationRequested))
+        catch (Exception e)
+            when (e is SmtpUnavailableException || (e is OperationCanceledException && !cancel.IsCancellationRequested))
         {
-            var why = e is SmtpUnavailableException { Reply: var reply } ? reply.Text : $"no answer within {Reach.TotalSeconds:0} s";
-            return new(FindingLevel.Wrong, key, $"{what} cannot be reached: {why}", "mail waits until it can; see that the server runs and listens there");
+            var why = e is SmtpUnavailableException { Reply: var reply }
+                ? reply.Text
+                : $"no answer within {Reach.TotalSeconds:0} s";
+            return new(
+                FindingLevel.Wrong,
+                key,
+                $"{what} cannot be reached: {why}",
+                "mail waits until it can; see that the server runs and listens there"
+            );
         }
     }
 
@@ -85,85 +114,216 @@ internal sealed class Doctor(Settings settings, Peers peers, Trust trust, TimePr
         foreach (var zone in await trust.Validator.ChainAsync(name, cancel))
         {
             var where = zone.Zone.IsRoot ? "." : zone.Zone.ToString();
-            findings.Add(zone.Security switch
-            {
-                DnsSecurity.Secure => Signed(where, $"{where} is signed ({string.Join(", ", zone.Algorithms.Select(Algorithm))})", zone.Signed),
-                DnsSecurity.Insecure => new(FindingLevel.Wrong, "zone", $"{where} is not signed: {zone.Why}", own ? "sign the zone with DNSSEC and have its DS published by the parent" : "its keys cannot be trusted from DNS; a certificate file in policy.partners works without"),
-                _ => new(FindingLevel.Wrong, "zone", $"{where} does not validate: {zone.Why}", own ? "mend the zone's DNSSEC, or see that the resolvers answer" : "tell its DNS administrator, or see that the resolvers answer; until then its mail waits"),
-            });
+            findings.Add(
+                zone.Security switch
+                {
+                    DnsSecurity.Secure => Signed(
+                        where,
+                        $"{where} is signed ({string.Join(", ", zone.Algorithms.Select(Algorithm))})",
+                        zone.Signed
+                    ),
+                    DnsSecurity.Insecure => new(
+                        FindingLevel.Wrong,
+                        "zone",
+                        $"{where} is not signed: {zone.Why}",
+                        own
+                            ? "sign the zone with DNSSEC and have its DS published by the parent"
+                            : "its keys cannot be trusted from DNS; a certificate file in policy.partners works without"
+                    ),
+                    _ => new(
+                        FindingLevel.Wrong,
+                        "zone",
+                        $"{where} does not validate: {zone.Why}",
+                        own
+                            ? "mend the zone's DNSSEC, or see that the resolvers answer"
+                            : "tell its DNS administrator, or see that the resolvers answer; until then its mail waits"
+                    ),
+                }
+            );
         }
         return findings;
     }
 
     private Finding Signed(string where, string what, SignaturePeriod? period) =>
         period is null ? new(FindingLevel.Ok, "zone", what)
-        : period.RunsOut(time.GetUtcNow()) ? new(FindingLevel.Warning, "zone", $"{what}, but its signatures expire at {InnerHeader.Time(period.Until)}", $"see that the signer of {where} still runs; when they expire, mail waits")
+        : period.RunsOut(time.GetUtcNow())
+            ? new(
+                FindingLevel.Warning,
+                "zone",
+                $"{what}, but its signatures expire at {InnerHeader.Time(period.Until)}",
+                $"see that the signer of {where} still runs; when they expire, mail waits"
+            )
         : new(FindingLevel.Ok, "zone", $"{what}, signatures until {InnerHeader.Time(period.Until)}");
 
-    private static string Algorithm(byte number) => number switch
-    {
-        8 => "RSASHA256",
-        10 => "RSASHA512",
-        13 => "ECDSAP256SHA256",
-        14 => "ECDSAP384SHA384",
-        15 => "ED25519",
-        16 => "ED448",
-        _ => $"algorithm {number}",
-    };
+    private static string Algorithm(byte number) =>
+        number switch
+        {
+            8 => "RSASHA256",
+            10 => "RSASHA512",
+            13 => "ECDSAP256SHA256",
+            14 => "ECDSAP384SHA384",
+            15 => "ED25519",
+            16 => "ED448",
+            _ => $"algorithm {number}",
+        };
 
     // 2 the policy
 
-    private async Task<IEnumerable<Finding>> PolicyAsync(string domain, PeerState peer, bool own, CancellationToken cancel)
+    private async Task<IEnumerable<Finding>> PolicyAsync(
+        string domain,
+        PeerState peer,
+        bool own,
+        CancellationToken cancel
+    )
     {
         const string check = "policy";
-        if (peer.Class is PeerClass.None or PeerClass.Insecure or PeerClass.Temporary || (peer.Class == PeerClass.Unusable && peer.Listed.Count == 0))
-            return [new(FindingLevel.Wrong, check, $"{domain} is {peer.Class}: {peer.Why}", own ? "publish what 'pgptunnel dns records' prints" : Advice(peer))];
-        var findings = new List<Finding> { new(FindingLevel.Ok, check, $"mode {peer.Mode?.ToString().ToLowerInvariant() ?? "enforce"}, gateway {peer.Gateway}, keys {string.Join(", ", peer.Listed)}") };
+        if (
+            peer.Class is PeerClass.None or PeerClass.Insecure or PeerClass.Temporary
+            || (peer.Class == PeerClass.Unusable && peer.Listed.Count == 0)
+        )
+            return
+            [
+                new(
+                    FindingLevel.Wrong,
+                    check,
+                    $"{domain} is {peer.Class}: {peer.Why}",
+                    own ? "publish what 'pgptunnel dns records' prints" : Advice(peer)
+                ),
+            ];
+        var findings = new List<Finding>
+        {
+            new(
+                FindingLevel.Ok,
+                check,
+                $"mode {peer.Mode?.ToString().ToLowerInvariant() ?? "enforce"}, gateway {peer.Gateway}, keys {string.Join(", ", peer.Listed)}"
+            ),
+        };
         if (peer.Trusted && !peer.TrustedOffered)
             findings.Add(new(FindingLevel.Wrong, check, peer.Why, Alarms.Advice(domain)));
         if (!own)
             return findings;
         var (configuration, ring) = (settings.Configuration, settings.Keys);
-        var answer = await trust.Validator.LookupAsync(DomainName.Parse(domain).Prepend(PolicyRecord.Label), RecordType.TXT, cancel);
+        var answer = await trust.Validator.LookupAsync(
+            DomainName.Parse(domain).Prepend(PolicyRecord.Label),
+            RecordType.TXT,
+            cancel
+        );
         if (answer.Signed is { } period && period.RunsOut(time.GetUtcNow()))
             findings.Add(Signed(domain, "the policy is signed", period) with { Check = check });
         if (!peer.Listed.SequenceEqual(ring.Published.Select(k => k.Fingerprint)))
-            findings.Add(peer.Listed.Contains(ring.Active.Fingerprint)
-                ? new(FindingLevel.Warning, check, $"the policy lists {string.Join(", ", peer.Listed)}; this gateway would publish {string.Join(", ", ring.Published.Select(k => k.Fingerprint))}", "publish what 'pgptunnel dns records' prints")
-                : new(FindingLevel.Wrong, check, $"the policy lists {string.Join(", ", peer.Listed)}, not our key {ring.Active.Fingerprint}", "publish what 'pgptunnel dns records' prints, or restore the key that is published"));
+            findings.Add(
+                peer.Listed.Contains(ring.Active.Fingerprint)
+                    ? new(
+                        FindingLevel.Warning,
+                        check,
+                        $"the policy lists {string.Join(", ", peer.Listed)}; this gateway would publish {string.Join(", ", ring.Published.Select(k => k.Fingerprint))}",
+                        "publish what 'pgptunnel dns records' prints"
+                    )
+                    : new(
+                        FindingLevel.Wrong,
+                        check,
+                        $"the policy lists {string.Join(", ", peer.Listed)}, not our key {ring.Active.Fingerprint}",
+                        "publish what 'pgptunnel dns records' prints, or restore the key that is published"
+                    )
+            );
         if (peer.Gateway != configuration.Gateway)
-            findings.Add(new(FindingLevel.Wrong, check, $"the policy names the gateway {peer.Gateway}, the configuration {configuration.Gateway}", "make the two agree"));
+            findings.Add(
+                new(
+                    FindingLevel.Wrong,
+                    check,
+                    $"the policy names the gateway {peer.Gateway}, the configuration {configuration.Gateway}",
+                    "make the two agree"
+                )
+            );
         if (peer.Size is { } size && size > configuration.Limits.MessageSize)
-            findings.Add(new(FindingLevel.Warning, check, $"the policy promises messages of {size} octets, limits.messageSize allows {configuration.Limits.MessageSize}", "publish what 'pgptunnel dns records' prints"));
+            findings.Add(
+                new(
+                    FindingLevel.Warning,
+                    check,
+                    $"the policy promises messages of {size} octets, limits.messageSize allows {configuration.Limits.MessageSize}",
+                    "publish what 'pgptunnel dns records' prints"
+                )
+            );
         if (answer.PublishedTtl is { } ttl && ttl.TotalSeconds > PublishedRecord.Ttl)
-            findings.Add(new(FindingLevel.Warning, check, $"the policy has a TTL of {ttl.TotalSeconds:0} s; 'key rotate' counts with {PublishedRecord.Ttl} s", $"lower it, or wait {2 * ttl.TotalSeconds:0} s between the steps of a rollover"));
+            findings.Add(
+                new(
+                    FindingLevel.Warning,
+                    check,
+                    $"the policy has a TTL of {ttl.TotalSeconds:0} s; 'key rotate' counts with {PublishedRecord.Ttl} s",
+                    $"lower it, or wait {2 * ttl.TotalSeconds:0} s between the steps of a rollover"
+                )
+            );
         return findings;
     }
 
-    private static string Advice(PeerState peer) => peer.Class switch
-    {
-        PeerClass.None => "mail goes as the local policy says for a domain without gateway",
-        PeerClass.Insecure => "ask for DNSSEC there, or set the partner's certificate file in policy.partners",
-        PeerClass.Temporary => "see that dns.resolvers answer; if they do, the trouble is in its zones",
-        _ => "tell its administrator; until it is mended mail waits",
-    };
+    private static string Advice(PeerState peer) =>
+        peer.Class switch
+        {
+            PeerClass.None => "mail goes as the local policy says for a domain without gateway",
+            PeerClass.Insecure => "ask for DNSSEC there, or set the partner's certificate file in policy.partners",
+            PeerClass.Temporary => "see that dns.resolvers answer; if they do, the trouble is in its zones",
+            _ => "tell its administrator; until it is mended mail waits",
+        };
 
     // 3 the certificate
 
-    private async Task<IEnumerable<Finding>> CertificateAsync(string domain, PeerState peer, string gateway, bool own, CancellationToken cancel)
+    private async Task<IEnumerable<Finding>> CertificateAsync(
+        string domain,
+        PeerState peer,
+        string gateway,
+        bool own,
+        CancellationToken cancel
+    )
     {
         const string check = "certificate";
         if (peer.Keys.Count == 0)
-            return [new(FindingLevel.Wrong, check, peer.Why, own ? "publish what 'pgptunnel dns records' prints" : "tell its administrator; until it is mended mail waits")];
+            return
+            [
+                new(
+                    FindingLevel.Wrong,
+                    check,
+                    peer.Why,
+                    own
+                        ? "publish what 'pgptunnel dns records' prints"
+                        : "tell its administrator; until it is mended mail waits"
+                ),
+            ];
         var findings = new List<Finding>();
         foreach (var key in peer.Keys)
-            findings.Add(key.Expires is { } end && end - time.GetUtcNow() < TimeSpan.FromDays(30)
-                ? new(FindingLevel.Warning, check, $"{key.Fingerprint} expires at {InnerHeader.Time(end)}", own ? "'pgptunnel key rotate' changes to a new key" : $"tell {domain}")
-                : new(FindingLevel.Ok, check, $"{key.Fingerprint} is usable{(key.Expires is { } later ? $" until {InnerHeader.Time(later)}" : "")}"));
-        if (own && peer.Keys.FirstOrDefault(k => k.Fingerprint == settings.Keys.Active.Fingerprint) is { } ours && ours.EncryptionFingerprint != settings.Keys.Active.EncryptionFingerprint)
-            findings.Add(new(FindingLevel.Warning, check, $"the published certificate of {ours.Fingerprint} lacks our newest encryption subkey {settings.Keys.Active.EncryptionFingerprint}", "publish what 'pgptunnel dns records' prints"));
-        if (!DomainName.Parse(domain).IsWithin(DomainName.Parse(gateway)) && !DomainName.Parse(gateway).IsWithin(DomainName.Parse(domain)))
-            findings.AddRange((await ZonesAsync(DomainName.Parse(gateway), own, cancel)).Where(f => f.Level != FindingLevel.Ok));
+            findings.Add(
+                key.Expires is { } end && end - time.GetUtcNow() < TimeSpan.FromDays(30)
+                    ? new(
+                        FindingLevel.Warning,
+                        check,
+                        $"{key.Fingerprint} expires at {InnerHeader.Time(end)}",
+                        own ? "'pgptunnel key rotate' changes to a new key" : $"tell {domain}"
+                    )
+                    : new(
+                        FindingLevel.Ok,
+                        check,
+                        $"{key.Fingerprint} is usable{(key.Expires is { } later ? $" until {InnerHeader.Time(later)}" : "")}"
+                    )
+            );
+        if (
+            own
+            && peer.Keys.FirstOrDefault(k => k.Fingerprint == settings.Keys.Active.Fingerprint) is { } ours
+            && ours.EncryptionFingerprint != settings.Keys.Active.EncryptionFingerprint
+        )
+            findings.Add(
+                new(
+                    FindingLevel.Warning,
+                    check,
+                    $"the published certificate of {ours.Fingerprint} lacks our newest encryption subkey {settings.Keys.Active.EncryptionFingerprint}",
+                    "publish what 'pgptunnel dns records' prints"
+                )
+            );
+        if (
+            !DomainName.Parse(domain).IsWithin(DomainName.Parse(gateway))
+            && !DomainName.Parse(gateway).IsWithin(DomainName.Parse(domain))
+        )
+            findings.AddRange(
+                (await ZonesAsync(DomainName.Parse(gateway), own, cancel)).Where(f => f.Level != FindingLevel.Ok)
+            );
         return findings;
     }
 
@@ -182,16 +342,43 @@ internal sealed class Doctor(Settings settings, Peers peers, Trust trust, TimePr
             return [new(FindingLevel.Wrong, check, e.Message, "see that dns.resolvers answer")];
         }
         if (route.NullMx || route.NoSuchDomain || route.Hosts.Count == 0)
-            return [new(FindingLevel.Wrong, check, route.NullMx ? $"{gateway} says that it takes no mail (null MX)" : $"{gateway} has no mail exchanger with an address", own ? $"publish its MX, and an address for {settings.Configuration.Hostname}" : "tell its administrator; mail to it waits")];
+            return
+            [
+                new(
+                    FindingLevel.Wrong,
+                    check,
+                    route.NullMx
+                        ? $"{gateway} says that it takes no mail (null MX)"
+                        : $"{gateway} has no mail exchanger with an address",
+                    own
+                        ? $"publish its MX, and an address for {settings.Configuration.Hostname}"
+                        : "tell its administrator; mail to it waits"
+                ),
+            ];
         var findings = new List<Finding>();
-        if (own && !route.Hosts.Any(h => h.Host.Equals(settings.Configuration.Hostname, StringComparison.OrdinalIgnoreCase)))
-            findings.Add(new(FindingLevel.Warning, check, $"the MX of {gateway} is {string.Join(", ", route.Hosts.Select(h => h.Host))}, not {settings.Configuration.Hostname}", "see that what comes there reaches listen.inbound"));
+        if (
+            own
+            && !route.Hosts.Any(h => h.Host.Equals(settings.Configuration.Hostname, StringComparison.OrdinalIgnoreCase))
+        )
+            findings.Add(
+                new(
+                    FindingLevel.Warning,
+                    check,
+                    $"the MX of {gateway} is {string.Join(", ", route.Hosts.Select(h => h.Host))}, not {settings.Configuration.Hostname}",
+                    "see that what comes there reaches listen.inbound"
+                )
+            );
         foreach (var (host, addresses) in route.Hosts)
             findings.Add(await GreetAsync(host, addresses, own, cancel));
         return findings;
     }
 
-    private async Task<Finding> GreetAsync(string host, IReadOnlyList<System.Net.IPAddress> addresses, bool own, CancellationToken cancel)
+    private async Task<Finding> GreetAsync(
+        string host,
+        IReadOnlyList<System.Net.IPAddress> addresses,
+        bool own,
+        CancellationToken cancel
+    )
     {
         var failure = "";
         foreach (var address in addresses)
@@ -200,10 +387,26 @@ internal sealed class Doctor(Settings settings, Peers peers, Trust trust, TimePr
             deadline.CancelAfter(Reach);
             try
             {
-                var greeting = await SmtpSender.GreetAsync(new SmtpTarget(host, new System.Net.IPEndPoint(address, SmtpPort), TlsMode.Opportunistic), settings.Configuration.Hostname, deadline.Token);
+                var greeting = await SmtpSender.GreetAsync(
+                    new SmtpTarget(host, new System.Net.IPEndPoint(address, SmtpPort), TlsMode.Opportunistic),
+                    settings.Configuration.Hostname,
+                    deadline.Token
+                );
                 var text = $"{host} [{address}] answers: {greeting.Text}";
-                return greeting.TlsFailure is { } tls ? new(FindingLevel.Warning, "smtp", $"{text}; STARTTLS fails: {tls}", "see its TLS certificate and versions; sealed mail goes without TLS then")
-                    : !greeting.OffersStartTls ? new(FindingLevel.Warning, "smtp", $"{text}; no STARTTLS", "sealed mail is safe without, but offer it: addresses of gateways and times are seen on the way")
+                return greeting.TlsFailure is { } tls
+                        ? new(
+                            FindingLevel.Warning,
+                            "smtp",
+                            $"{text}; STARTTLS fails: {tls}",
+                            "see its TLS certificate and versions; sealed mail goes without TLS then"
+                        )
+                    : !greeting.OffersStartTls
+                        ? new(
+                            FindingLevel.Warning,
+                            "smtp",
+                            $"{text}; no STARTTLS",
+                            "sealed mail is safe without, but offer it: addresses of gateways and times are seen on the way"
+                        )
                     : new(FindingLevel.Ok, "smtp", $"{text}; STARTTLS works");
             }
             catch (SmtpUnavailableException e)
@@ -215,7 +418,18 @@ internal sealed class Doctor(Settings settings, Peers peers, Trust trust, TimePr
                 failure = $"{host} [{address}] does not answer within {Reach.TotalSeconds:0} s";
             }
         }
-        return own ? new(FindingLevel.Warning, "smtp", $"not reachable from here: {failure}", "see from outside that port 25 reaches listen.inbound; many firewalls do not let a host reach its own outer address")
-            : new(FindingLevel.Wrong, "smtp", $"not reachable: {failure}", "see that this machine may connect to port 25; with deliver.relay that is the relay's task");
+        return own
+            ? new(
+                FindingLevel.Warning,
+                "smtp",
+                $"not reachable from here: {failure}",
+                "see from outside that port 25 reaches listen.inbound; many firewalls do not let a host reach its own outer address"
+            )
+            : new(
+                FindingLevel.Wrong,
+                "smtp",
+                $"not reachable: {failure}",
+                "see that this machine may connect to port 25; with deliver.relay that is the relay's task"
+            );
     }
 }

@@ -13,12 +13,22 @@ internal static class SubkeyRotation
     private static readonly TimeSpan Overlap = KeyPlan.TwoTtls + ParcelLife.Longest;
 
     /// <summary>What comes next for the active key, and when; the time is null when it waits for the records.</summary>
-    public static (string Step, DateTimeOffset? Due)? Next(KeyRing ring, TimeSpan? lifetime) => Rotating(ring) is { } subkey
-        ? subkey.Since is { } since ? ("the old encryption subkey is destroyed", since + Overlap) : ("publish the certificate with the new encryption subkey ('dns records')", null)
-        : lifetime is { } life ? ("a new encryption subkey is made", ring.Active.EncryptionCreated + life) : null;
+    public static (string Step, DateTimeOffset? Due)? Next(KeyRing ring, TimeSpan? lifetime) =>
+        Rotating(ring) is { } subkey
+            ? subkey.Since is { } since
+                ? ("the old encryption subkey is destroyed", since + Overlap)
+                : ("publish the certificate with the new encryption subkey ('dns records')", null)
+            : lifetime is { } life
+                ? ("a new encryption subkey is made", ring.Active.EncryptionCreated + life)
+                : null;
 
     /// <summary>Only what this program made new ends what was before; other subkeys of a key brought from elsewhere are left alone.</summary>
-    private static NewSubkey? Rotating(KeyRing ring) => ring.Plan.Subkey is { } subkey && subkey.Fingerprint == ring.Active.EncryptionFingerprint && ring.Active.HasOldEncryption ? subkey : null;
+    private static NewSubkey? Rotating(KeyRing ring) =>
+        ring.Plan.Subkey is { } subkey
+        && subkey.Fingerprint == ring.Active.EncryptionFingerprint
+        && ring.Active.HasOldEncryption
+            ? subkey
+            : null;
 
     /// <summary>Takes the step that is due, if one is; keys and plan are read anew for it.</summary>
     /// <param name="published">The encryption subkey of ours that peers find in DNS now; null = not known.</param>
@@ -27,7 +37,13 @@ internal static class SubkeyRotation
     /// <returns>What was done, or null.</returns>
     /// <exception cref="IOException">A key file cannot be written.</exception>
     /// <exception cref="ConfigurationException">The keys cannot be read.</exception>
-    public static string? TakeStep(GatewayConfiguration configuration, Spool? spool, string? published, DateTimeOffset now, bool byHand = false)
+    public static string? TakeStep(
+        GatewayConfiguration configuration,
+        Spool? spool,
+        string? published,
+        DateTimeOffset now,
+        bool byHand = false
+    )
     {
         using var alone = KeyRing.Lock(configuration);
         var ring = KeyRing.Load(configuration);
@@ -59,16 +75,27 @@ internal static class SubkeyRotation
     /// A parcel for the old subkey waits in the spool, or a partner still used it within the longest life of a parcel: that puts it off, and
     /// for so long at most.
     /// </summary>
-    private static bool IsNeeded(GatewayKey key, Spool? spool, DateTimeOffset now, DateTimeOffset due) => spool is not null
-        && ((now < due + ParcelLife.Longest && spool.OldSubkeyUsed > now - ParcelLife.Longest)
-            || spool.List().Where(p => p.Form == ParcelForm.Received).Any(p => IsNeeded(key, spool, p)));
+    private static bool IsNeeded(GatewayKey key, Spool? spool, DateTimeOffset now, DateTimeOffset due) =>
+        spool is not null
+        && (
+            (now < due + ParcelLife.Longest && spool.OldSubkeyUsed > now - ParcelLife.Longest)
+            || spool.List().Where(p => p.Form == ParcelForm.Received).Any(p => IsNeeded(key, spool, p))
+        );
 
     /// <summary>Seals anew, for our own spool subkey, what waits and needs the old subkey: so that mail which cannot be handed on does not keep it.</summary>
     public static async Task SealAnewAsync(KeyRing ring, Spool spool)
     {
-        foreach (var parcel in spool.List().Where(p => p.Form == ParcelForm.Received && IsNeeded(ring.Active, spool, p)))
+        foreach (
+            var parcel in spool.List().Where(p => p.Form == ParcelForm.Received && IsNeeded(ring.Active, spool, p))
+        )
             if (spool.Load(parcel.Id) is var (_, content) && content.Body.Length > 0)
-                await spool.ChangeBodyAsync(parcel.Id, MessageSealer.SealForSpool([MessageOpener.Decrypt(content.Body.Span, ring.Keys).UnverifiedBody], ring.Active));
+                await spool.ChangeBodyAsync(
+                    parcel.Id,
+                    MessageSealer.SealForSpool(
+                        [MessageOpener.Decrypt(content.Body.Span, ring.Keys).UnverifiedBody],
+                        ring.Active
+                    )
+                );
     }
 
     private static bool IsNeeded(GatewayKey key, Spool spool, Parcel parcel)

@@ -8,9 +8,12 @@ namespace PgpTunnel;
 /// </summary>
 internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch clock, Func<Task> reload)
 {
-    private static readonly TimeSpan Tick = TimeSpan.FromSeconds(10), Hourly = TimeSpan.FromHours(1), Daily = TimeSpan.FromDays(1);
+    private static readonly TimeSpan Tick = TimeSpan.FromSeconds(10),
+        Hourly = TimeSpan.FromHours(1),
+        Daily = TimeSpan.FromDays(1);
     private static readonly int[] ExpiryDays = [1, 7, 14, 30];
-    private const int RefreshesAnHour = 20_000, RefreshesAtOnce = 8;
+    private const int RefreshesAnHour = 20_000,
+        RefreshesAtOnce = 8;
 
     private readonly Dictionary<string, int> _warned = [];
 
@@ -19,8 +22,12 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
     {
         try
         {
-            await Task.WhenAll(WatchFilesAsync(cancel), EveryAsync(Hourly, site.Time.GetUtcNow(), "looking partners up", RefreshAsync, cancel), EveryAsync(Daily, DateTimeOffset.MinValue, "the self-check", CheckAsync, cancel),
-                EveryAsync(Daily, site.Time.GetUtcNow(), "looking verified partners up", RefreshVerifiedAsync, cancel));
+            await Task.WhenAll(
+                WatchFilesAsync(cancel),
+                EveryAsync(Hourly, site.Time.GetUtcNow(), "looking partners up", RefreshAsync, cancel),
+                EveryAsync(Daily, DateTimeOffset.MinValue, "the self-check", CheckAsync, cancel),
+                EveryAsync(Daily, site.Time.GetUtcNow(), "looking verified partners up", RefreshVerifiedAsync, cancel)
+            );
         }
         catch (OperationCanceledException)
         {
@@ -29,7 +36,13 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
     }
 
     /// <param name="last">When it was last done.</param>
-    private async Task EveryAsync(TimeSpan period, DateTimeOffset last, string what, Func<CancellationToken, Task> work, CancellationToken cancel)
+    private async Task EveryAsync(
+        TimeSpan period,
+        DateTimeOffset last,
+        string what,
+        Func<CancellationToken, Task> work,
+        CancellationToken cancel
+    )
     {
         while (true)
         {
@@ -46,7 +59,7 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
     {
         var files = Files();
         var before = files;
-        for (var settled = files; ;)
+        for (var settled = files; ; )
         {
             await Task.Delay(Tick, site.Time, cancel);
             // A file that is being written changes again: taken over when it has been still for one tick.
@@ -64,7 +77,11 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
 
     /// <summary>The files whose state differs.</summary>
     private static IEnumerable<string> Changed(string before, string now) =>
-        now.Split('\n').Except(before.Split('\n')).Concat(before.Split('\n').Except(now.Split('\n'))).Select(l => Path.GetFileName(l.Split(' ')[0])).Distinct();
+        now.Split('\n')
+            .Except(before.Split('\n'))
+            .Concat(before.Split('\n').Except(now.Split('\n')))
+            .Select(l => Path.GetFileName(l.Split(' ')[0]))
+            .Distinct();
 
     private async Task TryAsync(string what, Func<Task> work, CancellationToken cancel)
     {
@@ -83,7 +100,11 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
     {
         try
         {
-            return string.Join('\n', site.Configuration.Files.Select(f => new FileInfo(f)).Select(f => $"{f.FullName} {(f.Exists ? $"{f.LastWriteTimeUtc.Ticks} {f.Length}" : "-")}"));
+            return string.Join(
+                '\n',
+                site.Configuration.Files.Select(f => new FileInfo(f))
+                    .Select(f => $"{f.FullName} {(f.Exists ? $"{f.LastWriteTimeUtc.Ticks} {f.Length}" : "-")}")
+            );
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -100,13 +121,32 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
 
     private async Task RefreshAsync(IReadOnlyList<string> domains, CancellationToken cancel)
     {
-        await Parallel.ForEachAsync(domains, new ParallelOptions { MaxDegreeOfParallelism = RefreshesAtOnce, CancellationToken = cancel },
-            async (domain, stop) => await TryAsync($"looking {domain} up", async () => await peers.FindAsync(domain, fresh: true, stop), stop));
+        await Parallel.ForEachAsync(
+            domains,
+            new ParallelOptions { MaxDegreeOfParallelism = RefreshesAtOnce, CancellationToken = cancel },
+            async (domain, stop) =>
+                await TryAsync(
+                    $"looking {domain} up",
+                    async () => await peers.FindAsync(domain, fresh: true, stop),
+                    stop
+                )
+        );
     }
 
     /// <summary>Partners with trusted fingerprints are looked up daily: so that a change of their keys is seen while both are listed.</summary>
-    private async Task RefreshVerifiedAsync(CancellationToken cancel) => await RefreshAsync(
-        [.. site.Spool.VerifiedPeers().Concat(site.Configuration.Policy.Partners.Where(p => p.Value.Fingerprints.Count > 0).Select(p => p.Key)).Distinct().Take(RefreshesAnHour)], cancel);
+    private async Task RefreshVerifiedAsync(CancellationToken cancel) =>
+        await RefreshAsync(
+            [
+                .. site
+                    .Spool.VerifiedPeers()
+                    .Concat(
+                        site.Configuration.Policy.Partners.Where(p => p.Value.Fingerprints.Count > 0).Select(p => p.Key)
+                    )
+                    .Distinct()
+                    .Take(RefreshesAnHour),
+            ],
+            cancel
+        );
 
     private async Task CheckAsync(CancellationToken cancel)
     {
@@ -116,12 +156,25 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
             foreach (var level in Enum.GetValues<FindingLevel>())
                 Metrics.SelfCheck(domain, level.ToString().ToLowerInvariant(), findings.Count(f => f.Level == level));
             foreach (var finding in findings.Where(f => f.Level != FindingLevel.Ok))
-                site.Log.Write("self-check", ("level", finding.Level.ToString().ToLowerInvariant()), ("domain", domain), ("check", finding.Check), ("why", finding.What), ("do", finding.Do));
+                site.Log.Write(
+                    "self-check",
+                    ("level", finding.Level.ToString().ToLowerInvariant()),
+                    ("domain", domain),
+                    ("check", finding.Check),
+                    ("why", finding.What),
+                    ("do", finding.Do)
+                );
             if (findings.All(f => f.Level == FindingLevel.Ok))
                 site.Log.Write("self-check", ("level", "ok"), ("domain", domain));
         }
         foreach (var finding in (await doctor.ServersAsync(cancel)).Where(f => f.Level != FindingLevel.Ok))
-            site.Log.Write("self-check", ("level", finding.Level.ToString().ToLowerInvariant()), ("check", finding.Check), ("why", finding.What), ("do", finding.Do));
+            site.Log.Write(
+                "self-check",
+                ("level", finding.Level.ToString().ToLowerInvariant()),
+                ("check", finding.Check),
+                ("why", finding.What),
+                ("do", finding.Do)
+            );
         foreach (var key in site.Settings.Keys.Published)
             WarnOfExpiry(key);
         await RotateAsync(cancel);
@@ -130,7 +183,9 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
     /// <summary>Our keys do not expire, but one brought from elsewhere may: said 30, 14, 7 and 1 days ahead.</summary>
     private void WarnOfExpiry(GatewayKey key)
     {
-        var judgement = Certificate.Read(key.ExportCertificate()).Judge(site.Configuration.Gateway, site.Time.GetUtcNow());
+        var judgement = Certificate
+            .Read(key.ExportCertificate())
+            .Judge(site.Configuration.Gateway, site.Time.GetUtcNow());
         if (judgement.Key is { Expires: null })
             return;
         var days = judgement.Key?.Expires is { } end ? (end - site.Time.GetUtcNow()).TotalDays : 0;
@@ -139,13 +194,22 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
         if (threshold == 0 || _warned.GetValueOrDefault(key.Fingerprint) == threshold)
             return;
         _warned[key.Fingerprint] = threshold;
-        site.Log.Write("key-expires", ("key", key.Fingerprint), ("alarm", true), ("days", Math.Round(days, 1)), ("why", judgement.Refusal), ("do", "'pgptunnel key rotate' changes to a new key without delaying mail"));
+        site.Log.Write(
+            "key-expires",
+            ("key", key.Fingerprint),
+            ("alarm", true),
+            ("days", Math.Round(days, 1)),
+            ("why", judgement.Refusal),
+            ("do", "'pgptunnel key rotate' changes to a new key without delaying mail")
+        );
     }
 
     private async Task RotateAsync(CancellationToken cancel)
     {
         var peer = await peers.FindAsync(site.Configuration.Domains[0], fresh: false, cancel);
-        var published = peer.Keys.FirstOrDefault(k => k.Fingerprint == site.Settings.Keys.Active.Fingerprint)?.EncryptionFingerprint;
+        var published = peer
+            .Keys.FirstOrDefault(k => k.Fingerprint == site.Settings.Keys.Active.Fingerprint)
+            ?.EncryptionFingerprint;
         if (site.Settings.Keys.Active.HasOldEncryption)
             await SubkeyRotation.SealAnewAsync(site.Settings.Keys, site.Spool);
         if (clock.IsInDoubt)

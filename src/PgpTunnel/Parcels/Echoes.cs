@@ -19,7 +19,10 @@ internal sealed class Echoes(Site site, Peers peers, Parcels parcels)
         var domain = header.Sender.Domain;
         if (header.EchoOf is { } asked)
         {
-            var answered = site.Spool.Find(asked)?.Domain == domain ? Outcome(asked, $"answered by {header.Sender.Fingerprint}") : [];
+            var answered =
+                site.Spool.Find(asked)?.Domain == domain
+                    ? Outcome(asked, $"answered by {header.Sender.Fingerprint}")
+                    : [];
             await site.Spool.CommitAsync(with with { Facts = with.Facts.Concat(answered).ToDictionary() });
             return new SmtpReply(250, "2.0.0", $"{header.Id} noted");
         }
@@ -34,7 +37,8 @@ internal sealed class Echoes(Site site, Peers peers, Parcels parcels)
     }
 
     /// <summary>What became of an echo that we sent.</summary>
-    public Dictionary<string, string> Outcome(string id, string outcome) => new() { [Fact(id)] = $"{InnerHeader.Time(site.Time.GetUtcNow())} {outcome}" };
+    public Dictionary<string, string> Outcome(string id, string outcome) =>
+        new() { [Fact(id)] = $"{InnerHeader.Time(site.Time.GetUtcNow())} {outcome}" };
 
     /// <summary>Sends one by way of the running gateway, and waits for what becomes of it.</summary>
     /// <returns>The outcome; null when there was none in that time.</returns>

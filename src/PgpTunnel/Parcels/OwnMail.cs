@@ -10,15 +10,29 @@ namespace PgpTunnel;
 /// </summary>
 internal sealed class OwnMail(Settings settings, Parcels parcels, TimeProvider time)
 {
-    public Mailbox Postmaster => Mailbox.TryParse(settings.Configuration.Postmaster, false, out var mailbox) ? mailbox : throw new InvalidOperationException("postmaster was checked");
+    public Mailbox Postmaster =>
+        Mailbox.TryParse(settings.Configuration.Postmaster, false, out var mailbox)
+            ? mailbox
+            : throw new InvalidOperationException("postmaster was checked");
 
     /// <summary>A delivery report to the sender of a message.</summary>
     /// <param name="senderDomain">Which of our domains it comes from.</param>
     /// <param name="about">The sender of what it is about.</param>
     /// <param name="leaving">Of a message that was never to leave in clear the report, which has its header, is not either.</param>
-    public (Parcel Parcel, ParcelContent Content) Report(string senderDomain, ReversePath about, ReadOnlyMemory<byte> report, Leaving leaving)
+    public (Parcel Parcel, ParcelContent Content) Report(
+        string senderDomain,
+        ReversePath about,
+        ReadOnlyMemory<byte> report,
+        Leaving leaving
+    )
     {
-        var (parcel, content) = Keep(senderDomain, new ReversePath((Mailbox?)null, SmtpUtf8: about.SmtpUtf8, Body: about.SmtpUtf8 ? "8BITMIME" : null), about.Mailbox!, [report], leaving);
+        var (parcel, content) = Keep(
+            senderDomain,
+            new ReversePath((Mailbox?)null, SmtpUtf8: about.SmtpUtf8, Body: about.SmtpUtf8 ? "8BITMIME" : null),
+            about.Mailbox!,
+            [report],
+            leaving
+        );
         return (parcel with { IsNotice = true }, content);
     }
 
@@ -30,14 +44,20 @@ internal sealed class OwnMail(Settings settings, Parcels parcels, TimeProvider t
             From: Encryption gateway <{configuration.Postmaster}>
             To: <{configuration.Postmaster}>
             Subject: {subject}
-            Date: {string.Create(CultureInfo.InvariantCulture, $"{time.GetUtcNow().UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000")}
+            Date: {string.Create(
+                CultureInfo.InvariantCulture,
+                $"{time.GetUtcNow().UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000"
+            )}
             Message-ID: <{ParcelLife.NewId()}@{configuration.GatewayDomain}>
             Auto-Submitted: auto-generated
             MIME-Version: 1.0
 
             """.ReplaceLineEndings("\r\n");
         var body = $"This is the encryption gateway {configuration.Hostname}.\n\n{text}\n".ReplaceLineEndings("\r\n");
-        var (parcel, content) = PassToPostmaster(new ReversePath((Mailbox?)null), [Encoding.ASCII.GetBytes(head), SevenBit.Part("text/plain; charset=utf-8", Encoding.UTF8.GetBytes(body))]);
+        var (parcel, content) = PassToPostmaster(
+            new ReversePath((Mailbox?)null),
+            [Encoding.ASCII.GetBytes(head), SevenBit.Part("text/plain; charset=utf-8", Encoding.UTF8.GetBytes(body))]
+        );
         return (parcel with { IsNotice = true }, content);
     }
 
@@ -45,28 +65,49 @@ internal sealed class OwnMail(Settings settings, Parcels parcels, TimeProvider t
     public bool IsForPostmaster(InnerHeader header) => header.RcptTo is [var only] && only.Mailbox == Postmaster;
 
     /// <summary>What somebody else wrote to the gateway.</summary>
-    public (Parcel Parcel, ParcelContent Content) PassToPostmaster(ReversePath from, IReadOnlyList<ReadOnlyMemory<byte>> message) =>
-        Keep(settings.Configuration.Domains[0], from, Postmaster, message, Leaving.AsDecided);
+    public (Parcel Parcel, ParcelContent Content) PassToPostmaster(
+        ReversePath from,
+        IReadOnlyList<ReadOnlyMemory<byte>> message
+    ) => Keep(settings.Configuration.Domains[0], from, Postmaster, message, Leaving.AsDecided);
 
     /// <summary>A report of ours that can go nowhere: the postmaster is told what it was about.</summary>
-    public (Parcel Parcel, ParcelContent Content) Undeliverable(InnerHeader header, SmtpReply reply) => ToPostmaster("A delivery report could not be delivered", $"""
-        It has a delivery report for
+    public (Parcel Parcel, ParcelContent Content) Undeliverable(InnerHeader header, SmtpReply reply) =>
+        ToPostmaster(
+            "A delivery report could not be delivered",
+            $"""
+            It has a delivery report for
 
-          {string.Join(", ", header.RcptTo.Select(r => $"<{Printable(r.Mailbox.ToString())}>"))}
+              {string.Join(", ", header.RcptTo.Select(r => $"<{Printable(r.Mailbox.ToString())}>"))}
 
-        which cannot be delivered itself:
+            which cannot be delivered itself:
 
-          {Printable(reply.ToString())}
+              {Printable(reply.ToString())}
 
-        So the sender of that mail does not know that it was not delivered, or only late.
-        The log has more under the id {header.Id}.
-        """);
+            So the sender of that mail does not know that it was not delivered, or only late.
+            The log has more under the id {header.Id}.
+            """
+        );
 
-    private (Parcel Parcel, ParcelContent Content) Keep(string senderDomain, ReversePath from, Mailbox to, IReadOnlyList<ReadOnlyMemory<byte>> message, Leaving leaving)
+    private (Parcel Parcel, ParcelContent Content) Keep(
+        string senderDomain,
+        ReversePath from,
+        Mailbox to,
+        IReadOnlyList<ReadOnlyMemory<byte>> message,
+        Leaving leaving
+    )
     {
         var ours = !Domains.TryNormalise(to.Domain, out var domain) || settings.Configuration.Domains.Contains(domain);
-        return parcels.Keep(ours ? ParcelRoute.Local : ParcelRoute.World, ours ? senderDomain : domain, senderDomain, from, [new ForwardPath(to, "NEVER")], message, leaving);
+        return parcels.Keep(
+            ours ? ParcelRoute.Local : ParcelRoute.World,
+            ours ? senderDomain : domain,
+            senderDomain,
+            from,
+            [new ForwardPath(to, "NEVER")],
+            message,
+            leaving
+        );
     }
 
-    public static string Printable(string text) => string.Concat(text.Take(600).Select(c => char.IsControl(c) ? ' ' : c));
+    public static string Printable(string text) =>
+        string.Concat(text.Take(600).Select(c => char.IsControl(c) ? ' ' : c));
 }

@@ -15,7 +15,8 @@ internal sealed partial class Returns(Site site, Parcels parcels, OwnMail ownMai
     /// <summary>Octets of a report that are read.</summary>
     public const int Enough = 256 * 1024;
 
-    private const string Unauthenticated = "The report about the sealed message came back unauthenticated, as bounces do; the status digits are all that was taken from it.";
+    private const string Unauthenticated =
+        "The report about the sealed message came back unauthenticated, as bounces do; the status digits are all that was taken from it.";
 
     private static readonly SmtpReply NoSuchToken = new(550, "5.1.1", "no parcel of ours has this address");
 
@@ -25,11 +26,24 @@ internal sealed partial class Returns(Site site, Parcels parcels, OwnMail ownMai
         var parcel = from.Mailbox is null ? site.Spool.FindToken(token) : null;
         if (parcel is null)
         {
-            site.Log.Write("report-refused", ("token", token), ("from", $"<{from.Mailbox}>"), ("why", from.Mailbox is null ? "no parcel has this token, or not any more" : "reports come from the null sender"), ("reply", NoSuchToken));
+            site.Log.Write(
+                "report-refused",
+                ("token", token),
+                ("from", $"<{from.Mailbox}>"),
+                (
+                    "why",
+                    from.Mailbox is null
+                        ? "no parcel has this token, or not any more"
+                        : "reports come from the null sender"
+                ),
+                ("reply", NoSuchToken)
+            );
             return NoSuchToken;
         }
         // A hop can be faster than our own note that it has the parcel.
-        return parcel.State == ParcelState.Handed ? null : new SmtpReply(451, "4.3.0", "the parcel is still being handed over; try again");
+        return parcel.State == ParcelState.Handed
+            ? null
+            : new SmtpReply(451, "4.3.0", "the parcel is still being handed over; try again");
     }
 
     /// <summary>Takes what came to a token address.</summary>
@@ -40,20 +54,38 @@ internal sealed partial class Returns(Site site, Parcels parcels, OwnMail ownMai
             return Refusal(new ReversePath((Mailbox?)null), token) ?? NoSuchToken;
         if (Read(message) is not { } status)
         {
-            site.Log.Write("report-ignored", ("id", parcel.Id), ("to", parcel.Domain), ("why", "it is no failure: a delay, a success, or an automatic reply"));
+            site.Log.Write(
+                "report-ignored",
+                ("id", parcel.Id),
+                ("to", parcel.Domain),
+                ("why", "it is no failure: a delay, a success, or an automatic reply")
+            );
             return new SmtpReply(250, "2.0.0", "noted");
         }
-        return await TellAsync(parcel, status, $"a hop on the way to the gateway of {parcel.Domain} reports failure {status}")
-            ? new SmtpReply(250, "2.0.0", "passed on to the sender") : new SmtpReply(250, "2.0.0", "noted; the sender has been told before");
+        return await TellAsync(
+            parcel,
+            status,
+            $"a hop on the way to the gateway of {parcel.Domain} reports failure {status}"
+        )
+            ? new SmtpReply(250, "2.0.0", "passed on to the sender")
+            : new SmtpReply(250, "2.0.0", "noted; the sender has been told before");
     }
 
     /// <summary>A parcel that our own mail server sent on by way of us, and that went no further: as if it had come back.</summary>
     /// <returns>False when no parcel of ours has that token.</returns>
     public async Task<bool> FailedOnTheWayAsync(ReversePath from, SmtpReply reply)
     {
-        if (from.Mailbox is not { } mailbox || GatewayAddress.TokenOf(site.Configuration.Gateway, mailbox) is not { } token || site.Spool.FindToken(token) is not { } parcel)
+        if (
+            from.Mailbox is not { } mailbox
+            || GatewayAddress.TokenOf(site.Configuration.Gateway, mailbox) is not { } token
+            || site.Spool.FindToken(token) is not { } parcel
+        )
             return false;
-        await TellAsync(parcel, reply.Status.Length > 0 ? reply.Status : "5.0.0", $"on its way to the gateway of {parcel.Domain}: {reply}");
+        await TellAsync(
+            parcel,
+            reply.Status.Length > 0 ? reply.Status : "5.0.0",
+            $"on its way to the gateway of {parcel.Domain}: {reply}"
+        );
         return true;
     }
 
@@ -64,19 +96,41 @@ internal sealed partial class Returns(Site site, Parcels parcels, OwnMail ownMai
             return false;
         var (header, message) = parcels.OpenEnvelope(content);
         var outcome = new SmtpReply(550, status, why);
-        var notice = Notice.Build(site.Configuration, NoticeAction.Failed, header.MailFrom, [.. header.RcptTo.Select(r => (r, outcome))], [message], header.Date, Unauthenticated);
+        var notice = Notice.Build(
+            site.Configuration,
+            NoticeAction.Failed,
+            header.MailFrom,
+            [.. header.RcptTo.Select(r => (r, outcome))],
+            [message],
+            header.Date,
+            Unauthenticated
+        );
         var told = new SpoolChange
         {
             Tell = parcel.Id,
-            Add = notice is null ? [] : [ownMail.Report(header.Sender.Domain, header.MailFrom, notice.Value, parcel.ReportLeaves)],
+            Add = notice is null
+                ? []
+                : [ownMail.Report(header.Sender.Domain, header.MailFrom, notice.Value, parcel.ReportLeaves)],
             Facts = header.Kind == ParcelKind.Echo ? echoes.Outcome(header.Id, $"failed: {outcome}") : [],
         };
         if (!await site.Spool.CommitAsync(told))
         {
-            site.Log.Write("report-ignored", ("id", parcel.Id), ("to", parcel.Domain), ("status", status), ("why", "its sender has been told before"));
+            site.Log.Write(
+                "report-ignored",
+                ("id", parcel.Id),
+                ("to", parcel.Domain),
+                ("status", status),
+                ("why", "its sender has been told before")
+            );
             return false;
         }
-        site.Log.Write("bounced", ("id", parcel.Id), ("to", parcel.Domain), ("status", status), ("notice", notice is not null));
+        site.Log.Write(
+            "bounced",
+            ("id", parcel.Id),
+            ("to", parcel.Domain),
+            ("status", status),
+            ("notice", notice is not null)
+        );
         return true;
     }
 
@@ -90,26 +144,41 @@ internal sealed partial class Returns(Site site, Parcels parcels, OwnMail ownMai
         if (groups.Find(g => HeaderFields.Word(g["Action"]) == "failed") is { } failed)
             return Status(failed) ?? "5.0.0";
         if (groups.Exists(g => HeaderFields.Word(g["Action"]).Length > 0))
-            return groups.Exists(g => HeaderFields.Word(g["Action"]) is "delayed" or "delivered" or "relayed" or "expanded") ? null : "5.0.0";
+            return groups.Exists(g =>
+                HeaderFields.Word(g["Action"]) is "delayed" or "delivered" or "relayed" or "expanded"
+            )
+                ? null
+                : "5.0.0";
         if (groups.Select(Status).OfType<string>().ToList() is { Count: > 0 } digits)
             return digits.Find(d => d[0] == '5') ?? (digits.Exists(d => d[0] is '2' or '4') ? null : "5.0.0");
         // RFC 3834 5: what answers by itself says so; most that report a failure without a status part do not.
-        if (parsed?.Headers["Auto-Submitted"] is { } auto && HeaderFields.Word(auto).StartsWith("auto-replied", StringComparison.Ordinal))
+        if (
+            parsed?.Headers["Auto-Submitted"] is { } auto
+            && HeaderFields.Word(auto).StartsWith("auto-replied", StringComparison.Ordinal)
+        )
             return null;
         var subject = parsed?.Subject ?? "";
         return Delay().IsMatch(subject) && !Failure().IsMatch(subject) ? null : "5.0.0";
     }
 
-    [GeneratedRegex(@"\b(delayed|delay|still being retried)\b", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
+    [GeneratedRegex(
+        @"\b(delayed|delay|still being retried)\b",
+        RegexOptions.IgnoreCase | RegexOptions.CultureInvariant
+    )]
     private static partial Regex Delay();
 
     /// <summary>What a delay is named beside, when it is one no more.</summary>
-    [GeneratedRegex(@"fail|undeliver|reject|refus|return|bounc|block|denied|exceed|expired|gave up|given up|could not", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
+    [GeneratedRegex(
+        @"fail|undeliver|reject|refus|return|bounc|block|denied|exceed|expired|gave up|given up|could not",
+        RegexOptions.IgnoreCase | RegexOptions.CultureInvariant
+    )]
     private static partial Regex Failure();
 
     /// <summary>Every part, whatever the multiparts around it; not what is inside an attached message.</summary>
     private static IEnumerable<MimeEntity> Entities(MimeEntity? entity) =>
-        entity is Multipart multipart ? multipart.SelectMany(Entities) : entity is null ? [] : [entity];
+        entity is Multipart multipart ? multipart.SelectMany(Entities)
+        : entity is null ? []
+        : [entity];
 
     private static IEnumerable<HeaderList> Groups(MessageDeliveryStatus status)
     {
@@ -123,7 +192,8 @@ internal sealed partial class Returns(Site site, Parcels parcels, OwnMail ownMai
         }
     }
 
-    private static string? Status(HeaderList group) => StatusCode().Match(HeaderFields.Word(group["Status"])) is { Success: true } match ? match.Value : null;
+    private static string? Status(HeaderList group) =>
+        StatusCode().Match(HeaderFields.Word(group["Status"])) is { Success: true } match ? match.Value : null;
 
     [GeneratedRegex(@"^[245]\.\d{1,3}\.\d{1,3}(?!\S)")]
     private static partial Regex StatusCode();

@@ -7,8 +7,13 @@ namespace PgpTunnel;
 /// <param name="clock">Tells how much time has passed for certain; null = the clock is believed.</param>
 internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time, ClockWatch? clock = null)
 {
-    private static readonly TimeSpan Agreement = TimeSpan.FromHours(48), Apart = TimeSpan.FromHours(24), Grain = TimeSpan.FromHours(1), Vouching = TimeSpan.FromDays(90);
-    private static readonly DateTimeOffset ForEver = DateTimeOffset.FromUnixTimeSeconds(DateTimeOffset.MaxValue.ToUnixTimeSeconds());
+    private static readonly TimeSpan Agreement = TimeSpan.FromHours(48),
+        Apart = TimeSpan.FromHours(24),
+        Grain = TimeSpan.FromHours(1),
+        Vouching = TimeSpan.FromDays(90);
+    private static readonly DateTimeOffset ForEver = DateTimeOffset.FromUnixTimeSeconds(
+        DateTimeOffset.MaxValue.ToUnixTimeSeconds()
+    );
 
     public PeerRecord Recall(string domain) => spool?.FindPeer(domain) ?? new PeerRecord(domain);
 
@@ -35,41 +40,68 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time,
     }
 
     /// <summary>True of a usable answer that was signed before one that we have seen: a secondary that lags behind, or a replay.</summary>
-    public static bool IsOlder(PeerRecord record, PolicySigning signing) => signing.Newest < record.Signed || signing.Newest < record.ContrarySigned;
+    public static bool IsOlder(PeerRecord record, PolicySigning signing) =>
+        signing.Newest < record.Signed || signing.Newest < record.ContrarySigned;
 
     /// <summary>
     /// True of a denial that was not signed after the policy that we have seen: who recorded it before the policy was published may be
     /// playing it back. Signers write one time into many signatures, so equal is no proof of being later.
     /// </summary>
     public bool IsOutdated(PeerRecord record, PolicySigning denial) =>
-        (record.Signed ?? (record.Fingerprints.Count > 0 ? spool?.SignedSince : null)) is { } seen && denial.OldestAgainst(record.SignedPath) <= seen;
+        (record.Signed ?? (record.Fingerprints.Count > 0 ? spool?.SignedSince : null)) is { } seen
+        && denial.OldestAgainst(record.SignedPath) <= seen;
 
     /// <summary>A usable answer: lengthens what is remembered and never shortens it. One that is older than what was seen is remembered as nothing.</summary>
     public async Task UsableAsync(PeerRecord before, PolicyRecord policy, PolicySigning signing)
     {
         if (IsOlder(before, signing))
         {
-            log?.Write("older-answer", ("domain", before.Domain), ("why", "its policy was signed before the one seen last: a name server lags behind, or an old answer is played back; it is used, and nothing of it remembered"));
+            log?.Write(
+                "older-answer",
+                ("domain", before.Domain),
+                (
+                    "why",
+                    "its policy was signed before the one seen last: a name server lags behind, or an old answer is played back; it is used, and nothing of it remembered"
+                )
+            );
             return;
         }
         var (now, expires) = (time.GetUtcNow(), time.GetUtcNow() + policy.MaxAge);
-        PeerRecord After(PeerRecord r) => r with
-        {
-            Fingerprints = policy.Fingerprints,
-            ContrarySince = null,
-            ContraryLast = null,
-            ContrarySigned = null,
-            ContraryApart = false,
-            Signed = signing.Newest,
-            SignedPath = signing.Path,
-            EnforceUntil = policy.Mode == PolicyMode.Enforce && expires > r.EnforceUntil ? expires : r.EnforceUntil,
-            Alarm = null,
-            // What is published is distrusted until the remembered time is over, what its own key has revoked for ever.
-            Distrusted = policy.Distrusted.Select(d => KeyValuePair.Create(d, expires)).Concat(r.Distrusted.Where(d => d.Value > Sure)).GroupBy(d => d.Key).ToDictionary(g => g.Key, g => g.Max(d => d.Value)),
-        };
+        PeerRecord After(PeerRecord r) =>
+            r with
+            {
+                Fingerprints = policy.Fingerprints,
+                ContrarySince = null,
+                ContraryLast = null,
+                ContrarySigned = null,
+                ContraryApart = false,
+                Signed = signing.Newest,
+                SignedPath = signing.Path,
+                EnforceUntil = policy.Mode == PolicyMode.Enforce && expires > r.EnforceUntil ? expires : r.EnforceUntil,
+                Alarm = null,
+                // What is published is distrusted until the remembered time is over, what its own key has revoked for ever.
+                Distrusted = policy
+                    .Distrusted.Select(d => KeyValuePair.Create(d, expires))
+                    .Concat(r.Distrusted.Where(d => d.Value > Sure))
+                    .GroupBy(d => d.Key)
+                    .ToDictionary(g => g.Key, g => g.Max(d => d.Value)),
+            };
         var after = After(before);
         // Written when it says something new or was signed anew, or lengthens what is known by an hour: not for each message.
-        if (spool is null || (after.Signed == before.Signed && after.SignedPath.SequenceEqual(before.SignedPath) && after.EnforceUntil - before.EnforceUntil < Grain && before.ContrarySince is null && before.Alarm is null && after.Fingerprints.SequenceEqual(before.Fingerprints) && after.Distrusted.All(d => before.Distrusted.TryGetValue(d.Key, out var known) && d.Value - known < Grain)))
+        if (
+            spool is null
+            || (
+                after.Signed == before.Signed
+                && after.SignedPath.SequenceEqual(before.SignedPath)
+                && after.EnforceUntil - before.EnforceUntil < Grain
+                && before.ContrarySince is null
+                && before.Alarm is null
+                && after.Fingerprints.SequenceEqual(before.Fingerprints)
+                && after.Distrusted.All(d =>
+                    before.Distrusted.TryGetValue(d.Key, out var known) && d.Value - known < Grain
+                )
+            )
+        )
             return;
         await TryAsync(spool, before, After);
     }
@@ -85,13 +117,25 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time,
     /// <summary>A trusted key has certified its successor, which is trusted from now on.</summary>
     public async Task SucceededAsync(PeerRecord before, string fingerprint, string certifier)
     {
-        log?.Write("key-succeeded", ("domain", before.Domain), ("key", fingerprint), ("why", "certified by a key that was trusted"));
+        log?.Write(
+            "key-succeeded",
+            ("domain", before.Domain),
+            ("key", fingerprint),
+            ("why", "certified by a key that was trusted")
+        );
         if (spool is not null)
-            await TryAsync(spool, before, r => r with
-            {
-                Verified = [.. r.Verified.Append(fingerprint).Distinct()],
-                VouchedBy = r.Verified.Contains(fingerprint) ? r.VouchedBy : new Dictionary<string, string>(r.VouchedBy) { [fingerprint] = certifier },
-            });
+            await TryAsync(
+                spool,
+                before,
+                r =>
+                    r with
+                    {
+                        Verified = [.. r.Verified.Append(fingerprint).Distinct()],
+                        VouchedBy = r.Verified.Contains(fingerprint)
+                            ? r.VouchedBy
+                            : new Dictionary<string, string>(r.VouchedBy) { [fingerprint] = certifier },
+                    }
+            );
     }
 
     /// <summary>Keys that have revoked themselves (0x20, compromised or without a reason): distrusted for this domain for ever.</summary>
@@ -102,7 +146,12 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time,
         if (spool is null || fresh.Count == 0)
             return before with { Distrusted = WithForEver(before.Distrusted, fresh) };
         foreach (var fingerprint in fresh)
-            log?.Write("key-revoked", ("domain", before.Domain), ("key", fingerprint), ("why", "its owner has revoked it; it is distrusted for ever"));
+            log?.Write(
+                "key-revoked",
+                ("domain", before.Domain),
+                ("key", fingerprint),
+                ("why", "its owner has revoked it; it is distrusted for ever")
+            );
         return await TryAsync(spool, Disown(before, fresh), r => Disown(r, fresh));
     }
 
@@ -110,10 +159,20 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time,
     private PeerRecord Disown(PeerRecord record, IReadOnlyList<string> fingerprints)
     {
         var fallen = fingerprints.ToHashSet();
-        while (record.VouchedBy.Where(v => fallen.Contains(v.Value) && !fallen.Contains(v.Key)).Select(v => v.Key).ToList() is { Count: > 0 } more)
+        while (
+            record.VouchedBy.Where(v => fallen.Contains(v.Value) && !fallen.Contains(v.Key)).Select(v => v.Key).ToList()
+                is { Count: > 0 } more
+        )
             fallen.UnionWith(more);
         foreach (var successor in fallen.Except(fingerprints))
-            log?.Write("key-disowned", ("domain", record.Domain), ("key", successor), ("alarm", true), ("why", "only a key that is revoked now had vouched for it"), ("do", $"compare fingerprints with {record.Domain}, then 'pgptunnel partner verify'"));
+            log?.Write(
+                "key-disowned",
+                ("domain", record.Domain),
+                ("key", successor),
+                ("alarm", true),
+                ("why", "only a key that is revoked now had vouched for it"),
+                ("do", $"compare fingerprints with {record.Domain}, then 'pgptunnel partner verify'")
+            );
         // Keys that an administrator verified stay listed: then nothing else is trusted in their place.
         return record with
         {
@@ -123,14 +182,22 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time,
         };
     }
 
-    public static bool IsForEver(PeerRecord record, string fingerprint) => record.Distrusted.GetValueOrDefault(fingerprint) >= ForEver;
+    public static bool IsForEver(PeerRecord record, string fingerprint) =>
+        record.Distrusted.GetValueOrDefault(fingerprint) >= ForEver;
 
-    private static Dictionary<string, DateTimeOffset> WithForEver(IReadOnlyDictionary<string, DateTimeOffset> distrusted, IReadOnlyList<string> fingerprints) =>
-        distrusted.Where(d => !fingerprints.Contains(d.Key)).Concat(fingerprints.Select(f => KeyValuePair.Create(f, ForEver))).ToDictionary();
+    private static Dictionary<string, DateTimeOffset> WithForEver(
+        IReadOnlyDictionary<string, DateTimeOffset> distrusted,
+        IReadOnlyList<string> fingerprints
+    ) =>
+        distrusted
+            .Where(d => !fingerprints.Contains(d.Key))
+            .Concat(fingerprints.Select(f => KeyValuePair.Create(f, ForEver)))
+            .ToDictionary();
 
     /// <summary>Certificates of a trusted partner, kept beyond their publication: what they certify is trusted even when they are gone.</summary>
     /// <returns>Each with when it was last seen listed.</returns>
-    public IReadOnlyList<(byte[] Octets, DateTimeOffset Listed)> Certificates(string domain) => spool?.Certificates(domain) ?? [];
+    public IReadOnlyList<(byte[] Octets, DateTimeOffset Listed)> Certificates(string domain) =>
+        spool?.Certificates(domain) ?? [];
 
     /// <summary>A key that is listed no more vouches for successors for a while yet, lest a partner be lost who was not looked up in time.</summary>
     public bool MayStillVouch(DateTimeOffset listed) => Sure - listed <= Vouching;
@@ -150,7 +217,12 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time,
         }
         catch (SpoolException e)
         {
-            log?.Write("spool-error", ("what", $"keeping a certificate of {domain}"), ("why", e.Message), ("do", "see that the spool's disk has room and is healthy"));
+            log?.Write(
+                "spool-error",
+                ("what", $"keeping a certificate of {domain}"),
+                ("why", e.Message),
+                ("do", "see that the spool's disk has room and is healthy")
+            );
         }
     }
 
@@ -160,15 +232,38 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time,
     public async Task<PeerRecord> DeniedAsync(PeerRecord before, PolicySigning denial)
     {
         var now = Sure;
-        if (spool is null || before.EnforceUntil <= now || before.Verified.Count > 0 || (before.ContraryLast is { } last && now - last < Grain))
+        if (
+            spool is null
+            || before.EnforceUntil <= now
+            || before.Verified.Count > 0
+            || (before.ContraryLast is { } last && now - last < Grain)
+        )
             return before;
-        return await TryAsync(spool, before, r =>
-        {
-            var apart = r.ContraryApart || (r.ContrarySince is { } first && now - first >= Apart);
-            return r.ContrarySince is { } since && now - since >= Agreement && apart
-                ? r with { EnforceUntil = now, Signed = Later(r.Signed, denial.Newest), ContrarySince = null, ContraryLast = null, ContrarySigned = null, ContraryApart = false }
-                : r with { ContrarySince = r.ContrarySince ?? now, ContraryLast = now, ContrarySigned = Later(r.ContrarySigned, denial.Newest), ContraryApart = apart };
-        });
+        return await TryAsync(
+            spool,
+            before,
+            r =>
+            {
+                var apart = r.ContraryApart || (r.ContrarySince is { } first && now - first >= Apart);
+                return r.ContrarySince is { } since && now - since >= Agreement && apart
+                    ? r with
+                    {
+                        EnforceUntil = now,
+                        Signed = Later(r.Signed, denial.Newest),
+                        ContrarySince = null,
+                        ContraryLast = null,
+                        ContrarySigned = null,
+                        ContraryApart = false,
+                    }
+                    : r with
+                    {
+                        ContrarySince = r.ContrarySince ?? now,
+                        ContraryLast = now,
+                        ContrarySigned = Later(r.ContrarySigned, denial.Newest),
+                        ContraryApart = apart,
+                    };
+            }
+        );
     }
 
     private static DateTimeOffset Later(DateTimeOffset? a, DateTimeOffset b) => a > b ? a.Value : b;
@@ -183,7 +278,12 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time,
         }
         catch (SpoolException e)
         {
-            log?.Write("spool-error", ("what", $"remembering {before.Domain}"), ("why", e.Message), ("do", "see that the spool's disk has room and is healthy"));
+            log?.Write(
+                "spool-error",
+                ("what", $"remembering {before.Domain}"),
+                ("why", e.Message),
+                ("do", "see that the spool's disk has room and is healthy")
+            );
             return before;
         }
     }

@@ -46,17 +46,18 @@ public sealed record PeerState
     /// <summary>One sentence for people.</summary>
     public required string Why { get; init; }
 
-    public PolicyFacts Facts => new()
-    {
-        Class = Class,
-        Mode = Mode ?? PolicyMode.Enforce,
-        Remembered = Remembered,
-        Trusted = Trusted,
-        TrustedOffered = TrustedOffered,
-        Bogus = Security == DnsSecurity.Bogus,
-        Outdated = Outdated,
-        Unsigned = Class == PeerClass.Usable && Security == DnsSecurity.Insecure,
-    };
+    public PolicyFacts Facts =>
+        new()
+        {
+            Class = Class,
+            Mode = Mode ?? PolicyMode.Enforce,
+            Remembered = Remembered,
+            Trusted = Trusted,
+            TrustedOffered = TrustedOffered,
+            Bogus = Security == DnsSecurity.Bogus,
+            Outdated = Outdated,
+            Unsigned = Class == PeerClass.Usable && Security == DnsSecurity.Insecure,
+        };
 
     /// <summary>It denies what was seen to be signed no earlier: it may be an old answer, played back.</summary>
     public bool Outdated { get; init; }
@@ -65,10 +66,12 @@ public sealed record PeerState
     internal PolicyToRemember? ToRemember { get; init; }
 
     /// <summary>About the octets it holds; certificates are shared by those that have the same.</summary>
-    internal long Weight => 1024 + 2 * Why.Length + 128 * (Listed.Count + Distrusted.Count) + 512 * (Keys.Count + Signers.Count);
+    internal long Weight =>
+        1024 + 2 * Why.Length + 128 * (Listed.Count + Distrusted.Count) + 512 * (Keys.Count + Signers.Count);
 
     /// <summary>While a domain only tests and we only prefer, a final refusal may let mail go in clear: the one way from sealed to clear.</summary>
-    public static bool OnlyTests(LocalPolicy local, PeerState? peer) => local == LocalPolicy.Prefer && peer is { Mode: PolicyMode.Testing, Remembered: false };
+    public static bool OnlyTests(LocalPolicy local, PeerState? peer) =>
+        local == LocalPolicy.Prefer && peer is { Mode: PolicyMode.Testing, Remembered: false };
 
     /// <summary>The key to seal for. Only what was judged usable is here.</summary>
     public PeerKey Preferred => Keys[0];

@@ -10,13 +10,25 @@ namespace PgpTunnel;
 /// </summary>
 /// <param name="octets">How much of what was found is kept; null = 16 MiB.</param>
 /// <param name="stop">Ends look-ups that are on their way.</param>
-internal sealed partial class Peers(Func<DnsValidator> validators, PeerMemory memory, Func<string, Partner?> partners, TimeProvider time, Func<long>? octets = null, CancellationToken stop = default)
+internal sealed partial class Peers(
+    Func<DnsValidator> validators,
+    PeerMemory memory,
+    Func<string, Partner?> partners,
+    TimeProvider time,
+    Func<long>? octets = null,
+    CancellationToken stop = default
+)
 {
-    private static readonly TimeSpan ShortestUse = TimeSpan.FromSeconds(1), FailureUse = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan ShortestUse = TimeSpan.FromSeconds(1),
+        FailureUse = TimeSpan.FromSeconds(30);
     private static readonly Func<long> DefaultRoom = () => 16 * 1024 * 1024;
 
     private readonly WeighedCache<string, PeerState> _cache = new(time, octets ?? DefaultRoom, state => state.Weight);
-    private readonly WeighedCache<string, Certificate> _certificates = new(time, octets ?? DefaultRoom, certificate => 4096 + 4L * certificate.Octets.Length);
+    private readonly WeighedCache<string, Certificate> _certificates = new(
+        time,
+        octets ?? DefaultRoom,
+        certificate => 4096 + 4L * certificate.Octets.Length
+    );
 
     /// <summary>Look-ups on their way: who asks for the same waits for the same answer. Strangers' are apart, so that they never fail ours.</summary>
     private readonly ConcurrentDictionary<(string, bool, Asker, int), Lazy<Task<PeerState>>> _flights = new();
@@ -26,7 +38,12 @@ internal sealed partial class Peers(Func<DnsValidator> validators, PeerMemory me
     /// <summary>The state of a domain (A-label form), from memory while its TTL runs.</summary>
     /// <param name="fresh">Ask the resolvers again.</param>
     /// <param name="budget">What all look-ups for one recipient or parcel may spend together; null = this one has its own.</param>
-    public async Task<PeerState> FindAsync(string domain, bool fresh, CancellationToken cancel, WorkBudget? budget = null)
+    public async Task<PeerState> FindAsync(
+        string domain,
+        bool fresh,
+        CancellationToken cancel,
+        WorkBudget? budget = null
+    )
     {
         var state = await AskAsync(domain, fresh, budget ?? new WorkBudget(), cancel);
         await RememberAsync(state);
@@ -59,7 +76,14 @@ internal sealed partial class Peers(Func<DnsValidator> validators, PeerMemory me
         }
         catch (OperationCanceledException) when (!cancel.IsCancellationRequested)
         {
-            return State(LookupOf(domain), PeerClass.Temporary, DnsSecurity.Indeterminate, null, FailureUse, $"{domain}: not settled within {WorkBudget.Longest.TotalSeconds:0} s");
+            return State(
+                LookupOf(domain),
+                PeerClass.Temporary,
+                DnsSecurity.Indeterminate,
+                null,
+                FailureUse,
+                $"{domain}: not settled within {WorkBudget.Longest.TotalSeconds:0} s"
+            );
         }
         finally
         {
@@ -75,7 +99,13 @@ internal sealed partial class Peers(Func<DnsValidator> validators, PeerMemory me
             budget.Forget();
         var state = await LookUpAsync(domain, fresh, budget, stop); // not with the first who asked: others may wait for it
         // Not what was looked up under a configuration that is gone, nor a failure in the place of what is good still.
-        if (generation == _generation && (state.Class != PeerClass.Temporary || _cache.Get(domain, Asker.Stranger) is not { Value.Class: not PeerClass.Temporary }))
+        if (
+            generation == _generation
+            && (
+                state.Class != PeerClass.Temporary
+                || _cache.Get(domain, Asker.Stranger) is not { Value.Class: not PeerClass.Temporary }
+            )
+        )
             _cache.Put(domain, state, state.Until - time.GetUtcNow(), budget.Asker);
         return state;
     }
@@ -84,7 +114,8 @@ internal sealed partial class Peers(Func<DnsValidator> validators, PeerMemory me
     public bool IsVerified(string domain) => memory.Recall(domain).Verified.Count > 0;
 
     /// <summary>True of whom an administrator has configured or verified, or we have written to of late: not of whoever writes to us.</summary>
-    public bool IsPartner(string domain) => partners(domain) is not null || IsVerified(domain) || memory.Sure - memory.Recall(domain).Sealed < OfLate;
+    public bool IsPartner(string domain) =>
+        partners(domain) is not null || IsVerified(domain) || memory.Sure - memory.Recall(domain).Sealed < OfLate;
 
     private static readonly TimeSpan OfLate = TimeSpan.FromDays(90);
 
@@ -92,7 +123,8 @@ internal sealed partial class Peers(Func<DnsValidator> validators, PeerMemory me
     public Task SealedAsync(string domain) => memory.SealedAsync(domain);
 
     /// <summary>Waits until no look-up is on its way any more: they write to the spool.</summary>
-    public Task DrainAsync() => Task.WhenAll(_flights.Values.Select(f => f.Value.ContinueWith(_ => { }, TaskScheduler.Default)));
+    public Task DrainAsync() =>
+        Task.WhenAll(_flights.Values.Select(f => f.Value.ContinueWith(_ => { }, TaskScheduler.Default)));
 
     /// <summary>Forgets what was looked up, when the configuration has changed.</summary>
     public void Clear()
@@ -113,14 +145,27 @@ internal sealed partial class Peers(Func<DnsValidator> validators, PeerMemory me
         if (partners(domain) is { Certificate: { } certificate } partner)
             return FromFile(lookup, certificate, partner.Gateway);
         if (!DomainName.TryParse(domain, out var name) || domain.Length > PolicyRecord.LongestDomain)
-            return State(lookup, PeerClass.None, DnsSecurity.Indeterminate, null, TimeSpan.FromDays(1), "no policy record can stand at a name this long");
+            return State(
+                lookup,
+                PeerClass.None,
+                DnsSecurity.Indeterminate,
+                null,
+                TimeSpan.FromDays(1),
+                "no policy record can stand at a name this long"
+            );
         var validator = validators();
         var zone = await validator.SettleAsync(name, cancel, fresh, budget);
         if (zone.Security == DnsSecurity.Insecure && !lookup.Trusted)
             return State(lookup, PeerClass.Insecure, zone.Security, null, zone.Ttl, zone.Why);
         if (zone.Security is DnsSecurity.Bogus or DnsSecurity.Indeterminate)
             return State(lookup, PeerClass.Temporary, zone.Security, null, zone.Ttl, zone.Why);
-        var answer = await validator.LookupAsync(name.Prepend(PolicyRecord.Label), RecordType.TXT, cancel, fresh, budget);
+        var answer = await validator.LookupAsync(
+            name.Prepend(PolicyRecord.Label),
+            RecordType.TXT,
+            cancel,
+            fresh,
+            budget
+        );
         if (NotGood(lookup, answer) is { } weak)
             return State(lookup, weak, answer.Security, null, answer.Ttl, answer.Why);
         PolicyRecord? policy;
@@ -133,8 +178,16 @@ internal sealed partial class Peers(Func<DnsValidator> validators, PeerMemory me
             return State(lookup, PeerClass.Unusable, answer.Security, null, answer.Ttl, e.Message);
         }
         if (answer.Security == DnsSecurity.Insecure)
-            return policy is { Fingerprints.Count: > 0 } ? await FindKeysAsync(validator, lookup, policy, answer, cancel)
-                : State(lookup, PeerClass.Insecure, answer.Security, null, answer.Ttl, $"the DNS is not signed, and offers no key: {answer.Why}");
+            return policy is { Fingerprints.Count: > 0 }
+                ? await FindKeysAsync(validator, lookup, policy, answer, cancel)
+                : State(
+                    lookup,
+                    PeerClass.Insecure,
+                    answer.Security,
+                    null,
+                    answer.Ttl,
+                    $"the DNS is not signed, and offers no key: {answer.Why}"
+                );
         if (policy is null or { Mode: PolicyMode.None })
             return await DeniedAsync(lookup, policy, answer);
         return await FindKeysAsync(validator, lookup, policy, answer, cancel);
@@ -143,7 +196,10 @@ internal sealed partial class Peers(Func<DnsValidator> validators, PeerMemory me
     /// <summary>A secure denial, or <c>m=none</c>: counted against what is remembered, unless it is no younger than that.</summary>
     private async Task<PeerState> DeniedAsync(Lookup lookup, PolicyRecord? policy, DnsAnswer answer)
     {
-        var (signing, why) = (new PolicySigning(answer.Steps), policy is null ? $"no policy: {answer.Why}" : "the policy says m=none");
+        var (signing, why) = (
+            new PolicySigning(answer.Steps),
+            policy is null ? $"no policy: {answer.Why}" : "the policy says m=none"
+        );
         if (policy is null && PolicyRecord.NearMiss(answer.Data) is { } miss)
         {
             why = $"no policy, but something that was meant as one: {miss}";
@@ -151,9 +207,29 @@ internal sealed partial class Peers(Func<DnsValidator> validators, PeerMemory me
                 return State(lookup, PeerClass.Unusable, answer.Security, null, answer.Ttl, why);
         }
         if (memory.IsOutdated(lookup.Record, signing))
-            return State(lookup, PeerClass.None, answer.Security, policy, Shorter(answer.Ttl, FailureUse), $"{why}, but that was not signed after the policy that was seen here: an old answer is played back, or a name server lags behind") with { Outdated = true };
+            return State(
+                lookup,
+                PeerClass.None,
+                answer.Security,
+                policy,
+                Shorter(answer.Ttl, FailureUse),
+                $"{why}, but that was not signed after the policy that was seen here: an old answer is played back, or a name server lags behind"
+            ) with
+            {
+                Outdated = true,
+            };
         var record = await memory.DeniedAsync(lookup.Record, signing);
-        return State(lookup with { Remembered = memory.RemembersEnforce(record) }, PeerClass.None, answer.Security, policy, answer.Ttl, why);
+        return State(
+            lookup with
+            {
+                Remembered = memory.RemembersEnforce(record),
+            },
+            PeerClass.None,
+            answer.Security,
+            policy,
+            answer.Ttl,
+            why
+        );
     }
 
     /// <summary>One look-up while it goes on.</summary>
@@ -173,34 +249,44 @@ internal sealed partial class Peers(Func<DnsValidator> validators, PeerMemory me
         public bool WritesNothing { get; init; }
     }
 
-    private IEnumerable<string> Distrusted(PeerRecord record) => record.Distrusted.Where(d => d.Value > memory.Sure).Select(d => d.Key);
+    private IEnumerable<string> Distrusted(PeerRecord record) =>
+        record.Distrusted.Where(d => d.Value > memory.Sure).Select(d => d.Key);
 
     /// <summary>
     /// The class of an answer that cannot be believed; null = it can. Where a key is trusted by its fingerprint an answer without signatures
     /// will do, since it may only say where that very key is.
     /// </summary>
-    private static PeerClass? NotGood(Lookup lookup, DnsAnswer answer) => answer.Security switch
-    {
-        DnsSecurity.Secure => null,
-        DnsSecurity.Insecure => lookup.Trusted ? null : PeerClass.Insecure,
-        _ => PeerClass.Temporary,
-    };
+    private static PeerClass? NotGood(Lookup lookup, DnsAnswer answer) =>
+        answer.Security switch
+        {
+            DnsSecurity.Secure => null,
+            DnsSecurity.Insecure => lookup.Trusted ? null : PeerClass.Insecure,
+            _ => PeerClass.Temporary,
+        };
 
-    private PeerState State(Lookup lookup, PeerClass @class, DnsSecurity security, PolicyRecord? policy, TimeSpan ttl, string why) => new()
-    {
-        Domain = lookup.Domain,
-        Class = @class,
-        Security = security,
-        Mode = policy?.Mode,
-        Listed = policy?.Fingerprints ?? [],
-        Distrusted = [.. policy?.Distrusted ?? [], .. Distrusted(lookup.Record)],
-        Gateway = policy?.Gateway ?? "",
-        Size = policy?.Size,
-        Trusted = lookup.Trusted,
-        Remembered = lookup.Remembered,
-        Until = time.GetUtcNow() + (ttl > ShortestUse ? ttl : ShortestUse),
-        Why = why,
-    };
+    private PeerState State(
+        Lookup lookup,
+        PeerClass @class,
+        DnsSecurity security,
+        PolicyRecord? policy,
+        TimeSpan ttl,
+        string why
+    ) =>
+        new()
+        {
+            Domain = lookup.Domain,
+            Class = @class,
+            Security = security,
+            Mode = policy?.Mode,
+            Listed = policy?.Fingerprints ?? [],
+            Distrusted = [.. policy?.Distrusted ?? [], .. Distrusted(lookup.Record)],
+            Gateway = policy?.Gateway ?? "",
+            Size = policy?.Size,
+            Trusted = lookup.Trusted,
+            Remembered = lookup.Remembered,
+            Until = time.GetUtcNow() + (ttl > ShortestUse ? ttl : ShortestUse),
+            Why = why,
+        };
 
     private static TimeSpan Shorter(TimeSpan a, TimeSpan b) => a < b ? a : b;
 }

@@ -11,7 +11,8 @@ internal sealed class Trust
     private volatile Tuple<DnsValidator, MailExchangers, HostAddresses> _current;
 
     /// <exception cref="ConfigurationException">The anchor file cannot be read.</exception>
-    public Trust(GatewayConfiguration configuration, TimeProvider time, EventLog? log = null) => (_time, _log, _current) = (time, log, Make(configuration, time, log));
+    public Trust(GatewayConfiguration configuration, TimeProvider time, EventLog? log = null) =>
+        (_time, _log, _current) = (time, log, Make(configuration, time, log));
 
     public DnsValidator Validator => _current.Item1;
 
@@ -22,15 +23,29 @@ internal sealed class Trust
     /// <exception cref="ConfigurationException">The anchor file cannot be read; what was there stays.</exception>
     public void Replace(GatewayConfiguration configuration) => _current = Make(configuration, _time, _log);
 
-    private static Tuple<DnsValidator, MailExchangers, HostAddresses> Make(GatewayConfiguration configuration, TimeProvider time, EventLog? log)
+    private static Tuple<DnsValidator, MailExchangers, HostAddresses> Make(
+        GatewayConfiguration configuration,
+        TimeProvider time,
+        EventLog? log
+    )
     {
-        var exchange = new DnsExchange(Resolvers(configuration), (resolver, why) => log?.Write("resolver-set-aside", ("resolver", resolver), ("why", why), ("do", "the others of dns.resolvers are asked first for a minute; see what this one does")));
+        var exchange = new DnsExchange(
+            Resolvers(configuration),
+            (resolver, why) =>
+                log?.Write(
+                    "resolver-set-aside",
+                    ("resolver", resolver),
+                    ("why", why),
+                    ("do", "the others of dns.resolvers are asked first for a minute; see what this one does")
+                )
+        );
         var anchors = configuration.Dns.TrustAnchorsFile is { } file ? Anchors(file) : TrustAnchors.BuiltIn;
         var validator = new DnsValidator(exchange, anchors, time, configuration.Limits.Memory / 8);
         return Tuple.Create(validator, new MailExchangers(validator), new HostAddresses(exchange.Resolvers));
     }
 
-    public static IReadOnlyList<IPEndPoint> Resolvers(GatewayConfiguration configuration) => configuration.Dns.Resolvers ?? DnsExchange.SystemResolvers();
+    public static IReadOnlyList<IPEndPoint> Resolvers(GatewayConfiguration configuration) =>
+        configuration.Dns.Resolvers ?? DnsExchange.SystemResolvers();
 
     /// <exception cref="ConfigurationException">The anchor file cannot be read.</exception>
     public static TrustAnchors Anchors(string file)

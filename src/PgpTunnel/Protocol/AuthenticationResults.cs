@@ -13,7 +13,12 @@ internal static class AuthenticationResults
     {
         var text = Encoding.Latin1.GetString(field);
         var at = text.IndexOf(':') + 1;
-        if (at == 0 || !SkipComments(text, ref at) || Value(text, ref at) is not { Length: > 0 } id || !SkipComments(text, ref at))
+        if (
+            at == 0
+            || !SkipComments(text, ref at)
+            || Value(text, ref at) is not { Length: > 0 } id
+            || !SkipComments(text, ref at)
+        )
             return null;
         // A version may stand between, and then the results or the end must follow.
         while (at < text.Length && char.IsAsciiDigit(text[at]))

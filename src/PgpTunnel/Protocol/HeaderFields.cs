@@ -26,17 +26,18 @@ internal static class HeaderFields
     {
         var fields = new List<(string, Range)>();
         var end = SectionLength(message);
-        for (var at = 0; at < end && !message[at..end].StartsWith("\r\n"u8);)
+        for (var at = 0; at < end && !message[at..end].StartsWith("\r\n"u8); )
         {
             var next = at;
             do
             {
                 var newline = message[next..end].IndexOf((byte)'\n');
                 next = newline < 0 ? end : next + newline + 1;
-            }
-            while (next < end && message[next] is (byte)' ' or (byte)'\t');
+            } while (next < end && message[next] is (byte)' ' or (byte)'\t');
             var colon = message[at..next].IndexOf((byte)':');
-            fields.Add((colon < 0 ? "" : Encoding.Latin1.GetString(message.Slice(at, colon)).TrimEnd(' ', '\t'), at..next));
+            fields.Add(
+                (colon < 0 ? "" : Encoding.Latin1.GetString(message.Slice(at, colon)).TrimEnd(' ', '\t'), at..next)
+            );
             at = next;
         }
         return fields;
@@ -57,10 +58,15 @@ internal static class HeaderFields
 
     /// <summary>RFC 5321 6.3: a message with this many trace fields goes round in circles.</summary>
     public static SmtpReply? LoopRefusal(ReadOnlySpan<byte> message) =>
-        Values(message, "Received").Count >= MaxReceived ? new SmtpReply(554, "5.4.6", $"{MaxReceived} Received fields: a mail loop") : null;
+        Values(message, "Received").Count >= MaxReceived
+            ? new SmtpReply(554, "5.4.6", $"{MaxReceived} Received fields: a mail loop")
+            : null;
 
     /// <summary>The message without the fields that <paramref name="drop"/> names, as slices of it in order.</summary>
-    public static List<ReadOnlyMemory<byte>> Without(ReadOnlyMemory<byte> message, Func<string, ReadOnlyMemory<byte>, bool> drop)
+    public static List<ReadOnlyMemory<byte>> Without(
+        ReadOnlyMemory<byte> message,
+        Func<string, ReadOnlyMemory<byte>, bool> drop
+    )
     {
         var parts = new List<ReadOnlyMemory<byte>>();
         var kept = 0;

@@ -23,10 +23,12 @@ internal enum ParcelKind
 internal sealed record InnerHeader
 {
     public const int MaxRecipients = 100;
+
     /// <summary>Octets of a reverse-path or forward-path with its parameters that a line can hold.</summary>
     public const int LongestPath = LongestLine - 19; // behind "PgpTunnel-Rcpt-To: "
 
-    private const int LongestLine = 1000, LongestBlock = 256 * 1024;
+    private const int LongestLine = 1000,
+        LongestBlock = 256 * 1024;
     private const string TimeFormat = "yyyy-MM-dd'T'HH:mm:ss'Z'";
 
     public ParcelKind Kind { get; init; } = ParcelKind.Message;
@@ -54,10 +56,16 @@ internal sealed record InnerHeader
     public byte[] Write()
     {
         var text = new StringBuilder()
-            .Append($"Content-Type: {(MailFrom.SmtpUtf8 ? "message/global" : "message/rfc822")}\r\nContent-Transfer-Encoding: binary\r\n")
-            .Append($"PgpTunnel-Version: 1\r\nPgpTunnel-Kind: {(Kind == ParcelKind.Echo ? "echo" : "message")}\r\nPgpTunnel-Id: {Id}\r\n")
+            .Append(
+                $"Content-Type: {(MailFrom.SmtpUtf8 ? "message/global" : "message/rfc822")}\r\nContent-Transfer-Encoding: binary\r\n"
+            )
+            .Append(
+                $"PgpTunnel-Version: 1\r\nPgpTunnel-Kind: {(Kind == ParcelKind.Echo ? "echo" : "message")}\r\nPgpTunnel-Id: {Id}\r\n"
+            )
             .Append($"PgpTunnel-Date: {Time(Date)}\r\nPgpTunnel-Expires: {Time(Expires)}\r\n")
-            .Append($"PgpTunnel-Sender: {Sender.Domain}; {Sender.Fingerprint}\r\nPgpTunnel-Recipient: {Recipient.Domain}; {Recipient.Fingerprint}\r\n")
+            .Append(
+                $"PgpTunnel-Sender: {Sender.Domain}; {Sender.Fingerprint}\r\nPgpTunnel-Recipient: {Recipient.Domain}; {Recipient.Fingerprint}\r\n"
+            )
             .Append($"PgpTunnel-Mail-From: {MailFrom}\r\n");
         foreach (var recipient in RcptTo)
             text.Append($"PgpTunnel-Rcpt-To: {recipient}\r\n");
@@ -67,7 +75,8 @@ internal sealed record InnerHeader
         return Encoding.UTF8.GetBytes(text.ToString());
     }
 
-    public static string Time(DateTimeOffset time) => time.UtcDateTime.ToString(TimeFormat, CultureInfo.InvariantCulture);
+    public static string Time(DateTimeOffset time) =>
+        time.UtcDateTime.ToString(TimeFormat, CultureInfo.InvariantCulture);
 
     /// <summary>Reads the block at the start of a literal body.</summary>
     /// <param name="length">Octets of the block with its empty line.</param>
@@ -88,15 +97,27 @@ internal sealed record InnerHeader
         var (version, kind) = (fields.Next("PgpTunnel-Version"), fields.Next("PgpTunnel-Kind"));
         var id = ReadId(fields.Next("PgpTunnel-Id"));
         var (date, expires) = (ReadTime(fields.Next("PgpTunnel-Date")), ReadTime(fields.Next("PgpTunnel-Expires")));
-        var (sender, recipient) = (ReadParty(fields.Next("PgpTunnel-Sender")), ReadParty(fields.Next("PgpTunnel-Recipient")));
+        var (sender, recipient) = (
+            ReadParty(fields.Next("PgpTunnel-Sender")),
+            ReadParty(fields.Next("PgpTunnel-Recipient"))
+        );
         var from = ReadMailFrom(fields.Next("PgpTunnel-Mail-From"), ours);
         var to = new List<ForwardPath> { ReadRcptTo(fields.Next("PgpTunnel-Rcpt-To"), from.SmtpUtf8, ours) };
         while (fields.TryNext("PgpTunnel-Rcpt-To") is { } next)
-            to.Add(to.Count < MaxRecipients ? ReadRcptTo(next, from.SmtpUtf8, ours) : throw new MalformedParcelException($"more than {MaxRecipients} recipients"));
+            to.Add(
+                to.Count < MaxRecipients
+                    ? ReadRcptTo(next, from.SmtpUtf8, ours)
+                    : throw new MalformedParcelException($"more than {MaxRecipients} recipients")
+            );
         fields.TryNext("PgpTunnel-Receipt");
         var echoOf = fields.TryNext("PgpTunnel-Echo-Of") is { } answered ? ReadId(answered) : null;
         var size = fields.Next("PgpTunnel-Size");
-        if (size.Length is 0 or > 10 || (size[0] == '0' && size.Length > 1) || !int.TryParse(size, NumberStyles.None, CultureInfo.InvariantCulture, out var octets) || octets > body.Length - length)
+        if (
+            size.Length is 0 or > 10
+            || (size[0] == '0' && size.Length > 1)
+            || !int.TryParse(size, NumberStyles.None, CultureInfo.InvariantCulture, out var octets)
+            || octets > body.Length - length
+        )
             throw new MalformedParcelException("PgpTunnel-Size is not a size that fits");
         fields.ExpectEnd();
         return new InnerHeader
@@ -111,12 +132,20 @@ internal sealed record InnerHeader
             RcptTo = to,
             EchoOf = echoOf,
             Size = octets,
-            NotUnderstood = fields.Critical ?? (version != "1" ? $"version {version}" : kind is not ("message" or "echo") ? $"kind {kind}" : null),
+            NotUnderstood =
+                fields.Critical
+                ?? (
+                    version != "1" ? $"version {version}"
+                    : kind is not ("message" or "echo") ? $"kind {kind}"
+                    : null
+                ),
         };
     }
 
     private static string ReadId(string text) =>
-        text.Length == 32 && text.All(char.IsAsciiHexDigitLower) ? text : throw new MalformedParcelException("an id is not 32 lower-case hex digits");
+        text.Length == 32 && text.All(char.IsAsciiHexDigitLower)
+            ? text
+            : throw new MalformedParcelException("an id is not 32 lower-case hex digits");
 
     private static bool Same(string a, string b) => a.Equals(b, StringComparison.OrdinalIgnoreCase);
 
@@ -148,30 +177,52 @@ internal sealed record InnerHeader
     }
 
     private static DateTimeOffset ReadTime(string text) =>
-        DateTimeOffset.TryParseExact(text, TimeFormat, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var time)
-            ? time : throw new MalformedParcelException($"a time is not of the form {TimeFormat}");
+        DateTimeOffset.TryParseExact(
+            text,
+            TimeFormat,
+            CultureInfo.InvariantCulture,
+            DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal,
+            out var time
+        )
+            ? time
+            : throw new MalformedParcelException($"a time is not of the form {TimeFormat}");
 
     private static (string, string) ReadParty(string text)
     {
         var parts = text.Split("; ");
-        return parts.Length == 2 && Domains.TryNormalise(parts[0], out var domain) && parts[1].Length is 40 or 64 && parts[1].All(char.IsAsciiHexDigitLower)
-            ? (domain, parts[1]) : throw new MalformedParcelException("a gateway is not of the form domain; fingerprint");
+        return
+            parts.Length == 2
+            && Domains.TryNormalise(parts[0], out var domain)
+            && parts[1].Length is 40 or 64
+            && parts[1].All(char.IsAsciiHexDigitLower)
+            ? (domain, parts[1])
+            : throw new MalformedParcelException("a gateway is not of the form domain; fingerprint");
     }
 
     /// <summary>BODY, SMTPUTF8, RET, ENVID, REQUIRETLS; no routes, no literals.</summary>
     private static ReversePath ReadMailFrom(string text, bool literals)
     {
         var (path, refusal) = ReversePath.Parse(text);
-        return path is { Size: null } && !text.StartsWith("<@", StringComparison.Ordinal) && (literals || !(path.Mailbox?.IsLiteral ?? false))
-            ? path : throw new MalformedParcelException($"PgpTunnel-Mail-From: {refusal?.Text ?? "a route, literal or SIZE"}");
+        return
+            path is { Size: null }
+            && !text.StartsWith("<@", StringComparison.Ordinal)
+            && (literals || !(path.Mailbox?.IsLiteral ?? false))
+            ? path
+            : throw new MalformedParcelException($"PgpTunnel-Mail-From: {refusal?.Text ?? "a route, literal or SIZE"}");
     }
 
     /// <summary>NOTIFY, ORCPT; no routes, no literals, no bare postmaster.</summary>
     private static ForwardPath ReadRcptTo(string text, bool utf8, bool literals)
     {
         var (path, refusal) = ForwardPath.Parse(text, utf8);
-        return path is { Mailbox.Domain.Length: > 0 } && (literals || !path.Mailbox.IsLiteral) && !text.StartsWith("<@", StringComparison.Ordinal)
-            ? path : throw new MalformedParcelException($"PgpTunnel-Rcpt-To: {refusal?.Text ?? "a route, literal or bare postmaster"}");
+        return
+            path is { Mailbox.Domain.Length: > 0 }
+            && (literals || !path.Mailbox.IsLiteral)
+            && !text.StartsWith("<@", StringComparison.Ordinal)
+            ? path
+            : throw new MalformedParcelException(
+                $"PgpTunnel-Rcpt-To: {refusal?.Text ?? "a route, literal or bare postmaster"}"
+            );
     }
 
     /// <summary>Walks the known fields in their order; unknown ones are passed over wherever they stand.</summary>
@@ -179,15 +230,28 @@ internal sealed record InnerHeader
     {
         private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase)
         {
-            "Content-Type", "Content-Transfer-Encoding", "PgpTunnel-Version", "PgpTunnel-Kind", "PgpTunnel-Id", "PgpTunnel-Date", "PgpTunnel-Expires",
-            "PgpTunnel-Sender", "PgpTunnel-Recipient", "PgpTunnel-Mail-From", "PgpTunnel-Rcpt-To", "PgpTunnel-Receipt", "PgpTunnel-Echo-Of", "PgpTunnel-Size",
+            "Content-Type",
+            "Content-Transfer-Encoding",
+            "PgpTunnel-Version",
+            "PgpTunnel-Kind",
+            "PgpTunnel-Id",
+            "PgpTunnel-Date",
+            "PgpTunnel-Expires",
+            "PgpTunnel-Sender",
+            "PgpTunnel-Recipient",
+            "PgpTunnel-Mail-From",
+            "PgpTunnel-Rcpt-To",
+            "PgpTunnel-Receipt",
+            "PgpTunnel-Echo-Of",
+            "PgpTunnel-Size",
         };
 
         private int _at;
 
         public string? Critical { get; private set; }
 
-        public string Next(string name) => TryNext(name) ?? throw new MalformedParcelException($"{name} is missing or out of order");
+        public string Next(string name) =>
+            TryNext(name) ?? throw new MalformedParcelException($"{name} is missing or out of order");
 
         public string? TryNext(string name)
         {
@@ -223,8 +287,13 @@ internal sealed record InnerHeader
         private static (string Name, string Value) Split(string line)
         {
             var colon = line.IndexOf(": ", StringComparison.Ordinal);
-            return colon > 0 && line[..colon].All(c => c is > ' ' and <= '~') && line.Length > colon + 2 && line[colon + 2] != ' '
-                ? (line[..colon], line[(colon + 2)..]) : throw new MalformedParcelException("a line is not a header field");
+            return
+                colon > 0
+                && line[..colon].All(c => c is > ' ' and <= '~')
+                && line.Length > colon + 2
+                && line[colon + 2] != ' '
+                ? (line[..colon], line[(colon + 2)..])
+                : throw new MalformedParcelException("a line is not a header field");
         }
     }
 }

@@ -5,13 +5,17 @@ namespace PgpTunnel;
 /// <summary>The literal body of a parcel: header block, message, padding (PROTOCOL.md 5).</summary>
 internal static class ParcelBody
 {
-    private const int Floor = 4096, PaddingLine = 76;
+    private const int Floor = 4096,
+        PaddingLine = 76;
 
     /// <summary>Full lines of padding, shared by all parcels.</summary>
     private static readonly byte[] Lines = MakeLines(1024);
 
     /// <summary>The body in parts; nothing of the message is copied.</summary>
-    public static IReadOnlyList<ReadOnlyMemory<byte>> Parts(InnerHeader header, IReadOnlyList<ReadOnlyMemory<byte>> message)
+    public static IReadOnlyList<ReadOnlyMemory<byte>> Parts(
+        InnerHeader header,
+        IReadOnlyList<ReadOnlyMemory<byte>> message
+    )
     {
         var block = header.Write();
         var length = block.Length + header.Size;

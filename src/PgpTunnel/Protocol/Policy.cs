@@ -62,7 +62,13 @@ public readonly record struct PolicyFacts
 public sealed record Decision(DecisionKind Kind, SmtpReply? Reply, bool Alarm, string Why)
 {
     /// <summary>The answer to RCPT TO.</summary>
-    public SmtpReply RecipientReply(string domain) => Reply ?? new SmtpReply(250, "2.1.5", Kind == DecisionKind.Seal ? $"will be sealed for {domain}" : $"goes in clear: {Why}");
+    public SmtpReply RecipientReply(string domain) =>
+        Reply
+        ?? new SmtpReply(
+            250,
+            "2.1.5",
+            Kind == DecisionKind.Seal ? $"will be sealed for {domain}" : $"goes in clear: {Why}"
+        );
 }
 
 /// <summary>Whether one of our domains looks right from outside.</summary>
@@ -86,30 +92,56 @@ public static class Policy
         if (local == LocalPolicy.RequireVerified && !facts.Trusted)
             return Defer("4.7.5", $"policy require-verified, but no fingerprint of {domain} has been verified");
         if (facts.Class == PeerClass.Temporary)
-            return Defer("4.4.3", $"the keys of {domain} cannot be looked up now", alarm: facts.Bogus && (facts.Remembered || facts.Trusted));
+            return Defer(
+                "4.4.3",
+                $"the keys of {domain} cannot be looked up now",
+                alarm: facts.Bogus && (facts.Remembered || facts.Trusted)
+            );
         if (facts.Trusted && !facts.TrustedOffered)
             return Defer("4.7.5", $"{domain} does not offer a usable key that was verified for it", alarm: true);
         var prefer = local == LocalPolicy.Prefer && !facts.Remembered;
         return facts.Class switch
         {
-            PeerClass.Usable => arms.IsArmed ? new(DecisionKind.Seal, null, facts is { Unsigned: true, Remembered: true },
-                facts.Unsigned ? $"{domain} has the key that is trusted, in DNS that is not signed{(facts.Remembered ? " any more" : "")}" : $"{domain} has a usable key")
-                : !arms.Known ? Defer("4.4.3", $"this gateway cannot see its own records: {arms.Missing}")
-                : prefer ? Clear($"unarmed: {arms.Missing}")
-                : Defer("4.7.5", $"this gateway is not armed: {arms.Missing}"),
-            PeerClass.None or PeerClass.Insecure when facts.Remembered =>
-                Defer("4.7.5", $"{domain} asked for encryption, and now its DNS {(facts.Class == PeerClass.None ? "says nothing of it" : "is not signed")}", alarm: true),
-            PeerClass.None when facts.Outdated && !prefer => Defer("4.7.5", $"{domain} published a gateway key, and the answer that there is none may be an old one", alarm: true),
-            PeerClass.None => prefer ? Clear($"{domain} publishes no gateway key") : Refuse($"encryption is required, and {domain} publishes no gateway key"),
-            PeerClass.Insecure => prefer ? Clear($"the DNS of {domain} is not signed") : Refuse($"encryption is required, and the DNS of {domain} is not signed"),
-            PeerClass.Unusable when prefer && facts.Mode == PolicyMode.Testing => Clear($"the records of {domain} are unusable, mode testing"),
+            PeerClass.Usable => arms.IsArmed
+                ? new(
+                    DecisionKind.Seal,
+                    null,
+                    facts is { Unsigned: true, Remembered: true },
+                    facts.Unsigned
+                        ? $"{domain} has the key that is trusted, in DNS that is not signed{(facts.Remembered ? " any more" : "")}"
+                        : $"{domain} has a usable key"
+                )
+            : !arms.Known ? Defer("4.4.3", $"this gateway cannot see its own records: {arms.Missing}")
+            : prefer ? Clear($"unarmed: {arms.Missing}")
+            : Defer("4.7.5", $"this gateway is not armed: {arms.Missing}"),
+            PeerClass.None or PeerClass.Insecure when facts.Remembered => Defer(
+                "4.7.5",
+                $"{domain} asked for encryption, and now its DNS {(facts.Class == PeerClass.None ? "says nothing of it" : "is not signed")}",
+                alarm: true
+            ),
+            PeerClass.None when facts.Outdated && !prefer => Defer(
+                "4.7.5",
+                $"{domain} published a gateway key, and the answer that there is none may be an old one",
+                alarm: true
+            ),
+            PeerClass.None => prefer
+                ? Clear($"{domain} publishes no gateway key")
+                : Refuse($"encryption is required, and {domain} publishes no gateway key"),
+            PeerClass.Insecure => prefer
+                ? Clear($"the DNS of {domain} is not signed")
+                : Refuse($"encryption is required, and the DNS of {domain} is not signed"),
+            PeerClass.Unusable when prefer && facts.Mode == PolicyMode.Testing => Clear(
+                $"the records of {domain} are unusable, mode testing"
+            ),
             _ => Defer("4.7.5", $"the records of {domain} are unusable"),
         };
     }
 
     private static Decision Clear(string why) => new(DecisionKind.Clear, null, false, why);
 
-    private static Decision Defer(string status, string why, bool alarm = false) => new(DecisionKind.Defer, new SmtpReply(451, status, why), alarm, why);
+    private static Decision Defer(string status, string why, bool alarm = false) =>
+        new(DecisionKind.Defer, new SmtpReply(451, status, why), alarm, why);
 
-    private static Decision Refuse(string why) => new(DecisionKind.Refuse, new SmtpReply(550, "5.7.10", why), false, why);
+    private static Decision Refuse(string why) =>
+        new(DecisionKind.Refuse, new SmtpReply(550, "5.7.10", why), false, why);
 }

@@ -22,10 +22,20 @@ internal sealed class PolicyRecordException(string message) : Exception(message)
 /// <param name="Gateway">The gateway's mailbox.</param>
 /// <param name="MaxAge">How long the policy is remembered.</param>
 /// <param name="Size">Largest inner message in octets; null = not stated.</param>
-public sealed partial record PolicyRecord(PolicyMode Mode, IReadOnlyList<string> Fingerprints, IReadOnlyList<string> Distrusted, string Gateway, TimeSpan MaxAge, long? Size)
+public sealed partial record PolicyRecord(
+    PolicyMode Mode,
+    IReadOnlyList<string> Fingerprints,
+    IReadOnlyList<string> Distrusted,
+    string Gateway,
+    TimeSpan MaxAge,
+    long? Size
+)
 {
-    public const string Label = "_pgptunnel", DefaultLocalPart = "pgptunnel";
-    private const int Longest = 1024, MaxDistrusted = 16, MaxAgeSeconds = 31557600;
+    public const string Label = "_pgptunnel",
+        DefaultLocalPart = "pgptunnel";
+    private const int Longest = 1024,
+        MaxDistrusted = 16,
+        MaxAgeSeconds = 31557600;
 
     /// <summary>Octets of the local part of a gateway's mailbox.</summary>
     internal const int LongestLocalPart = 31;
@@ -64,13 +74,22 @@ public sealed partial record PolicyRecord(PolicyMode Mode, IReadOnlyList<string>
         return [.. text];
     }
 
-    private static bool IsPolicy(byte[] text) => text.AsSpan().StartsWith("v=PGPT1"u8)
+    private static bool IsPolicy(byte[] text) =>
+        text.AsSpan().StartsWith("v=PGPT1"u8)
         && (text.Length == Version.Length || text[Version.Length] is (byte)' ' or (byte)'\t' or (byte)';');
 
     /// <summary>What stands there that was meant as a policy, and is none: quoted, with a mark in front, escaped, in capitals. Null = nothing like it.</summary>
-    internal static string? NearMiss(IReadOnlyList<byte[]> records) => records.Select(Concatenate).Where(t => !IsPolicy(t) && LooksLikeOne().IsMatch(Encoding.Latin1.GetString(t))).Select(Miss).FirstOrDefault();
+    internal static string? NearMiss(IReadOnlyList<byte[]> records) =>
+        records
+            .Select(Concatenate)
+            .Where(t => !IsPolicy(t) && LooksLikeOne().IsMatch(Encoding.Latin1.GetString(t)))
+            .Select(Miss)
+            .FirstOrDefault();
 
-    [GeneratedRegex("^[^A-Za-z0-9]{0,16}v[^A-Za-z0-9=]{0,8}=[^A-Za-z0-9]{0,8}PGPT1(?![A-Za-z0-9])", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
+    [GeneratedRegex(
+        "^[^A-Za-z0-9]{0,16}v[^A-Za-z0-9=]{0,8}=[^A-Za-z0-9]{0,8}PGPT1(?![A-Za-z0-9])",
+        RegexOptions.IgnoreCase | RegexOptions.CultureInvariant
+    )]
     private static partial Regex LooksLikeOne();
 
     private static string Miss(byte[] text)
@@ -78,12 +97,20 @@ public sealed partial record PolicyRecord(PolicyMode Mode, IReadOnlyList<string>
         var at = 0;
         while (at < Version.Length && at < text.Length && text[at] == Version[at])
             at++;
-        var octet = at == text.Length ? "the end" : $"octet {at + 1} is 0x{text[at]:X2}{(text[at] is > 0x20 and < 0x7F ? $" ({(char)text[at]})" : "")}";
-        var wanted = at == Version.Length ? "a blank, a semicolon or the end must follow v=PGPT1" : $"'{Version[at]}' of v=PGPT1 must stand";
+        var octet =
+            at == text.Length
+                ? "the end"
+                : $"octet {at + 1} is 0x{text[at]:X2}{(text[at] is > 0x20 and < 0x7F ? $" ({(char)text[at]})" : "")}";
+        var wanted =
+            at == Version.Length
+                ? "a blank, a semicolon or the end must follow v=PGPT1"
+                : $"'{Version[at]}' of v=PGPT1 must stand";
         return $"{octet} where {wanted} in: {Escaped(text)}";
     }
 
-    private static string Escaped(byte[] text) => string.Concat(text.Take(60).Select(o => o is >= 0x20 and < 0x7F ? ((char)o).ToString() : $"\\{o:D3}")) + (text.Length > 60 ? "…" : "");
+    private static string Escaped(byte[] text) =>
+        string.Concat(text.Take(60).Select(o => o is >= 0x20 and < 0x7F ? ((char)o).ToString() : $"\\{o:D3}"))
+        + (text.Length > 60 ? "…" : "");
 
     internal static PolicyRecord Parse(byte[] octets, string domain)
     {
@@ -97,14 +124,22 @@ public sealed partial record PolicyRecord(PolicyMode Mode, IReadOnlyList<string>
             "enforce" => PolicyMode.Enforce,
             var other => throw new PolicyRecordException($"m={other} is none of none, testing, enforce"),
         };
-        var fingerprints = tags.TryGetValue("fp", out var fp) ? FingerprintList("fp", fp)
-            : mode == PolicyMode.None ? [] : throw new PolicyRecordException("fp is missing");
+        var fingerprints =
+            tags.TryGetValue("fp", out var fp) ? FingerprintList("fp", fp)
+            : mode == PolicyMode.None ? []
+            : throw new PolicyRecordException("fp is missing");
         var distrusted = tags.TryGetValue("xfp", out var xfp) ? FingerprintList("xfp", xfp) : [];
         if (distrusted.Count > MaxDistrusted)
             throw new PolicyRecordException($"xfp has more than {MaxDistrusted} fingerprints");
         var gateway = tags.TryGetValue("gw", out var gw) ? Mailbox(gw) : DefaultMailbox(domain);
-        if (mode != PolicyMode.None && gateway.Length - DefaultLocalPart.Length - 1 > LongestGatewayDomain && gw is null)
-            throw new PolicyRecordException($"gw is missing, and no certificate can stand at a name as long as that of {DefaultLocalPart}.{domain}");
+        if (
+            mode != PolicyMode.None
+            && gateway.Length - DefaultLocalPart.Length - 1 > LongestGatewayDomain
+            && gw is null
+        )
+            throw new PolicyRecordException(
+                $"gw is missing, and no certificate can stand at a name as long as that of {DefaultLocalPart}.{domain}"
+            );
         var age = tags.TryGetValue("a", out var a) ? Number("a", a, MaxAgeSeconds) : 604800;
         long? size = tags.TryGetValue("sz", out var sz) ? Number("sz", sz, long.MaxValue) : null;
         return new PolicyRecord(mode, fingerprints, distrusted, gateway, TimeSpan.FromSeconds(age), size);
@@ -131,25 +166,37 @@ public sealed partial record PolicyRecord(PolicyMode Mode, IReadOnlyList<string>
         return tags;
     }
 
-    private static string Printable(string text) => string.Concat(text.Take(40).Select(c => c is >= ' ' and <= '~' ? c : '?'));
+    private static string Printable(string text) =>
+        string.Concat(text.Take(40).Select(c => c is >= ' ' and <= '~' ? c : '?'));
 
     private static List<string> FingerprintList(string tag, string text)
     {
         var list = text.Split(',').ToList();
-        return list.TrueForAll(IsFingerprint) && list.Distinct().Count() == list.Count ? list
-            : throw new PolicyRecordException($"{tag} is not a list of different fingerprints (40 or 64 lower-case hex digits each)");
+        return list.TrueForAll(IsFingerprint) && list.Distinct().Count() == list.Count
+            ? list
+            : throw new PolicyRecordException(
+                $"{tag} is not a list of different fingerprints (40 or 64 lower-case hex digits each)"
+            );
     }
 
     public static bool IsFingerprint(string text) => text.Length is 40 or 64 && text.All(char.IsAsciiHexDigitLower);
 
     /// <summary>An ASCII dot-string of at most 31 octets, and an A-label domain.</summary>
     private static string Mailbox(string text) =>
-        Smtp.Mailbox.TryParse(text, false, out var mailbox) && text[0] != '"' && mailbox.Local.Length <= LongestLocalPart && !mailbox.IsLiteral
-            && Domains.TryNormalise(mailbox.Domain, out var domain) && domain.Length <= LongestGatewayDomain ? $"{mailbox.Local}@{domain}"
+        Smtp.Mailbox.TryParse(text, false, out var mailbox)
+        && text[0] != '"'
+        && mailbox.Local.Length <= LongestLocalPart
+        && !mailbox.IsLiteral
+        && Domains.TryNormalise(mailbox.Domain, out var domain)
+        && domain.Length <= LongestGatewayDomain
+            ? $"{mailbox.Local}@{domain}"
             : throw new PolicyRecordException($"gw={Printable(text)} is not a gateway mailbox");
 
     private static long Number(string tag, string text, long largest) =>
-        text.Length is > 0 and <= 19 && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number <= largest ? number
+        text.Length is > 0 and <= 19
+        && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+        && number <= largest
+            ? number
             : throw new PolicyRecordException($"{tag}={Printable(text)} is not a number up to {largest}");
 
     /// <summary>Where the certificate of a gateway mailbox is published (RFC 7929 3): type OPENPGPKEY.</summary>

@@ -14,17 +14,23 @@ internal sealed class PolicySigning(IReadOnlyList<SignedStep> steps)
     public DateTimeOffset Newest => steps.Max(s => s.Signed);
 
     /// <summary>The aliases that were followed, each <c>name&gt;target</c>, and <c>*</c> where the policy came from a wildcard.</summary>
-    public IReadOnlyList<string> Path => [.. steps.Where(s => s.Alias is not null).Select(Text), .. steps.Any(s => s.Wildcard) ? [Wildcard] : Array.Empty<string>()];
+    public IReadOnlyList<string> Path =>
+        [
+            .. steps.Where(s => s.Alias is not null).Select(Text),
+            .. steps.Any(s => s.Wildcard) ? [Wildcard] : Array.Empty<string>(),
+        ];
 
     /// <summary>
     /// Of a denial, or of <c>m=none</c>: the oldest signature that it rests on. An alias that led to the policy too says nothing new, so
     /// its age does not count; the denial of a wildcard counts where the policy came from one.
     /// </summary>
     /// <param name="path"><see cref="Path"/> of the last usable answer.</param>
-    public DateTimeOffset OldestAgainst(IReadOnlyList<string> path) => steps
-        .Where(s => s.Alias is null || !path.Contains(Text(s)))
-        .Select(s => path.Contains(Wildcard) ? s.Oldest : s.Signed)
-        .DefaultIfEmpty(DateTimeOffset.MinValue).Min();
+    public DateTimeOffset OldestAgainst(IReadOnlyList<string> path) =>
+        steps
+            .Where(s => s.Alias is null || !path.Contains(Text(s)))
+            .Select(s => path.Contains(Wildcard) ? s.Oldest : s.Signed)
+            .DefaultIfEmpty(DateTimeOffset.MinValue)
+            .Min();
 
     private static string Text(SignedStep step) => $"{step.Owner}>{step.Alias}";
 }

@@ -61,8 +61,10 @@ internal sealed class BodyFiles(string spoolFile)
             if (RandomAccess.GetLength(handle) != size || size > Array.MaxLength)
                 return null;
             var octets = GC.AllocateUninitializedArray<byte>((int)size);
-            for (var at = 0; at < octets.Length;)
-                at += RandomAccess.Read(handle, octets.AsSpan(at), at) is > 0 and var read ? read : throw new EndOfStreamException();
+            for (var at = 0; at < octets.Length; )
+                at += RandomAccess.Read(handle, octets.AsSpan(at), at) is > 0 and var read
+                    ? read
+                    : throw new EndOfStreamException();
             return octets;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -80,9 +82,7 @@ internal sealed class BodyFiles(string spoolFile)
             if (name.Length > 0)
                 File.Delete(PathOf(name));
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException) { }
     }
 
     /// <summary>Deletes what no row names and is older than a parcel gets.</summary>

@@ -20,7 +20,8 @@ public sealed record PeerRecord(string Domain)
     public IReadOnlyDictionary<string, string> VouchedBy { get; init; } = new Dictionary<string, string>();
 
     /// <summary>Distrusted fingerprints (<c>xfp</c>), each until it is forgotten.</summary>
-    public IReadOnlyDictionary<string, DateTimeOffset> Distrusted { get; init; } = new Dictionary<string, DateTimeOffset>();
+    public IReadOnlyDictionary<string, DateTimeOffset> Distrusted { get; init; } =
+        new Dictionary<string, DateTimeOffset>();
 
     /// <summary>Since when secure answers say that there is no policy, against what is remembered.</summary>
     public DateTimeOffset? ContrarySince { get; init; }
@@ -51,9 +52,10 @@ public sealed record PeerRecord(string Domain)
     public DateTimeOffset? Alarmed { get; init; }
 
     /// <summary>With a fingerprint that an administrator has compared: from then on it stands by itself, whoever vouched for it before.</summary>
-    public PeerRecord VerifiedByHand(string fingerprint) => this with
-    {
-        Verified = [.. Verified.Append(fingerprint).Distinct()],
-        VouchedBy = VouchedBy.Where(v => v.Key != fingerprint).ToDictionary(),
-    };
+    public PeerRecord VerifiedByHand(string fingerprint) =>
+        this with
+        {
+            Verified = [.. Verified.Append(fingerprint).Distinct()],
+            VouchedBy = VouchedBy.Where(v => v.Key != fingerprint).ToDictionary(),
+        };
 }

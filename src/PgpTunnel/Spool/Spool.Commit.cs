@@ -22,11 +22,19 @@ internal sealed partial class Spool
     /// <exception cref="SpoolException">Nothing of it is there, or may be again whole.</exception>
     public async Task<bool> CommitAsync(SpoolChange change)
     {
-        var (files, applied, version, kept) = (new string[change.Add.Count], (Applied?)null, change.Peer is null ? "" : PeersVersion, false);
+        var (files, applied, version, kept) = (
+            new string[change.Add.Count],
+            (Applied?)null,
+            change.Peer is null ? "" : PeersVersion,
+            false
+        );
         try
         {
             await WriteBodiesAsync(change.Add, files);
-            await WriteAsync(statements => applied = Apply(statements, change, files), namesFiles: files.Any(f => f.Length > 0));
+            await WriteAsync(
+                statements => applied = Apply(statements, change, files),
+                namesFiles: files.Any(f => f.Length > 0)
+            );
             kept = applied is not null;
         }
         catch (SpoolException e) when (e.MayReturn)
@@ -54,22 +62,43 @@ internal sealed partial class Spool
     {
         if (change.Replay is { } replay && !InsertReplay(statements, replay))
             return null;
-        if (change.Tell is { } told && statements.Execute("UPDATE parcel SET told = 1 WHERE id = $id AND told = 0", ("$id", told)) == 0)
+        if (
+            change.Tell is { } told
+            && statements.Execute("UPDATE parcel SET told = 1 WHERE id = $id AND told = 0", ("$id", told)) == 0
+        )
             return null;
         var applied = new Applied();
         if (change.Remove is { } gone)
-            applied.Orphans.AddRange(FileOf(statements, "DELETE FROM parcel WHERE id = $id AND state <> $handed RETURNING file", ("$id", gone), ("$handed", (int)ParcelState.Handed)));
+            applied.Orphans.AddRange(
+                FileOf(
+                    statements,
+                    "DELETE FROM parcel WHERE id = $id AND state <> $handed RETURNING file",
+                    ("$id", gone),
+                    ("$handed", (int)ParcelState.Handed)
+                )
+            );
         if (change.Update is { } parcel)
             Update(statements, parcel);
         if (change.HandOver is var (handed, until))
-            applied.Orphans.AddRange(FileOf(statements, "UPDATE parcel SET state = $handed, body = x'', key = x'', octets = 0, next = $until WHERE id = $id RETURNING file",
-                ("$id", handed), ("$handed", (int)ParcelState.Handed), ("$until", until.ToUnixTimeSeconds())));
+            applied.Orphans.AddRange(
+                FileOf(
+                    statements,
+                    "UPDATE parcel SET state = $handed, body = x'', key = x'', octets = 0, next = $until WHERE id = $id RETURNING file",
+                    ("$id", handed),
+                    ("$handed", (int)ParcelState.Handed),
+                    ("$until", until.ToUnixTimeSeconds())
+                )
+            );
         for (var i = 0; i < change.Add.Count; i++)
             Insert(statements, change.Add[i].Parcel, change.Add[i].Content, files[i]);
         if (change.Peer is { } peer)
             (applied.Peer, applied.PeerWrite) = ChangePeer(statements, peer);
         foreach (var (name, value) in change.Facts)
-            statements.Execute("INSERT INTO gateway(name, value) VALUES($name, $value) ON CONFLICT(name) DO UPDATE SET value = $value", ("$name", name), ("$value", value));
+            statements.Execute(
+                "INSERT INTO gateway(name, value) VALUES($name, $value) ON CONFLICT(name) DO UPDATE SET value = $value",
+                ("$name", name),
+                ("$value", value)
+            );
         return applied;
     }
 
@@ -78,12 +107,20 @@ internal sealed partial class Spool
     private async Task WriteBodiesAsync(IReadOnlyList<(Parcel Parcel, ParcelContent Content)> parcels, string[] files)
     {
         Array.Fill(files, "");
-        var large = Enumerable.Range(0, parcels.Count).Where(i => parcels[i].Content.Body.Length >= BodyFiles.Smallest).ToList();
+        var large = Enumerable
+            .Range(0, parcels.Count)
+            .Where(i => parcels[i].Content.Body.Length >= BodyFiles.Smallest)
+            .ToList();
         if (large.Count == 0)
             return;
         try
         {
-            await Task.Factory.StartNew(() => large.ForEach(i => files[i] = _bodies.Write(parcels[i].Content.Body.Span)), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+            await Task.Factory.StartNew(
+                () => large.ForEach(i => files[i] = _bodies.Write(parcels[i].Content.Body.Span)),
+                CancellationToken.None,
+                TaskCreationOptions.LongRunning,
+                TaskScheduler.Default
+            );
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -92,28 +129,74 @@ internal sealed partial class Spool
     }
 
     /// <summary>The file that the row has named which a statement has changed, if any.</summary>
-    private static IReadOnlyList<string> FileOf(Statements statements, string sql, params ReadOnlySpan<(string, object)> parameters) =>
-        statements.Rows(sql, row => row.GetString(0), parameters) is [{ Length: > 0 } file] ? [file] : [];
+    private static IReadOnlyList<string> FileOf(
+        Statements statements,
+        string sql,
+        params ReadOnlySpan<(string, object)> parameters
+    ) => statements.Rows(sql, row => row.GetString(0), parameters) is [{ Length: > 0 } file] ? [file] : [];
 
     private static bool InsertReplay(Statements statements, ReplayEntry entry) =>
-        statements.Execute("INSERT INTO replay(sender, id, hash, expires) VALUES($sender, $id, $hash, $expires) ON CONFLICT DO NOTHING",
-            ("$sender", entry.Sender), ("$id", entry.Id), ("$hash", entry.BodySha256), ("$expires", entry.Expires.ToUnixTimeSeconds())) == 1;
+        statements.Execute(
+            "INSERT INTO replay(sender, id, hash, expires) VALUES($sender, $id, $hash, $expires) ON CONFLICT DO NOTHING",
+            ("$sender", entry.Sender),
+            ("$id", entry.Id),
+            ("$hash", entry.BodySha256),
+            ("$expires", entry.Expires.ToUnixTimeSeconds())
+        ) == 1;
 
-    private static void Insert(Statements statements, Parcel p, ParcelContent c, string file) => statements.Execute(
-        $"INSERT INTO parcel({Columns}, body, key, envelope, file) VALUES($id, $route, $form, $domain, $token, $state, $created, $expires, $next, $attempts, $done, $status, $must, $may, $exempt, $delayed, $fpr, $octets, $notice, $refusals, $since, $told, $server, $body, $key, $envelope, $file)",
-        ("$id", p.Id), ("$route", (int)p.Route), ("$form", (int)p.Form), ("$domain", p.Domain), ("$token", p.Token), ("$state", (int)p.State),
-        ("$created", p.Created.ToUnixTimeSeconds()), ("$expires", p.Expires.ToUnixTimeSeconds()), ("$next", p.Next.ToUnixTimeSeconds()), ("$attempts", p.Attempts),
-        ("$done", WriteDone(p.Done)), ("$status", p.Status), ("$must", Is(p, Leaving.SealedOnly)), ("$may", Is(p, Leaving.ClearAfterTest)), ("$exempt", Is(p, Leaving.Exempt)), ("$delayed", p.Delayed ? 1 : 0), ("$fpr", p.KeyFingerprint),
-        ("$octets", c.Body.Length), ("$notice", p.IsNotice ? 1 : 0), ("$refusals", p.Refusals), ("$since", Seconds(p.RefusedSince)), ("$told", p.IsTold ? 1 : 0), ("$server", p.Server), ("$body", file.Length > 0 ? Array.Empty<byte>() : ArrayOf(c.Body)), ("$key", c.Key), ("$envelope", c.Envelope), ("$file", file));
+    private static void Insert(Statements statements, Parcel p, ParcelContent c, string file) =>
+        statements.Execute(
+            $"INSERT INTO parcel({Columns}, body, key, envelope, file) VALUES($id, $route, $form, $domain, $token, $state, $created, $expires, $next, $attempts, $done, $status, $must, $may, $exempt, $delayed, $fpr, $octets, $notice, $refusals, $since, $told, $server, $body, $key, $envelope, $file)",
+            ("$id", p.Id),
+            ("$route", (int)p.Route),
+            ("$form", (int)p.Form),
+            ("$domain", p.Domain),
+            ("$token", p.Token),
+            ("$state", (int)p.State),
+            ("$created", p.Created.ToUnixTimeSeconds()),
+            ("$expires", p.Expires.ToUnixTimeSeconds()),
+            ("$next", p.Next.ToUnixTimeSeconds()),
+            ("$attempts", p.Attempts),
+            ("$done", WriteDone(p.Done)),
+            ("$status", p.Status),
+            ("$must", Is(p, Leaving.SealedOnly)),
+            ("$may", Is(p, Leaving.ClearAfterTest)),
+            ("$exempt", Is(p, Leaving.Exempt)),
+            ("$delayed", p.Delayed ? 1 : 0),
+            ("$fpr", p.KeyFingerprint),
+            ("$octets", c.Body.Length),
+            ("$notice", p.IsNotice ? 1 : 0),
+            ("$refusals", p.Refusals),
+            ("$since", Seconds(p.RefusedSince)),
+            ("$told", p.IsTold ? 1 : 0),
+            ("$server", p.Server),
+            ("$body", file.Length > 0 ? Array.Empty<byte>() : ArrayOf(c.Body)),
+            ("$key", c.Key),
+            ("$envelope", c.Envelope),
+            ("$file", file)
+        );
 
     /// <summary>As SQLite takes it.</summary>
     private static byte[] ArrayOf(ReadOnlyMemory<byte> octets) =>
-        MemoryMarshal.TryGetArray(octets, out var whole) && whole.Array!.Length == octets.Length ? whole.Array : octets.ToArray();
+        MemoryMarshal.TryGetArray(octets, out var whole) && whole.Array!.Length == octets.Length
+            ? whole.Array
+            : octets.ToArray();
 
     // An administrator's hold that came while the attempt ran stays: Held is above Queued.
-    private static void Update(Statements statements, Parcel p) => statements.Execute(
-        "UPDATE parcel SET state = MAX(state, $state), next = $next, attempts = $attempts, done = $done, status = $status, delayed = $delayed, refusals = $refusals, refused_since = $since, server = $server WHERE id = $id",
-        ("$id", p.Id), ("$state", (int)p.State), ("$next", p.Next.ToUnixTimeSeconds()), ("$attempts", p.Attempts), ("$done", WriteDone(p.Done)), ("$status", p.Status), ("$delayed", p.Delayed ? 1 : 0), ("$refusals", p.Refusals), ("$since", Seconds(p.RefusedSince)), ("$server", p.Server));
+    private static void Update(Statements statements, Parcel p) =>
+        statements.Execute(
+            "UPDATE parcel SET state = MAX(state, $state), next = $next, attempts = $attempts, done = $done, status = $status, delayed = $delayed, refusals = $refusals, refused_since = $since, server = $server WHERE id = $id",
+            ("$id", p.Id),
+            ("$state", (int)p.State),
+            ("$next", p.Next.ToUnixTimeSeconds()),
+            ("$attempts", p.Attempts),
+            ("$done", WriteDone(p.Done)),
+            ("$status", p.Status),
+            ("$delayed", p.Delayed ? 1 : 0),
+            ("$refusals", p.Refusals),
+            ("$since", Seconds(p.RefusedSince)),
+            ("$server", p.Server)
+        );
 
     private static int Is(Parcel parcel, Leaving leaving) => parcel.Leaving == leaving ? 1 : 0;
 

@@ -11,44 +11,44 @@ internal sealed partial class Spool
     private static readonly string[] Schema =
     [
         """
-        CREATE TABLE parcel(id TEXT PRIMARY KEY, route INTEGER NOT NULL, form INTEGER NOT NULL, domain TEXT NOT NULL, token TEXT NOT NULL, state INTEGER NOT NULL,
-            created INTEGER NOT NULL, expires INTEGER NOT NULL, next INTEGER NOT NULL, attempts INTEGER NOT NULL, done TEXT NOT NULL, status TEXT NOT NULL,
-            must_seal INTEGER NOT NULL, may_clear INTEGER NOT NULL, exempt INTEGER NOT NULL, delayed INTEGER NOT NULL, key_fingerprint TEXT NOT NULL,
-            body BLOB NOT NULL, key BLOB NOT NULL, envelope BLOB NOT NULL, envelope_key BLOB NOT NULL) STRICT;
-        CREATE INDEX parcel_due ON parcel(state, route, domain, next);
-        CREATE INDEX parcel_token ON parcel(token) WHERE token <> '';
-        CREATE TABLE replay(sender TEXT NOT NULL, id TEXT NOT NULL, hash BLOB NOT NULL, expires INTEGER NOT NULL, PRIMARY KEY(sender, id)) STRICT, WITHOUT ROWID;
-        CREATE INDEX replay_expires ON replay(expires);
-        CREATE TABLE peer(domain TEXT PRIMARY KEY, fingerprints TEXT NOT NULL, enforce_until INTEGER NOT NULL, verified TEXT NOT NULL, distrusted TEXT NOT NULL,
-            contrary_since INTEGER, contrary_last INTEGER, contrary_apart INTEGER NOT NULL, override_action TEXT, override_until INTEGER, override_reason TEXT, alarmed INTEGER) STRICT;
-        CREATE TABLE gateway(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-        """,
+            CREATE TABLE parcel(id TEXT PRIMARY KEY, route INTEGER NOT NULL, form INTEGER NOT NULL, domain TEXT NOT NULL, token TEXT NOT NULL, state INTEGER NOT NULL,
+                created INTEGER NOT NULL, expires INTEGER NOT NULL, next INTEGER NOT NULL, attempts INTEGER NOT NULL, done TEXT NOT NULL, status TEXT NOT NULL,
+                must_seal INTEGER NOT NULL, may_clear INTEGER NOT NULL, exempt INTEGER NOT NULL, delayed INTEGER NOT NULL, key_fingerprint TEXT NOT NULL,
+                body BLOB NOT NULL, key BLOB NOT NULL, envelope BLOB NOT NULL, envelope_key BLOB NOT NULL) STRICT;
+            CREATE INDEX parcel_due ON parcel(state, route, domain, next);
+            CREATE INDEX parcel_token ON parcel(token) WHERE token <> '';
+            CREATE TABLE replay(sender TEXT NOT NULL, id TEXT NOT NULL, hash BLOB NOT NULL, expires INTEGER NOT NULL, PRIMARY KEY(sender, id)) STRICT, WITHOUT ROWID;
+            CREATE INDEX replay_expires ON replay(expires);
+            CREATE TABLE peer(domain TEXT PRIMARY KEY, fingerprints TEXT NOT NULL, enforce_until INTEGER NOT NULL, verified TEXT NOT NULL, distrusted TEXT NOT NULL,
+                contrary_since INTEGER, contrary_last INTEGER, contrary_apart INTEGER NOT NULL, override_action TEXT, override_until INTEGER, override_reason TEXT, alarmed INTEGER) STRICT;
+            CREATE TABLE gateway(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+            """,
         """
-        ALTER TABLE peer ADD COLUMN alarm TEXT;
-        CREATE TABLE certificate(domain TEXT NOT NULL, fingerprint TEXT NOT NULL, octets BLOB NOT NULL, PRIMARY KEY(domain, fingerprint)) STRICT, WITHOUT ROWID;
-        """,
+            ALTER TABLE peer ADD COLUMN alarm TEXT;
+            CREATE TABLE certificate(domain TEXT NOT NULL, fingerprint TEXT NOT NULL, octets BLOB NOT NULL, PRIMARY KEY(domain, fingerprint)) STRICT, WITHOUT ROWID;
+            """,
         """
-        ALTER TABLE parcel ADD COLUMN octets INTEGER NOT NULL DEFAULT 0;
-        UPDATE parcel SET octets = length(body);
-        """,
+            ALTER TABLE parcel ADD COLUMN octets INTEGER NOT NULL DEFAULT 0;
+            UPDATE parcel SET octets = length(body);
+            """,
         "ALTER TABLE parcel DROP COLUMN envelope_key;",
         """
-        ALTER TABLE parcel ADD COLUMN file TEXT NOT NULL DEFAULT '';
-        CREATE INDEX parcel_file ON parcel(file, octets) WHERE file <> '';
-        """,
+            ALTER TABLE parcel ADD COLUMN file TEXT NOT NULL DEFAULT '';
+            CREATE INDEX parcel_file ON parcel(file, octets) WHERE file <> '';
+            """,
         """
-        ALTER TABLE peer ADD COLUMN signed INTEGER;
-        ALTER TABLE peer ADD COLUMN signed_path TEXT NOT NULL DEFAULT '';
-        ALTER TABLE peer ADD COLUMN contrary_signed INTEGER;
-        ALTER TABLE peer ADD COLUMN sealed INTEGER;
-        INSERT OR REPLACE INTO gateway(name, value) VALUES('signed-since', strftime('%s', 'now'));
-        ALTER TABLE certificate ADD COLUMN listed INTEGER NOT NULL DEFAULT 0;
-        UPDATE certificate SET listed = CAST(strftime('%s', 'now') AS INTEGER);
-        ALTER TABLE parcel ADD COLUMN notice INTEGER NOT NULL DEFAULT 0;
-        ALTER TABLE parcel ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
-        ALTER TABLE parcel ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0;
-        ALTER TABLE parcel ADD COLUMN refused_since INTEGER;
-        """,
+            ALTER TABLE peer ADD COLUMN signed INTEGER;
+            ALTER TABLE peer ADD COLUMN signed_path TEXT NOT NULL DEFAULT '';
+            ALTER TABLE peer ADD COLUMN contrary_signed INTEGER;
+            ALTER TABLE peer ADD COLUMN sealed INTEGER;
+            INSERT OR REPLACE INTO gateway(name, value) VALUES('signed-since', strftime('%s', 'now'));
+            ALTER TABLE certificate ADD COLUMN listed INTEGER NOT NULL DEFAULT 0;
+            UPDATE certificate SET listed = CAST(strftime('%s', 'now') AS INTEGER);
+            ALTER TABLE parcel ADD COLUMN notice INTEGER NOT NULL DEFAULT 0;
+            ALTER TABLE parcel ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
+            ALTER TABLE parcel ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0;
+            ALTER TABLE parcel ADD COLUMN refused_since INTEGER;
+            """,
         "ALTER TABLE parcel ADD COLUMN server TEXT NOT NULL DEFAULT '';",
     ];
 
@@ -68,17 +68,30 @@ internal sealed partial class Spool
                 OwnFiles.Write(file, []);
                 OwnFiles.KeepOwner(file, directory);
             }
-            var connectionString = new SqliteConnectionStringBuilder { DataSource = file, DefaultTimeout = 10, Pooling = false }.ToString();
+            var connectionString = new SqliteConnectionStringBuilder
+            {
+                DataSource = file,
+                DefaultTimeout = 10,
+                Pooling = false,
+            }.ToString();
             var connection = new SqliteConnection(connectionString);
             connection.Open();
             var writer = new Statements(connection);
             // Pages of 8 KB: with 4 or 16 KB messages of 10 KB are slower by a tenth.
-            writer.Execute("PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000;");
+            writer.Execute(
+                "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000;"
+            );
             var version = writer.Number("PRAGMA user_version");
             if (version > Schema.Length)
-                throw new SpoolException($"spool {file} was written by a newer PgpTunnel (schema {version}); upgrade this program", false);
+                throw new SpoolException(
+                    $"spool {file} was written by a newer PgpTunnel (schema {version}); upgrade this program",
+                    false
+                );
             if (running && version > 0 && Damage(connection, writer) is { } damage)
-                throw new SpoolException($"spool {file} is damaged: {damage}. 'pgptunnel queue check' says more; 'queue export DIR' writes out what can be read, then move {file} and {file}.bodies away and 'queue import DIR' into a new one", false);
+                throw new SpoolException(
+                    $"spool {file} is damaged: {damage}. 'pgptunnel queue check' says more; 'queue export DIR' writes out what can be read, then move {file} and {file}.bodies away and 'queue import DIR' into a new one",
+                    false
+                );
             if (version < Schema.Length)
                 Upgrade(connection);
             var bodies = new BodyFiles(file);
@@ -129,5 +142,9 @@ internal sealed partial class Spool
     }
 
     private static SpoolException Unusable(string file, Exception e) =>
-        new($"spool {file}: {e.Message.TrimEnd('.')}{(e is UnauthorizedAccessException or SqliteException { SqliteErrorCode: 8 or 14 } ? OwnFiles.Whose(file) : "")}. It must be a writable file on a local disk; if it is damaged, 'pgptunnel queue check' says more, and 'queue export DIR' writes out what can be read", false, e);
+        new(
+            $"spool {file}: {e.Message.TrimEnd('.')}{(e is UnauthorizedAccessException or SqliteException { SqliteErrorCode: 8 or 14 } ? OwnFiles.Whose(file) : "")}. It must be a writable file on a local disk; if it is damaged, 'pgptunnel queue check' says more, and 'queue export DIR' writes out what can be read",
+            false,
+            e
+        );
 }

@@ -6,9 +6,11 @@ namespace PgpTunnel;
 
 internal sealed partial class Spool
 {
-    private const string PeerColumns = "domain, fingerprints, enforce_until, verified, distrusted, contrary_since, contrary_last, contrary_apart, override_action, override_until, override_reason, alarmed, alarm, signed, signed_path, contrary_signed, sealed";
+    private const string PeerColumns =
+        "domain, fingerprints, enforce_until, verified, distrusted, contrary_since, contrary_last, contrary_apart, override_action, override_until, override_reason, alarmed, alarm, signed, signed_path, contrary_signed, sealed";
 
-    private const string PeersVersionFact = "partners", SignedSinceFact = "signed-since";
+    private const string PeersVersionFact = "partners",
+        SignedSinceFact = "signed-since";
     private const int MostPeersKnown = 10_000;
     private static readonly TimeSpan VersionFresh = TimeSpan.FromMilliseconds(5);
 
@@ -39,7 +41,9 @@ internal sealed partial class Spool
     /// <summary>Tells a running gateway that what is remembered has been changed by hand; returns when it knows.</summary>
     public async Task PeersChangedAsync()
     {
-        await CommitAsync(new() { Facts = new Dictionary<string, string> { [PeersVersionFact] = Guid.NewGuid().ToString("N") } });
+        await CommitAsync(
+            new() { Facts = new Dictionary<string, string> { [PeersVersionFact] = Guid.NewGuid().ToString("N") } }
+        );
         lock (_versionLock)
             _peersVersion = ("", 0);
         await Task.Delay(2 * VersionFresh);
@@ -64,23 +68,52 @@ internal sealed partial class Spool
     {
         if (_knownPeers.Count >= MostPeersKnown)
             _knownPeers.Clear();
-        _knownPeers.AddOrUpdate(domain, (record, version, write), (_, known) => write >= known.Write ? (record, version, write) : known);
+        _knownPeers.AddOrUpdate(
+            domain,
+            (record, version, write),
+            (_, known) => write >= known.Write ? (record, version, write) : known
+        );
     }
 
-    private static PeerRecord? FindPeer(Statements statements, string domain) => statements.Rows($"SELECT {PeerColumns} FROM peer WHERE domain = $domain", ReadPeer, ("$domain", domain)).FirstOrDefault();
+    private static PeerRecord? FindPeer(Statements statements, string domain) =>
+        statements
+            .Rows($"SELECT {PeerColumns} FROM peer WHERE domain = $domain", ReadPeer, ("$domain", domain))
+            .FirstOrDefault();
 
-    public IReadOnlyList<PeerRecord> ListPeers() => Read(s => s.Rows($"SELECT {PeerColumns} FROM peer ORDER BY domain", ReadPeer));
+    public IReadOnlyList<PeerRecord> ListPeers() =>
+        Read(s => s.Rows($"SELECT {PeerColumns} FROM peer ORDER BY domain", ReadPeer));
 
     /// <returns>What is remembered afterwards, and which of our writes that was.</returns>
     private (PeerRecord After, long Write) ChangePeer(Statements statements, PeerChange peer)
     {
         var write = Interlocked.Increment(ref _peerWrites);
         var after = peer.Change(FindPeer(statements, peer.Domain) ?? new PeerRecord(peer.Domain));
-        statements.Execute($"INSERT OR REPLACE INTO peer({PeerColumns}) VALUES($domain, $fprs, $enforce, $verified, $distrusted, $since, $last, $apart, $action, $until, $reason, $alarmed, $alarm, $signed, $path, $csigned, $sealed)",
-            ("$domain", peer.Domain), ("$fprs", string.Join(',', after.Fingerprints)), ("$enforce", after.EnforceUntil.ToUnixTimeSeconds()), ("$verified", string.Join(',', after.Verified.Select(v => after.VouchedBy.TryGetValue(v, out var by) ? $"{v}<{by}" : v))),
-            ("$distrusted", string.Join(',', after.Distrusted.Select(d => $"{d.Key}:{d.Value.ToUnixTimeSeconds()}"))), ("$since", Seconds(after.ContrarySince)), ("$last", Seconds(after.ContraryLast)),
-            ("$apart", after.ContraryApart ? 1 : 0), ("$action", (object?)after.Override?.Action ?? DBNull.Value), ("$until", Seconds(after.Override?.Until)), ("$reason", (object?)after.Override?.Reason ?? DBNull.Value), ("$alarmed", Seconds(after.Alarmed)), ("$alarm", (object?)after.Alarm ?? DBNull.Value),
-            ("$signed", Seconds(after.Signed)), ("$path", string.Join(' ', after.SignedPath)), ("$csigned", Seconds(after.ContrarySigned)), ("$sealed", Seconds(after.Sealed)));
+        statements.Execute(
+            $"INSERT OR REPLACE INTO peer({PeerColumns}) VALUES($domain, $fprs, $enforce, $verified, $distrusted, $since, $last, $apart, $action, $until, $reason, $alarmed, $alarm, $signed, $path, $csigned, $sealed)",
+            ("$domain", peer.Domain),
+            ("$fprs", string.Join(',', after.Fingerprints)),
+            ("$enforce", after.EnforceUntil.ToUnixTimeSeconds()),
+            (
+                "$verified",
+                string.Join(
+                    ',',
+                    after.Verified.Select(v => after.VouchedBy.TryGetValue(v, out var by) ? $"{v}<{by}" : v)
+                )
+            ),
+            ("$distrusted", string.Join(',', after.Distrusted.Select(d => $"{d.Key}:{d.Value.ToUnixTimeSeconds()}"))),
+            ("$since", Seconds(after.ContrarySince)),
+            ("$last", Seconds(after.ContraryLast)),
+            ("$apart", after.ContraryApart ? 1 : 0),
+            ("$action", (object?)after.Override?.Action ?? DBNull.Value),
+            ("$until", Seconds(after.Override?.Until)),
+            ("$reason", (object?)after.Override?.Reason ?? DBNull.Value),
+            ("$alarmed", Seconds(after.Alarmed)),
+            ("$alarm", (object?)after.Alarm ?? DBNull.Value),
+            ("$signed", Seconds(after.Signed)),
+            ("$path", string.Join(' ', after.SignedPath)),
+            ("$csigned", Seconds(after.ContrarySigned)),
+            ("$sealed", Seconds(after.Sealed))
+        );
         return (after, write);
     }
 
@@ -97,24 +130,49 @@ internal sealed partial class Spool
     }
 
     /// <summary>Since when it is noted at what time a policy was signed; of what is older, nothing signed before then tells.</summary>
-    public DateTimeOffset SignedSince => _signedSince ??= Fact(SignedSinceFact) is { } text ? Time(long.Parse(text, System.Globalization.CultureInfo.InvariantCulture)) : DateTimeOffset.MaxValue;
+    public DateTimeOffset SignedSince =>
+        _signedSince ??= Fact(SignedSinceFact) is { } text
+            ? Time(long.Parse(text, System.Globalization.CultureInfo.InvariantCulture))
+            : DateTimeOffset.MaxValue;
 
     private DateTimeOffset? _signedSince;
 
     /// <summary>Domains whose remembered <c>enforce</c> ends in that time.</summary>
     public IReadOnlyList<string> PeersEnding(DateTimeOffset from, DateTimeOffset to, int most) =>
-        Read(s => s.Rows("SELECT domain FROM peer WHERE enforce_until > $from AND enforce_until <= $to ORDER BY enforce_until LIMIT $most", row => row.GetString(0),
-            ("$from", from.ToUnixTimeSeconds()), ("$to", to.ToUnixTimeSeconds()), ("$most", most)));
+        Read(s =>
+            s.Rows(
+                "SELECT domain FROM peer WHERE enforce_until > $from AND enforce_until <= $to ORDER BY enforce_until LIMIT $most",
+                row => row.GetString(0),
+                ("$from", from.ToUnixTimeSeconds()),
+                ("$to", to.ToUnixTimeSeconds()),
+                ("$most", most)
+            )
+        );
 
     /// <summary>Certificates kept of a trusted partner, as they were published, each with when it was last seen listed.</summary>
     public IReadOnlyList<(byte[] Octets, DateTimeOffset Listed)> Certificates(string domain) =>
-        Read(s => s.Rows("SELECT octets, listed FROM certificate WHERE domain = $domain", row => ((byte[])row[0], Time(row.GetInt64(1))), ("$domain", domain)));
+        Read(s =>
+            s.Rows(
+                "SELECT octets, listed FROM certificate WHERE domain = $domain",
+                row => ((byte[])row[0], Time(row.GetInt64(1))),
+                ("$domain", domain)
+            )
+        );
 
-    public Task KeepCertificateAsync(string domain, string fingerprint, byte[] octets, DateTimeOffset listed) => WriteAsync(statements =>
-        statements.Execute("INSERT OR REPLACE INTO certificate(domain, fingerprint, octets, listed) VALUES($domain, $fpr, $octets, $listed)", ("$domain", domain), ("$fpr", fingerprint), ("$octets", octets), ("$listed", listed.ToUnixTimeSeconds())));
+    public Task KeepCertificateAsync(string domain, string fingerprint, byte[] octets, DateTimeOffset listed) =>
+        WriteAsync(statements =>
+            statements.Execute(
+                "INSERT OR REPLACE INTO certificate(domain, fingerprint, octets, listed) VALUES($domain, $fpr, $octets, $listed)",
+                ("$domain", domain),
+                ("$fpr", fingerprint),
+                ("$octets", octets),
+                ("$listed", listed.ToUnixTimeSeconds())
+            )
+        );
 
     /// <summary>Domains of which an administrator has verified a key.</summary>
-    public IReadOnlyList<string> VerifiedPeers() => Read(s => s.Rows("SELECT domain FROM peer WHERE verified <> ''", row => row.GetString(0)));
+    public IReadOnlyList<string> VerifiedPeers() =>
+        Read(s => s.Rows("SELECT domain FROM peer WHERE verified <> ''", row => row.GetString(0)));
 
     private static object Seconds(DateTimeOffset? time) => time is { } t ? t.ToUnixTimeSeconds() : DBNull.Value;
 
@@ -127,12 +185,22 @@ internal sealed partial class Spool
             Fingerprints = Words(1),
             EnforceUntil = Time(row.GetInt64(2)),
             Verified = [.. Words(3).Select(w => w.Split('<')[0])],
-            VouchedBy = Words(3).Where(w => w.Contains('<')).Select(w => w.Split('<')).ToDictionary(w => w[0], w => w[1]),
-            Distrusted = Words(4).Select(w => w.Split(':')).ToDictionary(w => w[0], w => Time(long.Parse(w[1], System.Globalization.CultureInfo.InvariantCulture))),
+            VouchedBy = Words(3)
+                .Where(w => w.Contains('<'))
+                .Select(w => w.Split('<'))
+                .ToDictionary(w => w[0], w => w[1]),
+            Distrusted = Words(4)
+                .Select(w => w.Split(':'))
+                .ToDictionary(
+                    w => w[0],
+                    w => Time(long.Parse(w[1], System.Globalization.CultureInfo.InvariantCulture))
+                ),
             ContrarySince = When(5),
             ContraryLast = When(6),
             ContraryApart = row.GetInt64(7) != 0,
-            Override = row.IsDBNull(8) ? null : new PartnerOverride(row.GetString(8), When(9)!.Value, row.GetString(10)),
+            Override = row.IsDBNull(8)
+                ? null
+                : new PartnerOverride(row.GetString(8), When(9)!.Value, row.GetString(10)),
             Alarmed = When(11),
             Alarm = row.IsDBNull(12) ? null : row.GetString(12),
             Signed = When(13),

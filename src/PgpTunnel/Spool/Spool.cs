@@ -15,12 +15,18 @@ namespace PgpTunnel;
 /// </remarks>
 internal sealed partial class Spool : IAsyncDisposable
 {
-    private const int MaxBatch = 64, SqliteIoError = 10, SqliteFull = 13, NoSpace = 28, NoQuota = 122;
+    private const int MaxBatch = 64,
+        SqliteIoError = 10,
+        SqliteFull = 13,
+        NoSpace = 28,
+        NoQuota = 122;
 
     private readonly string _connectionString;
     private readonly Statements _writer;
     private readonly ConcurrentBag<Statements> _readers = [];
-    private readonly Channel<WriteJob> _jobs = Channel.CreateUnbounded<WriteJob>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly Channel<WriteJob> _jobs = Channel.CreateUnbounded<WriteJob>(
+        new UnboundedChannelOptions { SingleReader = true }
+    );
     private readonly Task _writing;
 
     private sealed record WriteJob(Action<Statements> Work, bool NamesFiles, TaskCompletionSource Done);
@@ -38,7 +44,11 @@ internal sealed partial class Spool : IAsyncDisposable
     /// <param name="namesFiles">New files are named in it, which must be durable first.</param>
     private async Task WriteAsync(Action<Statements> work, bool namesFiles = false)
     {
-        var job = new WriteJob(work, namesFiles, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+        var job = new WriteJob(
+            work,
+            namesFiles,
+            new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously)
+        );
         if (!_jobs.Writer.TryWrite(job))
             throw new SpoolException("the spool is closed", false);
         await job.Done.Task;
@@ -98,7 +108,8 @@ internal sealed partial class Spool : IAsyncDisposable
                 throw;
             }
         }
-        catch (SqliteException e) when (working && batch.Count > 1 && e.SqliteErrorCode is not (SqliteFull or SqliteIoError))
+        catch (SqliteException e)
+            when (working && batch.Count > 1 && e.SqliteErrorCode is not (SqliteFull or SqliteIoError))
         {
             foreach (var job in batch)
                 Commit([job]);
@@ -123,7 +134,9 @@ internal sealed partial class Spool : IAsyncDisposable
     {
         try
         {
-            _writer.Execute("INSERT INTO gateway(name, value) VALUES('overwritten', '1') ON CONFLICT(name) DO UPDATE SET value = value + 1");
+            _writer.Execute(
+                "INSERT INTO gateway(name, value) VALUES('overwritten', '1') ON CONFLICT(name) DO UPDATE SET value = value + 1"
+            );
             return true;
         }
         catch (SqliteException)
@@ -135,7 +148,14 @@ internal sealed partial class Spool : IAsyncDisposable
     private static SpoolException Failure(Exception e, bool mayReturn = false)
     {
         var full = e is SqliteException { SqliteErrorCode: SqliteFull } or IOException { HResult: NoSpace or NoQuota };
-        return new SpoolException(full ? "the disk of the spool is full" : $"the spool cannot be written: {e.Message}", full, e) { MayReturn = mayReturn };
+        return new SpoolException(
+            full ? "the disk of the spool is full" : $"the spool cannot be written: {e.Message}",
+            full,
+            e
+        )
+        {
+            MayReturn = mayReturn,
+        };
     }
 
     private void RollBack()
@@ -151,8 +171,11 @@ internal sealed partial class Spool : IAsyncDisposable
     }
 
     /// <summary>Octets that are in use.</summary>
-    public long Size() => Read(s => ((s.Number("PRAGMA page_count") - s.Number("PRAGMA freelist_count")) * s.Number("PRAGMA page_size"))
-        + s.Number("SELECT coalesce(sum(octets), 0) FROM parcel WHERE file <> ''"));
+    public long Size() =>
+        Read(s =>
+            ((s.Number("PRAGMA page_count") - s.Number("PRAGMA freelist_count")) * s.Number("PRAGMA page_size"))
+            + s.Number("SELECT coalesce(sum(octets), 0) FROM parcel WHERE file <> ''")
+        );
 
     private T Read<T>(Func<Statements, T> work)
     {

@@ -13,7 +13,9 @@ internal static class SpoolLock
     {
         try
         {
-            return KeepOwner(new FileStream(FileOf(spool), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None));
+            return KeepOwner(
+                new FileStream(FileOf(spool), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None)
+            );
         }
         catch (IOException e) when (e.HResult == WouldBlock)
         {

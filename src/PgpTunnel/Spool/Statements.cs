@@ -8,13 +8,19 @@ internal sealed class Statements(SqliteConnection connection) : IDisposable
     private readonly Dictionary<string, SqliteCommand> _prepared = [];
 
     /// <returns>Rows changed.</returns>
-    public int Execute(string sql, params ReadOnlySpan<(string Name, object Value)> parameters) => Command(sql, parameters).ExecuteNonQuery();
+    public int Execute(string sql, params ReadOnlySpan<(string Name, object Value)> parameters) =>
+        Command(sql, parameters).ExecuteNonQuery();
 
-    public object? Scalar(string sql, params ReadOnlySpan<(string Name, object Value)> parameters) => Command(sql, parameters).ExecuteScalar();
+    public object? Scalar(string sql, params ReadOnlySpan<(string Name, object Value)> parameters) =>
+        Command(sql, parameters).ExecuteScalar();
 
     public long Number(string sql) => Convert.ToInt64(Scalar(sql), System.Globalization.CultureInfo.InvariantCulture);
 
-    public List<T> Rows<T>(string sql, Func<SqliteDataReader, T> read, params ReadOnlySpan<(string Name, object Value)> parameters)
+    public List<T> Rows<T>(
+        string sql,
+        Func<SqliteDataReader, T> read,
+        params ReadOnlySpan<(string Name, object Value)> parameters
+    )
     {
         using var row = Command(sql, parameters).ExecuteReader();
         var rows = new List<T>();

@@ -21,7 +21,9 @@ public class Looking
     public async Task SetupAsync()
     {
         var (now, world) = (TimeProvider.System.GetUtcNow(), new SignedWorld());
-        SignedZone root = new(".", now), top = new("example", now), zone = new("b.example", now);
+        SignedZone root = new(".", now),
+            top = new("example", now),
+            zone = new("b.example", now);
         root.Delegate(top);
         top.Delegate(zone);
         foreach (var z in new[] { root, top, zone })
@@ -32,12 +34,14 @@ public class Looking
         zone.Add(PolicyRecord.CertificateName(Gateway), RecordType.OPENPGPKEY, key.ExportCertificate());
         // Answers are made, and signed, once: what is measured is the asking side.
         var answers = new System.Collections.Concurrent.ConcurrentDictionary<(DomainName, ushort), WorldAnswer>();
-        _dns = new LoopbackDns((name, type) =>
-        {
-            if (_record)
-                _asked.Add((name, type));
-            return answers.GetOrAdd((name, type), _ => world.Answer(name, type));
-        });
+        _dns = new LoopbackDns(
+            (name, type) =>
+            {
+                if (_record)
+                    _asked.Add((name, type));
+                return answers.GetOrAdd((name, type), _ => world.Answer(name, type));
+            }
+        );
         _anchors = TrustAnchors.Parse(world.Anchor);
         _warm = New();
         _record = true;
@@ -49,7 +53,12 @@ public class Looking
     private Peers New()
     {
         var validator = new DnsValidator(new DnsExchange([_dns.EndPoint]), _anchors, TimeProvider.System);
-        return new Peers(() => validator, new PeerMemory(null, null, TimeProvider.System), _ => null, TimeProvider.System);
+        return new Peers(
+            () => validator,
+            new PeerMemory(null, null, TimeProvider.System),
+            _ => null,
+            TimeProvider.System
+        );
     }
 
     [Benchmark]

@@ -8,7 +8,10 @@ namespace PgpTunnel.Benchmarks;
 internal sealed class Raw : IDisposable
 {
     private readonly Aes _aes = Aes.Create();
-    private readonly byte[] _plain, _cipher, _text, _iv = new byte[16];
+    private readonly byte[] _plain,
+        _cipher,
+        _text,
+        _iv = new byte[16];
 
     public Raw(int size)
     {
@@ -42,17 +45,22 @@ internal sealed class Raw : IDisposable
 /// <summary>Two gateways' keys, and a message between them.</summary>
 internal sealed class Correspondence
 {
-    private const string A = "pgptunnel@pgptunnel.a.example", B = "pgptunnel@pgptunnel.b.example";
+    private const string A = "pgptunnel@pgptunnel.a.example",
+        B = "pgptunnel@pgptunnel.b.example";
     private static readonly DateTimeOffset Now = DateTimeOffset.UtcNow;
 
-    private readonly GatewayKey _sender, _recipient;
+    private readonly GatewayKey _sender,
+        _recipient;
     private readonly PeerKey _peer;
     private readonly SignerKey _signer;
     private readonly byte[] _body;
 
     public Correspondence(GatewayAlgorithm algorithm, int size)
     {
-        (_sender, _recipient) = (GatewayKey.Generate(algorithm, A, Now.AddDays(-1)), GatewayKey.Generate(algorithm, B, Now.AddDays(-1)));
+        (_sender, _recipient) = (
+            GatewayKey.Generate(algorithm, A, Now.AddDays(-1)),
+            GatewayKey.Generate(algorithm, B, Now.AddDays(-1))
+        );
         _peer = Certificate.Read(_recipient.ExportCertificate()).Judge(B, Now).Key!;
         _signer = Certificate.Read(_sender.ExportCertificate()).Judge(A, Now).Signer!;
         _body = RandomNumberGenerator.GetBytes(size);

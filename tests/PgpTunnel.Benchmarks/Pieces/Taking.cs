@@ -7,7 +7,8 @@ namespace PgpTunnel.Benchmarks;
 [InProcess, MemoryDiagnoser, HideColumns("Error", "StdDev", "RatioSD")]
 public class Taking
 {
-    private byte[] _wire = [], _copy = [];
+    private byte[] _wire = [],
+        _copy = [];
 
     [Params(10_000, 1_000_000)]
     public int Size { get; set; }
@@ -17,7 +18,9 @@ public class Taking
     [GlobalSetup]
     public void Setup()
     {
-        _wire = System.Text.Encoding.ASCII.GetBytes($"Subject: x\r\n\r\n{string.Concat(Enumerable.Repeat("a line of sixty-two octets, as people write them to each other\r\n", Size / 64))}.\r\n");
+        _wire = System.Text.Encoding.ASCII.GetBytes(
+            $"Subject: x\r\n\r\n{string.Concat(Enumerable.Repeat("a line of sixty-two octets, as people write them to each other\r\n", Size / 64))}.\r\n"
+        );
         _copy = new byte[_wire.Length];
     }
 
@@ -47,7 +50,20 @@ public class Deciding
     public LocalPolicy Local { get; set; }
 
     [Benchmark]
-    public bool Decide() => Policy.Decide(Local, new PolicyFacts { Class = PeerClass.Usable, Mode = PolicyMode.Enforce, Remembered = true }, ArmState.Armed, "b.example").Alarm;
+    public bool Decide() =>
+        Policy
+            .Decide(
+                Local,
+                new PolicyFacts
+                {
+                    Class = PeerClass.Usable,
+                    Mode = PolicyMode.Enforce,
+                    Remembered = true,
+                },
+                ArmState.Armed,
+                "b.example"
+            )
+            .Alarm;
 }
 
 /// <summary>Parcels of 10 KB made durable by one after the other and by sixty-four at once, and as many octets written and synced to a file.</summary>

@@ -37,7 +37,8 @@ internal sealed class Contenders : IAsyncDisposable
     private readonly string _home; // gpg's
     private readonly GatewayProcess _gateway;
 
-    private Contenders(Lab lab, Postfix postfix, string home, Sink sink, GatewayProcess gateway) => (_lab, _postfix, _home, Sink, _gateway) = (lab, postfix, home, sink, gateway);
+    private Contenders(Lab lab, Postfix postfix, string home, Sink sink, GatewayProcess gateway) =>
+        (_lab, _postfix, _home, Sink, _gateway) = (lab, postfix, home, sink, gateway);
 
     public Sink Sink { get; }
 
@@ -52,7 +53,12 @@ internal sealed class Contenders : IAsyncDisposable
         {
             c["deliver"]!["relay"] = sink.EndPoint.ToString();
             c["deliver"]!["local"] = sink.EndPoint.ToString();
-            c["limits"] = new JsonObject { ["memory"] = 4_000_000_000, ["connections"] = 300, ["connectionsPerAddress"] = 300 };
+            c["limits"] = new JsonObject
+            {
+                ["memory"] = 4_000_000_000,
+                ["connections"] = 300,
+                ["connectionsPerAddress"] = 300,
+            };
         });
         var home = await GpgHomeAsync(lab);
         var postfix = await StartPostfixAsync(sink.EndPoint, home);
@@ -66,7 +72,13 @@ internal sealed class Contenders : IAsyncDisposable
         foreach (var company in new[] { "a", "b" })
         {
             var key = Directory.EnumerateFiles(Path.Combine(lab.Directory, company, "keys"), "*.key").Single();
-            (await Run.ProgramAsync(Need.Program("gpg"), ["--homedir", home, "--batch", "--import"], await File.ReadAllBytesAsync(key))).Expect(0);
+            (
+                await Run.ProgramAsync(
+                    Need.Program("gpg"),
+                    ["--homedir", home, "--batch", "--import"],
+                    await File.ReadAllBytesAsync(key)
+                )
+            ).Expect(0);
         }
         await Run.ProgramAsync("gpgconf", ["--homedir", home, "--kill", "all"]);
         Directory.CreateDirectory(Path.Combine(home, "mail"));
@@ -80,18 +92,23 @@ internal sealed class Contenders : IAsyncDisposable
     /// </summary>
     private static async Task<Postfix> StartPostfixAsync(IPEndPoint sink, string home)
     {
-        string Filter(string work) => $"""
-            #!/bin/sh
-            # sender recipient; the message comes on stdin
-            cd {home}/mail || exit 75
-            trap "rm -f in.$$" 0 1 2 3 15
-            {work} >in.$$ || exit 75
-            /usr/sbin/sendmail -G -i -f "$1" -- "$2" <in.$$
-            exit $?
+        string Filter(string work) =>
+            $"""
+                #!/bin/sh
+                # sender recipient; the message comes on stdin
+                cd {home}/mail || exit 75
+                trap "rm -f in.$$" 0 1 2 3 15
+                {work} >in.$$ || exit 75
+                /usr/sbin/sendmail -G -i -f "$1" -- "$2" <in.$$
+                exit $?
 
-            """;
+                """;
         var gpg = $"gpg --homedir {home} --batch --quiet --trust-model always";
-        var postfix = await Postfix.StartAsync("bench", PostfixAddress, $"relayhost = [{sink.Address}]:{sink.Port}\nin_flow_delay = 0\n", $$"""
+        var postfix = await Postfix.StartAsync(
+            "bench",
+            PostfixAddress,
+            $"relayhost = [{sink.Address}]:{sink.Port}\nin_flow_delay = 0\n",
+            $$"""
             {{PostfixAddress}}:2526 inet n - n - - smtpd
               -o content_filter=seal:dummy
             {{PostfixAddress}}:2527 inet n - n - - smtpd
@@ -100,19 +117,36 @@ internal sealed class Contenders : IAsyncDisposable
               flags=Rq user=nobody argv=/bin/sh {{home}}/seal ${sender} ${recipient}
             open unix - n n - 10 pipe
               flags=Rq user=nobody argv=/bin/sh {{home}}/open ${sender} ${recipient}
-            """, asSystem: true);
-        await File.WriteAllTextAsync(Path.Combine(home, "seal"), Filter($"{gpg} --armor --local-user pgptunnel@pgptunnel.a.example --recipient pgptunnel@pgptunnel.b.example --sign --encrypt"));
+            """,
+            asSystem: true
+        );
+        await File.WriteAllTextAsync(
+            Path.Combine(home, "seal"),
+            Filter(
+                $"{gpg} --armor --local-user pgptunnel@pgptunnel.a.example --recipient pgptunnel@pgptunnel.b.example --sign --encrypt"
+            )
+        );
         await File.WriteAllTextAsync(Path.Combine(home, "open"), Filter($"{gpg} --decrypt 2>/dev/null"));
         return postfix;
     }
 
     public IReadOnlyList<Contender> For(Way way)
     {
-        TimeSpan Postfix() => ProcessTree.Cpu((pid, command) => IsMaster(pid, command) || (command.StartsWith("gpg-agent", StringComparison.Ordinal) && command.Contains(_home)));
+        TimeSpan Postfix() =>
+            ProcessTree.Cpu(
+                (pid, command) =>
+                    IsMaster(pid, command)
+                    || (command.StartsWith("gpg-agent", StringComparison.Ordinal) && command.Contains(_home))
+            );
         IPEndPoint At(int port) => new(IPAddress.Parse(PostfixAddress), port);
         return
         [
-            new("PgpTunnel", way == Way.Outbound ? _gateway.Outbound : _gateway.Inbound, () => ProcessTree.Cpu((pid, _) => pid == _gateway.Id), 1),
+            new(
+                "PgpTunnel",
+                way == Way.Outbound ? _gateway.Outbound : _gateway.Inbound,
+                () => ProcessTree.Cpu((pid, _) => pid == _gateway.Id),
+                1
+            ),
             new("Postfix relay (a)", At(2525), Postfix, 1),
             new("Postfix + gpg (b)", At(way == Way.Outbound ? 2526 : 2527), Postfix, 20),
             new("nothing (roof)", Sink.EndPoint, () => TimeSpan.Zero, 1),
@@ -120,14 +154,18 @@ internal sealed class Contenders : IAsyncDisposable
     }
 
     /// <summary>The master of our own instance works in its queue.</summary>
-    private bool IsMaster(int pid, string command) => command.Contains("/sbin/master", StringComparison.Ordinal) && Directory.ResolveLinkTarget($"/proc/{pid}/cwd", false)?.FullName == _postfix.Queue;
+    private bool IsMaster(int pid, string command) =>
+        command.Contains("/sbin/master", StringComparison.Ordinal)
+        && Directory.ResolveLinkTarget($"/proc/{pid}/cwd", false)?.FullName == _postfix.Queue;
 
     /// <summary>Fails when mail is left in the gateway.</summary>
     public async Task NothingIsLeftAsync()
     {
         var list = (await _lab.PgpTunnelAsync("queue", "list")).Expect(0).Text;
         if (!list.Contains("the queue is empty", StringComparison.Ordinal))
-            throw new InvalidOperationException($"mail is left in the gateway:\n{list}\n{_gateway.Log[^Math.Min(4000, _gateway.Log.Length)..]}");
+            throw new InvalidOperationException(
+                $"mail is left in the gateway:\n{list}\n{_gateway.Log[^Math.Min(4000, _gateway.Log.Length)..]}"
+            );
     }
 
     public async ValueTask DisposeAsync()

@@ -27,7 +27,9 @@ internal sealed class GatewayProcess : IAsyncDisposable
     {
         get
         {
-            using var reader = new StreamReader(new FileStream(_log, FileMode.OpenOrCreate, FileAccess.Read, FileShare.ReadWrite));
+            using var reader = new StreamReader(
+                new FileStream(_log, FileMode.OpenOrCreate, FileAccess.Read, FileShare.ReadWrite)
+            );
             return reader.ReadToEnd();
         }
     }
@@ -35,7 +37,10 @@ internal sealed class GatewayProcess : IAsyncDisposable
     public static async Task<GatewayProcess> StartAsync(Lab lab)
     {
         var (log, began) = (Path.Combine(lab.Directory, "log"), Stopwatch.GetTimestamp());
-        var gateway = new GatewayProcess(new Daemon("/bin/sh", ["-c", "exec \"$0\" run --config \"$1\" 2>\"$2\"", Run.Gateway, lab.Config, log]), log);
+        var gateway = new GatewayProcess(
+            new Daemon("/bin/sh", ["-c", "exec \"$0\" run --config \"$1\" 2>\"$2\"", Run.Gateway, lab.Config, log]),
+            log
+        );
         while (!gateway.Log.Contains("ready outbound=", StringComparison.Ordinal))
         {
             if (gateway._process.HasExited || Stopwatch.GetElapsedTime(began) > TimeSpan.FromMinutes(2))
@@ -44,12 +49,22 @@ internal sealed class GatewayProcess : IAsyncDisposable
         }
         gateway.ReadyAfter = Stopwatch.GetElapsedTime(began);
         var ready = Regex.Match(gateway.Log, "ready outbound=(\\S+) inbound=(\\S+)");
-        (gateway.Outbound, gateway.Inbound) = (IPEndPoint.Parse(ready.Groups[1].Value), IPEndPoint.Parse(ready.Groups[2].Value));
+        (gateway.Outbound, gateway.Inbound) = (
+            IPEndPoint.Parse(ready.Groups[1].Value),
+            IPEndPoint.Parse(ready.Groups[2].Value)
+        );
         return gateway;
     }
 
     /// <summary>Resident memory, in octets.</summary>
-    public long Resident() => 1024 * long.Parse(File.ReadLines($"/proc/{Id}/status").First(l => l.StartsWith("VmRSS:", StringComparison.Ordinal)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
+    public long Resident() =>
+        1024
+        * long.Parse(
+            File.ReadLines($"/proc/{Id}/status")
+                .First(l => l.StartsWith("VmRSS:", StringComparison.Ordinal))
+                .Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)[1],
+            CultureInfo.InvariantCulture
+        );
 
     public ValueTask DisposeAsync() => _process.DisposeAsync();
 }

@@ -31,7 +31,7 @@ internal static class ProcessTree
                 // ended while we looked
             }
         }
-        for (var more = true; more;)
+        for (var more = true; more; )
             more = all.Where(p => counted.Contains(p.Value.Parent)).ToList().Exists(p => counted.Add(p.Key));
         return TimeSpan.FromSeconds(counted.Where(all.ContainsKey).Sum(p => all[p].Ticks) / TicksPerSecond);
     }

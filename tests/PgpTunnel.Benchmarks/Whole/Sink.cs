@@ -29,7 +29,12 @@ internal sealed class Sink : IAsyncDisposable
         listener.Start();
         var address = (IPEndPoint)listener.LocalEndpoint;
         listener.Stop();
-        var process = Process.Start(new ProcessStartInfo(Need.Program("smtp-sink"), ["-u", "nobody", "-c", address.ToString(), "1000"]) { RedirectStandardOutput = true })!;
+        var process = Process.Start(
+            new ProcessStartInfo(Need.Program("smtp-sink"), ["-u", "nobody", "-c", address.ToString(), "1000"])
+            {
+                RedirectStandardOutput = true,
+            }
+        )!;
         await Wait.UntilAsync(() => Net.Answers("127.0.0.1", address.Port), () => "smtp-sink does not listen");
         return new Sink(process) { EndPoint = address };
     }

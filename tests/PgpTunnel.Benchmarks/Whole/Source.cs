@@ -14,33 +14,49 @@ internal static class Source
     /// <summary>Sends all messages over that many sessions.</summary>
     /// <param name="messages">With their last CRLF, without dots to double.</param>
     /// <returns>From the first octet of MAIL to the 250, one for each message.</returns>
-    public static async Task<TimeSpan[]> SendAsync(IPEndPoint server, string from, string to, IReadOnlyList<byte[]> messages, int sessions)
+    public static async Task<TimeSpan[]> SendAsync(
+        IPEndPoint server,
+        string from,
+        string to,
+        IReadOnlyList<byte[]> messages,
+        int sessions
+    )
     {
         var (taken, times) = (-1, new TimeSpan[messages.Count]);
         var (mail, recipient) = (Line($"MAIL FROM:<{from}>"), Line($"RCPT TO:<{to}>"));
-        await Task.WhenAll(Enumerable.Range(0, sessions).Select(_ => Task.Run(async () =>
-        {
-            using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-            await socket.ConnectAsync(server);
-            var buffer = new byte[4096];
-            await ExpectAsync(socket, buffer, "220");
-            await SayAsync(socket, Line("EHLO source.example"), buffer, "250");
-            for (int n; (n = Interlocked.Increment(ref taken)) < messages.Count;)
-            {
-                var began = Stopwatch.GetTimestamp();
-                await SayAsync(socket, mail, buffer, "250");
-                await SayAsync(socket, recipient, buffer, "250");
-                await SayAsync(socket, Data, buffer, "354");
-                await WriteAsync(socket, messages[n]);
-                await SayAsync(socket, End, buffer, "250");
-                times[n] = Stopwatch.GetElapsedTime(began);
-            }
-            await SayAsync(socket, Line("QUIT"), buffer, "221");
-        })));
+        await Task.WhenAll(
+            Enumerable
+                .Range(0, sessions)
+                .Select(_ =>
+                    Task.Run(async () =>
+                    {
+                        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp)
+                        {
+                            NoDelay = true,
+                        };
+                        await socket.ConnectAsync(server);
+                        var buffer = new byte[4096];
+                        await ExpectAsync(socket, buffer, "220");
+                        await SayAsync(socket, Line("EHLO source.example"), buffer, "250");
+                        for (int n; (n = Interlocked.Increment(ref taken)) < messages.Count; )
+                        {
+                            var began = Stopwatch.GetTimestamp();
+                            await SayAsync(socket, mail, buffer, "250");
+                            await SayAsync(socket, recipient, buffer, "250");
+                            await SayAsync(socket, Data, buffer, "354");
+                            await WriteAsync(socket, messages[n]);
+                            await SayAsync(socket, End, buffer, "250");
+                            times[n] = Stopwatch.GetElapsedTime(began);
+                        }
+                        await SayAsync(socket, Line("QUIT"), buffer, "221");
+                    })
+                )
+        );
         return times;
     }
 
-    private static readonly byte[] Data = Line("DATA"), End = Line(".");
+    private static readonly byte[] Data = Line("DATA"),
+        End = Line(".");
 
     private static byte[] Line(string text) => Encoding.ASCII.GetBytes(text + "\r\n");
 

@@ -7,7 +7,13 @@ namespace PgpTunnel.Benchmarks;
 
 /// <summary>What to run.</summary>
 /// <param name="Only">How the names of contenders begin; empty = all.</param>
-internal sealed record WholeOptions(int Rounds, IReadOnlyList<int> Sizes, IReadOnlyList<int> Sessions, IReadOnlyList<Way> Ways, IReadOnlyList<string> Only);
+internal sealed record WholeOptions(
+    int Rounds,
+    IReadOnlyList<int> Sizes,
+    IReadOnlyList<int> Sessions,
+    IReadOnlyList<Way> Ways,
+    IReadOnlyList<string> Only
+);
 
 /// <summary>Messages through the whole gateway and through what people would run instead, in turn, round after round.</summary>
 internal static class WholeGateway
@@ -16,9 +22,14 @@ internal static class WholeGateway
     /// Rounds that do not count, for every contender alike: the runtime compiles what is used much again, and better, within some thousand
     /// messages, and a gateway runs for months.
     /// </summary>
-    private static int WarmUp(int size) => size < 100_000 ? 3 : size < 5_000_000 ? 4 : 2;
+    private static int WarmUp(int size) =>
+        size < 100_000 ? 3
+        : size < 5_000_000 ? 4
+        : 2;
 
-    private const string Sender = "alice@a.example", Recipient = "bob@b.example", Mailbox = "pgptunnel@pgptunnel.a.example";
+    private const string Sender = "alice@a.example",
+        Recipient = "bob@b.example",
+        Mailbox = "pgptunnel@pgptunnel.a.example";
 
     /// <summary>One run of one contender.</summary>
     /// <param name="Rate">Messages a second, from the first octet of the first to the arrival of the last.</param>
@@ -31,63 +42,145 @@ internal static class WholeGateway
         await using var contenders = await Contenders.StartAsync();
         output.WriteLine(Table.Head);
         foreach (var way in options.Ways)
-            foreach (var size in options.Sizes)
-                foreach (var sessions in options.Sessions)
+        foreach (var size in options.Sizes)
+        foreach (var sessions in options.Sessions)
+        {
+            var chosen = contenders
+                .For(way)
+                .Where(c => options.Only.Any(o => c.Name.StartsWith(o, StringComparison.OrdinalIgnoreCase)))
+                .ToList();
+            var results = chosen.ToDictionary(c => c.Name, _ => new List<Result>());
+            for (var round = 1 - WarmUp(size); round <= options.Rounds; round++)
+                foreach (var contender in chosen)
                 {
-                    var chosen = contenders.For(way).Where(c => options.Only.Any(o => c.Name.StartsWith(o, StringComparison.OrdinalIgnoreCase))).ToList();
-                    var results = chosen.ToDictionary(c => c.Name, _ => new List<Result>());
-                    for (var round = 1 - WarmUp(size); round <= options.Rounds; round++)
-                        foreach (var contender in chosen)
-                        {
-                            var result = await RunAsync(contenders, contender, way, size, sessions);
-                            if (round > 0)
-                                results[contender.Name].Add(result);
-                        }
-                    await contenders.NothingIsLeftAsync();
-                    foreach (var (name, rounds) in results)
-                        output.WriteLine(Table.Row(way, size, sessions, name, rounds, results.GetValueOrDefault("Postfix relay (a)", rounds)));
+                    var result = await RunAsync(contenders, contender, way, size, sessions);
+                    if (round > 0)
+                        results[contender.Name].Add(result);
                 }
+            await contenders.NothingIsLeftAsync();
+            foreach (var (name, rounds) in results)
+                output.WriteLine(
+                    Table.Row(way, size, sessions, name, rounds, results.GetValueOrDefault("Postfix relay (a)", rounds))
+                );
+        }
     }
 
-    private static async Task<Result> RunAsync(Contenders contenders, Contender contender, Way way, int size, int sessions)
+    private static async Task<Result> RunAsync(
+        Contenders contenders,
+        Contender contender,
+        Way way,
+        int size,
+        int sessions
+    )
     {
         var count = Math.Max(Math.Min(sessions, 20), Count(size, sessions) / contender.Slowness);
-        return way == Way.Outbound ? await OutboundAsync(contenders, contender, size, sessions, count) : await InboundAsync(contenders, contender, size, sessions, count);
+        return way == Way.Outbound
+            ? await OutboundAsync(contenders, contender, size, sessions, count)
+            : await InboundAsync(contenders, contender, size, sessions, count);
     }
 
     /// <summary>So many that a round takes a second or two, and that each session has several: with one each all would do the same at the same time.</summary>
-    private static int Count(int size, int sessions) => Math.Max(sessions, (size, sessions) switch { ( < 100_000, 1) => 400, ( < 100_000, _) => 2000, ( < 5_000_000, 1) => 20, ( < 5_000_000, _) => 300, (_, 1) => 4, _ => 60 });
+    private static int Count(int size, int sessions) =>
+        Math.Max(
+            sessions,
+            (size, sessions) switch
+            {
+                (< 100_000, 1) => 400,
+                (< 100_000, _) => 2000,
+                (< 5_000_000, 1) => 20,
+                (< 5_000_000, _) => 300,
+                (_, 1) => 4,
+                _ => 60,
+            }
+        );
 
-    private static async Task<Result> OutboundAsync(Contenders contenders, Contender contender, int size, int sessions, int count)
+    private static async Task<Result> OutboundAsync(
+        Contenders contenders,
+        Contender contender,
+        int size,
+        int sessions,
+        int count
+    )
     {
         string Number(int n) => n.ToString(CultureInfo.InvariantCulture);
         var (all, before, began) = (contenders.Sink.Taken + count, contender.Cpu(), Stopwatch.GetTimestamp());
-        (await Run.ProgramAsync(Need.Program("smtp-source"), ["-d", "-s", Number(Math.Min(sessions, count)), "-m", Number(count), "-l", Number(size), "-f", Sender, "-t", Recipient, contender.Server.ToString()], bound: TimeSpan.FromMinutes(10))).Expect(0);
+        (
+            await Run.ProgramAsync(
+                Need.Program("smtp-source"),
+                [
+                    "-d",
+                    "-s",
+                    Number(Math.Min(sessions, count)),
+                    "-m",
+                    Number(count),
+                    "-l",
+                    Number(size),
+                    "-f",
+                    Sender,
+                    "-t",
+                    Recipient,
+                    contender.Server.ToString(),
+                ],
+                bound: TimeSpan.FromMinutes(10)
+            )
+        ).Expect(0);
         await contenders.Sink.UntilAsync(all, 600);
         var (took, cpu) = (Stopwatch.GetElapsedTime(began), contender.Cpu() - before);
         // smtp-source does not tell the time of each message.
-        return new Result(count / took.TotalSeconds, cpu.TotalMilliseconds / count, await TimesAsync(contenders, contender, size, sessions, Math.Max(Math.Min(sessions, 20), count / 4)));
+        return new Result(
+            count / took.TotalSeconds,
+            cpu.TotalMilliseconds / count,
+            await TimesAsync(contenders, contender, size, sessions, Math.Max(Math.Min(sessions, 20), count / 4))
+        );
     }
 
-    private static async Task<double[]> TimesAsync(Contenders contenders, Contender contender, int size, int sessions, int count)
+    private static async Task<double[]> TimesAsync(
+        Contenders contenders,
+        Contender contender,
+        int size,
+        int sessions,
+        int count
+    )
     {
         var all = contenders.Sink.Taken + count;
         var message = Encoding.ASCII.GetBytes(Text(0, size));
-        var times = await Source.SendAsync(contender.Server, Sender, Recipient, [.. Enumerable.Repeat(message, count)], Math.Min(sessions, count));
+        var times = await Source.SendAsync(
+            contender.Server,
+            Sender,
+            Recipient,
+            [.. Enumerable.Repeat(message, count)],
+            Math.Min(sessions, count)
+        );
         await contenders.Sink.UntilAsync(all, 600);
         return [.. times.Select(t => t.TotalMilliseconds).Order()];
     }
 
-    private static async Task<Result> InboundAsync(Contenders contenders, Contender contender, int size, int sessions, int count)
+    private static async Task<Result> InboundAsync(
+        Contenders contenders,
+        Contender contender,
+        int size,
+        int sessions,
+        int count
+    )
     {
         var parcels = Enumerable.Range(0, count).Select(n => contenders.SealForGateway(Text(n, size))).ToList();
         var (all, before, began) = (contenders.Sink.Taken + count, contender.Cpu(), Stopwatch.GetTimestamp());
         var times = await Source.SendAsync(contender.Server, "", Mailbox, parcels, Math.Min(sessions, count));
         await contenders.Sink.UntilAsync(all, 600);
-        return new Result(count / Stopwatch.GetElapsedTime(began).TotalSeconds, (contender.Cpu() - before).TotalMilliseconds / count, [.. times.Select(t => t.TotalMilliseconds).Order()]);
+        return new Result(
+            count / Stopwatch.GetElapsedTime(began).TotalSeconds,
+            (contender.Cpu() - before).TotalMilliseconds / count,
+            [.. times.Select(t => t.TotalMilliseconds).Order()]
+        );
     }
 
     /// <summary>A message of about that size in lines of text.</summary>
-    private static string Text(int number, int size) => string.Create(CultureInfo.InvariantCulture, $"From: <{Sender}>\r\nTo: <{Recipient}>\r\nSubject: message {number}\r\n\r\n")
-        + string.Concat(Enumerable.Repeat("a line of sixty-two octets, as people write them to each other\r\n", size / 64));
+    private static string Text(int number, int size) =>
+        string.Create(
+            CultureInfo.InvariantCulture,
+            $"From: <{Sender}>\r\nTo: <{Recipient}>\r\nSubject: message {number}\r\n\r\n"
+        )
+        + string.Concat(
+            Enumerable.Repeat("a line of sixty-two octets, as people write them to each other\r\n", size / 64)
+        );
 }

@@ -24,17 +24,29 @@ public sealed class FaultTests
         lab.Change(c =>
         {
             c["listn"] = new JsonObject();
-            c["policy"] = new JsonObject { ["default"] = "always", ["partners"] = new JsonObject { ["b.example"] = new JsonObject { ["fingerprint"] = "abc" } } };
+            c["policy"] = new JsonObject
+            {
+                ["default"] = "always",
+                ["partners"] = new JsonObject { ["b.example"] = new JsonObject { ["fingerprint"] = "abc" } },
+            };
             c["limits"] = new JsonObject { ["memory"] = "lots" };
         });
-        foreach (var error in new[] { (await FailingRunAsync(lab, 78)).Error, (await lab.PgpTunnelAsync("config", "check")).Expect(78).Error })
+        foreach (
+            var error in new[]
+            {
+                (await FailingRunAsync(lab, 78)).Error,
+                (await lab.PgpTunnelAsync("config", "check")).Expect(78).Error,
+            }
+        )
         {
             Assert.Contains("listn: unknown key; did you mean listen?", error);
             Assert.Contains("policy.default: 'always' is none of never, prefer, require, require-verified", error);
             Assert.Contains("policy.partners.b.example.fingerprint: 'abc'", error);
             Assert.Contains("limits.memory: must be a whole number", error);
         }
-        var json = JsonDocument.Parse((await lab.PgpTunnelAsync("config", "check", "--json")).Expect(78).Output).RootElement;
+        var json = JsonDocument
+            .Parse((await lab.PgpTunnelAsync("config", "check", "--json")).Expect(78).Output)
+            .RootElement;
         Assert.False(json.GetProperty("ok").GetBoolean());
         Assert.Equal(4, json.GetProperty("mistakes").GetArrayLength());
         await File.WriteAllTextAsync(lab.Config, "{ not json");
@@ -90,7 +102,10 @@ public sealed class FaultTests
         lab.Change(c => c["spool"] = "sqlite:/nonexistent/spool.db");
         Assert.Contains("/nonexistent/spool.db", (await FailingRunAsync(lab, 73)).Error);
         await File.WriteAllBytesAsync(Path.Combine(lab.Directory, "a", "bad.db"), new byte[8192]);
-        File.WriteAllText(Path.Combine(lab.Directory, "a", "bad.db"), "this is not a database, whatever it is called; it only has to be long enough to look like a page of one");
+        File.WriteAllText(
+            Path.Combine(lab.Directory, "a", "bad.db"),
+            "this is not a database, whatever it is called; it only has to be long enough to look like a page of one"
+        );
         lab.Change(c => c["spool"] = "sqlite:bad.db");
         Assert.Contains("bad.db", (await FailingRunAsync(lab, 73)).Error);
         Assert.Equal(0, await first.StopAsync());
@@ -110,7 +125,10 @@ public sealed class FaultTests
         Assert.Empty(lab.Relayed);
         lab.Change(c => c["dns"]!["resolvers"] = new JsonArray("127.0.0.1:1"));
         await using var deaf = await StartOtherAsync(lab);
-        Assert.StartsWith("451 4.4.3", (await Lab.SendAsync(Lab.Outbound(deaf), "<eve@plain.example>", Message))!.ToString());
+        Assert.StartsWith(
+            "451 4.4.3",
+            (await Lab.SendAsync(Lab.Outbound(deaf), "<eve@plain.example>", Message))!.ToString()
+        );
         Assert.Contains("no resolver answers", deaf.Log);
     }
 
@@ -132,9 +150,21 @@ public sealed class FaultTests
         await using var gateway = await lab.StartAsync();
         Assert.Equal(250, (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", Message))!.Code);
         await gateway.WaitForAsync("event=delivery-deferred");
-        var parcel = JsonDocument.Parse((await lab.PgpTunnelAsync("queue", "list", "--json")).Expect(0).Output).RootElement.GetProperty("parcels")[0];
-        Assert.Equal(("b.example", "gateway", "4.4.1"), (parcel.GetProperty("domain").GetString(), parcel.GetProperty("route").GetString(), parcel.GetProperty("status").GetString()));
-        Assert.Equal(("temporary", "127.0.0.1"), (parcel.GetProperty("class").GetString(), parcel.GetProperty("host").GetString()));
+        var parcel = JsonDocument
+            .Parse((await lab.PgpTunnelAsync("queue", "list", "--json")).Expect(0).Output)
+            .RootElement.GetProperty("parcels")[0];
+        Assert.Equal(
+            ("b.example", "gateway", "4.4.1"),
+            (
+                parcel.GetProperty("domain").GetString(),
+                parcel.GetProperty("route").GetString(),
+                parcel.GetProperty("status").GetString()
+            )
+        );
+        Assert.Equal(
+            ("temporary", "127.0.0.1"),
+            (parcel.GetProperty("class").GetString(), parcel.GetProperty("host").GetString())
+        );
         var id = parcel.GetProperty("id").GetString()!;
         var shown = (await lab.PgpTunnelAsync("queue", "show", id)).Expect(0).Text;
         Assert.Contains("<alice@a.example>", shown);
@@ -161,10 +191,14 @@ public sealed class FaultTests
         (await lab.PgpTunnelAsync("queue", "export", Path.Combine(lab.Directory, "rescued"))).Expect(0);
         (await lab.PgpTunnelAsync("queue", "import", Path.Combine(lab.Directory, "rescued"))).Expect(0);
         foreach (var made in new[] { "spool.db", "spool.db.bodies", "spool.db.lock" })
-            Assert.Equal("nobody", (await Run.ProgramAsync("stat", ["-c", "%U", Path.Combine(folder, made)])).Expect(0).Text.Trim());
+            Assert.Equal(
+                "nobody",
+                (await Run.ProgramAsync("stat", ["-c", "%U", Path.Combine(folder, made)])).Expect(0).Text.Trim()
+            );
     }
 
-    private static readonly string Large = "Subject: large\r\n\r\n" + string.Concat(Enumerable.Repeat("a line of the large message\r\n", 100_000));
+    private static readonly string Large =
+        "Subject: large\r\n\r\n" + string.Concat(Enumerable.Repeat("a line of the large message\r\n", 100_000));
 
     [Fact]
     public async Task A_full_disk_takes_no_mail_and_recovers()
@@ -174,7 +208,10 @@ public sealed class FaultTests
         await using var gateway = await lab.StartAsync();
         Assert.Equal(250, (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", Message))!.Code);
         await Wait.UntilAsync(() => lab.OpenRelayed().Count == 1, () => gateway.Log);
-        Assert.StartsWith("452 4.3.1 the disk of the spool is full", (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", Large))!.ToString());
+        Assert.StartsWith(
+            "452 4.3.1 the disk of the spool is full",
+            (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", Large))!.ToString()
+        );
         await gateway.WaitForAsync("make room");
         Assert.Equal(250, (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", Message))!.Code);
         await Wait.UntilAsync(() => lab.OpenRelayed().Count == 2, () => gateway.Log);
@@ -193,7 +230,10 @@ public sealed class FaultTests
             disk.TakeInodes();
             Assert.Equal(250, (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", Message))!.Code);
             await gateway.WaitForAsync("event=delivery-deferred");
-            Assert.StartsWith("452 4.3.1 the disk of the spool is full", (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", Large))!.ToString());
+            Assert.StartsWith(
+                "452 4.3.1 the disk of the spool is full",
+                (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", Large))!.ToString()
+            );
             disk.GiveInodesBack();
             Assert.Equal(250, (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", Large))!.Code);
             Assert.Equal(0, await gateway.StopAsync());
@@ -211,11 +251,29 @@ public sealed class FaultTests
     public async Task Filters_refuse_what_will_not_open()
     {
         await using var lab = await Lab.CreateAsync();
-        Task<Finished> Filter(string verb, byte[] input, params string[] more) => Run.ProgramAsync(Run.Gateway, [verb, "--config", Path.Combine(lab.Directory, verb == "open" ? "b" : "a", "pgptunnel.json"), .. more], input);
-        var sealedMessage = (await Filter("seal", "Subject: x\r\n\r\nbody\r\n"u8.ToArray(), "--from", "alice@a.example", "--to", "bob@b.example")).Expect(0).Output;
+        Task<Finished> Filter(string verb, byte[] input, params string[] more) =>
+            Run.ProgramAsync(
+                Run.Gateway,
+                [verb, "--config", Path.Combine(lab.Directory, verb == "open" ? "b" : "a", "pgptunnel.json"), .. more],
+                input
+            );
+        var sealedMessage = (
+            await Filter(
+                "seal",
+                "Subject: x\r\n\r\nbody\r\n"u8.ToArray(),
+                "--from",
+                "alice@a.example",
+                "--to",
+                "bob@b.example"
+            )
+        )
+            .Expect(0)
+            .Output;
         Assert.Equal(Message, (await Filter("open", sealedMessage)).Expect(0).Text);
         var output = Path.Combine(lab.Directory, "opened.eml");
-        var verdict = JsonDocument.Parse((await Filter("open", sealedMessage, "--json", "--output", output)).Expect(0).Output).RootElement;
+        var verdict = JsonDocument
+            .Parse((await Filter("open", sealedMessage, "--json", "--output", output)).Expect(0).Output)
+            .RootElement;
         Assert.True(verdict.GetProperty("verified").GetBoolean());
         Assert.Equal("a.example", verdict.GetProperty("sender").GetString());
         Assert.Equal(Message, await File.ReadAllTextAsync(output));
@@ -226,7 +284,25 @@ public sealed class FaultTests
         Assert.Empty(refused.Output);
         Assert.Contains("550 5.7.5", refused.Error);
         (await Filter("open", "no message"u8.ToArray())).Expect(65);
-        (await Filter("seal", "Subject: x\n\nbody\n"u8.ToArray(), "--from", "alice@a.example", "--to", "bob@b.example")).Expect(65);
-        (await Filter("seal", "Subject: x\r\n\r\nbody\r\n"u8.ToArray(), "--from", "alice@a.example", "--to", "eve@plain.example")).Expect(77);
+        (
+            await Filter(
+                "seal",
+                "Subject: x\n\nbody\n"u8.ToArray(),
+                "--from",
+                "alice@a.example",
+                "--to",
+                "bob@b.example"
+            )
+        ).Expect(65);
+        (
+            await Filter(
+                "seal",
+                "Subject: x\r\n\r\nbody\r\n"u8.ToArray(),
+                "--from",
+                "alice@a.example",
+                "--to",
+                "eve@plain.example"
+            )
+        ).Expect(77);
     }
 }

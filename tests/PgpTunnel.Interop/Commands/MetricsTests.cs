@@ -16,21 +16,36 @@ public sealed class MetricsTests
         var received = new StringBuilder();
         using var stop = new CancellationTokenSource();
         var collecting = CollectAsync(collector, received, stop.Token);
-        await using (var gateway = new Daemon(Run.Gateway, ["run", "--config", lab.Config], new Dictionary<string, string>
-        {
-            ["OTEL_EXPORTER_OTLP_ENDPOINT"] = $"http://{collector.LocalEndpoint}",
-            ["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf",
-            ["OTEL_METRIC_EXPORT_INTERVAL"] = "500",
-        }))
+        await using (
+            var gateway = new Daemon(
+                Run.Gateway,
+                ["run", "--config", lab.Config],
+                new Dictionary<string, string>
+                {
+                    ["OTEL_EXPORTER_OTLP_ENDPOINT"] = $"http://{collector.LocalEndpoint}",
+                    ["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf",
+                    ["OTEL_METRIC_EXPORT_INTERVAL"] = "500",
+                }
+            )
+        )
         {
             await gateway.WaitForAsync("ready outbound=");
-            Assert.Equal(250, (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", "Subject: x\r\n\r\nbody\r\n"))!.Code);
+            Assert.Equal(
+                250,
+                (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", "Subject: x\r\n\r\nbody\r\n"))!.Code
+            );
             string Seen()
             {
                 lock (received)
                     return received.ToString();
             }
-            await Wait.UntilAsync(() => Seen().Contains("pgptunnel.events") && Seen().Contains("sealed") && Seen().Contains("pgptunnel.self_check.findings"), () => $"not exported: {Seen().Length} octets\n{gateway.Log}");
+            await Wait.UntilAsync(
+                () =>
+                    Seen().Contains("pgptunnel.events")
+                    && Seen().Contains("sealed")
+                    && Seen().Contains("pgptunnel.self_check.findings"),
+                () => $"not exported: {Seen().Length} octets\n{gateway.Log}"
+            );
             Assert.Contains("POST /v1/metrics", Seen());
         }
         await stop.CancelAsync();
@@ -52,18 +67,22 @@ public sealed class MetricsTests
                     request.Append(Encoding.Latin1.GetString(buffer, 0, count));
                 lock (received)
                     received.Append(request);
-                await stream.WriteAsync("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"u8.ToArray(), quiet.Token);
+                await stream.WriteAsync(
+                    "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"u8.ToArray(),
+                    quiet.Token
+                );
             }
         }
-        catch (Exception e) when (e is OperationCanceledException or IOException or SocketException)
-        {
-        }
+        catch (Exception e) when (e is OperationCanceledException or IOException or SocketException) { }
     }
 
     private static bool Whole(string request)
     {
         var end = request.IndexOf("\r\n\r\n", StringComparison.Ordinal);
         var length = System.Text.RegularExpressions.Regex.Match(request, "(?i)content-length: (\\d+)");
-        return end >= 0 && length.Success && request.Length - end - 4 >= int.Parse(length.Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture);
+        return end >= 0
+            && length.Success
+            && request.Length - end - 4
+                >= int.Parse(length.Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture);
     }
 }

@@ -19,11 +19,17 @@ public sealed class OperatingTests
         lab.Change(c => c["policy"] = new JsonObject { ["default"] = "require" });
         gateway.Signal("HUP");
         await gateway.WaitForAsync("event=reloaded");
-        Assert.StartsWith("550 5.7.10", (await Lab.SendAsync(Lab.Outbound(gateway), "<eve@plain.example>", Message))!.ToString());
+        Assert.StartsWith(
+            "550 5.7.10",
+            (await Lab.SendAsync(Lab.Outbound(gateway), "<eve@plain.example>", Message))!.ToString()
+        );
         lab.Change(c => c["policy"] = new JsonObject { ["default"] = "nonsense" });
         gateway.Signal("HUP");
         await gateway.WaitForAsync("event=reload-refused");
-        Assert.StartsWith("550 5.7.10", (await Lab.SendAsync(Lab.Outbound(gateway), "<eve@plain.example>", Message))!.ToString());
+        Assert.StartsWith(
+            "550 5.7.10",
+            (await Lab.SendAsync(Lab.Outbound(gateway), "<eve@plain.example>", Message))!.ToString()
+        );
         Assert.Equal(0, await gateway.StopAsync());
     }
 
@@ -33,28 +39,113 @@ public sealed class OperatingTests
         await using var lab = await Lab.CreateAsync();
         JsonElement Json(Finished finished) => JsonDocument.Parse(finished.Output).RootElement;
         var lookup = Json((await lab.PgpTunnelAsync("dns", "lookup", "b.example", "--json")).Expect(0));
-        Assert.Equal(("Usable", "Secure", "enforce"), (lookup.GetProperty("class").GetString(), lookup.GetProperty("dnssec").GetString(), lookup.GetProperty("mode").GetString()));
-        Assert.Equal("None", Json((await lab.PgpTunnelAsync("dns", "lookup", "plain.example", "--json")).Expect(65)).GetProperty("class").GetString());
+        Assert.Equal(
+            ("Usable", "Secure", "enforce"),
+            (
+                lookup.GetProperty("class").GetString(),
+                lookup.GetProperty("dnssec").GetString(),
+                lookup.GetProperty("mode").GetString()
+            )
+        );
+        Assert.Equal(
+            "None",
+            Json((await lab.PgpTunnelAsync("dns", "lookup", "plain.example", "--json")).Expect(65))
+                .GetProperty("class")
+                .GetString()
+        );
         lab.Forge = (name, _, answer) => name.ToString() == "_pgptunnel.plain.example" ? new(2, [], []) : answer;
-        Assert.Equal("Temporary", Json((await lab.PgpTunnelAsync("dns", "lookup", "plain.example", "--json")).Expect(75)).GetProperty("class").GetString());
+        Assert.Equal(
+            "Temporary",
+            Json((await lab.PgpTunnelAsync("dns", "lookup", "plain.example", "--json")).Expect(75))
+                .GetProperty("class")
+                .GetString()
+        );
         lab.Forge = null;
         var policy = Json((await lab.PgpTunnelAsync("policy", "alice@a.example", "bob@b.example", "--json")).Expect(0));
-        Assert.Equal(("seal", "Usable", "Secure"), (policy.GetProperty("decision").GetString(), policy.GetProperty("class").GetString(), policy.GetProperty("dnssec").GetString()));
-        Assert.Equal("clear", Json((await lab.PgpTunnelAsync("policy", "alice@a.example", "eve@plain.example", "--json")).Expect(0)).GetProperty("decision").GetString());
+        Assert.Equal(
+            ("seal", "Usable", "Secure"),
+            (
+                policy.GetProperty("decision").GetString(),
+                policy.GetProperty("class").GetString(),
+                policy.GetProperty("dnssec").GetString()
+            )
+        );
+        Assert.Equal(
+            "clear",
+            Json((await lab.PgpTunnelAsync("policy", "alice@a.example", "eve@plain.example", "--json")).Expect(0))
+                .GetProperty("decision")
+                .GetString()
+        );
         lab.Change(c => c["policy"] = new JsonObject { ["default"] = "require" });
-        Assert.StartsWith("550 5.7.10", Json((await lab.PgpTunnelAsync("policy", "alice@a.example", "eve@plain.example", "--json")).Expect(77)).GetProperty("reply").GetString());
+        Assert.StartsWith(
+            "550 5.7.10",
+            Json((await lab.PgpTunnelAsync("policy", "alice@a.example", "eve@plain.example", "--json")).Expect(77))
+                .GetProperty("reply")
+                .GetString()
+        );
         var keys = Json((await lab.PgpTunnelAsync("key", "list", "--json")).Expect(0)).GetProperty("keys");
         Assert.Equal("Ed25519", keys[0].GetProperty("algorithm").GetString());
-        Assert.True(Json((await lab.PgpTunnelAsync("config", "check", "--json")).Expect(0)).GetProperty("ok").GetBoolean());
-        Assert.Equal(4, Json((await lab.PgpTunnelAsync("dns", "records", "--format", "json")).Expect(0)).GetProperty("records").GetArrayLength());
+        Assert.True(
+            Json((await lab.PgpTunnelAsync("config", "check", "--json")).Expect(0)).GetProperty("ok").GetBoolean()
+        );
+        Assert.Equal(
+            4,
+            Json((await lab.PgpTunnelAsync("dns", "records", "--format", "json")).Expect(0))
+                .GetProperty("records")
+                .GetArrayLength()
+        );
         (await Run.PgpTunnelAsync("frobnicate")).Expect(64);
         (await Run.PgpTunnelAsync("init")).Expect(64);
         (await Run.PgpTunnelAsync("init", "--domain", "not a domain")).Expect(64);
         (await Run.PgpTunnelAsync("init", "--domain", "a.example", "--gateway", "gate@a.example")).Expect(64);
-        Assert.Contains("none of ed25519, p256, rsa3072", (await Run.PgpTunnelAsync("init", "--domain", "a.example", "--algorithm", "dsa")).Expect(64).Error);
-        Assert.Equal(64, Json((await lab.PgpTunnelAsync("dns", "lookup", "not a domain", "--json")).Expect(64)).GetProperty("exitCode").GetInt32());
-        (await Run.PgpTunnelAsync("init", "--domain", "a.example", "--directory", Path.Combine(lab.Directory, "a"))).Expect(73);
-        foreach (var command in new[] { "demo", "init", "run", "config check", "key list", "key generate", "key export", "key import", "key backup", "key rotate", "key retire", "key revoke", "partner list", "partner show", "partner verify", "partner forget", "partner override", "dns records", "dns lookup", "dns query", "policy", "seal", "open", "queue list", "queue show", "queue retry", "queue hold", "queue release", "queue drop", "status" })
+        Assert.Contains(
+            "none of ed25519, p256, rsa3072",
+            (await Run.PgpTunnelAsync("init", "--domain", "a.example", "--algorithm", "dsa")).Expect(64).Error
+        );
+        Assert.Equal(
+            64,
+            Json((await lab.PgpTunnelAsync("dns", "lookup", "not a domain", "--json")).Expect(64))
+                .GetProperty("exitCode")
+                .GetInt32()
+        );
+        (
+            await Run.PgpTunnelAsync("init", "--domain", "a.example", "--directory", Path.Combine(lab.Directory, "a"))
+        ).Expect(73);
+        foreach (
+            var command in new[]
+            {
+                "demo",
+                "init",
+                "run",
+                "config check",
+                "key list",
+                "key generate",
+                "key export",
+                "key import",
+                "key backup",
+                "key rotate",
+                "key retire",
+                "key revoke",
+                "partner list",
+                "partner show",
+                "partner verify",
+                "partner forget",
+                "partner override",
+                "dns records",
+                "dns lookup",
+                "dns query",
+                "policy",
+                "seal",
+                "open",
+                "queue list",
+                "queue show",
+                "queue retry",
+                "queue hold",
+                "queue release",
+                "queue drop",
+                "status",
+            }
+        )
             Assert.Contains("Example:", (await Run.PgpTunnelAsync([.. command.Split(' '), "--help"])).Expect(0).Text);
     }
 
@@ -65,7 +156,9 @@ public sealed class OperatingTests
         await using var gateway = await lab.StartAsync();
         var server = Lab.Outbound(gateway);
         Assert.Equal(250, (await Lab.SendAsync(server, "<bob@b.example>", Message))!.Code);
-        var show = JsonDocument.Parse((await lab.PgpTunnelAsync("partner", "show", "b.example", "--json")).Expect(0).Output).RootElement;
+        var show = JsonDocument
+            .Parse((await lab.PgpTunnelAsync("partner", "show", "b.example", "--json")).Expect(0).Output)
+            .RootElement;
         Assert.True(show.GetProperty("partner").GetProperty("enforceRemembered").GetBoolean());
         var fingerprint = show.GetProperty("offered")[0].GetString()!;
         (await lab.PgpTunnelAsync("partner", "verify", "b.example", new string('0', 40))).Expect(65);
@@ -77,12 +170,51 @@ public sealed class OperatingTests
         (await lab.PgpTunnelAsync("partner", "verify", "b.example", fingerprint)).Expect(0);
         Assert.Equal(250, (await Lab.SendAsync(server, "<bob@b.example>", Message))!.Code);
         Assert.Contains("verified", (await lab.PgpTunnelAsync("partner", "list")).Expect(0).Text);
-        var until = TimeProvider.System.GetUtcNow().AddHours(1).ToString("O", System.Globalization.CultureInfo.InvariantCulture);
-        (await lab.PgpTunnelAsync("partner", "override", "plain.example", "--hold", "--until", until, "--reason", "moving")).Expect(0);
-        Assert.StartsWith("451 4.7.5 held by an administrator", (await Lab.SendAsync(server, "<eve@plain.example>", Message))!.ToString());
-        (await lab.PgpTunnelAsync("partner", "override", "b.example", "--clear", "--until", until, "--reason", "their gateway burnt down")).Expect(0);
+        var until = TimeProvider
+            .System.GetUtcNow()
+            .AddHours(1)
+            .ToString("O", System.Globalization.CultureInfo.InvariantCulture);
+        (
+            await lab.PgpTunnelAsync(
+                "partner",
+                "override",
+                "plain.example",
+                "--hold",
+                "--until",
+                until,
+                "--reason",
+                "moving"
+            )
+        ).Expect(0);
+        Assert.StartsWith(
+            "451 4.7.5 held by an administrator",
+            (await Lab.SendAsync(server, "<eve@plain.example>", Message))!.ToString()
+        );
+        (
+            await lab.PgpTunnelAsync(
+                "partner",
+                "override",
+                "b.example",
+                "--clear",
+                "--until",
+                until,
+                "--reason",
+                "their gateway burnt down"
+            )
+        ).Expect(0);
         Assert.Contains("in clear for b.example", (await Lab.SendAsync(server, "<bob@b.example>", Message))!.Text);
-        (await lab.PgpTunnelAsync("partner", "override", "b.example", "--clear", "--until", "2099-01-01T00:00:00Z", "--reason", "x")).Expect(64);
+        (
+            await lab.PgpTunnelAsync(
+                "partner",
+                "override",
+                "b.example",
+                "--clear",
+                "--until",
+                "2099-01-01T00:00:00Z",
+                "--reason",
+                "x"
+            )
+        ).Expect(64);
         (await lab.PgpTunnelAsync("partner", "override", "b.example", "--until", until, "--reason", "x")).Expect(64);
         (await lab.PgpTunnelAsync("partner", "forget", "b.example")).Expect(64);
         (await lab.PgpTunnelAsync("partner", "forget", "b.example", "--yes")).Expect(0);
@@ -95,18 +227,38 @@ public sealed class OperatingTests
     public async Task The_transport_map_holds_the_partners_and_the_live_check_misses_those_that_are_not_in_it()
     {
         await using var lab = await Lab.CreateAsync();
-        lab.Change(c => c["policy"] = JsonNode.Parse("""{ "partners": { "c.example": { "policy": "require" }, "never.example": { "policy": "never" } } }"""));
+        lab.Change(c =>
+            c["policy"] = JsonNode.Parse(
+                """{ "partners": { "c.example": { "policy": "require" }, "never.example": { "policy": "never" } } }"""
+            )
+        );
         await using var gateway = await lab.StartAsync();
         Assert.Equal(250, (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", Message))!.Code); // b.example is remembered
         lab.Change(c => c["listen"]!["outbound"]!["address"] = "0.0.0.0:10025");
         var printed = (await lab.PgpTunnelAsync("postfix", "map")).Expect(0);
         var file = Path.Combine(lab.Directory, "pgptunnel_transport");
         await File.WriteAllBytesAsync(file, printed.Output);
-        var json = JsonDocument.Parse((await lab.PgpTunnelAsync("postfix", "map", "--json")).Expect(0).Output).RootElement;
-        Assert.Equal(["b.example", "c.example"], json.GetProperty("domains").EnumerateArray().Select(d => d.GetString()));
+        var json = JsonDocument
+            .Parse((await lab.PgpTunnelAsync("postfix", "map", "--json")).Expect(0).Output)
+            .RootElement;
+        Assert.Equal(
+            ["b.example", "c.example"],
+            json.GetProperty("domains").EnumerateArray().Select(d => d.GetString())
+        );
         Assert.Equal("pgptunnel:[127.0.0.1]:10025", json.GetProperty("transport").GetString());
-        foreach (var (domain, next) in new[] { ("b.example", "pgptunnel:[127.0.0.1]:10025\n"), ("c.example", "pgptunnel:[127.0.0.1]:10025\n"), ("never.example", ""), ("plain.example", "") })
-            Assert.Equal(next, (await Run.ProgramAsync(Need.Program("postmap"), ["-q", domain, $"texthash:{file}"])).Text);
+        foreach (
+            var (domain, next) in new[]
+            {
+                ("b.example", "pgptunnel:[127.0.0.1]:10025\n"),
+                ("c.example", "pgptunnel:[127.0.0.1]:10025\n"),
+                ("never.example", ""),
+                ("plain.example", ""),
+            }
+        )
+            Assert.Equal(
+                next,
+                (await Run.ProgramAsync(Need.Program("postmap"), ["-q", domain, $"texthash:{file}"])).Text
+            );
 
         var live = (await lab.PgpTunnelAsync("config", "check", "--live", "--transport", file)).Expect(0).Text;
         Assert.Contains("ok       deliver.local", live);
@@ -114,11 +266,20 @@ public sealed class OperatingTests
         Assert.DoesNotContain("transport", live);
         await File.WriteAllTextAsync(file, "# c.example pgptunnel:[127.0.0.1]:10025\nB.Example smtp:[192.0.2.1]\n");
         live = (await lab.PgpTunnelAsync("config", "check", "--live", "--transport", file)).Expect(0).Text;
-        Assert.Contains($"b.example is a partner, and {file} sends its mail to smtp:[192.0.2.1], not to pgptunnel:[127.0.0.1]:10025", live);
+        Assert.Contains(
+            $"b.example is a partner, and {file} sends its mail to smtp:[192.0.2.1], not to pgptunnel:[127.0.0.1]:10025",
+            live
+        );
         Assert.Contains($"c.example is a partner and not in {file}", live);
-        Assert.Contains("cannot be read", (await lab.PgpTunnelAsync("config", "check", "--live", "--transport", file + ".none")).Expect(69).Text);
+        Assert.Contains(
+            "cannot be read",
+            (await lab.PgpTunnelAsync("config", "check", "--live", "--transport", file + ".none")).Expect(69).Text
+        );
         lab.Change(c => c["deliver"]!["relay"] = "127.0.0.1:1");
-        Assert.Contains("wrong    deliver.relay", (await lab.PgpTunnelAsync("config", "check", "--live")).Expect(69).Text);
+        Assert.Contains(
+            "wrong    deliver.relay",
+            (await lab.PgpTunnelAsync("config", "check", "--live")).Expect(69).Text
+        );
         lab.Change(c => c["listen"]!["outbound"] = null);
         Assert.Contains("listen.outbound", (await lab.PgpTunnelAsync("postfix", "map")).Expect(78).Error);
     }
@@ -128,8 +289,13 @@ public sealed class OperatingTests
     public async Task Records_for_panels_have_names_relative_to_the_zone_and_values_without_quotes()
     {
         await using var lab = await Lab.CreateAsync();
-        var records = (await lab.PgpTunnelAsync("dns", "records", "--format", "panel")).Expect(0).Text.Split("\n\n", StringSplitOptions.RemoveEmptyEntries)
-            .Select(r => r.Split('\n', StringSplitOptions.RemoveEmptyEntries).ToDictionary(l => l.Split(' ')[0], l => l[7..])).ToList();
+        var records = (await lab.PgpTunnelAsync("dns", "records", "--format", "panel"))
+            .Expect(0)
+            .Text.Split("\n\n", StringSplitOptions.RemoveEmptyEntries)
+            .Select(r =>
+                r.Split('\n', StringSplitOptions.RemoveEmptyEntries).ToDictionary(l => l.Split(' ')[0], l => l[7..])
+            )
+            .ToList();
         Assert.All(records, r => Assert.Equal("a.example", r["zone"]));
         var policy = records.Single(r => r["name"] == "_pgptunnel");
         Assert.Equal("TXT", policy["type"]);
@@ -145,21 +311,35 @@ public sealed class OperatingTests
     {
         await using var lab = await Lab.CreateAsync();
         var home = Directory.CreateTempSubdirectory("pgptunnel-gpg-").FullName;
-        Task<Finished> GpgAsync(params string[] arguments) => Run.ProgramAsync(Need.Program("gpg"), ["--homedir", home, "--batch", "--passphrase", "", "--pinentry-mode", "loopback", .. arguments]);
+        Task<Finished> GpgAsync(params string[] arguments) =>
+            Run.ProgramAsync(
+                Need.Program("gpg"),
+                ["--homedir", home, "--batch", "--passphrase", "", "--pinentry-mode", "loopback", .. arguments]
+            );
         try
         {
             (await GpgAsync("--quick-gen-key", "pgptunnel@pgptunnel.a.example", "ed25519", "cert", "13d")).Expect(0);
-            var fingerprint = (await GpgAsync("--list-keys", "--with-colons")).Expect(0).Text.Split('\n').First(l => l.StartsWith("fpr", StringComparison.Ordinal)).Split(':')[9];
+            var fingerprint = (await GpgAsync("--list-keys", "--with-colons"))
+                .Expect(0)
+                .Text.Split('\n')
+                .First(l => l.StartsWith("fpr", StringComparison.Ordinal))
+                .Split(':')[9];
             (await GpgAsync("--quick-add-key", fingerprint, "ed25519", "sign", "13d")).Expect(0);
             (await GpgAsync("--quick-add-key", fingerprint, "cv25519", "encr", "13d")).Expect(0);
             var backup = Path.Combine(lab.Directory, "expiring.asc");
-            await File.WriteAllBytesAsync(backup, (await GpgAsync("--armor", "--export-secret-keys", fingerprint)).Expect(0).Output);
+            await File.WriteAllBytesAsync(
+                backup,
+                (await GpgAsync("--armor", "--export-secret-keys", fingerprint)).Expect(0).Output
+            );
             File.Delete(Directory.EnumerateFiles(Path.Combine(lab.Directory, "a", "keys"), "*.key").Single());
             (await lab.PgpTunnelAsync("key", "import", backup)).Expect(0);
             Assert.Contains("it expires", (await lab.PgpTunnelAsync("key", "list")).Expect(0).Text);
             await using var gateway = await lab.StartAsync();
             await gateway.WaitForAsync("event=key-expires");
-            Assert.Matches("event=key-expires key=" + fingerprint.ToLowerInvariant() + " alarm=true days=(13|12)", gateway.Log);
+            Assert.Matches(
+                "event=key-expires key=" + fingerprint.ToLowerInvariant() + " alarm=true days=(13|12)",
+                gateway.Log
+            );
             Assert.Equal(0, await gateway.StopAsync());
         }
         finally
@@ -175,20 +355,33 @@ public sealed class OperatingTests
         await using var lab = await Lab.CreateAsync();
         JsonElement Json(Finished finished) => JsonDocument.Parse(finished.Output).RootElement.Clone();
         string Policy(Finished records) => Json(records).GetProperty("records")[0].GetProperty("value").GetString()!;
-        var old = Path.GetFileNameWithoutExtension(Directory.EnumerateFiles(Path.Combine(lab.Directory, "a", "keys"), "*.key").Single());
+        var old = Path.GetFileNameWithoutExtension(
+            Directory.EnumerateFiles(Path.Combine(lab.Directory, "a", "keys"), "*.key").Single()
+        );
         (await lab.PgpTunnelAsync("key", "retire", old)).Expect(77);
         (await lab.PgpTunnelAsync("key", "revoke", old, "--yes")).Expect(77);
         var rotate = Json((await lab.PgpTunnelAsync("key", "rotate", "--json")).Expect(0));
         var key = rotate.GetProperty("new").GetString()!;
         Assert.Equal((1, old), (rotate.GetProperty("step").GetInt32(), rotate.GetProperty("old").GetString()));
-        Assert.Contains($"fp={old},{key};", Policy((await lab.PgpTunnelAsync("dns", "records", "--format", "json")).Expect(0)));
+        Assert.Contains(
+            $"fp={old},{key};",
+            Policy((await lab.PgpTunnelAsync("dns", "records", "--format", "json")).Expect(0))
+        );
         Assert.Contains("due from", (await lab.PgpTunnelAsync("key", "rotate")).Expect(75).Error);
-        Assert.NotNull(Json((await lab.PgpTunnelAsync("key", "list", "--json")).Expect(0)).GetProperty("keys")[0].GetProperty("nextDate").GetString());
+        Assert.NotNull(
+            Json((await lab.PgpTunnelAsync("key", "list", "--json")).Expect(0))
+                .GetProperty("keys")[0]
+                .GetProperty("nextDate")
+                .GetString()
+        );
         (await lab.PgpTunnelAsync("key", "retire", old)).Expect(77);
         (await lab.PgpTunnelAsync("key", "revoke", old[..12], "--yes")).Expect(64);
         (await lab.PgpTunnelAsync("key", "revoke", old[..16])).Expect(64);
         (await lab.PgpTunnelAsync("key", "revoke", old[..16], "--yes")).Expect(0);
-        Assert.Contains($"fp={key}; xfp={old};", Policy((await lab.PgpTunnelAsync("dns", "records", "--format", "json")).Expect(0)));
+        Assert.Contains(
+            $"fp={key}; xfp={old};",
+            Policy((await lab.PgpTunnelAsync("dns", "records", "--format", "json")).Expect(0))
+        );
         Assert.Contains("revoked", (await lab.PgpTunnelAsync("key", "list")).Expect(0).Text);
         (await lab.PgpTunnelAsync("key", "revoke", "ffff", "--yes")).Expect(65);
     }

@@ -9,10 +9,19 @@ public sealed class UnitFileTests
         var analyze = Need.Program("systemd-analyze");
         var unit = Path.Combine(AppContext.BaseDirectory, "samples", "systemd", "pgptunnel.service");
         // 0 is sealed off, 10 wide open; a service that faces the network is called OK below 5. The threshold is in tenths.
-        var security = (await Run.ProgramAsync(analyze, ["security", "--offline=true", "--threshold=20", "--no-pager", unit])).Expect(0);
+        var security = (
+            await Run.ProgramAsync(analyze, ["security", "--offline=true", "--threshold=20", "--no-pager", unit])
+        ).Expect(0);
         Assert.Contains("Overall exposure level for pgptunnel.service", security.Text);
         // The program is not where the unit expects it; of everything else nothing may be unknown or misplaced.
         var verify = await Run.ProgramAsync(analyze, ["verify", "--man=false", unit]);
-        Assert.DoesNotContain("pgptunnel.service:", verify.Error.Replace("pgptunnel.service: Command /usr/bin/pgptunnel is not executable", "", StringComparison.Ordinal));
+        Assert.DoesNotContain(
+            "pgptunnel.service:",
+            verify.Error.Replace(
+                "pgptunnel.service: Command /usr/bin/pgptunnel is not executable",
+                "",
+                StringComparison.Ordinal
+            )
+        );
     }
 }

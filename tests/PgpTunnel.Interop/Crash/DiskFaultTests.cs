@@ -19,7 +19,12 @@ public sealed partial class DiskFaultTests
     [InlineData("pwrite64", "ENOSPC", 6, false)]
     [InlineData("pwrite64", "ENOSPC", 3, true)]
     [InlineData("pwrite64", "EDQUOT", 6, false)]
-    public async Task A_failing_disk_takes_no_mail_and_what_was_refused_does_not_come_back(string calls, string error, int places, bool large)
+    public async Task A_failing_disk_takes_no_mail_and_what_was_refused_does_not_come_back(
+        string calls,
+        string error,
+        int places,
+        bool large
+    )
     {
         var strace = Need.Program("strace");
         await using var lab = await Lab.CreateAsync();
@@ -27,7 +32,10 @@ public sealed partial class DiskFaultTests
         await using (var before = await lab.StartAsync())
         {
             // What is remembered of the partner is written now, and not again: the first write under test is the message's.
-            Assert.Equal(250, (await Lab.SendAsync(Lab.Outbound(before), "<bob@b.example>", "Subject: before\r\n\r\nbody\r\n"))!.Code);
+            Assert.Equal(
+                250,
+                (await Lab.SendAsync(Lab.Outbound(before), "<bob@b.example>", "Subject: before\r\n\r\nbody\r\n"))!.Code
+            );
             Assert.Equal(0, await before.StopAsync());
         }
         // On a busy machine the gateway's own upkeep may come first, and have the fault: then later places are tried.
@@ -35,7 +43,22 @@ public sealed partial class DiskFaultTests
         {
             await using var gateway = await lab.StartAsync(environment: KillTests.OneThread);
             var first = $"Subject: first {n}\r\n\r\n{Body(large)}";
-            await using (var tracer = new Daemon(strace, ["-f", "-p", gateway.Id.ToString(CultureInfo.InvariantCulture), "-o", "/dev/null", "-e", $"trace={calls}", "-e", string.Create(CultureInfo.InvariantCulture, $"inject={calls}:error={error}:when={n}")]))
+            await using (
+                var tracer = new Daemon(
+                    strace,
+                    [
+                        "-f",
+                        "-p",
+                        gateway.Id.ToString(CultureInfo.InvariantCulture),
+                        "-o",
+                        "/dev/null",
+                        "-e",
+                        $"trace={calls}",
+                        "-e",
+                        string.Create(CultureInfo.InvariantCulture, $"inject={calls}:error={error}:when={n}"),
+                    ]
+                )
+            )
             {
                 await tracer.WaitForAsync("attached");
                 var reply = await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", first);
@@ -52,7 +75,10 @@ public sealed partial class DiskFaultTests
             var second = $"Subject: second {n}\r\n\r\nbody\r\n";
             Assert.Equal(250, (await Lab.SendAsync(Lab.Outbound(again), "<bob@b.example>", second))!.Code);
             taken.Add(second);
-            await Wait.UntilAsync(() => taken.TrueForAll(lab.OpenRelayed().Contains), () => $"lost: {string.Join(", ", taken.Except(lab.OpenRelayed()))}\n{again.Log}");
+            await Wait.UntilAsync(
+                () => taken.TrueForAll(lab.OpenRelayed().Contains),
+                () => $"lost: {string.Join(", ", taken.Except(lab.OpenRelayed()))}\n{again.Log}"
+            );
             await again.StopAsync();
         }
         Assert.True(hit > 0, "no call was hit");
@@ -62,14 +88,20 @@ public sealed partial class DiskFaultTests
     /// <summary>The lines of a trace, calls that another thread interrupted put together where they end; what is sent, where it begins.</summary>
     private static IEnumerable<string> Whole(IEnumerable<string> lines)
     {
-        const string unfinished = " <unfinished ...>", resumed = " resumed>";
+        const string unfinished = " <unfinished ...>",
+            resumed = " resumed>";
         var begun = new Dictionary<string, string>();
         foreach (var line in lines)
         {
             var thread = line.Split(' ')[0];
-            if (line.EndsWith(unfinished, StringComparison.Ordinal) && !line.Contains(" send", StringComparison.Ordinal))
+            if (
+                line.EndsWith(unfinished, StringComparison.Ordinal) && !line.Contains(" send", StringComparison.Ordinal)
+            )
                 begun[thread] = line[..^unfinished.Length];
-            else if (line.IndexOf(resumed, StringComparison.Ordinal) is >= 0 and var at && begun.Remove(thread, out var start))
+            else if (
+                line.IndexOf(resumed, StringComparison.Ordinal) is >= 0 and var at
+                && begun.Remove(thread, out var start)
+            )
                 yield return start + line[(at + resumed.Length)..];
             else
                 yield return line;
@@ -77,7 +109,8 @@ public sealed partial class DiskFaultTests
     }
 
     /// <summary>A large one is written to a file of its own.</summary>
-    private static string Body(bool large) => string.Concat(Enumerable.Repeat("body\r\n", large ? BodyFiles.Smallest / 6 : 1));
+    private static string Body(bool large) =>
+        string.Concat(Enumerable.Repeat("body\r\n", large ? BodyFiles.Smallest / 6 : 1));
 
     [Theory]
     [InlineData(false)]
@@ -94,12 +127,37 @@ public sealed partial class DiskFaultTests
         };
         await using var gateway = await lab.StartAsync(environment: KillTests.OneThread);
         var trace = Path.Combine(lab.Directory, "trace");
-        await using (var tracer = new Daemon(strace, ["-f", "-y", "-s", "60", "-p", gateway.Id.ToString(CultureInfo.InvariantCulture), "-o", trace, "-e", $"trace={Calls},sendmsg,sendto"]))
+        await using (
+            var tracer = new Daemon(
+                strace,
+                [
+                    "-f",
+                    "-y",
+                    "-s",
+                    "60",
+                    "-p",
+                    gateway.Id.ToString(CultureInfo.InvariantCulture),
+                    "-o",
+                    trace,
+                    "-e",
+                    $"trace={Calls},sendmsg,sendto",
+                ]
+            )
+        )
         {
             await tracer.WaitForAsync("attached");
             for (var i = 0; i < 5; i++)
             {
-                Assert.Equal(250, (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", $"Subject: {i}\r\n\r\n{Body(large)}"))!.Code);
+                Assert.Equal(
+                    250,
+                    (
+                        await Lab.SendAsync(
+                            Lab.Outbound(gateway),
+                            "<bob@b.example>",
+                            $"Subject: {i}\r\n\r\n{Body(large)}"
+                        )
+                    )!.Code
+                );
                 await Wait.UntilAsync(() => gateway.Log.Split("event=delivered").Length == i + 2, () => gateway.Log);
             }
             await tracer.StopAsync("INT");
@@ -107,7 +165,10 @@ public sealed partial class DiskFaultTests
         var (unsynced, synced, promised, bodies, names) = (false, 0, 0, new HashSet<string>(), 0);
         foreach (var line in Whole(await File.ReadAllLinesAsync(trace)))
         {
-            if (line.Contains("250 2.0.0 ", StringComparison.Ordinal) && line.Contains("sealed", StringComparison.Ordinal))
+            if (
+                line.Contains("250 2.0.0 ", StringComparison.Ordinal)
+                && line.Contains("sealed", StringComparison.Ordinal)
+            )
             {
                 Assert.False(unsynced, $"250 left before the log was synced: {line}");
                 Assert.True(synced > promised, $"250 without a sync of its own: {line}");
@@ -139,7 +200,12 @@ public sealed partial class DiskFaultTests
     {
         await using var lab = await Lab.CreateAsync();
         lab.RelayAnswer = _ => new Smtp.SmtpReply(451, "4.0.0", "later");
-        var sent = Enumerable.Range(0, 40).Select(i => $"Subject: message {i}\r\n\r\n{string.Concat(Enumerable.Repeat("a line to fill it\r\n", 400))}").ToList();
+        var sent = Enumerable
+            .Range(0, 40)
+            .Select(i =>
+                $"Subject: message {i}\r\n\r\n{string.Concat(Enumerable.Repeat("a line to fill it\r\n", 400))}"
+            )
+            .ToList();
         await using (var gateway = await lab.StartAsync())
         {
             foreach (var message in sent)
@@ -170,7 +236,10 @@ public sealed partial class DiskFaultTests
         lab.RelayAnswer = _ => null;
         await using var last = await lab.StartAsync();
         // A ciphertext that lies on a damaged page goes on as it is: the partner's gateway refuses it, and its sender hears of it.
-        await Wait.UntilAsync(() => lab.OpenRelayed(damaged: true).Count >= 10, () => $"only {lab.OpenRelayed(damaged: true).Count} rescued\n{export}\n{last.Log}");
+        await Wait.UntilAsync(
+            () => lab.OpenRelayed(damaged: true).Count >= 10,
+            () => $"only {lab.OpenRelayed(damaged: true).Count} rescued\n{export}\n{last.Log}"
+        );
         Assert.All(lab.OpenRelayed(damaged: true), m => Assert.Contains(m, sent));
         Assert.Equal(0, await last.StopAsync());
     }
@@ -178,14 +247,26 @@ public sealed partial class DiskFaultTests
     [Fact]
     public async Task Jumps_of_the_clock_lose_nothing_and_expire_nothing_early()
     {
-        var library = new[] { "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1" }.FirstOrDefault(File.Exists);
+        var library = new[]
+        {
+            "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+            "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
+        }.FirstOrDefault(File.Exists);
         if (library is null)
             Need.Program("faketime");
         await using var lab = await Lab.CreateAsync();
         var clock = Path.Combine(lab.Directory, "clock");
         await File.WriteAllTextAsync(clock, "+0");
         lab.RelayAnswer = _ => new Smtp.SmtpReply(451, "4.0.0", "later");
-        await using var gateway = await lab.StartAsync(environment: new Dictionary<string, string> { ["LD_PRELOAD"] = library!, ["FAKETIME_TIMESTAMP_FILE"] = clock, ["FAKETIME_NO_CACHE"] = "1", ["FAKETIME_DONT_FAKE_MONOTONIC"] = "1" });
+        await using var gateway = await lab.StartAsync(
+            environment: new Dictionary<string, string>
+            {
+                ["LD_PRELOAD"] = library!,
+                ["FAKETIME_TIMESTAMP_FILE"] = clock,
+                ["FAKETIME_NO_CACHE"] = "1",
+                ["FAKETIME_DONT_FAKE_MONOTONIC"] = "1",
+            }
+        );
         var message = "Subject: waits\r\n\r\nbody\r\n";
         Assert.Equal(250, (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", message))!.Code);
         await gateway.WaitForAsync("event=delivery-deferred");
@@ -193,11 +274,17 @@ public sealed partial class DiskFaultTests
         {
             var before = gateway.Log.Split("event=clock-jumped").Length;
             await File.WriteAllTextAsync(clock, jump);
-            await Wait.UntilAsync(() => gateway.Log.Split("event=clock-jumped").Length > before, () => $"{jump} was not noticed\n{gateway.Log}");
+            await Wait.UntilAsync(
+                () => gateway.Log.Split("event=clock-jumped").Length > before,
+                () => $"{jump} was not noticed\n{gateway.Log}"
+            );
             await Task.Delay(500); // time to give something up, if it were so minded
         }
         lab.RelayAnswer = _ => null;
-        await Wait.UntilAsync(() => lab.OpenRelayed().Contains(message), () => $"lost, or waiting for another year\n{gateway.Log}");
+        await Wait.UntilAsync(
+            () => lab.OpenRelayed().Contains(message),
+            () => $"lost, or waiting for another year\n{gateway.Log}"
+        );
         Assert.DoesNotContain("event=failed", gateway.Log);
         Assert.DoesNotContain(lab.Local, m => m.Contains("Undelivered"));
     }

@@ -11,8 +11,14 @@ namespace PgpTunnel.Interop;
 public sealed class KillTests
 {
     private const int Most = 120;
-    private static readonly string Filler = string.Concat(Enumerable.Repeat("a line of the large message\r\n", BodyFiles.Smallest / 28));
-    internal static readonly Dictionary<string, string> OneThread = new() { ["DOTNET_PROCESSOR_COUNT"] = "1", ["DOTNET_ThreadPool_ForceMaxWorkerThreads"] = "1" };
+    private static readonly string Filler = string.Concat(
+        Enumerable.Repeat("a line of the large message\r\n", BodyFiles.Smallest / 28)
+    );
+    internal static readonly Dictionary<string, string> OneThread = new()
+    {
+        ["DOTNET_PROCESSOR_COUNT"] = "1",
+        ["DOTNET_ThreadPool_ForceMaxWorkerThreads"] = "1",
+    };
 
     [Theory]
     [InlineData("out")]
@@ -26,20 +32,42 @@ public sealed class KillTests
         if (way == "notice")
             lab.RelayAnswer = _ => new SmtpReply(550, "5.1.1", "nobody here");
         var (answered, killed) = (new List<string>(), 0);
-        bool Arrived(string message) => way switch
-        {
-            "out" or "large" => lab.OpenRelayed().Contains(message),
-            "in" => lab.Local.Any(m => m.EndsWith(message, StringComparison.Ordinal)),
-            _ => lab.Local.Any(m => m.Contains("Subject: Undelivered mail") && m.Contains(message[..message.IndexOf("\r\n", StringComparison.Ordinal)])),
-        };
+        bool Arrived(string message) =>
+            way switch
+            {
+                "out" or "large" => lab.OpenRelayed().Contains(message),
+                "in" => lab.Local.Any(m => m.EndsWith(message, StringComparison.Ordinal)),
+                _ => lab.Local.Any(m =>
+                    m.Contains("Subject: Undelivered mail")
+                    && m.Contains(message[..message.IndexOf("\r\n", StringComparison.Ordinal)])
+                ),
+            };
         for (var n = 1; n <= Most; n++)
         {
             await using var gateway = await lab.StartAsync(environment: OneThread);
-            await using var tracer = new Daemon(strace, ["-f", "-p", gateway.Id.ToString(CultureInfo.InvariantCulture), "-o", "/dev/null", "-e", "trace=pwrite64,fsync,fdatasync,sendmsg,sendto",
-                "-e", string.Create(CultureInfo.InvariantCulture, $"inject=pwrite64,fsync,fdatasync,sendmsg,sendto:signal=SIGKILL:when={n}")]);
+            await using var tracer = new Daemon(
+                strace,
+                [
+                    "-f",
+                    "-p",
+                    gateway.Id.ToString(CultureInfo.InvariantCulture),
+                    "-o",
+                    "/dev/null",
+                    "-e",
+                    "trace=pwrite64,fsync,fdatasync,sendmsg,sendto",
+                    "-e",
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"inject=pwrite64,fsync,fdatasync,sendmsg,sendto:signal=SIGKILL:when={n}"
+                    ),
+                ]
+            );
             await tracer.WaitForAsync("attached");
             var message = $"Subject: message {n}\r\n\r\n{(way == "large" ? Filler : "")}body {n}\r\n";
-            var reply = way == "in" ? await Lab.HandInAsync(Lab.Inbound(gateway), lab.SealForA(message)) : await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", message);
+            var reply =
+                way == "in"
+                    ? await Lab.HandInAsync(Lab.Inbound(gateway), lab.SealForA(message))
+                    : await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", message);
             if (reply is { Code: 250 })
                 answered.Add(message);
             // It may die later, while it delivers or tells: that must lose nothing either.
@@ -51,9 +79,16 @@ public sealed class KillTests
         }
         Assert.True(killed > 5, $"only {killed} kills: the enumeration did not work");
         await using var last = await lab.StartAsync();
-        await Wait.UntilAsync(() => answered.All(Arrived), () => $"{answered.Count} answered, missing: {string.Join(", ", answered.Where(m => !Arrived(m)))}\n{last.Log}");
+        await Wait.UntilAsync(
+            () => answered.All(Arrived),
+            () =>
+                $"{answered.Count} answered, missing: {string.Join(", ", answered.Where(m => !Arrived(m)))}\n{last.Log}"
+        );
         if (way is "out" or "large")
-            Assert.All(lab.OpenRelayed(), m => Assert.Matches("^Subject: message (\\d+)\r\n\r\nbody \\1\r\n$", m.Replace(Filler, "")));
+            Assert.All(
+                lab.OpenRelayed(),
+                m => Assert.Matches("^Subject: message (\\d+)\r\n\r\nbody \\1\r\n$", m.Replace(Filler, ""))
+            );
         if (way == "large") // a crash leaves no more than the body it was at
             Assert.InRange(Directory.GetFiles(Path.Combine(lab.Directory, "a", "spool.db.bodies")).Length, 0, killed);
         TestContext.Current.SendDiagnosticMessage($"{way}: killed at {killed} places, {answered.Count} answered");

@@ -14,19 +14,28 @@ namespace PgpTunnel.Interop;
 /// </summary>
 public sealed partial class StormTests
 {
-    private const int Kills = 50, Terminations = 10, Clients = 3;
+    private const int Kills = 50,
+        Terminations = 10,
+        Clients = 3;
 
-    [GeneratedRegex("^Subject: (?<way>out|in) (?<n>\\d+)\r\n\r\n(?<body>(x{60}\r\n)*)end of (?<again>\\k<way> \\k<n>)\r\n$")]
+    [GeneratedRegex(
+        "^Subject: (?<way>out|in) (?<n>\\d+)\r\n\r\n(?<body>(x{60}\r\n)*)end of (?<again>\\k<way> \\k<n>)\r\n$"
+    )]
     private static partial Regex Whole();
 
-    private static string Text(string way, int number) => $"Subject: {way} {number}\r\n\r\n{string.Concat(Enumerable.Repeat(new string('x', 60) + "\r\n", number % 50 == 0 ? 3000 : number % 7))}end of {way} {number}\r\n";
+    private static string Text(string way, int number) =>
+        $"Subject: {way} {number}\r\n\r\n{string.Concat(Enumerable.Repeat(new string('x', 60) + "\r\n", number % 50 == 0 ? 3000 : number % 7))}end of {way} {number}\r\n";
 
     [Fact]
     public Task Killed_at_any_time_under_load_nothing_answered_is_lost_and_nothing_goes_in_clear() =>
-        StormAsync("KILL", int.TryParse(Environment.GetEnvironmentVariable("PGPTUNNEL_STORM_CYCLES"), out var wanted) ? wanted : Kills);
+        StormAsync(
+            "KILL",
+            int.TryParse(Environment.GetEnvironmentVariable("PGPTUNNEL_STORM_CYCLES"), out var wanted) ? wanted : Kills
+        );
 
     [Fact]
-    public Task Terminated_at_any_time_under_load_it_loses_nothing_and_sends_nothing_twice() => StormAsync("TERM", Terminations);
+    public Task Terminated_at_any_time_under_load_it_loses_nothing_and_sends_nothing_twice() =>
+        StormAsync("TERM", Terminations);
 
     private static async Task StormAsync(string signal, int cycles)
     {
@@ -39,31 +48,43 @@ public sealed partial class StormTests
         for (var cycle = 0; cycle < cycles; cycle++)
         {
             await using var gateway = await lab.StartAsync();
-            var (outbound, inbound, dead) = (Lab.Outbound(gateway), Lab.Inbound(gateway), new CancellationTokenSource());
-            var load = Enumerable.Range(0, Clients).Select(_ => Task.Run(async () =>
-            {
-                while (!dead.IsCancellationRequested)
-                {
-                    var number = Interlocked.Increment(ref sent);
-                    if (await Lab.SendAsync(outbound, "<bob@b.example>", Text("out", number)) is { Code: 250 })
-                        answered[number] = true;
-                    else
-                        Interlocked.Increment(ref lost);
-                }
-            })).Append(Task.Run(async () =>
-            {
-                while (!dead.IsCancellationRequested)
-                {
-                    if (!parcels.TryDequeue(out var parcel))
-                        parcel = (Interlocked.Increment(ref made), []);
-                    if (parcel.Outer.Length == 0)
-                        parcel.Outer = lab.SealForA(Text("in", parcel.Number));
-                    if (await Lab.HandInAsync(inbound, parcel.Outer) is { Code: 250 })
-                        handedIn[parcel.Number] = true;
-                    else
-                        parcels.Enqueue(parcel); // a hop tries again, the very same
-                }
-            })).ToList();
+            var (outbound, inbound, dead) = (
+                Lab.Outbound(gateway),
+                Lab.Inbound(gateway),
+                new CancellationTokenSource()
+            );
+            var load = Enumerable
+                .Range(0, Clients)
+                .Select(_ =>
+                    Task.Run(async () =>
+                    {
+                        while (!dead.IsCancellationRequested)
+                        {
+                            var number = Interlocked.Increment(ref sent);
+                            if (await Lab.SendAsync(outbound, "<bob@b.example>", Text("out", number)) is { Code: 250 })
+                                answered[number] = true;
+                            else
+                                Interlocked.Increment(ref lost);
+                        }
+                    })
+                )
+                .Append(
+                    Task.Run(async () =>
+                    {
+                        while (!dead.IsCancellationRequested)
+                        {
+                            if (!parcels.TryDequeue(out var parcel))
+                                parcel = (Interlocked.Increment(ref made), []);
+                            if (parcel.Outer.Length == 0)
+                                parcel.Outer = lab.SealForA(Text("in", parcel.Number));
+                            if (await Lab.HandInAsync(inbound, parcel.Outer) is { Code: 250 })
+                                handedIn[parcel.Number] = true;
+                            else
+                                parcels.Enqueue(parcel); // a hop tries again, the very same
+                        }
+                    })
+                )
+                .ToList();
             await Task.Delay(random.Next(20, 400));
             gateway.Signal(signal);
             await dead.CancelAsync();
@@ -77,29 +98,54 @@ public sealed partial class StormTests
         }
         await using var last = await lab.StartAsync();
         var keys = Delivered(lab.OpenRelayed(), "out");
-        await Wait.UntilAsync(() => answered.Keys.All((keys = Delivered(lab.OpenRelayed(), "out")).ContainsKey), () => $"{answered.Count} answered 250, missing: {string.Join(", ", answered.Keys.Except(keys.Keys).Take(20))}\n{last.Log}");
+        await Wait.UntilAsync(
+            () => answered.Keys.All((keys = Delivered(lab.OpenRelayed(), "out")).ContainsKey),
+            () =>
+                $"{answered.Count} answered 250, missing: {string.Join(", ", answered.Keys.Except(keys.Keys).Take(20))}\n{last.Log}"
+        );
         var arrived = Delivered(lab.Local.Select(WithoutTrace), "in");
-        await Wait.UntilAsync(() => handedIn.Keys.All((arrived = Delivered(lab.Local.Select(WithoutTrace), "in")).ContainsKey), () => $"{handedIn.Count} handed in, missing: {string.Join(", ", handedIn.Keys.Except(arrived.Keys).Take(20))}\n{last.Log}");
+        await Wait.UntilAsync(
+            () => handedIn.Keys.All((arrived = Delivered(lab.Local.Select(WithoutTrace), "in")).ContainsKey),
+            () =>
+                $"{handedIn.Count} handed in, missing: {string.Join(", ", handedIn.Keys.Except(arrived.Keys).Take(20))}\n{last.Log}"
+        );
         // None in clear: everything that went out is a parcel, and no parcel shows a line of its message.
         Assert.All(lab.Relayed, s => Assert.Equal("pgptunnel.b.example", s.To[0].Mailbox.Domain));
-        Assert.All(lab.Relayed, s => Assert.DoesNotContain("end of out", System.Text.Encoding.ASCII.GetString(s.Message)));
+        Assert.All(
+            lab.Relayed,
+            s => Assert.DoesNotContain("end of out", System.Text.Encoding.ASCII.GetString(s.Message))
+        );
         // More than once only where the taker's 250 did not come to us before the kill: at most what was in flight then.
         var (twiceOut, twiceIn) = (keys.Values.Sum() - keys.Count, arrived.Values.Sum() - arrived.Count);
         var atOnce = signal == "KILL" ? 25 : 0;
         Assert.True(twiceOut <= cycles * atOnce && twiceIn <= cycles * atOnce, $"{twiceOut} and {twiceIn} duplicates");
-        Assert.True(answered.Count > cycles && !handedIn.IsEmpty, $"only {answered.Count} and {handedIn.Count} messages: no load");
-        var summary = string.Create(CultureInfo.InvariantCulture, $"{cycles} times {signal}; out: {answered.Count} answered, all delivered, {twiceOut} more than once, {lost} without an answer; in: {handedIn.Count} taken, all delivered, {twiceIn} more than once");
+        Assert.True(
+            answered.Count > cycles && !handedIn.IsEmpty,
+            $"only {answered.Count} and {handedIn.Count} messages: no load"
+        );
+        var summary = string.Create(
+            CultureInfo.InvariantCulture,
+            $"{cycles} times {signal}; out: {answered.Count} answered, all delivered, {twiceOut} more than once, {lost} without an answer; in: {handedIn.Count} taken, all delivered, {twiceIn} more than once"
+        );
         TestContext.Current.SendDiagnosticMessage(summary);
         Assert.Equal(0, await last.StopAsync());
     }
 
     /// <summary>How often each message arrived; fails when one is not whole.</summary>
-    private static Dictionary<int, int> Delivered(IEnumerable<string> messages, string way) => messages.Select(m =>
-    {
-        var match = Whole().Match(m);
-        Assert.True(match.Success && match.Groups["way"].Value == way, $"not whole: {m[..Math.Min(200, m.Length)]}");
-        return int.Parse(match.Groups["n"].Value, CultureInfo.InvariantCulture);
-    }).GroupBy(n => n).ToDictionary(g => g.Key, g => g.Count());
+    private static Dictionary<int, int> Delivered(IEnumerable<string> messages, string way) =>
+        messages
+            .Select(m =>
+            {
+                var match = Whole().Match(m);
+                Assert.True(
+                    match.Success && match.Groups["way"].Value == way,
+                    $"not whole: {m[..Math.Min(200, m.Length)]}"
+                );
+                return int.Parse(match.Groups["n"].Value, CultureInfo.InvariantCulture);
+            })
+            .GroupBy(n => n)
+            .ToDictionary(g => g.Key, g => g.Count());
 
-    private static string WithoutTrace(string message) => message[message.IndexOf("Subject: ", StringComparison.Ordinal)..];
+    private static string WithoutTrace(string message) =>
+        message[message.IndexOf("Subject: ", StringComparison.Ordinal)..];
 }

@@ -10,7 +10,8 @@ namespace PgpTunnel.Interop;
 /// </summary>
 internal sealed class DnsWorld : IAsyncDisposable
 {
-    public const string Validating = "127.0.53.10:5310", Plain = "127.0.53.11:5310";
+    public const string Validating = "127.0.53.10:5310",
+        Plain = "127.0.53.11:5310";
 
     private readonly string _directory;
 
@@ -44,7 +45,11 @@ internal sealed class DnsWorld : IAsyncDisposable
         var environment = new Dictionary<string, string> { ["W"] = _directory, ["EXTRA"] = extra };
         if (_ttl is { } ttl)
             environment["TTL"] = ttl.ToString(System.Globalization.CultureInfo.InvariantCulture);
-        var finished = await Run.ProgramAsync("bash", [Path.Combine(AppContext.BaseDirectory, "DnsWorld", "world.sh"), .. words], environment: environment);
+        var finished = await Run.ProgramAsync(
+            "bash",
+            [Path.Combine(AppContext.BaseDirectory, "DnsWorld", "world.sh"), .. words],
+            environment: environment
+        );
         Directory.Delete(extra, true);
         return finished;
     }

@@ -14,19 +14,38 @@ public sealed class ExhaustionTests
     {
         await using var world = await DnsWorld.StartAsync();
         var anchors = TrustAnchors.Parse(await File.ReadAllTextAsync(world.Anchors));
-        DnsValidator Validator() => new(new DnsExchange([IPEndPoint.Parse(DnsWorld.Plain)]), anchors, TimeProvider.System);
-        static Task<DnsAnswer> AskAsync(DnsValidator validator, string name) => validator.LookupAsync(DomainName.Parse(name), RecordType.TXT, CancellationToken.None);
+        DnsValidator Validator() =>
+            new(new DnsExchange([IPEndPoint.Parse(DnsWorld.Plain)]), anchors, TimeProvider.System);
+        static Task<DnsAnswer> AskAsync(DnsValidator validator, string name) =>
+            validator.LookupAsync(DomainName.Parse(name), RecordType.TXT, CancellationToken.None);
         // Once before, so that compiling and the resolver's own searches are not counted.
-        foreach (var name in new[] { "_pgptunnel.rsa.example", "_pgptunnel.keytrap.example", "nope.exhaust.example", "_pgptunnel.b.example" })
+        foreach (
+            var name in new[]
+            {
+                "_pgptunnel.rsa.example",
+                "_pgptunnel.keytrap.example",
+                "nope.exhaust.example",
+                "_pgptunnel.b.example",
+            }
+        )
             await AskAsync(Validator(), name);
 
         var deep = string.Concat(Enumerable.Repeat("a.", 110)) + "exhaust.example";
-        foreach (var (name, expected) in new[] { ("_pgptunnel.keytrap.example", new[] { DnsSecurity.Bogus }), (deep, [DnsSecurity.Bogus, DnsSecurity.Secure]) })
+        foreach (
+            var (name, expected) in new[]
+            {
+                ("_pgptunnel.keytrap.example", new[] { DnsSecurity.Bogus }),
+                (deep, [DnsSecurity.Bogus, DnsSecurity.Secure]),
+            }
+        )
         {
             var validator = Validator();
             var before = Environment.CpuUsage.TotalTime;
             var attack = AskAsync(validator, name);
-            var others = Enumerable.Range(0, 20).Select(i => AskAsync(validator, $"here.wild.{(i % 2 == 0 ? "b" : "a")}.example")).ToList();
+            var others = Enumerable
+                .Range(0, 20)
+                .Select(i => AskAsync(validator, $"here.wild.{(i % 2 == 0 ? "b" : "a")}.example"))
+                .ToList();
             var answers = await Task.WhenAll(others).WaitAsync(Wait.Bound);
             var answer = await attack.WaitAsync(Wait.Bound);
             var spent = Environment.CpuUsage.TotalTime - before;

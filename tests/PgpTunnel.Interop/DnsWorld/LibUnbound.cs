@@ -3,7 +3,15 @@ using System.Runtime.InteropServices;
 namespace PgpTunnel.Interop;
 
 /// <summary>One verdict of libunbound.</summary>
-internal sealed record UnboundVerdict(int Rcode, bool HaveData, bool NxDomain, bool Secure, bool Bogus, IReadOnlyList<byte[]> Data, string Why);
+internal sealed record UnboundVerdict(
+    int Rcode,
+    bool HaveData,
+    bool NxDomain,
+    bool Secure,
+    bool Bogus,
+    IReadOnlyList<byte[]> Data,
+    string Why
+);
 
 /// <summary>libunbound (Debian libunbound8) as a second opinion: a validating stub that asks one forwarder. Tests only.</summary>
 internal sealed partial class LibUnbound : IDisposable
@@ -15,7 +23,20 @@ internal sealed partial class LibUnbound : IDisposable
     {
         _context = Create();
         // What would answer from other answers instead of asking hides the mutation under test.
-        foreach (var (option, value) in new[] { ("do-not-query-localhost:", "no"), ("aggressive-nsec:", "no"), ("harden-below-nxdomain:", "no"), ("prefetch:", "no"), ("val-bogus-ttl:", "60"), ("edns-buffer-size:", "4096"), ("do-ip6:", "no"), ("module-config:", "validator iterator"), ("logfile:", "/dev/null") })
+        foreach (
+            var (option, value) in new[]
+            {
+                ("do-not-query-localhost:", "no"),
+                ("aggressive-nsec:", "no"),
+                ("harden-below-nxdomain:", "no"),
+                ("prefetch:", "no"),
+                ("val-bogus-ttl:", "60"),
+                ("edns-buffer-size:", "4096"),
+                ("do-ip6:", "no"),
+                ("module-config:", "validator iterator"),
+                ("logfile:", "/dev/null"),
+            }
+        )
             Check(SetOption(_context, option, value), option);
         Check(SetForwarder(_context, $"{forwarder.Address}@{forwarder.Port}"), "forwarder");
         Check(AddAnchors(_context, anchorFile), "trust anchors");
@@ -28,13 +49,25 @@ internal sealed partial class LibUnbound : IDisposable
         {
             var result = Marshal.PtrToStructure<Result>(pointer);
             var data = new List<byte[]>();
-            for (var i = 0; result.Data != 0 && Marshal.ReadIntPtr(result.Data, i * nint.Size) is var item && item != 0; i++)
+            for (
+                var i = 0;
+                result.Data != 0 && Marshal.ReadIntPtr(result.Data, i * nint.Size) is var item && item != 0;
+                i++
+            )
             {
                 var octets = new byte[Marshal.ReadInt32(result.Lengths, i * sizeof(int))];
                 Marshal.Copy(item, octets, 0, octets.Length);
                 data.Add(octets);
             }
-            return new(result.Rcode, result.HaveData != 0, result.NxDomain != 0, result.Secure != 0, result.Bogus != 0, data, Marshal.PtrToStringUTF8(result.WhyBogus) ?? "");
+            return new(
+                result.Rcode,
+                result.HaveData != 0,
+                result.NxDomain != 0,
+                result.Secure != 0,
+                result.Bogus != 0,
+                data,
+                Marshal.PtrToStringUTF8(result.WhyBogus) ?? ""
+            );
         }
         finally
         {
@@ -55,13 +88,21 @@ internal sealed partial class LibUnbound : IDisposable
     private struct Result
     {
         public nint Name;
-        public int Type, Class;
-        public nint Data, Lengths, CanonicalName;
+        public int Type,
+            Class;
+        public nint Data,
+            Lengths,
+            CanonicalName;
         public int Rcode;
         public nint Packet;
-        public int PacketLength, HaveData, NxDomain, Secure, Bogus;
+        public int PacketLength,
+            HaveData,
+            NxDomain,
+            Secure,
+            Bogus;
         public nint WhyBogus;
-        public int RateLimited, Ttl;
+        public int RateLimited,
+            Ttl;
     }
 
     [LibraryImport(Library, EntryPoint = "ub_ctx_create")]

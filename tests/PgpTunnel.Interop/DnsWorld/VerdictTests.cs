@@ -14,20 +14,58 @@ public sealed class VerdictTests : IAsyncLifetime
     // name type verdict outcome
     private static readonly string[] Cases =
     [
-        "_pgptunnel.a.example TXT Secure Answer", "_pgptunnel.b.example TXT Secure Answer", "_pgptunnel.rsa.example TXT Secure Answer", "_pgptunnel.ed448.example TXT Secure Answer",
-        "_pgptunnel.sub.a.example TXT Secure Answer", "_pgptunnel.s.oo.example TXT Secure Answer", "_PGPTUNNEL.A.EXAMPLE TXT Secure Answer", "mixed.a.example TXT Secure Answer", "bin.a.example TXT Secure Answer",
-        "a.example MX Secure Answer", "a.example SRV Secure NoData", "nope.a.example TXT Secure NxDomain", "nope.b.example TXT Secure NxDomain", "nope.rsa.example TXT Secure NxDomain",
-        "b.example SRV Secure NoData", "rsa.example SRV Secure NoData", "ent.a.example TXT Secure NoData", "ent.b.example TXT Secure NoData", "x.ent.rsa.example TXT Secure Answer",
-        "any.wild.a.example TXT Secure Answer", "any.wild.b.example TXT Secure Answer", "any.wild.rsa.example TXT Secure Answer", "here.wild.b.example TXT Secure Answer", "any.wild.a.example MX Secure NoData",
-        "big.a.example TXT Secure Answer", "big.b.example TXT Secure Answer",
-        "alias.a.example TXT Secure Answer", "aliasnx.a.example TXT Secure NxDomain", "_pgptunnel.dn.a.example TXT Secure Answer", "nope.dn.a.example TXT Secure NxDomain", "q.wc.a.example TXT Secure Answer",
-        "aliasins.a.example TXT Insecure Answer", "_pgptunnel.ins.example TXT Insecure Answer", "nope.ins.example TXT Insecure NxDomain", "_pgptunnel.u.oo.example TXT Insecure Answer", "_pgptunnel.unkalg.example TXT Insecure Answer",
-        "_pgptunnel.sha1.example TXT Insecure Answer", "nope.oo.example TXT Insecure NxDomain",
-        "_pgptunnel.expired.example TXT Bogus Failure", "_pgptunnel.future.example TXT Bogus Failure", "_pgptunnel.badsig.example TXT Bogus Failure", "_pgptunnel.badds.example TXT Bogus Failure",
-        "_pgptunnel.nosig.example TXT Bogus Failure", "nope.badsig.example TXT Bogus Failure", "nope.hiiter.example TXT Bogus Failure", "_pgptunnel.keytrap.example TXT Bogus Failure",
-        "aliasbogus.a.example TXT Bogus Failure", "loop1.a.example TXT Indeterminate Failure",
+        "_pgptunnel.a.example TXT Secure Answer",
+        "_pgptunnel.b.example TXT Secure Answer",
+        "_pgptunnel.rsa.example TXT Secure Answer",
+        "_pgptunnel.ed448.example TXT Secure Answer",
+        "_pgptunnel.sub.a.example TXT Secure Answer",
+        "_pgptunnel.s.oo.example TXT Secure Answer",
+        "_PGPTUNNEL.A.EXAMPLE TXT Secure Answer",
+        "mixed.a.example TXT Secure Answer",
+        "bin.a.example TXT Secure Answer",
+        "a.example MX Secure Answer",
+        "a.example SRV Secure NoData",
+        "nope.a.example TXT Secure NxDomain",
+        "nope.b.example TXT Secure NxDomain",
+        "nope.rsa.example TXT Secure NxDomain",
+        "b.example SRV Secure NoData",
+        "rsa.example SRV Secure NoData",
+        "ent.a.example TXT Secure NoData",
+        "ent.b.example TXT Secure NoData",
+        "x.ent.rsa.example TXT Secure Answer",
+        "any.wild.a.example TXT Secure Answer",
+        "any.wild.b.example TXT Secure Answer",
+        "any.wild.rsa.example TXT Secure Answer",
+        "here.wild.b.example TXT Secure Answer",
+        "any.wild.a.example MX Secure NoData",
+        "big.a.example TXT Secure Answer",
+        "big.b.example TXT Secure Answer",
+        "alias.a.example TXT Secure Answer",
+        "aliasnx.a.example TXT Secure NxDomain",
+        "_pgptunnel.dn.a.example TXT Secure Answer",
+        "nope.dn.a.example TXT Secure NxDomain",
+        "q.wc.a.example TXT Secure Answer",
+        "aliasins.a.example TXT Insecure Answer",
+        "_pgptunnel.ins.example TXT Insecure Answer",
+        "nope.ins.example TXT Insecure NxDomain",
+        "_pgptunnel.u.oo.example TXT Insecure Answer",
+        "_pgptunnel.unkalg.example TXT Insecure Answer",
+        "_pgptunnel.sha1.example TXT Insecure Answer",
+        "nope.oo.example TXT Insecure NxDomain",
+        "_pgptunnel.expired.example TXT Bogus Failure",
+        "_pgptunnel.future.example TXT Bogus Failure",
+        "_pgptunnel.badsig.example TXT Bogus Failure",
+        "_pgptunnel.badds.example TXT Bogus Failure",
+        "_pgptunnel.nosig.example TXT Bogus Failure",
+        "nope.badsig.example TXT Bogus Failure",
+        "nope.hiiter.example TXT Bogus Failure",
+        "_pgptunnel.keytrap.example TXT Bogus Failure",
+        "aliasbogus.a.example TXT Bogus Failure",
+        "loop1.a.example TXT Indeterminate Failure",
         "_pgptunnel.dead.example TXT Indeterminate Failure",
-        "ins.example DS Secure NoData", "a.example DS Secure Answer", "example DS Secure Answer",
+        "ins.example DS Secure NoData",
+        "a.example DS Secure Answer",
+        "example DS Secure Answer",
     ];
 
     [Theory]
@@ -41,7 +79,9 @@ public sealed class VerdictTests : IAsyncLifetime
             var cell = line.Split(' ');
             var (dnssec, outcome, why) = await QueryAsync(resolver, cell[0], cell[1]);
             // A validating resolver may answer SERVFAIL for what is bogus or loops: the verdict is then that there is none.
-            var right = (dnssec, outcome) == (cell[2], cell[3]) || (resolver == DnsWorld.Validating && cell[2] == "Bogus" && dnssec == "Indeterminate");
+            var right =
+                (dnssec, outcome) == (cell[2], cell[3])
+                || (resolver == DnsWorld.Validating && cell[2] == "Bogus" && dnssec == "Indeterminate");
             if (!right)
                 wrong.Add($"{line}: {dnssec} {outcome}: {why}");
         }
@@ -52,19 +92,67 @@ public sealed class VerdictTests : IAsyncLifetime
     public async Task A_large_openpgpkey_comes_over_tcp_and_stock_tools_find_the_same()
     {
         var hash = (await Run.ProgramAsync("bash", ["-c", "printf gateway | sha256sum | cut -c1-56"])).Text.Trim();
-        using var json = JsonDocument.Parse((await Run.PgpTunnelAsync("dns", "query", $"{hash}._openpgpkey.a.example", "OPENPGPKEY", "--resolver", DnsWorld.Plain, "--trust-anchor", _world.Anchors, "--json")).Expect(0).Output);
+        using var json = JsonDocument.Parse(
+            (
+                await Run.PgpTunnelAsync(
+                    "dns",
+                    "query",
+                    $"{hash}._openpgpkey.a.example",
+                    "OPENPGPKEY",
+                    "--resolver",
+                    DnsWorld.Plain,
+                    "--trust-anchor",
+                    _world.Anchors,
+                    "--json"
+                )
+            )
+                .Expect(0)
+                .Output
+        );
         Assert.Equal("Secure", json.RootElement.GetProperty("dnssec").GetString());
         var ours = json.RootElement.GetProperty("rdata")[0].GetString()!;
-        var dig = (await Run.ProgramAsync("dig", ["+short", "+tcp", "@127.0.53.10", "-p", "5310", $"{hash}._openpgpkey.a.example", "TYPE61"])).Expect(0).Text;
+        var dig = (
+            await Run.ProgramAsync(
+                "dig",
+                ["+short", "+tcp", "@127.0.53.10", "-p", "5310", $"{hash}._openpgpkey.a.example", "TYPE61"]
+            )
+        )
+            .Expect(0)
+            .Text;
         Assert.Equal(3000, ours.Length / 2);
-        Assert.Equal(Convert.ToHexStringLower(Convert.FromBase64String(string.Concat(dig.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)))), ours);
+        Assert.Equal(
+            Convert.ToHexStringLower(
+                Convert.FromBase64String(string.Concat(dig.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)))
+            ),
+            ours
+        );
     }
 
-    private async Task<(string Dnssec, string Outcome, string Why)> QueryAsync(string resolver, string name, string type)
+    private async Task<(string Dnssec, string Outcome, string Why)> QueryAsync(
+        string resolver,
+        string name,
+        string type
+    )
     {
-        var finished = (await Run.PgpTunnelAsync("dns", "query", name, type, "--resolver", resolver, "--trust-anchor", _world.Anchors, "--json")).Expect(0);
+        var finished = (
+            await Run.PgpTunnelAsync(
+                "dns",
+                "query",
+                name,
+                type,
+                "--resolver",
+                resolver,
+                "--trust-anchor",
+                _world.Anchors,
+                "--json"
+            )
+        ).Expect(0);
         using var json = JsonDocument.Parse(finished.Output);
         var root = json.RootElement;
-        return (root.GetProperty("dnssec").GetString()!, root.GetProperty("outcome").GetString()!, root.GetProperty("why").GetString()!);
+        return (
+            root.GetProperty("dnssec").GetString()!,
+            root.GetProperty("outcome").GetString()!,
+            root.GetProperty("why").GetString()!
+        );
     }
 }

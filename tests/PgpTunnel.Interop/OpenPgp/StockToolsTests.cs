@@ -5,22 +5,42 @@ namespace PgpTunnel.Interop;
 /// <summary>GnuPG 2.2 and Sequoia read what we write, and the other way round: nothing is locked in.</summary>
 public sealed class StockToolsTests : IAsyncDisposable
 {
-    private static readonly byte[] Message = Encoding.UTF8.GetBytes("From: alice@a.example\r\nSubject: for stock tools\r\n\r\ncafé\r\n.dot\r\n");
+    private static readonly byte[] Message = Encoding.UTF8.GetBytes(
+        "From: alice@a.example\r\nSubject: for stock tools\r\n\r\ncafé\r\n.dot\r\n"
+    );
 
     private readonly string _home = Directory.CreateTempSubdirectory("pgptunnel-gpg-").FullName;
 
     private Task<Finished> GpgAsync(byte[]? input, params string[] arguments) =>
-        Run.ProgramAsync(Need.Program("gpg"), ["--homedir", _home, "--batch", "--trust-model", "always", .. arguments], input);
+        Run.ProgramAsync(
+            Need.Program("gpg"),
+            ["--homedir", _home, "--batch", "--trust-model", "always", .. arguments],
+            input
+        );
 
     private static Task<byte[]> SealAsync(Operators operators) => SealAsync(operators, Message);
 
     private static async Task<byte[]> SealAsync(Operators operators, byte[] message) =>
-        (await Run.ProgramAsync(Run.Gateway, ["seal", "--from", "alice@a.example", "--to", "bob@b.example", "--config", operators.Config("a")], message)).Expect(0).Output;
+        (
+            await Run.ProgramAsync(
+                Run.Gateway,
+                ["seal", "--from", "alice@a.example", "--to", "bob@b.example", "--config", operators.Config("a")],
+                message
+            )
+        )
+            .Expect(0)
+            .Output;
 
     private static byte[] Armored(byte[] outer)
     {
         var text = Encoding.ASCII.GetString(outer);
-        return Encoding.ASCII.GetBytes(text[text.IndexOf("-----BEGIN PGP MESSAGE", StringComparison.Ordinal)..(text.IndexOf("-----END PGP MESSAGE-----", StringComparison.Ordinal) + 25)]);
+        return Encoding.ASCII.GetBytes(
+            text[
+                text.IndexOf("-----BEGIN PGP MESSAGE", StringComparison.Ordinal)..(
+                    text.IndexOf("-----END PGP MESSAGE-----", StringComparison.Ordinal) + 25
+                )
+            ]
+        );
     }
 
     [Theory]
@@ -38,7 +58,9 @@ public sealed class StockToolsTests : IAsyncDisposable
         Assert.Equal(Message, opened.Expect(0).Output);
 
         // gpg with the gateway's key in its keyring
-        var certificate = (await Run.PgpTunnelAsync("key", "export", "--armor", "--config", operators.Config("a"))).Expect(0).Output;
+        var certificate = (await Run.PgpTunnelAsync("key", "export", "--armor", "--config", operators.Config("a")))
+            .Expect(0)
+            .Output;
         (await GpgAsync(certificate, "--import")).Expect(0);
         (await GpgAsync(await File.ReadAllBytesAsync(operators.KeyFile("b")), "--import")).Expect(0);
         var decrypted = (await GpgAsync(Armored(outer), "--status-fd", "2", "--decrypt")).Expect(0);
@@ -46,13 +68,20 @@ public sealed class StockToolsTests : IAsyncDisposable
         Assert.Matches($"VALIDSIG .* {fingerprint.ToUpperInvariant()}", decrypted.Error);
         Assert.Contains("[GNUPG:] DECRYPTION_OKAY", decrypted.Error);
         Assert.Contains(Encoding.UTF8.GetString(Message), decrypted.Text);
-        Assert.StartsWith("Content-Type: message/rfc822\r\nContent-Transfer-Encoding: binary\r\nPgpTunnel-Version: 1\r\n", decrypted.Text);
+        Assert.StartsWith(
+            "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: binary\r\nPgpTunnel-Version: 1\r\n",
+            decrypted.Text
+        );
 
         // sizes whose armor would end without padding, were a length not written in five octets
         foreach (var size in new[] { 4_500, 5_000, 6_000, 7_000, 9_000, 20_000 })
         {
-            var longer = Encoding.ASCII.GetBytes("Subject: longer\r\n\r\n" + string.Concat(Enumerable.Repeat("another line\r\n", size / 14)));
-            var read = (await GpgAsync(Armored(await SealAsync(operators, longer)), "--status-fd", "2", "--decrypt")).Expect(0);
+            var longer = Encoding.ASCII.GetBytes(
+                "Subject: longer\r\n\r\n" + string.Concat(Enumerable.Repeat("another line\r\n", size / 14))
+            );
+            var read = (
+                await GpgAsync(Armored(await SealAsync(operators, longer)), "--status-fd", "2", "--decrypt")
+            ).Expect(0);
             Assert.Contains("[GNUPG:] DECRYPTION_OKAY", read.Error);
             Assert.Matches("VALIDSIG ", read.Error);
         }
@@ -61,18 +90,51 @@ public sealed class StockToolsTests : IAsyncDisposable
         var (sealedFile, certFile) = (Path.Combine(_home, "sealed"), Path.Combine(_home, "cert"));
         await File.WriteAllBytesAsync(sealedFile, Armored(outer));
         await File.WriteAllBytesAsync(certFile, certificate);
-        var sq = (await Run.ProgramAsync(Need.Program("sq"), ["decrypt", "--recipient-key", operators.KeyFile("b"), "--signer-cert", certFile, sealedFile])).Expect(0);
+        var sq = (
+            await Run.ProgramAsync(
+                Need.Program("sq"),
+                ["decrypt", "--recipient-key", operators.KeyFile("b"), "--signer-cert", certFile, sealedFile]
+            )
+        ).Expect(0);
         Assert.Equal(decrypted.Output, sq.Output);
         Assert.Contains("1 good signature", sq.Error);
 
         // the same inner entity, signed and encrypted by gpg with A's key
         (await GpgAsync(await File.ReadAllBytesAsync(operators.KeyFile("a")), "--import")).Expect(0);
         var recipient = Path.GetFileNameWithoutExtension(operators.KeyFile("b"));
-        var made = (await GpgAsync(decrypted.Output, "--sign", "--encrypt", "--compress-algo", "none", "--armor", "-u", fingerprint, "-r", recipient)).Expect(0);
+        var made = (
+            await GpgAsync(
+                decrypted.Output,
+                "--sign",
+                "--encrypt",
+                "--compress-algo",
+                "none",
+                "--armor",
+                "-u",
+                fingerprint,
+                "-r",
+                recipient
+            )
+        ).Expect(0);
         var reopened = await Run.ProgramAsync(Run.Gateway, ["open", "--config", operators.Config("b")], made.Output);
         Assert.Equal(Message, reopened.Expect(0).Output);
-        var compressed = (await GpgAsync(decrypted.Output, "--sign", "--encrypt", "--compress-algo", "zlib", "--armor", "-u", fingerprint, "-r", recipient)).Expect(0);
-        (await Run.ProgramAsync(Run.Gateway, ["open", "--config", operators.Config("b")], compressed.Output)).Expect(65);
+        var compressed = (
+            await GpgAsync(
+                decrypted.Output,
+                "--sign",
+                "--encrypt",
+                "--compress-algo",
+                "zlib",
+                "--armor",
+                "-u",
+                fingerprint,
+                "-r",
+                recipient
+            )
+        ).Expect(0);
+        (await Run.ProgramAsync(Run.Gateway, ["open", "--config", operators.Config("b")], compressed.Output)).Expect(
+            65
+        );
     }
 
     [Theory]
@@ -83,7 +145,16 @@ public sealed class StockToolsTests : IAsyncDisposable
         await using var operators = await Operators.SetUpAsync(format: format);
         foreach (var company in new[] { "a", "b" })
         {
-            var lookup = (await Run.PgpTunnelAsync("dns", "lookup", $"{company}.example", "--config", operators.Config(company), "--json")).Expect(0);
+            var lookup = (
+                await Run.PgpTunnelAsync(
+                    "dns",
+                    "lookup",
+                    $"{company}.example",
+                    "--config",
+                    operators.Config(company),
+                    "--json"
+                )
+            ).Expect(0);
             Assert.Contains("\"class\": \"Usable\"", lookup.Text);
             Assert.Contains("\"dnssec\": \"Secure\"", lookup.Text);
         }
@@ -95,8 +166,35 @@ public sealed class StockToolsTests : IAsyncDisposable
     {
         Need.Programs("gpg", "dig");
         await using var operators = await Operators.SetUpAsync();
-        var dig = (await Run.ProgramAsync("dig", ["+short", "+tcp", "@127.0.53.10", "-p", "5310", "482cd50130d387707e63f260752b99cfe7e61b09fef855e43d3c6a83._openpgpkey.pgptunnel.b.example", "TYPE61"])).Expect(0).Text;
-        var shown = (await GpgAsync(Convert.FromBase64String(string.Concat(dig.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))), "--import-options", "show-only", "--import", "--with-colons")).Expect(0).Text;
+        var dig = (
+            await Run.ProgramAsync(
+                "dig",
+                [
+                    "+short",
+                    "+tcp",
+                    "@127.0.53.10",
+                    "-p",
+                    "5310",
+                    "482cd50130d387707e63f260752b99cfe7e61b09fef855e43d3c6a83._openpgpkey.pgptunnel.b.example",
+                    "TYPE61",
+                ]
+            )
+        )
+            .Expect(0)
+            .Text;
+        var shown = (
+            await GpgAsync(
+                Convert.FromBase64String(
+                    string.Concat(dig.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries))
+                ),
+                "--import-options",
+                "show-only",
+                "--import",
+                "--with-colons"
+            )
+        )
+            .Expect(0)
+            .Text;
         Assert.Contains(Path.GetFileNameWithoutExtension(operators.KeyFile("b")).ToUpperInvariant(), shown);
         Assert.Contains("pgptunnel@pgptunnel.b.example", shown);
     }

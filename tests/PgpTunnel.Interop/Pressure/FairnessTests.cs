@@ -25,21 +25,32 @@ public sealed class FairnessTests
             var name = $"{(alive ? "live" : "dead")}{number}.example";
             lab.Publish("example", name, RecordType.MX, [0, 10, .. DomainName.Parse($"mx.{name}").Wire]);
             lab.Publish("example", $"mx.{name}", RecordType.A, address.GetAddressBytes());
-            (alive ? live : silent).Add(new PlainServer(new IPEndPoint(address, 25), alive ? Conduct.Takes : Conduct.Silent));
+            (alive ? live : silent).Add(
+                new PlainServer(new IPEndPoint(address, 25), alive ? Conduct.Takes : Conduct.Silent)
+            );
         }
         lab.Change(c => c["deliver"]!["relay"] = null);
         await using var gateway = await lab.StartAsync();
         var server = Lab.Outbound(gateway);
         // The dead first, ten messages each, so that they fill whatever places there are.
         foreach (var n in Enumerable.Range(1, dead))
-            foreach (var _ in Enumerable.Range(0, 10))
-                Assert.Equal(250, (await Lab.SendAsync(server, $"<x@dead{n}.example>", "Subject: x\r\n\r\nbody\r\n"))!.Code);
+        foreach (var _ in Enumerable.Range(0, 10))
+            Assert.Equal(
+                250,
+                (await Lab.SendAsync(server, $"<x@dead{n}.example>", "Subject: x\r\n\r\nbody\r\n"))!.Code
+            );
         await Task.Delay(500);
         var clock = System.Diagnostics.Stopwatch.StartNew();
         foreach (var n in Enumerable.Range(1, 20))
-            foreach (var _ in Enumerable.Range(0, 5))
-                Assert.Equal(250, (await Lab.SendAsync(server, $"<x@live{n}.example>", "Subject: x\r\n\r\nbody\r\n"))!.Code);
-        await Wait.UntilAsync(() => live.TrueForAll(l => l.Taken == 5), () => $"{live.Sum(l => l.Taken)} of 100 within {clock.Elapsed}\n{gateway.Log}");
+        foreach (var _ in Enumerable.Range(0, 5))
+            Assert.Equal(
+                250,
+                (await Lab.SendAsync(server, $"<x@live{n}.example>", "Subject: x\r\n\r\nbody\r\n"))!.Code
+            );
+        await Wait.UntilAsync(
+            () => live.TrueForAll(l => l.Taken == 5),
+            () => $"{live.Sum(l => l.Taken)} of 100 within {clock.Elapsed}\n{gateway.Log}"
+        );
         foreach (var part in live.Concat(silent))
             await part.DisposeAsync();
     }

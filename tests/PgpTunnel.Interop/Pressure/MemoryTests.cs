@@ -12,7 +12,8 @@ namespace PgpTunnel.Interop;
 /// </summary>
 public sealed class MemoryTests
 {
-    private const int Sessions = 100, Size = 25 * 1024 * 1024;
+    private const int Sessions = 100,
+        Size = 25 * 1024 * 1024;
     private const long Allowance = 150L * 1024 * 1024;
 
     [Fact]
@@ -29,17 +30,29 @@ public sealed class MemoryTests
         var line = Encoding.ASCII.GetBytes(new string('x', 76) + "\r\n");
         var chunk = Enumerable.Repeat(line, 800).SelectMany(l => l).ToArray();
         var again = 0;
-        await Task.WhenAll(Enumerable.Range(0, Sessions).Select(n => Task.Run(async () =>
-        {
-            while (!await SendAsync(Lab.Outbound(gateway), n, chunk))
-            {
-                Interlocked.Increment(ref again);
-                await Task.Delay(500);
-            }
-        })));
+        await Task.WhenAll(
+            Enumerable
+                .Range(0, Sessions)
+                .Select(n =>
+                    Task.Run(async () =>
+                    {
+                        while (!await SendAsync(Lab.Outbound(gateway), n, chunk))
+                        {
+                            Interlocked.Increment(ref again);
+                            await Task.Delay(500);
+                        }
+                    })
+                )
+        );
         var peak = Peak(gateway.Id);
-        Assert.True(peak < 268435456 + Allowance, $"{peak / 1048576} MB at most, {again} times told to come again\n{gateway.Log}");
-        await Wait.UntilAsync(() => relay.Taken == Sessions, () => $"{relay.Taken} of {Sessions} relayed\n{gateway.Log}");
+        Assert.True(
+            peak < 268435456 + Allowance,
+            $"{peak / 1048576} MB at most, {again} times told to come again\n{gateway.Log}"
+        );
+        await Wait.UntilAsync(
+            () => relay.Taken == Sessions,
+            () => $"{relay.Taken} of {Sessions} relayed\n{gateway.Log}"
+        );
         peak = Peak(gateway.Id);
         Assert.True(peak < 268435456 + Allowance, $"{peak / 1048576} MB at most, while delivering");
         TestContext.Current.SendDiagnosticMessage($"peak {peak / 1048576} MB, {again} times told to come again");
@@ -52,25 +65,61 @@ public sealed class MemoryTests
         await using var lab = await Lab.CreateAsync();
         lab.Change(c => c["limits"] = new JsonObject { ["connections"] = 200, ["connectionsPerAddress"] = 100 });
         await using var gateway = await lab.StartAsync();
-        var large = lab.SealForA($"Subject: x\r\n\r\n{string.Concat(Enumerable.Repeat("a line of sixty-two octets, as people write them to each other\r\n", 20_000_000 / 64))}");
+        var large = lab.SealForA(
+            $"Subject: x\r\n\r\n{string.Concat(Enumerable.Repeat("a line of sixty-two octets, as people write them to each other\r\n", 20_000_000 / 64))}"
+        );
         var middle = large.Length / 2;
         large[middle] = (byte)(large[middle] == 'A' ? 'B' : 'A');
-        var small = Encoding.ASCII.GetString(lab.SealForA("Subject: x\r\n\r\nsmall\r\n")).Replace("\r\n-----END", $"{string.Concat(Enumerable.Repeat("\r\n", 4_000_000))}\r\n-----END");
+        var small = Encoding
+            .ASCII.GetString(lab.SealForA("Subject: x\r\n\r\nsmall\r\n"))
+            .Replace("\r\n-----END", $"{string.Concat(Enumerable.Repeat("\r\n", 4_000_000))}\r\n-----END");
         var answers = new System.Collections.Concurrent.ConcurrentBag<string>();
-        await Parallel.ForAsync(0, 100, new ParallelOptions { MaxDegreeOfParallelism = 10 }, async (n, cancel) =>
-        {
-            var reply = "";
-            for (var deadline = Environment.TickCount64 + 120_000; !reply.StartsWith('5') && !reply.StartsWith('2') && Environment.TickCount64 < deadline; await Task.Delay(50, cancel))
-                reply = (await Lab.HandInAsync(Lab.Inbound(gateway), n % 4 > 0 ? large : Encoding.ASCII.GetBytes(small)))?.ToString() ?? "hung up";
-            answers.Add(reply);
-        });
+        await Parallel.ForAsync(
+            0,
+            100,
+            new ParallelOptions { MaxDegreeOfParallelism = 10 },
+            async (n, cancel) =>
+            {
+                var reply = "";
+                for (
+                    var deadline = Environment.TickCount64 + 120_000;
+                    !reply.StartsWith('5') && !reply.StartsWith('2') && Environment.TickCount64 < deadline;
+                    await Task.Delay(50, cancel)
+                )
+                    reply =
+                        (
+                            await Lab.HandInAsync(
+                                Lab.Inbound(gateway),
+                                n % 4 > 0 ? large : Encoding.ASCII.GetBytes(small)
+                            )
+                        )?.ToString() ?? "hung up";
+                answers.Add(reply);
+            }
+        );
         var peak = Peak(gateway.Id);
-        Assert.True(peak < 268435456 + Allowance, $"{peak / 1048576} MB at most\n{string.Join("\n", answers.Distinct())}\n{gateway.Log}");
-        Assert.Equal((75, 25), (answers.Count(a => a.StartsWith("550 5.7.5", StringComparison.Ordinal)), answers.Count(a => a.StartsWith("250 2.0.0", StringComparison.Ordinal))));
-        TestContext.Current.SendDiagnosticMessage($"peak {peak / 1048576} MB: {string.Join(", ", answers.GroupBy(a => a.Split('\n')[0][..Math.Min(9, a.Length)]).Select(g => $"{g.Count()} times {g.Key}"))}");
+        Assert.True(
+            peak < 268435456 + Allowance,
+            $"{peak / 1048576} MB at most\n{string.Join("\n", answers.Distinct())}\n{gateway.Log}"
+        );
+        Assert.Equal(
+            (75, 25),
+            (
+                answers.Count(a => a.StartsWith("550 5.7.5", StringComparison.Ordinal)),
+                answers.Count(a => a.StartsWith("250 2.0.0", StringComparison.Ordinal))
+            )
+        );
+        TestContext.Current.SendDiagnosticMessage(
+            $"peak {peak / 1048576} MB: {string.Join(", ", answers.GroupBy(a => a.Split('\n')[0][..Math.Min(9, a.Length)]).Select(g => $"{g.Count()} times {g.Key}"))}"
+        );
     }
 
-    private static long Peak(int pid) => long.Parse(File.ReadLines($"/proc/{pid}/status").First(l => l.StartsWith("VmHWM:", StringComparison.Ordinal)).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) * 1024;
+    private static long Peak(int pid) =>
+        long.Parse(
+            File.ReadLines($"/proc/{pid}/status")
+                .First(l => l.StartsWith("VmHWM:", StringComparison.Ordinal))
+                .Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)[1],
+            CultureInfo.InvariantCulture
+        ) * 1024;
 
     private static async Task<bool> SendAsync(IPEndPoint server, int number, byte[] chunk)
     {
@@ -88,7 +137,15 @@ public sealed class MemoryTests
             }
         }
         await ReplyAsync();
-        foreach (var command in new[] { "EHLO client.example", $"MAIL FROM:<alice{number}@a.example> SIZE={Size}", "RCPT TO:<bob@b.example>", "DATA" })
+        foreach (
+            var command in new[]
+            {
+                "EHLO client.example",
+                $"MAIL FROM:<alice{number}@a.example> SIZE={Size}",
+                "RCPT TO:<bob@b.example>",
+                "DATA",
+            }
+        )
         {
             await stream.WriteAsync(Encoding.ASCII.GetBytes(command + "\r\n"));
             var reply = await ReplyAsync();

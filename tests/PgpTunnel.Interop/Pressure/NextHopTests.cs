@@ -33,7 +33,10 @@ public sealed class NextHopTests
         }
         lab.Change(c => c["deliver"]!["relay"] = good);
         await using var again = await lab.StartAsync();
-        await Wait.UntilAsync(() => lab.Relayed.Count >= 2, () => $"{conduct}: {lab.Relayed.Count} arrived\n{again.Log}");
+        await Wait.UntilAsync(
+            () => lab.Relayed.Count >= 2,
+            () => $"{conduct}: {lab.Relayed.Count} arrived\n{again.Log}"
+        );
         Assert.Equal([Message, Message], lab.OpenRelayed());
         Assert.Equal(0, await again.StopAsync());
     }

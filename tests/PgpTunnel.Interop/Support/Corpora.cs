@@ -5,7 +5,11 @@ internal static class Corpora
 {
     public static string Find(string name)
     {
-        for (var directory = new DirectoryInfo(AppContext.BaseDirectory); directory is not null; directory = directory.Parent)
+        for (
+            var directory = new DirectoryInfo(AppContext.BaseDirectory);
+            directory is not null;
+            directory = directory.Parent
+        )
         {
             var candidate = Path.Combine(directory.FullName, "shared", "corpora", name);
             if (Directory.Exists(candidate))

@@ -16,7 +16,8 @@ internal sealed class Lab : IAsyncDisposable
 {
     private readonly SignedWorld _world = new();
     private readonly List<IAsyncDisposable> _parts = [];
-    private readonly List<Seen> _relayed = [], _local = [];
+    private readonly List<Seen> _relayed = [],
+        _local = [];
     private readonly Dictionary<string, SignedZone> _zones = [];
 
     public string Directory { get; } = System.IO.Directory.CreateTempSubdirectory("pgptunnel-lab-").FullName;
@@ -27,7 +28,8 @@ internal sealed class Lab : IAsyncDisposable
     public Func<DomainName, ushort, WorldAnswer, WorldAnswer>? Forge { get; set; }
 
     /// <summary>Adds a record to one of the zones.</summary>
-    public void Publish(string zone, string name, ushort type, byte[] rdata) => _zones[zone].Add(DomainName.Parse(name), type, rdata);
+    public void Publish(string zone, string name, ushort type, byte[] rdata) =>
+        _zones[zone].Add(DomainName.Parse(name), type, rdata);
 
     /// <summary>What the relay answers instead of taking a message; null = it takes it.</summary>
     public Func<Seen, SmtpReply?> RelayAnswer { get; set; } = _ => null;
@@ -42,7 +44,14 @@ internal sealed class Lab : IAsyncDisposable
         lab._zones["."].Delegate(lab._zones["example"]);
         foreach (var name in new[] { "a.example", "b.example", "plain.example" })
             lab._zones["example"].Delegate(lab._zones[name]);
-        var dns = lab.Keep(new LoopbackDns((name, type) => lab.Forge is { } forge ? forge(name, type, lab._world.Answer(name, type)) : lab._world.Answer(name, type)));
+        var dns = lab.Keep(
+            new LoopbackDns(
+                (name, type) =>
+                    lab.Forge is { } forge
+                        ? forge(name, type, lab._world.Answer(name, type))
+                        : lab._world.Answer(name, type)
+            )
+        );
         await File.WriteAllTextAsync(Path.Combine(lab.Directory, "root.ds"), lab._world.Anchor);
         var relay = lab.Keep(Listen(lab._relayed, seen => lab.RelayAnswer(seen)));
         var local = lab.Keep(Listen(lab._local, _ => null));
@@ -50,13 +59,28 @@ internal sealed class Lab : IAsyncDisposable
         {
             var directory = Path.Combine(lab.Directory, company);
             (await Run.PgpTunnelAsync("init", "--domain", $"{company}.example", "--directory", directory)).Expect(0);
-            Change(Path.Combine(directory, "pgptunnel.json"), c =>
-            {
-                c["dns"] = new JsonObject { ["resolvers"] = new JsonArray(dns.EndPoint.ToString()), ["trustAnchors"] = "../root.ds" };
-                c["listen"] = new JsonObject { ["outbound"] = new JsonObject { ["address"] = "127.0.0.1:0" }, ["inbound"] = new JsonObject { ["address"] = "127.0.0.1:0" } };
-                c["deliver"] = new JsonObject { ["local"] = local.EndPoint.ToString(), ["relay"] = relay.EndPoint.ToString() };
-                c["retry"] = new JsonObject { ["first"] = "00:00:01", ["longest"] = "00:00:02" };
-            });
+            Change(
+                Path.Combine(directory, "pgptunnel.json"),
+                c =>
+                {
+                    c["dns"] = new JsonObject
+                    {
+                        ["resolvers"] = new JsonArray(dns.EndPoint.ToString()),
+                        ["trustAnchors"] = "../root.ds",
+                    };
+                    c["listen"] = new JsonObject
+                    {
+                        ["outbound"] = new JsonObject { ["address"] = "127.0.0.1:0" },
+                        ["inbound"] = new JsonObject { ["address"] = "127.0.0.1:0" },
+                    };
+                    c["deliver"] = new JsonObject
+                    {
+                        ["local"] = local.EndPoint.ToString(),
+                        ["relay"] = relay.EndPoint.ToString(),
+                    };
+                    c["retry"] = new JsonObject { ["first"] = "00:00:01", ["longest"] = "00:00:02" };
+                }
+            );
             var configuration = ConfigurationReader.Read(Path.Combine(directory, "pgptunnel.json"));
             foreach (var record in PublishedRecords.For(configuration, KeyRing.Load(configuration), asTxt: false))
                 lab._zones[$"{company}.example"].Add(record.Name, record.Type, record.Rdata);
@@ -64,31 +88,49 @@ internal sealed class Lab : IAsyncDisposable
         return lab;
     }
 
-    private T Keep<T>(T part) where T : IAsyncDisposable
+    private T Keep<T>(T part)
+        where T : IAsyncDisposable
     {
         _parts.Add(part);
         return part;
     }
 
-    private static SmtpServer Listen(List<Seen> into, Func<Seen, SmtpReply?> answer) => SmtpServer.Listen(new IPEndPoint(IPAddress.Loopback, 0), new SmtpServerOptions { Hostname = "mail.example", MessageSize = 100_000_000, MaxConnectionsPerAddress = 200 }, new CapturingServer(seen =>
-    {
-        if (answer(seen) is { } refusal)
-            return Task.FromResult(refusal);
-        lock (into)
-            into.Add(seen);
-        return Task.FromResult(SmtpReply.Ok);
-    }));
+    private static SmtpServer Listen(List<Seen> into, Func<Seen, SmtpReply?> answer) =>
+        SmtpServer.Listen(
+            new IPEndPoint(IPAddress.Loopback, 0),
+            new SmtpServerOptions
+            {
+                Hostname = "mail.example",
+                MessageSize = 100_000_000,
+                MaxConnectionsPerAddress = 200,
+            },
+            new CapturingServer(seen =>
+            {
+                if (answer(seen) is { } refusal)
+                    return Task.FromResult(refusal);
+                lock (into)
+                    into.Add(seen);
+                return Task.FromResult(SmtpReply.Ok);
+            })
+        );
 
     public void Change(Action<JsonObject> change) => Change(Config, change);
 
     private static void Change(string file, Action<JsonObject> change)
     {
-        var root = JsonNode.Parse(File.ReadAllText(file), null, new System.Text.Json.JsonDocumentOptions { CommentHandling = System.Text.Json.JsonCommentHandling.Skip })!.AsObject();
+        var root = JsonNode
+            .Parse(
+                File.ReadAllText(file),
+                null,
+                new System.Text.Json.JsonDocumentOptions { CommentHandling = System.Text.Json.JsonCommentHandling.Skip }
+            )!
+            .AsObject();
         change(root);
         File.WriteAllText(file, root.ToJsonString());
     }
 
-    public Task<Finished> PgpTunnelAsync(params string[] arguments) => Run.PgpTunnelAsync([.. arguments, "--config", Config]);
+    public Task<Finished> PgpTunnelAsync(params string[] arguments) =>
+        Run.PgpTunnelAsync([.. arguments, "--config", Config]);
 
     public async Task<Daemon> StartAsync(string config = "", IReadOnlyDictionary<string, string>? environment = null)
     {
@@ -97,9 +139,18 @@ internal sealed class Lab : IAsyncDisposable
         return gateway;
     }
 
-    public static IPEndPoint Outbound(Daemon gateway) => IPEndPoint.Parse(System.Text.RegularExpressions.Regex.Match(gateway.Log, "ready outbound=(\\S+)").Groups[1].Value);
+    public static IPEndPoint Outbound(Daemon gateway) =>
+        IPEndPoint.Parse(
+            System.Text.RegularExpressions.Regex.Match(gateway.Log, "ready outbound=(\\S+)").Groups[1].Value
+        );
 
-    public static IPEndPoint Inbound(Daemon gateway) => IPEndPoint.Parse(System.Text.RegularExpressions.Regex.Match(gateway.Log, "ready outbound=\\S+ inbound=(\\S+)").Groups[1].Value);
+    public static IPEndPoint Inbound(Daemon gateway) =>
+        IPEndPoint.Parse(
+            System
+                .Text.RegularExpressions.Regex.Match(gateway.Log, "ready outbound=\\S+ inbound=(\\S+)")
+                .Groups[1]
+                .Value
+        );
 
     /// <summary>The reply to one message, or null when the connection broke before it.</summary>
     public static async Task<SmtpReply?> SendAsync(IPEndPoint server, string to, string message)
@@ -107,7 +158,15 @@ internal sealed class Lab : IAsyncDisposable
         await using var sender = new SmtpSender(() => "client.example");
         try
         {
-            return (await sender.SendAsync(new SmtpTarget("gateway", server, TlsMode.None), ReversePath.Parse("<alice@a.example>").Path!, [ForwardPath.Parse(to, false).Path!], [System.Text.Encoding.ASCII.GetBytes(message)], CancellationToken.None))[0];
+            return (
+                await sender.SendAsync(
+                    new SmtpTarget("gateway", server, TlsMode.None),
+                    ReversePath.Parse("<alice@a.example>").Path!,
+                    [ForwardPath.Parse(to, false).Path!],
+                    [System.Text.Encoding.ASCII.GetBytes(message)],
+                    CancellationToken.None
+                )
+            )[0];
         }
         catch (SmtpUnavailableException)
         {
@@ -142,11 +201,21 @@ internal sealed class Lab : IAsyncDisposable
             Size = message.Length,
         };
         var peer = Certificate.Read(keyA.ExportCertificate()).Judge(a.Configuration.Gateway, now).Key!;
-        var octets = MessageSealer.Seal(ParcelBody.Parts(header, [System.Text.Encoding.ASCII.GetBytes(message)]), keyB, peer, now).Octets.ToArray();
-        return [.. OuterMessage.Build(b.Configuration.Gateway, a.Configuration.Gateway, ParcelLife.NewId(), now, octets).SelectMany(p => p.ToArray())];
+        var octets = MessageSealer
+            .Seal(ParcelBody.Parts(header, [System.Text.Encoding.ASCII.GetBytes(message)]), keyB, peer, now)
+            .Octets.ToArray();
+        return
+        [
+            .. OuterMessage
+                .Build(b.Configuration.Gateway, a.Configuration.Gateway, ParcelLife.NewId(), now, octets)
+                .SelectMany(p => p.ToArray()),
+        ];
     }
 
-    private ((GatewayConfiguration Configuration, GatewayKey Key) A, (GatewayConfiguration Configuration, GatewayKey Key) B)? _companies;
+    private (
+        (GatewayConfiguration Configuration, GatewayKey Key) A,
+        (GatewayConfiguration Configuration, GatewayKey Key) B
+    )? _companies;
 
     private (GatewayConfiguration, GatewayKey) Company(string name)
     {
@@ -160,7 +229,15 @@ internal sealed class Lab : IAsyncDisposable
         await using var sender = new SmtpSender(() => "hop.example");
         try
         {
-            return (await sender.SendAsync(new SmtpTarget("gateway", server, TlsMode.None), ReversePath.Parse("<pgptunnel+0@pgptunnel.b.example>").Path!, [ForwardPath.Parse("<pgptunnel@pgptunnel.a.example>", false).Path!], [outer], CancellationToken.None))[0];
+            return (
+                await sender.SendAsync(
+                    new SmtpTarget("gateway", server, TlsMode.None),
+                    ReversePath.Parse("<pgptunnel+0@pgptunnel.b.example>").Path!,
+                    [ForwardPath.Parse("<pgptunnel@pgptunnel.a.example>", false).Path!],
+                    [outer],
+                    CancellationToken.None
+                )
+            )[0];
         }
         catch (SmtpUnavailableException)
         {
@@ -182,13 +259,26 @@ internal sealed class Lab : IAsyncDisposable
     public IReadOnlyList<string> OpenRelayed(bool damaged = false)
     {
         var keys = KeyRing.Load(ConfigurationReader.Read(Path.Combine(Directory, "b", "pgptunnel.json"))).Keys;
-        return [.. Relayed.Where(s => s.To[0].Mailbox.Domain == "pgptunnel.b.example").Select(s => Open(s.Message)).OfType<string>()];
+        return
+        [
+            .. Relayed
+                .Where(s => s.To[0].Mailbox.Domain == "pgptunnel.b.example")
+                .Select(s => Open(s.Message))
+                .OfType<string>(),
+        ];
 
         string? Open(byte[] message)
         {
             try
             {
-                return System.Text.Encoding.ASCII.GetString(ParcelBody.Read(MessageOpener.Decrypt(Armor.Decode(Armor.Message, message), keys).UnverifiedBody, ours: false).Message.Span);
+                return System.Text.Encoding.ASCII.GetString(
+                    ParcelBody
+                        .Read(
+                            MessageOpener.Decrypt(Armor.Decode(Armor.Message, message), keys).UnverifiedBody,
+                            ours: false
+                        )
+                        .Message.Span
+                );
             }
             catch (OpenPgpException) when (damaged)
             {

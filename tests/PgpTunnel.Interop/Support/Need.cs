@@ -5,7 +5,10 @@ internal static class Need
 {
     public static string Program(string name)
     {
-        var path = (Environment.GetEnvironmentVariable("PATH") + ":/usr/sbin:/sbin").Split(':').Select(d => Path.Combine(d, name)).FirstOrDefault(File.Exists);
+        var path = (Environment.GetEnvironmentVariable("PATH") + ":/usr/sbin:/sbin")
+            .Split(':')
+            .Select(d => Path.Combine(d, name))
+            .FirstOrDefault(File.Exists);
         if (path is null && Environment.GetEnvironmentVariable("CI") == "true")
             Assert.Fail($"{name} is not installed");
         if (path is null)

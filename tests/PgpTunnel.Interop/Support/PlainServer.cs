@@ -37,7 +37,8 @@ internal sealed class PlainServer : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly List<TcpClient> _clients = [];
     private readonly Task _accepting;
-    private int _taken, _connections;
+    private int _taken,
+        _connections;
 
     public PlainServer(IPEndPoint? address = null, Conduct conduct = Conduct.Takes)
     {
@@ -66,9 +67,7 @@ internal sealed class PlainServer : IAsyncDisposable
                 _ = ServeAsync(client);
             }
         }
-        catch (OperationCanceledException)
-        {
-        }
+        catch (OperationCanceledException) { }
     }
 
     private async Task ServeAsync(TcpClient client)
@@ -77,7 +76,8 @@ internal sealed class PlainServer : IAsyncDisposable
         {
             var stream = client.GetStream();
             using var reader = new StreamReader(stream, Encoding.Latin1, false, 256 * 1024);
-            async Task SayAsync(string line) => await stream.WriteAsync(Encoding.ASCII.GetBytes(line + "\r\n"), _stop.Token);
+            async Task SayAsync(string line) =>
+                await stream.WriteAsync(Encoding.ASCII.GetBytes(line + "\r\n"), _stop.Token);
             switch (_conduct)
             {
                 case Conduct.Silent:
@@ -106,9 +106,7 @@ internal sealed class PlainServer : IAsyncDisposable
                 await SayAsync("354 go on");
                 if (_conduct == Conduct.HangsUpAtData)
                     break;
-                while (await reader.ReadLineAsync(_stop.Token) is { } data && data != ".")
-                {
-                }
+                while (await reader.ReadLineAsync(_stop.Token) is { } data && data != ".") { }
                 if (_conduct == Conduct.HangsUpAtTheEnd)
                     break;
                 Interlocked.Increment(ref _taken);
@@ -116,9 +114,7 @@ internal sealed class PlainServer : IAsyncDisposable
             }
             client.Close();
         }
-        catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException)
-        {
-        }
+        catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException) { }
     }
 
     public async ValueTask DisposeAsync()

@@ -21,9 +21,22 @@ internal static class Run
     /// <summary>The program under test.</summary>
     public static string Gateway => Path.Combine(AppContext.BaseDirectory, "pgptunnel");
 
-    public static async Task<Finished> ProgramAsync(string program, IEnumerable<string> arguments, byte[]? input = null, IReadOnlyDictionary<string, string>? environment = null, string? directory = null, TimeSpan? bound = null)
+    public static async Task<Finished> ProgramAsync(
+        string program,
+        IEnumerable<string> arguments,
+        byte[]? input = null,
+        IReadOnlyDictionary<string, string>? environment = null,
+        string? directory = null,
+        TimeSpan? bound = null
+    )
     {
-        var start = new ProcessStartInfo(program, arguments) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = directory ?? Path.GetTempPath() };
+        var start = new ProcessStartInfo(program, arguments)
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            WorkingDirectory = directory ?? Path.GetTempPath(),
+        };
         foreach (var (name, value) in environment ?? new Dictionary<string, string>())
             start.Environment[name] = value;
         using var process = Process.Start(start)!;
@@ -40,7 +53,10 @@ internal static class Run
         {
             // it did not read to the end
         }
-        if (await Task.WhenAny(process.WaitForExitAsync(), Task.Delay(bound ?? Wait.Bound)) is var done && !process.HasExited)
+        if (
+            await Task.WhenAny(process.WaitForExitAsync(), Task.Delay(bound ?? Wait.Bound)) is var done
+            && !process.HasExited
+        )
         {
             process.Kill(true);
             Assert.Fail($"{program} {string.Join(' ', arguments)} did not end within {bound ?? Wait.Bound}");
@@ -58,9 +74,17 @@ internal sealed class Daemon : IAsyncDisposable
     private readonly Process _process;
     private readonly StringBuilder _log = new();
 
-    public Daemon(string program, IEnumerable<string> arguments, IReadOnlyDictionary<string, string>? environment = null)
+    public Daemon(
+        string program,
+        IEnumerable<string> arguments,
+        IReadOnlyDictionary<string, string>? environment = null
+    )
     {
-        var start = new ProcessStartInfo(program, arguments) { RedirectStandardError = true, RedirectStandardOutput = true };
+        var start = new ProcessStartInfo(program, arguments)
+        {
+            RedirectStandardError = true,
+            RedirectStandardOutput = true,
+        };
         foreach (var (name, value) in environment ?? new Dictionary<string, string>())
             start.Environment[name] = value;
         _process = Process.Start(start)!;
@@ -91,9 +115,18 @@ internal sealed class Daemon : IAsyncDisposable
         }
     }
 
-    public Task WaitForAsync(string text) => Wait.UntilAsync(() => Log.Contains(text) || (HasExited ? throw new InvalidOperationException($"it ended with {ExitCode}:\n{Log}") : false), () => $"'{text}' did not come:\n{Log}");
+    public Task WaitForAsync(string text) =>
+        Wait.UntilAsync(
+            () =>
+                Log.Contains(text)
+                || (HasExited ? throw new InvalidOperationException($"it ended with {ExitCode}:\n{Log}") : false),
+            () => $"'{text}' did not come:\n{Log}"
+        );
 
-    public void Signal(string signal) => Process.Start("kill", ["-s", signal, Id.ToString(System.Globalization.CultureInfo.InvariantCulture)])!.WaitForExit(5000);
+    public void Signal(string signal) =>
+        Process
+            .Start("kill", ["-s", signal, Id.ToString(System.Globalization.CultureInfo.InvariantCulture)])!
+            .WaitForExit(5000);
 
     public async Task<int> StopAsync(string signal = "TERM")
     {
@@ -111,9 +144,7 @@ internal sealed class Daemon : IAsyncDisposable
                 _process.Kill(true);
             await _process.WaitForExitAsync().WaitAsync(TimeSpan.FromSeconds(5));
         }
-        catch (Exception e) when (e is InvalidOperationException or TimeoutException)
-        {
-        }
+        catch (Exception e) when (e is InvalidOperationException or TimeoutException) { }
         _process.Dispose();
     }
 }

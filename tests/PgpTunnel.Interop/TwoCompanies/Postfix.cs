@@ -11,12 +11,20 @@ internal sealed class Postfix : IAsyncDisposable
 
     public string Queue => Path.Combine(_directory, "queue");
 
-    public string Log => File.Exists(Path.Combine(_directory, "log")) ? File.ReadAllText(Path.Combine(_directory, "log")) : "";
+    public string Log =>
+        File.Exists(Path.Combine(_directory, "log")) ? File.ReadAllText(Path.Combine(_directory, "log")) : "";
 
     /// <param name="main">Lines of main.cf.</param>
     /// <param name="master">Lines of master.cf beside the common services.</param>
     /// <param name="asSystem">It and all it runs see its configuration in /etc/postfix, where sendmail looks for it.</param>
-    public static async Task<Postfix> StartAsync(string name, string address, string main, string master, IReadOnlyDictionary<string, string>? files = null, bool asSystem = false)
+    public static async Task<Postfix> StartAsync(
+        string name,
+        string address,
+        string main,
+        string master,
+        IReadOnlyDictionary<string, string>? files = null,
+        bool asSystem = false
+    )
     {
         Need.Root();
         var postfix = Need.Program("postfix");
@@ -28,31 +36,38 @@ internal sealed class Postfix : IAsyncDisposable
         var etc = Path.Combine(directory, "etc");
         foreach (var (file, text) in files ?? new Dictionary<string, string>())
             await File.WriteAllTextAsync(Path.Combine(etc, file), text);
-        await File.WriteAllTextAsync(Path.Combine(etc, "main.cf"), LastWins($"""
-            compatibility_level = 3.6
-            queue_directory = {directory}/queue
-            data_directory = {directory}/data
-            maillog_file = {directory}/log
-            maillog_file_prefixes = /tmp, /var
-            inet_interfaces = loopback-only
-            inet_protocols = ipv4
-            myhostname = {name}.example
-            mydestination =
-            local_recipient_maps =
-            alias_maps =
-            smtpd_peername_lookup = no
-            smtp_host_lookup = native
-            smtpd_relay_restrictions = permit_mynetworks, permit_auth_destination, reject
-            mynetworks = 127.0.0.0/8
-            message_size_limit = 80000000
-            minimal_backoff_time = 1s
-            maximal_backoff_time = 2s
-            queue_run_delay = 1s
-            smtputf8_enable = yes
-            {main.Replace("/etc/postfix", etc)}
+        await File.WriteAllTextAsync(
+            Path.Combine(etc, "main.cf"),
+            LastWins(
+                $"""
+                compatibility_level = 3.6
+                queue_directory = {directory}/queue
+                data_directory = {directory}/data
+                maillog_file = {directory}/log
+                maillog_file_prefixes = /tmp, /var
+                inet_interfaces = loopback-only
+                inet_protocols = ipv4
+                myhostname = {name}.example
+                mydestination =
+                local_recipient_maps =
+                alias_maps =
+                smtpd_peername_lookup = no
+                smtp_host_lookup = native
+                smtpd_relay_restrictions = permit_mynetworks, permit_auth_destination, reject
+                mynetworks = 127.0.0.0/8
+                message_size_limit = 80000000
+                minimal_backoff_time = 1s
+                maximal_backoff_time = 2s
+                queue_run_delay = 1s
+                smtputf8_enable = yes
+                {main.Replace("/etc/postfix", etc)}
 
-            """));
-        await File.WriteAllTextAsync(Path.Combine(etc, "master.cf"), $"""
+                """
+            )
+        );
+        await File.WriteAllTextAsync(
+            Path.Combine(etc, "master.cf"),
+            $"""
             {address}:2525 inet n - n - - smtpd
             pickup unix n - n 60 1 pickup
             cleanup unix n - n - 0 cleanup
@@ -76,12 +91,27 @@ internal sealed class Postfix : IAsyncDisposable
             postlog unix-dgram n - n - 1 postlogd
             {master}
 
-            """);
+            """
+        );
         var started = new Postfix(directory, address);
-        var start = asSystem ? await Run.ProgramAsync(Need.Program("unshare"), ["--mount", "sh", "-c", "for f in main.cf master.cf; do mount --bind \"$0/$f\" \"/etc/postfix/$f\" || exit; done; exec \"$1\" start", etc, postfix])
+        var start = asSystem
+            ? await Run.ProgramAsync(
+                Need.Program("unshare"),
+                [
+                    "--mount",
+                    "sh",
+                    "-c",
+                    "for f in main.cf master.cf; do mount --bind \"$0/$f\" \"/etc/postfix/$f\" || exit; done; exec \"$1\" start",
+                    etc,
+                    postfix,
+                ]
+            )
             : await Run.ProgramAsync(postfix, ["-c", etc, "start"]);
         Assert.True(start.Code == 0, $"Postfix {name} does not start: {start.Error}\n{started.Log}");
-        await Wait.UntilAsync(() => Net.Answers(address, 2525), () => $"Postfix {name} does not answer:\n{started.Log}");
+        await Wait.UntilAsync(
+            () => Net.Answers(address, 2525),
+            () => $"Postfix {name} does not answer:\n{started.Log}"
+        );
         return started;
     }
 
@@ -92,14 +122,22 @@ internal sealed class Postfix : IAsyncDisposable
     private static string LastWins(string main)
     {
         var lines = main.Split('\n');
-        var last = lines.Select((line, at) => (Name: Setting(line), at)).Where(l => l.Name is not null).GroupBy(l => l.Name!).ToDictionary(g => g.Key, g => g.Max(l => l.at));
+        var last = lines
+            .Select((line, at) => (Name: Setting(line), at))
+            .Where(l => l.Name is not null)
+            .GroupBy(l => l.Name!)
+            .ToDictionary(g => g.Key, g => g.Max(l => l.at));
         return string.Join('\n', lines.Where((line, at) => Setting(line) is not { } name || last[name] == at));
     }
 
     /// <summary>The name a line sets; null for comments, blank lines and continuations.</summary>
-    private static string? Setting(string line) => line.Length > 0 && char.IsAsciiLetter(line[0]) && line.IndexOf('=') is > 0 and var at ? line[..at].Trim() : null;
+    private static string? Setting(string line) =>
+        line.Length > 0 && char.IsAsciiLetter(line[0]) && line.IndexOf('=') is > 0 and var at
+            ? line[..at].Trim()
+            : null;
 
-    public Task FlushAsync() => Run.ProgramAsync(Need.Program("postqueue"), ["-c", Path.Combine(_directory, "etc"), "-f"]);
+    public Task FlushAsync() =>
+        Run.ProgramAsync(Need.Program("postqueue"), ["-c", Path.Combine(_directory, "etc"), "-f"]);
 
     public async ValueTask DisposeAsync()
     {

@@ -19,48 +19,93 @@ public sealed class TwoCompaniesTests : IAsyncDisposable
     private readonly List<IAsyncDisposable> _parts = [];
     private readonly List<Seen> _received = [];
     private Operators _operators = null!;
-    private Postfix _postfixA = null!, _hop = null!;
-    private Daemon? _gatewayA, _gatewayB;
+    private Postfix _postfixA = null!,
+        _hop = null!;
+    private Daemon? _gatewayA,
+        _gatewayB;
 
-    private T Keep<T>(T part) where T : IAsyncDisposable
+    private T Keep<T>(T part)
+        where T : IAsyncDisposable
     {
         _parts.Add(part);
         return part;
     }
 
-    private static string Sample(string name) => File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "samples", "postfix", name));
+    private static string Sample(string name) =>
+        File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "samples", "postfix", name));
 
     private async Task SetUpAsync()
     {
         Need.Programs("postfix", "swaks", "tcpdump", "openssl");
         _operators = Keep(await Operators.SetUpAsync(resolver: DnsWorld.Validating));
-        var capture = Keep(SmtpServer.Listen(new IPEndPoint(IPAddress.Loopback, 0), new SmtpServerOptions { Hostname = "mailbox.b.example", MessageSize = 100_000_000 }, new CapturingServer(seen =>
-        {
-            lock (_received)
-                _received.Add(seen);
-            return Task.FromResult(SmtpReply.Ok);
-        })));
-        foreach (var (company, address, local) in new[] { ("a", "127.0.61.2", "127.0.61.1"), ("b", "127.0.61.4", "127.0.61.5") })
-            _operators.Change(company, c =>
+        var capture = Keep(
+            SmtpServer.Listen(
+                new IPEndPoint(IPAddress.Loopback, 0),
+                new SmtpServerOptions { Hostname = "mailbox.b.example", MessageSize = 100_000_000 },
+                new CapturingServer(seen =>
+                {
+                    lock (_received)
+                        _received.Add(seen);
+                    return Task.FromResult(SmtpReply.Ok);
+                })
+            )
+        );
+        foreach (
+            var (company, address, local) in new[]
             {
-                c["listen"] = new JsonObject { ["outbound"] = new JsonObject { ["address"] = $"{address}:10025" }, ["inbound"] = new JsonObject { ["address"] = $"{address}:10020" } };
-                c["deliver"] = new JsonObject { ["local"] = $"{local}:10026", ["relay"] = "127.0.61.3:2525" };
-                c["retry"] = new JsonObject { ["first"] = "00:00:01", ["longest"] = "00:00:02" };
-            });
+                ("a", "127.0.61.2", "127.0.61.1"),
+                ("b", "127.0.61.4", "127.0.61.5"),
+            }
+        )
+            _operators.Change(
+                company,
+                c =>
+                {
+                    c["listen"] = new JsonObject
+                    {
+                        ["outbound"] = new JsonObject { ["address"] = $"{address}:10025" },
+                        ["inbound"] = new JsonObject { ["address"] = $"{address}:10020" },
+                    };
+                    c["deliver"] = new JsonObject { ["local"] = $"{local}:10026", ["relay"] = "127.0.61.3:2525" };
+                    c["retry"] = new JsonObject { ["first"] = "00:00:01", ["longest"] = "00:00:02" };
+                }
+            );
         // The mail servers of both companies use the samples, their addresses put in.
-        async Task<Postfix> CompanyAsync(string name, string partner, string own, string gateway, string mailboxes) => Keep(await Postfix.StartAsync(name, own,
-            Sample("main.cf").Replace("message_size_limit = 52428800", "") + $"\nrelay_domains = {name}.example\n",
-            Sample("master.cf").Replace("127.0.0.1:10026", $"{own}:10026"),
-            new Dictionary<string, string>
-            {
-                ["pgptunnel_transport"] = Sample("pgptunnel_transport").Replace("b.example ", $"{partner}.example ").Replace("[127.0.0.1]:10025", $"[{gateway}]:10025") + $"{name}.example smtp:{mailboxes}\nelsewhere.example smtp:{mailboxes}\n",
-                ["pgptunnel_header_checks"] = Sample("pgptunnel_header_checks"),
-            }));
+        async Task<Postfix> CompanyAsync(string name, string partner, string own, string gateway, string mailboxes) =>
+            Keep(
+                await Postfix.StartAsync(
+                    name,
+                    own,
+                    Sample("main.cf").Replace("message_size_limit = 52428800", "")
+                        + $"\nrelay_domains = {name}.example\n",
+                    Sample("master.cf").Replace("127.0.0.1:10026", $"{own}:10026"),
+                    new Dictionary<string, string>
+                    {
+                        ["pgptunnel_transport"] =
+                            Sample("pgptunnel_transport")
+                                .Replace("b.example ", $"{partner}.example ")
+                                .Replace("[127.0.0.1]:10025", $"[{gateway}]:10025")
+                            + $"{name}.example smtp:{mailboxes}\nelsewhere.example smtp:{mailboxes}\n",
+                        ["pgptunnel_header_checks"] = Sample("pgptunnel_header_checks"),
+                    }
+                )
+            );
         var mailbox = $"[127.0.0.1]:{capture.EndPoint.Port}";
         _postfixA = await CompanyAsync("a", "b", "127.0.61.1", "127.0.61.2", mailbox);
         await CompanyAsync("b", "a", "127.0.61.5", "127.0.61.4", mailbox);
-        _hop = Keep(await Postfix.StartAsync("hop", "127.0.61.3", "transport_maps = texthash:/etc/postfix/transport\nrelay_domains = pgptunnel.a.example pgptunnel.b.example\n", "",
-            new Dictionary<string, string> { ["transport"] = "pgptunnel.a.example smtp:[127.0.61.2]:10020\npgptunnel.b.example smtp:[127.0.61.4]:10020\n" }));
+        _hop = Keep(
+            await Postfix.StartAsync(
+                "hop",
+                "127.0.61.3",
+                "transport_maps = texthash:/etc/postfix/transport\nrelay_domains = pgptunnel.a.example pgptunnel.b.example\n",
+                "",
+                new Dictionary<string, string>
+                {
+                    ["transport"] =
+                        "pgptunnel.a.example smtp:[127.0.61.2]:10020\npgptunnel.b.example smtp:[127.0.61.4]:10020\n",
+                }
+            )
+        );
         _gatewayA = Keep(await StartGatewayAsync("a"));
     }
 
@@ -81,14 +126,26 @@ public sealed class TwoCompaniesTests : IAsyncDisposable
         }
     }
 
-    private Task WaitAsync(int count) => Wait.UntilAsync(() => Received.Count >= count, () =>
-        $"{Received.Count} of {count} messages arrived\nPostfix A:\n{_postfixA.Log}\ngateway A:\n{_gatewayA?.Log}\nhop:\n{_hop.Log}\ngateway B:\n{_gatewayB?.Log}");
+    private Task WaitAsync(int count) =>
+        Wait.UntilAsync(
+            () => Received.Count >= count,
+            () =>
+                $"{Received.Count} of {count} messages arrived\nPostfix A:\n{_postfixA.Log}\ngateway A:\n{_gatewayA?.Log}\nhop:\n{_hop.Log}\ngateway B:\n{_gatewayB?.Log}"
+        );
 
     private static async Task SendAsync(string from, IReadOnlyList<string> to, byte[] message)
     {
         await using var sender = new SmtpSender(() => "client.a.example");
         var path = ReversePath.Parse(from).Path!;
-        foreach (var reply in await sender.SendAsync(new SmtpTarget("postfix-a", IPEndPoint.Parse("127.0.61.1:2525"), TlsMode.None), path, [.. to.Select(t => ForwardPath.Parse(t, path.SmtpUtf8).Path!)], [message], CancellationToken.None))
+        foreach (
+            var reply in await sender.SendAsync(
+                new SmtpTarget("postfix-a", IPEndPoint.Parse("127.0.61.1:2525"), TlsMode.None),
+                path,
+                [.. to.Select(t => ForwardPath.Parse(t, path.SmtpUtf8).Path!)],
+                [message],
+                CancellationToken.None
+            )
+        )
             Assert.True(reply.IsPositive, reply.ToString());
     }
 
@@ -98,16 +155,42 @@ public sealed class TwoCompaniesTests : IAsyncDisposable
         await SetUpAsync();
         var scratch = _operators.Directory;
         var pcap = Path.Combine(scratch, "hop.pcap");
-        await using var capture = new Daemon(Need.Program("tcpdump"), ["-i", "lo", "-U", "-B", "65536", "-w", pcap, "host", "127.0.61.3"]);
+        await using var capture = new Daemon(
+            Need.Program("tcpdump"),
+            ["-i", "lo", "-U", "-B", "65536", "-w", pcap, "host", "127.0.61.3"]
+        );
         await capture.WaitForAsync("listening on");
 
         // 1 plain, DKIM-signed before the tunnel; gateway B is still down, so it stays in the hop's queue
-        (await Run.ProgramAsync("openssl", ["genrsa", "-traditional", "-out", $"{scratch}/dkim.key", "2048"])).Expect(0);
-        (await Run.ProgramAsync("openssl", ["rsa", "-in", $"{scratch}/dkim.key", "-pubout", "-out", $"{scratch}/dkim.pub"])).Expect(0);
-        var signed = (await DkimAsync("sign", $"{scratch}/dkim.key", "From: CANARYalice@a.example\r\nTo: CANARYbob@b.example\r\nSubject: CANARY subject\r\nPgpTunnel-Result: pass; d=forged.example\r\n\r\nCANARY body\r\n.dot\r\n\r\nlast  \r\n"u8.ToArray())).Expect(0).Output;
-        await SendAsync("<CANARYalice@a.example> RET=HDRS ENVID=CANARYenv", ["<CANARYbob@b.example> NOTIFY=FAILURE,DELAY ORCPT=rfc822;CANARYbob@b.example"], signed);
+        (await Run.ProgramAsync("openssl", ["genrsa", "-traditional", "-out", $"{scratch}/dkim.key", "2048"])).Expect(
+            0
+        );
+        (
+            await Run.ProgramAsync(
+                "openssl",
+                ["rsa", "-in", $"{scratch}/dkim.key", "-pubout", "-out", $"{scratch}/dkim.pub"]
+            )
+        ).Expect(0);
+        var signed = (
+            await DkimAsync(
+                "sign",
+                $"{scratch}/dkim.key",
+                "From: CANARYalice@a.example\r\nTo: CANARYbob@b.example\r\nSubject: CANARY subject\r\nPgpTunnel-Result: pass; d=forged.example\r\n\r\nCANARY body\r\n.dot\r\n\r\nlast  \r\n"u8.ToArray()
+            )
+        )
+            .Expect(0)
+            .Output;
+        await SendAsync(
+            "<CANARYalice@a.example> RET=HDRS ENVID=CANARYenv",
+            ["<CANARYbob@b.example> NOTIFY=FAILURE,DELAY ORCPT=rfc822;CANARYbob@b.example"],
+            signed
+        );
         await Wait.UntilAsync(() => _gatewayA!.Log.Contains("event=delivered"), () => _gatewayA!.Log);
-        await Wait.UntilAsync(() => Directory.EnumerateFiles(Path.Combine(_hop.Queue, "deferred"), "*", SearchOption.AllDirectories).Any(), () => _hop.Log);
+        await Wait.UntilAsync(
+            () =>
+                Directory.EnumerateFiles(Path.Combine(_hop.Queue, "deferred"), "*", SearchOption.AllDirectories).Any(),
+            () => _hop.Log
+        );
         foreach (var queue in new[] { "incoming", "active", "deferred", "defer" })
             AssertNoCanary(Path.Combine(_hop.Queue, queue));
         AssertNoCanary(Path.GetDirectoryName(_operators.Config("a"))!);
@@ -116,32 +199,63 @@ public sealed class TwoCompaniesTests : IAsyncDisposable
         await WaitAsync(1);
         var first = Received[0];
         Assert.Equal("<CANARYalice@a.example> RET=HDRS ENVID=CANARYenv", (first.From with { Body = null }).ToString());
-        Assert.Equal("<CANARYbob@b.example> NOTIFY=FAILURE,DELAY ORCPT=rfc822;CANARYbob@b.example", first.To[0].ToString());
+        Assert.Equal(
+            "<CANARYbob@b.example> NOTIFY=FAILURE,DELAY ORCPT=rfc822;CANARYbob@b.example",
+            first.To[0].ToString()
+        );
         (await DkimAsync("verify", $"{scratch}/dkim.pub", first.Message)).Expect(0);
         var text = Encoding.Latin1.GetString(first.Message);
         Assert.Contains("PgpTunnel-Result: pass; d=a.example; from=aligned;", text);
         Assert.DoesNotContain("forged.example", text);
 
         // 2 SMTPUTF8 and 8-bit
-        await SendAsync("<älice@a.example> BODY=8BITMIME SMTPUTF8", ["<böb@b.example>"], Encoding.UTF8.GetBytes("From: älice@a.example\r\nSubject: grüße CANARY\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nkörper\r\n"));
+        await SendAsync(
+            "<älice@a.example> BODY=8BITMIME SMTPUTF8",
+            ["<böb@b.example>"],
+            Encoding.UTF8.GetBytes(
+                "From: älice@a.example\r\nSubject: grüße CANARY\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nkörper\r\n"
+            )
+        );
         await WaitAsync(2);
         Assert.EndsWith("\r\n\r\nkörper\r\n", Encoding.UTF8.GetString(Received[1].Message));
         Assert.Equal("<älice@a.example> BODY=8BITMIME SMTPUTF8", Received[1].From.ToString());
 
         // 3 a 10 MB attachment and lines of 2,000 octets
-        var big = new StringBuilder("From: alice@a.example\r\nSubject: big CANARY\r\n\r\n" + new string('x', 2000) + "\r\n");
+        var big = new StringBuilder(
+            "From: alice@a.example\r\nSubject: big CANARY\r\n\r\n" + new string('x', 2000) + "\r\n"
+        );
         while (big.Length < 10_000_000)
             big.Append("VGhpcyBpcyBhIGxpbmUgb2YgYW4gYXR0YWNobWVudCBhcyBCYXNlNjQgaGFzIGl0LCA3NiBjaGFy\r\n");
         await SendAsync("<alice@a.example>", ["<bob@b.example>"], Encoding.ASCII.GetBytes(big.ToString()));
         await WaitAsync(3);
         var body = big.ToString()[big.ToString().IndexOf("\r\n\r\n", StringComparison.Ordinal)..]; // Postfix A adds the header fields that are missing
-        Assert.True(Encoding.ASCII.GetString(Received[2].Message).EndsWith(body, StringComparison.Ordinal), "the large message was altered");
+        Assert.True(
+            Encoding.ASCII.GetString(Received[2].Message).EndsWith(body, StringComparison.Ordinal),
+            "the large message was altered"
+        );
 
         // 4 swaks, as an administrator would try it
-        (await Run.ProgramAsync(Need.Program("swaks"), ["--server", "127.0.61.1:2525", "--from", "alice@a.example", "--to", "bob@b.example", "--h-Subject", "CANARY swaks"])).Expect(0);
+        (
+            await Run.ProgramAsync(
+                Need.Program("swaks"),
+                [
+                    "--server",
+                    "127.0.61.1:2525",
+                    "--from",
+                    "alice@a.example",
+                    "--to",
+                    "bob@b.example",
+                    "--h-Subject",
+                    "CANARY swaks",
+                ]
+            )
+        ).Expect(0);
         await WaitAsync(4);
 
-        await Wait.UntilAsync(() => new FileInfo(pcap).Length > 10_000_000, () => $"the packet capture has only {new FileInfo(pcap).Length} octets: {capture.Log}");
+        await Wait.UntilAsync(
+            () => new FileInfo(pcap).Length > 10_000_000,
+            () => $"the packet capture has only {new FileInfo(pcap).Length} octets: {capture.Log}"
+        );
         await capture.StopAsync("INT");
         AssertNoCanary(pcap);
         foreach (var company in new[] { "a", "b" })
@@ -149,7 +263,11 @@ public sealed class TwoCompaniesTests : IAsyncDisposable
         // SIGTERM: ended well; a stopped gateway delays partners' mail and no other
         Assert.Equal(0, await _gatewayA!.StopAsync());
         await SendAsync("<alice@a.example>", ["<bob@b.example>"], "Subject: waits\r\n\r\nx\r\n"u8.ToArray());
-        await SendAsync("<alice@a.example>", ["<eve@elsewhere.example>"], "Subject: does not wait\r\n\r\nx\r\n"u8.ToArray());
+        await SendAsync(
+            "<alice@a.example>",
+            ["<eve@elsewhere.example>"],
+            "Subject: does not wait\r\n\r\nx\r\n"u8.ToArray()
+        );
         await WaitAsync(5);
         Assert.Equal("eve", Received[4].To[0].Mailbox.Local);
         _gatewayA = Keep(await StartGatewayAsync("a"));
@@ -161,16 +279,29 @@ public sealed class TwoCompaniesTests : IAsyncDisposable
     }
 
     private static Task<Finished> DkimAsync(string verb, string key, byte[] message) =>
-        Run.ProgramAsync("/usr/bin/python3", [Path.Combine(AppContext.BaseDirectory, "TwoCompanies", "dkim_tool.py"), verb, key], message);
+        Run.ProgramAsync(
+            "/usr/bin/python3",
+            [Path.Combine(AppContext.BaseDirectory, "TwoCompanies", "dkim_tool.py"), verb, key],
+            message
+        );
 
     private static void AssertNoCanary(string path)
     {
-        foreach (var file in File.Exists(path) ? [path] : Directory.EnumerateFiles(path, "*", SearchOption.AllDirectories).Where(f => !f.EndsWith(".lock", StringComparison.Ordinal)))
+        foreach (
+            var file in File.Exists(path)
+                ? [path]
+                : Directory
+                    .EnumerateFiles(path, "*", SearchOption.AllDirectories)
+                    .Where(f => !f.EndsWith(".lock", StringComparison.Ordinal))
+        )
         {
             using var stream = new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
             using var copy = new MemoryStream();
             stream.CopyTo(copy);
-            Assert.True(copy.GetBuffer().AsSpan(0, (int)copy.Length).IndexOf("CANARY"u8) < 0, $"a canary is readable in {file}");
+            Assert.True(
+                copy.GetBuffer().AsSpan(0, (int)copy.Length).IndexOf("CANARY"u8) < 0,
+                $"a canary is readable in {file}"
+            );
         }
     }
 

@@ -5,7 +5,10 @@ namespace PgpTunnel.Tests;
 
 public sealed class ConfigurationTests : IDisposable
 {
-    private readonly string _file = Path.Combine(Directory.CreateTempSubdirectory("pgptunnel-config-").FullName, "pgptunnel.json");
+    private readonly string _file = Path.Combine(
+        Directory.CreateTempSubdirectory("pgptunnel-config-").FullName,
+        "pgptunnel.json"
+    );
 
     private GatewayConfiguration Read(string json)
     {
@@ -21,9 +24,18 @@ public sealed class ConfigurationTests : IDisposable
         var c = Read("""{ "domains": ["A.Example."] }""");
         Assert.Equal(["a.example"], c.Domains);
         Assert.Equal(("pgptunnel@pgptunnel.a.example", "postmaster@a.example"), (c.Gateway, c.Postmaster));
-        Assert.Equal((IPEndPoint.Parse("127.0.0.1:10025"), IPEndPoint.Parse("0.0.0.0:25")), (c.Listen.Outbound!.Address, c.Listen.Inbound!.Address));
-        Assert.Equal(("127.0.0.1", 10026, null as Endpoint), (c.Deliver.Local.Host, c.Deliver.Local.Port, c.Deliver.Relay));
-        Assert.Equal((LocalPolicy.Prefer, 52428800L, 268435456L), (c.Policy.Default, c.Limits.MessageSize, c.Limits.Memory));
+        Assert.Equal(
+            (IPEndPoint.Parse("127.0.0.1:10025"), IPEndPoint.Parse("0.0.0.0:25")),
+            (c.Listen.Outbound!.Address, c.Listen.Inbound!.Address)
+        );
+        Assert.Equal(
+            ("127.0.0.1", 10026, null as Endpoint),
+            (c.Deliver.Local.Host, c.Deliver.Local.Port, c.Deliver.Relay)
+        );
+        Assert.Equal(
+            (LocalPolicy.Prefer, 52428800L, 268435456L),
+            (c.Policy.Default, c.Limits.MessageSize, c.Limits.Memory)
+        );
         Assert.Equal(Path.Combine(Path.GetDirectoryName(_file)!, "spool.db"), c.SpoolFile);
         Assert.Equal(TimeSpan.FromDays(5), c.Retry.GiveUp);
         Assert.NotNull(c.Listen.Inbound.Tls);
@@ -33,7 +45,8 @@ public sealed class ConfigurationTests : IDisposable
     public void The_whole_of_the_documented_form_is_read()
     {
         File.WriteAllText(Path.Combine(Path.GetDirectoryName(_file)!, "pw"), "secret");
-        var c = Read("""
+        var c = Read(
+            """
             {
               "domains": ["a.example", "a2.example"], // comments are allowed
               "gateway": "seal@gw.a.example", "hostname": "gw.a.example", "postmaster": "pm@a.example",
@@ -49,11 +62,15 @@ public sealed class ConfigurationTests : IDisposable
               "retry": { "first": "00:00:10", "longest": "00:10:00", "giveUp": "2.00:00:00", "delayNotice": "01:00:00" },
               "trace": { "token": "t", "authenticationResults": true },
             }
-            """);
+            """
+        );
         Assert.Null(c.Listen.Inbound);
         Assert.True(c.Listen.Outbound!.Normalise);
         Assert.Equal(["a2.example"], c.Listen.Outbound.Senders);
-        Assert.Equal(("mail.a.example", 26, TlsMode.Verify, "u"), (c.Deliver.Local.Host, c.Deliver.Local.Port, c.Deliver.Local.Tls, c.Deliver.Local.User));
+        Assert.Equal(
+            ("mail.a.example", 26, TlsMode.Verify, "u"),
+            (c.Deliver.Local.Host, c.Deliver.Local.Port, c.Deliver.Local.Tls, c.Deliver.Local.User)
+        );
         Assert.Equal("X-Opened", Assert.Single(c.Deliver.Local.Mark).Key);
         Assert.Equal(("relay.a.example", 25), (c.Deliver.Relay!.Host, c.Deliver.Relay.Port));
         Assert.Equal([IPEndPoint.Parse("127.0.0.1:53"), IPEndPoint.Parse("[::1]:5353")], c.Dns.Resolvers);
@@ -68,31 +85,71 @@ public sealed class ConfigurationTests : IDisposable
     [InlineData("""{ "domains": ["a.example"], "gatway": "x" }""", "gatway: unknown key; did you mean gateway?")]
     [InlineData("""{ "domains": ["a.example"], "deliver": { "locl": "x" } }""", "did you mean deliver.local?")]
     [InlineData("""{ "domains": ["a.example"], "gateway": "nobody" }""", "gateway: 'nobody'")]
-    [InlineData("""{ "domains": ["a.example"], "listen": { "outbound": { "address": "127.0.0.1" } } }""", "listen.outbound.address")]
-    [InlineData("""{ "domains": ["a.example"], "listen": { "outbound": { "networks": ["everyone"] } } }""", "listen.outbound.networks")]
-    [InlineData("""{ "domains": ["a.example"], "listen": { "outbound": { "senders": ["b.example"] } } }""", "listen.outbound.senders")]
-    [InlineData("""{ "domains": ["a.example"], "listen": { "inbound": { "tls": { "certificate": "nope.pem", "key": "nope.key" } } } }""", "nope.pem does not exist")]
+    [InlineData(
+        """{ "domains": ["a.example"], "listen": { "outbound": { "address": "127.0.0.1" } } }""",
+        "listen.outbound.address"
+    )]
+    [InlineData(
+        """{ "domains": ["a.example"], "listen": { "outbound": { "networks": ["everyone"] } } }""",
+        "listen.outbound.networks"
+    )]
+    [InlineData(
+        """{ "domains": ["a.example"], "listen": { "outbound": { "senders": ["b.example"] } } }""",
+        "listen.outbound.senders"
+    )]
+    [InlineData(
+        """{ "domains": ["a.example"], "listen": { "inbound": { "tls": { "certificate": "nope.pem", "key": "nope.key" } } } }""",
+        "nope.pem does not exist"
+    )]
     [InlineData("""{ "domains": ["a.example"], "deliver": { "local": "host:notaport" } }""", "deliver.local")]
-    [InlineData("""{ "domains": ["a.example"], "deliver": { "relay": { "host": "r:25", "tls": "maybe" } } }""", "deliver.relay.tls: 'maybe' is none of none, opportunistic, require, verify")]
-    [InlineData("""{ "domains": ["a.example"], "deliver": { "relay": { "host": "r:25", "login": { "user": "u" } } } }""", "deliver.relay.login.passwordFile")]
-    [InlineData("""{ "domains": ["a.example"], "deliver": { "relay": { "host": "r:25", "without": ["BDAT"] } } }""", "deliver.relay.without: 'BDAT' is none of")]
+    [InlineData(
+        """{ "domains": ["a.example"], "deliver": { "relay": { "host": "r:25", "tls": "maybe" } } }""",
+        "deliver.relay.tls: 'maybe' is none of none, opportunistic, require, verify"
+    )]
+    [InlineData(
+        """{ "domains": ["a.example"], "deliver": { "relay": { "host": "r:25", "login": { "user": "u" } } } }""",
+        "deliver.relay.login.passwordFile"
+    )]
+    [InlineData(
+        """{ "domains": ["a.example"], "deliver": { "relay": { "host": "r:25", "without": ["BDAT"] } } }""",
+        "deliver.relay.without: 'BDAT' is none of"
+    )]
     [InlineData("""{ "domains": ["a.example"], "dns": { "resolvers": ["dns.example"] } }""", "dns.resolvers")]
     [InlineData("""{ "domains": ["a.example"], "dns": { "resolvers": [] } }""", "dns.resolvers")]
     [InlineData("""{ "domains": ["a.example"], "spool": "postgres:x" }""", "spool: must be sqlite:")]
     [InlineData("""{ "domains": ["a.example"], "policy": { "default": "yes" } }""", "policy.default")]
-    [InlineData("""{ "domains": ["a.example"], "policy": { "partners": { "b.example": { "certificate": "nope" } } } }""", "policy.partners.b.example.certificate")]
+    [InlineData(
+        """{ "domains": ["a.example"], "policy": { "partners": { "b.example": { "certificate": "nope" } } } }""",
+        "policy.partners.b.example.certificate"
+    )]
     [InlineData("""{ "domains": ["a.example"], "limits": { "messageSize": 1 } }""", "limits.messageSize")]
     [InlineData("""{ "domains": ["a.example"], "retry": { "first": "soon" } }""", "retry.first: 'soon'")]
-    [InlineData("""{ "domains": ["a.example"], "trace": { "authenticationResults": "yes" } }""", "trace.authenticationResults: must be true or false")]
+    [InlineData(
+        """{ "domains": ["a.example"], "trace": { "authenticationResults": "yes" } }""",
+        "trace.authenticationResults: must be true or false"
+    )]
     [InlineData("""{ "domains": "a.example" }""", "domains: must be a list of strings")]
     [InlineData("""[ ]""", "must be one object")]
-    [InlineData("""{ "domains": ["a.example"], "policy": { "partners": { "*.example": { "policy": "require" } } } }""", "policy.partners.*.example: is not a domain (there are no wildcards")]
-    [InlineData("""{ "domains": ["a.example"], "policy": { "partners": { "b.example": {}, "B.Example.": {} } } }""", "stands twice")]
-    [InlineData("""{ "domains": ["a.example"], "gateway": "gate@a.example" }""", "gateway: a.example is one of domains")]
+    [InlineData(
+        """{ "domains": ["a.example"], "policy": { "partners": { "*.example": { "policy": "require" } } } }""",
+        "policy.partners.*.example: is not a domain (there are no wildcards"
+    )]
+    [InlineData(
+        """{ "domains": ["a.example"], "policy": { "partners": { "b.example": {}, "B.Example.": {} } } }""",
+        "stands twice"
+    )]
+    [InlineData(
+        """{ "domains": ["a.example"], "gateway": "gate@a.example" }""",
+        "gateway: a.example is one of domains"
+    )]
     [InlineData("""{ "domains": ["a.example"], "listen": { "outbound": null, "inbound": null } }""", "nothing to do")]
-    [InlineData("""{ "domains": ["a.example"], "listen": { "outbound": { "address": "127.0.0.1:25" }, "inbound": { "address": "127.0.0.1:25" } } }""", "the same address")]
+    [InlineData(
+        """{ "domains": ["a.example"], "listen": { "outbound": { "address": "127.0.0.1:25" }, "inbound": { "address": "127.0.0.1:25" } } }""",
+        "the same address"
+    )]
     [InlineData("""{ "domains": ["a.example"], "retry": { "first": "02:00:00" } }""", "retry.first: is longer")]
-    public void Mistakes_are_named_with_their_key(string json, string expected) => Assert.Contains(expected, Assert.Throws<ConfigurationException>(() => Read(json)).Message);
+    public void Mistakes_are_named_with_their_key(string json, string expected) =>
+        Assert.Contains(expected, Assert.Throws<ConfigurationException>(() => Read(json)).Message);
 
     [Fact]
     public void The_environment_overrides_the_file()
@@ -103,7 +160,10 @@ public sealed class ConfigurationTests : IDisposable
             Environment.SetEnvironmentVariable("PGPTUNNEL__LIMITS__CONNECTIONS", "7");
             Environment.SetEnvironmentVariable("PGPTUNNEL__POLICY__DEFAULT", "require");
             var c = Read("""{ "domains": ["a.example"], "deliver": { "local": "127.0.0.1:1" } }""");
-            Assert.Equal(("192.0.2.7", 26, 7, LocalPolicy.Require), (c.Deliver.Local.Host, c.Deliver.Local.Port, c.Limits.Connections, c.Policy.Default));
+            Assert.Equal(
+                ("192.0.2.7", 26, 7, LocalPolicy.Require),
+                (c.Deliver.Local.Host, c.Deliver.Local.Port, c.Limits.Connections, c.Policy.Default)
+            );
         }
         finally
         {

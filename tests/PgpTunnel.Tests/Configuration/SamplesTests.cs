@@ -31,7 +31,16 @@ public class SamplesTests
     public void The_systemd_unit_starts_the_gateway_and_keeps_secrets_out_of_cores()
     {
         var unit = File.ReadAllText(Path.Combine(Folder("samples"), "systemd", "pgptunnel.service"));
-        foreach (var line in new[] { "Type=notify", "ExecStart=/usr/bin/pgptunnel run --config /etc/pgptunnel/pgptunnel.json", "LimitCORE=0", "NoNewPrivileges=yes", "ProtectSystem=strict" })
+        foreach (
+            var line in new[]
+            {
+                "Type=notify",
+                "ExecStart=/usr/bin/pgptunnel run --config /etc/pgptunnel/pgptunnel.json",
+                "LimitCORE=0",
+                "NoNewPrivileges=yes",
+                "ProtectSystem=strict",
+            }
+        )
             Assert.Contains($"\n{line}\n", unit);
         Assert.DoesNotContain("\nMemoryDenyWriteExecute", unit); // the runtime could not start
     }
@@ -49,7 +58,12 @@ public class SamplesTests
         var key = GatewayKey.Generate(GatewayAlgorithm.Ed25519, gateway, world.Time.GetUtcNow());
         foreach (var template in new[] { file, also }.OfType<string>())
             Load(world, File.ReadAllText(Path.Combine(Folder("dns-records"), template)), key);
-        var peer = await new Peers(world.Validator, new PeerMemory(null, null, world.Time), _ => null, world.Time).FindAsync(domain, false, CancellationToken.None);
+        var peer = await new Peers(
+            world.Validator,
+            new PeerMemory(null, null, world.Time),
+            _ => null,
+            world.Time
+        ).FindAsync(domain, false, CancellationToken.None);
         Assert.True(expected == peer.Class, $"{peer.Class}: {peer.Why}");
         if (expected == PeerClass.Usable)
             Assert.Equal((key.Fingerprint, gateway), (peer.Preferred.Fingerprint, peer.Gateway));
@@ -62,7 +76,12 @@ public class SamplesTests
         var txt = string.Join(' ', $"v=PGPK1; p={certificate}".Chunk(255).Select(c => $"\"{new string(c)}\""));
         SignedZone? zone = null;
         var origin = "";
-        foreach (var raw in text.Replace("<fingerprint>", key.Fingerprint).Replace("<certificate-txt>", txt).Replace("<certificate>", certificate).Split('\n'))
+        foreach (
+            var raw in text.Replace("<fingerprint>", key.Fingerprint)
+                .Replace("<certificate-txt>", txt)
+                .Replace("<certificate>", certificate)
+                .Split('\n')
+        )
         {
             var line = raw.StartsWith(';') ? "" : raw.Trim();
             if (line.StartsWith("$ORIGIN", StringComparison.Ordinal))
@@ -74,10 +93,20 @@ public class SamplesTests
             Assert.True(RecordType.TryParse(cells[1], out var type), line);
             byte[] rdata = cells[1] switch
             {
-                "TXT" => [.. System.Text.RegularExpressions.Regex.Matches(cells[2], "\"([^\"]*)\"").SelectMany(m => TestWorld.Txt(m.Groups[1].Value))],
+                "TXT" =>
+                [
+                    .. System
+                        .Text.RegularExpressions.Regex.Matches(cells[2], "\"([^\"]*)\"")
+                        .SelectMany(m => TestWorld.Txt(m.Groups[1].Value)),
+                ],
                 "OPENPGPKEY" => Convert.FromBase64String(cells[2]),
                 "CNAME" => [.. Name(cells[2]).Wire],
-                "MX" => [0, byte.Parse(cells[2].Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture), .. Name(cells[2].Split(' ')[^1]).Wire],
+                "MX" =>
+                [
+                    0,
+                    byte.Parse(cells[2].Split(' ')[0], System.Globalization.CultureInfo.InvariantCulture),
+                    .. Name(cells[2].Split(' ')[^1]).Wire,
+                ],
                 "A" => System.Net.IPAddress.Parse(cells[2]).GetAddressBytes(),
                 _ => throw new InvalidOperationException(line),
             };

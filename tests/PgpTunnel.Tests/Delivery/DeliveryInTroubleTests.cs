@@ -6,7 +6,8 @@ namespace PgpTunnel.Tests;
 /// <summary>A spool that cannot be written, a slow server, lost bodies, dead servers, many at once: nothing is lost, nothing goes twice.</summary>
 public sealed class DeliveryInTroubleTests
 {
-    private const string Message = "From: alice@a.example\r\nSubject: CANARY\r\nMessage-ID: <1@a.example>\r\n\r\nbody\r\n";
+    private const string Message =
+        "From: alice@a.example\r\nSubject: CANARY\r\nMessage-ID: <1@a.example>\r\n\r\nbody\r\n";
 
     private static string Text(byte[] octets) => Encoding.Latin1.GetString(octets);
 
@@ -16,29 +17,51 @@ public sealed class DeliveryInTroubleTests
     [InlineData("damaged")]
     public async Task A_parcel_whose_body_is_lost_is_given_up_like_any_other(string how)
     {
-        await using var pair = await Pair.CreateAsync(moreA: "\"retry\": { \"first\": \"01:00:00\", \"longest\": \"01:00:00\", \"giveUp\": \"06:00:00\", \"delayNotice\": \"02:30:00\" }");
+        await using var pair = await Pair.CreateAsync(
+            moreA: "\"retry\": { \"first\": \"01:00:00\", \"longest\": \"01:00:00\", \"giveUp\": \"06:00:00\", \"delayNotice\": \"02:30:00\" }"
+        );
         pair.HopAnswer = _ => new SmtpReply(451, "4.2.0", "later");
-        await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message + string.Concat(Enumerable.Repeat("a line of text\r\n", 20_000)));
+        await pair.A.SendAsync(
+            "<alice@a.example>",
+            ["<bob@b.example>"],
+            Message + string.Concat(Enumerable.Repeat("a line of text\r\n", 20_000))
+        );
         await pair.A.WaitForLogAsync("event=delivery-deferred");
-        foreach (var file in Directory.EnumerateFiles(Path.Combine(Path.GetDirectoryName(pair.A.File)!, "spool.db.bodies")))
+        foreach (
+            var file in Directory.EnumerateFiles(Path.Combine(Path.GetDirectoryName(pair.A.File)!, "spool.db.bodies"))
+        )
             if (how == "gone")
                 File.Delete(file);
             else
                 File.WriteAllBytes(file, new byte[new FileInfo(file).Length]);
         for (var attempts = 1; pair.A.Received.Count < 2 && attempts < 10; attempts++)
         {
-            await Wait.UntilAsync(() => pair.A.Received.Count == 2 || Attempts(pair.A) >= attempts, () => pair.A.Log.ToString());
+            await Wait.UntilAsync(
+                () => pair.A.Received.Count == 2 || Attempts(pair.A) >= attempts,
+                () => pair.A.Log.ToString()
+            );
             pair.World.Time.Advance(TimeSpan.FromHours(1));
         }
         var notices = (await pair.A.WaitAsync(2)).Select(s => Text(s.Message)).ToList();
-        Assert.Contains(notices, n => n.Contains("Action: delayed") && n.Contains("Final-Recipient: rfc822; bob@b.example"));
-        Assert.Contains(notices, n => n.Contains("Action: failed") && n.Contains("Final-Recipient: rfc822; bob@b.example") && n.Contains("Subject: "));
+        Assert.Contains(
+            notices,
+            n => n.Contains("Action: delayed") && n.Contains("Final-Recipient: rfc822; bob@b.example")
+        );
+        Assert.Contains(
+            notices,
+            n =>
+                n.Contains("Action: failed")
+                && n.Contains("Final-Recipient: rfc822; bob@b.example")
+                && n.Contains("Subject: ")
+        );
         Assert.DoesNotContain("event=stuck", pair.A.Log.ToString());
         Assert.Contains("event=body-lost", pair.A.Log.ToString());
 
         static int Attempts(Company company)
         {
-            using var spool = new Microsoft.Data.Sqlite.SqliteConnection($"Data Source={company.Configuration.SpoolFile};Pooling=False;Mode=ReadOnly");
+            using var spool = new Microsoft.Data.Sqlite.SqliteConnection(
+                $"Data Source={company.Configuration.SpoolFile};Pooling=False;Mode=ReadOnly"
+            );
             spool.Open();
             using var command = spool.CreateCommand();
             command.CommandText = "SELECT max(attempts) FROM parcel WHERE route = 0";
@@ -73,7 +96,9 @@ public sealed class DeliveryInTroubleTests
         pair.HopAnswer = _ =>
         {
             // From now on, until released, no outcome can be written down.
-            blocker = new Microsoft.Data.Sqlite.SqliteConnection($"Data Source={pair.A.Configuration.SpoolFile};Pooling=False");
+            blocker = new Microsoft.Data.Sqlite.SqliteConnection(
+                $"Data Source={pair.A.Configuration.SpoolFile};Pooling=False"
+            );
             blocker.Open();
             using var begin = blocker.CreateCommand();
             begin.CommandText = "BEGIN IMMEDIATE";
@@ -93,11 +118,24 @@ public sealed class DeliveryInTroubleTests
     public async Task Many_at_once_arrive_each_once()
     {
         await using var pair = await Pair.CreateAsync();
-        var sending = Enumerable.Range(0, 8).Select(c => Task.Run(async () =>
-        {
-            for (var i = 0; i < 40; i++)
-                Assert.Equal(250, (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], $"Subject: {c}-{i}\r\n\r\nbody\r\n"))[0].Code);
-        }));
+        var sending = Enumerable
+            .Range(0, 8)
+            .Select(c =>
+                Task.Run(async () =>
+                {
+                    for (var i = 0; i < 40; i++)
+                        Assert.Equal(
+                            250,
+                            (
+                                await pair.A.SendAsync(
+                                    "<alice@a.example>",
+                                    ["<bob@b.example>"],
+                                    $"Subject: {c}-{i}\r\n\r\nbody\r\n"
+                                )
+                            )[0].Code
+                        );
+                })
+            );
         await Task.WhenAll(sending);
         await Wait.UntilAsync(() => pair.B.Received.Count >= 320, () => $"{pair.B.Received.Count} of 320");
         await Task.Delay(500);
@@ -115,11 +153,17 @@ public sealed class DeliveryInTroubleTests
         await pair.B.WaitAsync(1);
         pair.World.Time.Advance(TimeSpan.FromHours(1));
         pair.World.Forge = (_, _, _) => new(2, [], []);
-        Assert.StartsWith("451 4.4.3", (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message))[0].ToString());
+        Assert.StartsWith(
+            "451 4.4.3",
+            (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message))[0].ToString()
+        );
         pair.World.Forge = null;
         pair.World.Time.Advance(TimeSpan.FromMinutes(1));
         pair.HopAnswer = _ => throw new InvalidOperationException("the hop dies");
-        Assert.StartsWith("250", (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message))[0].ToString());
+        Assert.StartsWith(
+            "250",
+            (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message))[0].ToString()
+        );
         await pair.A.WaitForLogAsync("event=delivery-deferred");
         pair.HopAnswer = _ => null;
         pair.World.Time.Advance(TimeSpan.FromMinutes(1));

@@ -6,7 +6,8 @@ namespace PgpTunnel.Tests;
 /// <summary>What happens to a parcel after its 250: later, done, a notice; and what may change while it waits.</summary>
 public class DeliveryTests
 {
-    private const string Message = "From: alice@a.example\r\nSubject: CANARY\r\nMessage-ID: <1@a.example>\r\n\r\nbody\r\n";
+    private const string Message =
+        "From: alice@a.example\r\nSubject: CANARY\r\nMessage-ID: <1@a.example>\r\n\r\nbody\r\n";
 
     private static string Text(byte[] octets) => Encoding.Latin1.GetString(octets);
 
@@ -33,7 +34,11 @@ public class DeliveryTests
         foreach (var minutes in new[] { 1, 2, 4, 8, 16, 32, 60, 60 })
         {
             var tries = pair.HopSaw.Count;
-            await Wait.UntilAsync(() => pair.HopSaw.Count > tries || pair.A.Log.ToString().Split("event=delivery-deferred").Length > tries, () => "no try");
+            await Wait.UntilAsync(
+                () =>
+                    pair.HopSaw.Count > tries || pair.A.Log.ToString().Split("event=delivery-deferred").Length > tries,
+                () => "no try"
+            );
             await pair.A.WaitForLogAsync($"next={InnerHeader.Time(pair.World.Time.GetUtcNow().AddMinutes(minutes))}");
             pair.World.Time.Advance(TimeSpan.FromMinutes(minutes));
         }
@@ -43,7 +48,8 @@ public class DeliveryTests
     public async Task A_refusal_by_the_local_server_comes_back_through_the_tunnel()
     {
         await using var pair = await Pair.CreateAsync();
-        pair.B.LocalAnswer = s => s.To.Any(t => t.Mailbox.Local == "bob") ? new SmtpReply(550, "5.1.1", "no such user bob") : null;
+        pair.B.LocalAnswer = s =>
+            s.To.Any(t => t.Mailbox.Local == "bob") ? new SmtpReply(550, "5.1.1", "no such user bob") : null;
         await pair.A.SendAsync("<alice@a.example> ENVID=e-1", ["<bob@b.example>"], Message);
         var seen = (await pair.A.WaitAsync(1))[0];
         var notice = Text(seen.Message);
@@ -52,7 +58,10 @@ public class DeliveryTests
         Assert.Contains("PgpTunnel-Result: pass; d=b.example", notice);
         Assert.Contains("Content-Type: multipart/report; report-type=delivery-status", notice);
         Assert.Contains("Original-Envelope-Id: e-1\r\n", notice);
-        Assert.Contains("Final-Recipient: rfc822; bob@b.example\r\nAction: failed\r\nStatus: 5.1.1\r\nDiagnostic-Code: smtp; 550 5.1.1 no such user bob\r\n", notice);
+        Assert.Contains(
+            "Final-Recipient: rfc822; bob@b.example\r\nAction: failed\r\nStatus: 5.1.1\r\nDiagnostic-Code: smtp; 550 5.1.1 no such user bob\r\n",
+            notice
+        );
         Assert.Contains("Subject: CANARY", notice);
         Assert.DoesNotContain("\r\nbody\r\n", notice);
         Assert.All(pair.HopSaw, h => Assert.DoesNotContain("bob@", Text(h.Message)));
@@ -66,7 +75,10 @@ public class DeliveryTests
         pair.B.LocalAnswer = _ => new SmtpReply(550, "5.1.1", "no such user");
         await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example> NOTIFY=NEVER"], Message);
         await pair.A.SendAsync("<>", ["<bob@b.example>"], Message);
-        await Wait.UntilAsync(() => pair.B.Log.ToString().Split("event=failed").Length == 3, () => pair.B.Log.ToString());
+        await Wait.UntilAsync(
+            () => pair.B.Log.ToString().Split("event=failed").Length == 3,
+            () => pair.B.Log.ToString()
+        );
         await Task.Delay(200);
         Assert.Empty(pair.A.Received);
         Assert.Equal(2, pair.HopSaw.Count);
@@ -88,13 +100,20 @@ public class DeliveryTests
     [Fact]
     public async Task Given_up_after_the_configured_time_with_one_word_of_delay_before()
     {
-        await using var pair = await Pair.CreateAsync(moreA: "\"retry\": { \"first\": \"01:00:00\", \"longest\": \"01:00:00\", \"giveUp\": \"06:00:00\", \"delayNotice\": \"02:30:00\" }");
+        await using var pair = await Pair.CreateAsync(
+            moreA: "\"retry\": { \"first\": \"01:00:00\", \"longest\": \"01:00:00\", \"giveUp\": \"06:00:00\", \"delayNotice\": \"02:30:00\" }"
+        );
         pair.HopAnswer = _ => new SmtpReply(451, "4.2.0", "later");
         await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message);
         for (var hour = 0; hour < 7; hour++)
         {
             var before = pair.HopSaw.Count;
-            await Wait.UntilAsync(() => pair.HopSaw.Count > 0 && pair.A.Log.ToString().Split("event=delivery-deferred").Length > Math.Min(hour + 1, 6), () => pair.A.Log.ToString());
+            await Wait.UntilAsync(
+                () =>
+                    pair.HopSaw.Count > 0
+                    && pair.A.Log.ToString().Split("event=delivery-deferred").Length > Math.Min(hour + 1, 6),
+                () => pair.A.Log.ToString()
+            );
             pair.World.Time.Advance(TimeSpan.FromHours(1));
         }
         var notices = (await pair.A.WaitAsync(2)).Select(s => Text(s.Message)).ToList();
@@ -111,8 +130,13 @@ public class DeliveryTests
         await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message);
         await pair.A.WaitForLogAsync("event=delivered");
         var token = pair.HopSaw[0].From.Mailbox!.ToString();
-        static byte[] Report(string action, string status) => Encoding.ASCII.GetBytes($"From: mailer-daemon@hop.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\n\r\nsorry\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; hop.example\r\n\r\nFinal-Recipient: rfc822; pgptunnel@pgptunnel.b.example\r\nAction: {action}\r\nStatus: {status}\r\n\r\n--b--\r\n");
-        async Task<string> Send(string from, byte[] message) => (await Company.SendAsync(pair.A.Gateway.InboundServer!.EndPoint, from, [$"<{token}>"], message))[0].ToString();
+        static byte[] Report(string action, string status) =>
+            Encoding.ASCII.GetBytes(
+                $"From: mailer-daemon@hop.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\n\r\nsorry\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; hop.example\r\n\r\nFinal-Recipient: rfc822; pgptunnel@pgptunnel.b.example\r\nAction: {action}\r\nStatus: {status}\r\n\r\n--b--\r\n"
+            );
+        async Task<string> Send(string from, byte[] message) =>
+            (await Company.SendAsync(pair.A.Gateway.InboundServer!.EndPoint, from, [$"<{token}>"], message))[0]
+                .ToString();
         Assert.StartsWith("550 5.1.1", await Send("<mailer-daemon@hop.example>", Report("failed", "5.4.4")));
         Assert.StartsWith("250", await Send("<>", Report("delayed", "4.4.1")));
         Assert.Empty(pair.A.Received);

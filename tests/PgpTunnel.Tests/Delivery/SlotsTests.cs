@@ -6,7 +6,12 @@ public class SlotsTests
     private static readonly DateTimeOffset Now = new(2026, 9, 1, 0, 0, 0, TimeSpan.Zero);
 
     private static Parcel Make(string id, string domain, ParcelRoute route = ParcelRoute.Gateway, long octets = 10) =>
-        SpoolTests.Waiting(id, Now) with { Route = route, Domain = domain, Octets = octets };
+        SpoolTests.Waiting(id, Now) with
+        {
+            Route = route,
+            Domain = domain,
+            Octets = octets,
+        };
 
     [Fact]
     public void A_destination_gets_one_slot_until_it_has_taken_something_and_five_then()
@@ -31,8 +36,16 @@ public class SlotsTests
         Assert.Equal(55, Enumerable.Range(0, 200).Count(i => slots.TryTake(Make($"n{i}", $"new{i}.example"))));
         slots.Reached(new(ParcelRoute.Gateway, "live.example"), true);
         slots.Reached(new(ParcelRoute.Gateway, "live2.example"), true);
-        Assert.Equal(10, Enumerable.Range(0, 20).Count(i => slots.TryTake(Make($"l{i}", i % 2 == 0 ? "live.example" : "live2.example"))));
-        Assert.Equal(5, Enumerable.Range(0, 20).Count(i => slots.TryTake(Make($"o{i}", "a.example", ParcelRoute.Local))));
+        Assert.Equal(
+            10,
+            Enumerable
+                .Range(0, 20)
+                .Count(i => slots.TryTake(Make($"l{i}", i % 2 == 0 ? "live.example" : "live2.example")))
+        );
+        Assert.Equal(
+            5,
+            Enumerable.Range(0, 20).Count(i => slots.TryTake(Make($"o{i}", "a.example", ParcelRoute.Local)))
+        );
     }
 
     [Fact]
@@ -71,7 +84,8 @@ public class SlotsTests
     {
         var slots = new Slots(() => 1600);
         var schedule = new Schedule(slots);
-        void Note(string domain, int seconds) => schedule.Note(new(ParcelRoute.Gateway, domain), Now.AddSeconds(seconds));
+        void Note(string domain, int seconds) =>
+            schedule.Note(new(ParcelRoute.Gateway, domain), Now.AddSeconds(seconds));
         Note("late", 20);
         Note("second", 2);
         Note("first", 5);

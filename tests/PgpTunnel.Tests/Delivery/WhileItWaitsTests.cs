@@ -8,7 +8,8 @@ namespace PgpTunnel.Tests;
 /// <summary>What may change while a parcel waits: keys, records, the mode; and what may not.</summary>
 public sealed class WhileItWaitsTests
 {
-    private const string Message = "From: alice@a.example\r\nSubject: CANARY\r\nMessage-ID: <1@a.example>\r\n\r\nbody\r\n";
+    private const string Message =
+        "From: alice@a.example\r\nSubject: CANARY\r\nMessage-ID: <1@a.example>\r\n\r\nbody\r\n";
 
     private static string Text(byte[] octets) => Encoding.Latin1.GetString(octets);
 
@@ -16,7 +17,8 @@ public sealed class WhileItWaitsTests
     public async Task Testing_and_prefer_go_clear_after_a_final_refusal_and_nothing_else_does()
     {
         await using var pair = await Pair.CreateAsync(policyB: "v=PGPT1; m=testing; fp=FPR");
-        pair.HopAnswer = s => s.To[0].Mailbox.Domain == "pgptunnel.b.example" ? new SmtpReply(550, "5.7.5", "no") : null;
+        pair.HopAnswer = s =>
+            s.To[0].Mailbox.Domain == "pgptunnel.b.example" ? new SmtpReply(550, "5.7.5", "no") : null;
         await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message);
         await RefusedForHoursAsync(pair, 4);
         Assert.All(pair.HopSaw, s => Assert.Equal("pgptunnel.b.example", s.To[0].Mailbox.Domain)); // not for a few refusals, nor for a bad hour
@@ -46,7 +48,10 @@ public sealed class WhileItWaitsTests
     public async Task Clear_after_a_test_is_decided_again_each_time()
     {
         await using var pair = await Pair.CreateAsync(policyB: "v=PGPT1; m=testing; fp=FPR");
-        pair.HopAnswer = s => s.To[0].Mailbox.Domain == "pgptunnel.b.example" ? new SmtpReply(550, "5.7.5", "no") : new SmtpReply(451, "4.2.0", "greylisted");
+        pair.HopAnswer = s =>
+            s.To[0].Mailbox.Domain == "pgptunnel.b.example"
+                ? new SmtpReply(550, "5.7.5", "no")
+                : new SmtpReply(451, "4.2.0", "greylisted");
         await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message);
         await RefusedForHoursAsync(pair, 4);
         pair.World.Time.Advance(TimeSpan.FromHours(1));
@@ -75,7 +80,11 @@ public sealed class WhileItWaitsTests
         zone.Remove(PolicyRecord.CertificateName(pair.B.Configuration.Gateway), RecordType.OPENPGPKEY);
         foreach (var file in Directory.EnumerateFiles(pair.B.Configuration.Keys.Directory))
             File.Delete(file);
-        pair.B.Key = GatewayKey.Generate(GatewayAlgorithm.Ed25519, pair.B.Configuration.Gateway, pair.World.Time.GetUtcNow());
+        pair.B.Key = GatewayKey.Generate(
+            GatewayAlgorithm.Ed25519,
+            pair.B.Configuration.Gateway,
+            pair.World.Time.GetUtcNow()
+        );
         KeyRing.Write(pair.B.Configuration.Keys.Directory, pair.B.Key, null, pair.World.Time.GetUtcNow());
         pair.B.Publish(null);
         pair.World.Time.Advance(TimeSpan.FromHours(1));
@@ -90,7 +99,10 @@ public sealed class WhileItWaitsTests
     {
         await using var pair = await Pair.CreateAsync(publishB: false);
         pair.HopAnswer = s => s.To[0].Mailbox.Domain == "b.example" ? new SmtpReply(451, "4.2.0", "greylisted") : null;
-        Assert.Contains("in clear for b.example", (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message))[0].Text);
+        Assert.Contains(
+            "in clear for b.example",
+            (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message))[0].Text
+        );
         await pair.A.WaitForLogAsync("event=delivery-deferred");
         pair.B.Publish(null);
         pair.World.Time.Advance(TimeSpan.FromHours(1));
@@ -116,7 +128,10 @@ public sealed class WhileItWaitsTests
         if (change == "servfail")
             pair.World.Forge = (n, type, answer) => n == name ? new(2, [], []) : answer;
         pair.World.Time.Advance(TimeSpan.FromHours(1));
-        await Wait.UntilAsync(() => pair.A.Log.ToString().Split("event=delivery-deferred").Length == 3, () => pair.A.Log.ToString());
+        await Wait.UntilAsync(
+            () => pair.A.Log.ToString().Split("event=delivery-deferred").Length == 3,
+            () => pair.A.Log.ToString()
+        );
         Assert.Single(pair.HopSaw);
     }
 

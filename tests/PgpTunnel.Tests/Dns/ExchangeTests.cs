@@ -26,7 +26,11 @@ public class ExchangeTests
             foreach (var datagram in new[] { [1, 2, 3], wrongId, wrongQuestion, query, right })
                 await server.SendToAsync(datagram, got.RemoteEndPoint);
         });
-        var answer = await new DnsExchange([(IPEndPoint)server.LocalEndPoint!]).AskAsync(DomainName.Parse("b.example"), RecordType.TXT, CancellationToken.None);
+        var answer = await new DnsExchange([(IPEndPoint)server.LocalEndPoint!]).AskAsync(
+            DomainName.Parse("b.example"),
+            RecordType.TXT,
+            CancellationToken.None
+        );
         await serving;
         Assert.Equal("b.example", answer.QuestionName.ToString());
         Assert.True(answer.IsResponse);
@@ -39,7 +43,9 @@ public class ExchangeTests
         closed.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         var address = (IPEndPoint)closed.LocalEndPoint!;
         closed.Close();
-        var e = await Assert.ThrowsAsync<DnsUnavailableException>(() => new DnsExchange([address]).AskAsync(DomainName.Parse("b.example"), RecordType.TXT, CancellationToken.None));
+        var e = await Assert.ThrowsAsync<DnsUnavailableException>(() =>
+            new DnsExchange([address]).AskAsync(DomainName.Parse("b.example"), RecordType.TXT, CancellationToken.None)
+        );
         Assert.Contains(address.ToString(), e.Message);
     }
 
@@ -57,9 +63,7 @@ public class ExchangeTests
             {
                 DnsMessage.Parse(octets);
             }
-            catch (DnsFormatException)
-            {
-            }
+            catch (DnsFormatException) { }
         }
     }
 }
@@ -80,7 +84,11 @@ public class DomainNameTests
     public void U_labels_are_taken_by_IDNA_2008_or_not_at_all(string line)
     {
         var (left, right) = Vectors.Split(line);
-        var name = System.Text.RegularExpressions.Regex.Replace(left, @"\\u(....)", m => ((char)Convert.ToInt32(m.Groups[1].Value, 16)).ToString());
+        var name = System.Text.RegularExpressions.Regex.Replace(
+            left,
+            @"\\u(....)",
+            m => ((char)Convert.ToInt32(m.Groups[1].Value, 16)).ToString()
+        );
         Assert.Equal(right, DomainName.TryParse(name, out var parsed) ? parsed.ToString() : "none");
     }
 
@@ -99,14 +107,27 @@ public class DomainNameTests
     public void Labels_of_64_octets_and_names_of_256_are_refused()
     {
         Assert.Throws<FormatException>(() => DomainName.Parse(new string('a', 64) + ".example"));
-        Assert.Throws<FormatException>(() => DomainName.Parse(string.Join('.', Enumerable.Repeat(new string('a', 62), 5))));
+        Assert.Throws<FormatException>(() =>
+            DomainName.Parse(string.Join('.', Enumerable.Repeat(new string('a', 62), 5)))
+        );
     }
 
     /// <summary>The example of RFC 4034 6.1.</summary>
     [Fact]
     public void Canonical_order()
     {
-        string[] order = ["example", "a.example", "yljkjljk.a.example", "Z.a.example", "zABC.a.EXAMPLE", "z.example", "\\001.z.example", "*.z.example", "\\200.z.example"];
+        string[] order =
+        [
+            "example",
+            "a.example",
+            "yljkjljk.a.example",
+            "Z.a.example",
+            "zABC.a.EXAMPLE",
+            "z.example",
+            "\\001.z.example",
+            "*.z.example",
+            "\\200.z.example",
+        ];
         var names = order.Select(DomainName.Parse).ToList();
         Assert.Equal(names, names.AsEnumerable().Reverse().Order());
     }
@@ -125,8 +146,15 @@ public class TrustAnchorsTests
     [Fact]
     public void Ds_and_dnskey_lines_are_read_and_bad_ones_named()
     {
-        Assert.NotNull(TrustAnchors.Parse("; comment\n. 3600 IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D084 58E880409BBC683457104237C7F8EC8D\nexample. IN DNSKEY 257 3 13 AAAA"));
-        Assert.Contains("line 2", Assert.Throws<FormatException>(() => TrustAnchors.Parse(". IN DS 1 8 2 00\n. IN A 127.0.0.1")).Message);
+        Assert.NotNull(
+            TrustAnchors.Parse(
+                "; comment\n. 3600 IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D084 58E880409BBC683457104237C7F8EC8D\nexample. IN DNSKEY 257 3 13 AAAA"
+            )
+        );
+        Assert.Contains(
+            "line 2",
+            Assert.Throws<FormatException>(() => TrustAnchors.Parse(". IN DS 1 8 2 00\n. IN A 127.0.0.1")).Message
+        );
         Assert.Throws<FormatException>(() => TrustAnchors.Parse(""));
     }
 }

@@ -17,7 +17,8 @@ internal sealed class OddDns : IAsyncDisposable
     private readonly IPEndPoint _good;
     private readonly Oddity _oddity;
     private readonly LoopbackPort _port;
-    private int _udpCount, _tcpCount;
+    private int _udpCount,
+        _tcpCount;
 
     public OddDns(IPEndPoint good, Oddity oddity)
     {
@@ -29,9 +30,10 @@ internal sealed class OddDns : IAsyncDisposable
 
     public int Asked => _udpCount + _tcpCount;
 
-    private async ValueTask<IReadOnlyList<byte[]>?> AnswerAsync(byte[] query, DnsTransport transport) => transport == DnsTransport.Tcp
-        ? _oddity(query, await AskOverTcpAsync(query), true, Interlocked.Increment(ref _tcpCount) - 1)
-        : _oddity(query, await AskOverUdpAsync(query), false, Interlocked.Increment(ref _udpCount) - 1);
+    private async ValueTask<IReadOnlyList<byte[]>?> AnswerAsync(byte[] query, DnsTransport transport) =>
+        transport == DnsTransport.Tcp
+            ? _oddity(query, await AskOverTcpAsync(query), true, Interlocked.Increment(ref _tcpCount) - 1)
+            : _oddity(query, await AskOverUdpAsync(query), false, Interlocked.Increment(ref _udpCount) - 1);
 
     private async Task<byte[]> AskOverUdpAsync(byte[] query)
     {

@@ -14,7 +14,9 @@ public sealed class OddResolverTests : IAsyncLifetime
     {
         _world.AddZone("b.example").Add(Policy, RecordType.TXT, TestWorld.Txt("v=PGPT1; m=none"));
         _world.Zone("b.example").Add(Policy, RecordType.OPENPGPKEY, new byte[5000]);
-        _world.AddInsecureZone("unsigned.example").Add(DomainName.Parse("x.unsigned.example"), RecordType.TXT, TestWorld.Txt("x"));
+        _world
+            .AddInsecureZone("unsigned.example")
+            .Add(DomainName.Parse("x.unsigned.example"), RecordType.TXT, TestWorld.Txt("x"));
         return ValueTask.CompletedTask;
     }
 
@@ -27,9 +29,11 @@ public sealed class OddResolverTests : IAsyncLifetime
         return changed;
     }
 
-    private static byte[] Rcode(byte[] query, byte rcode) => [query[0], query[1], 0x81, (byte)(0x80 | rcode), 0, 0, 0, 0, 0, 0, 0, 0];
+    private static byte[] Rcode(byte[] query, byte rcode) =>
+        [query[0], query[1], 0x81, (byte)(0x80 | rcode), 0, 0, 0, 0, 0, 0, 0, 0];
 
-    private static byte[] WithQuestion(byte[] query, byte rcode) => With(With(With(query, 2, 0x81), 3, (byte)(0x80 | rcode)), 11, 0)[..^11];
+    private static byte[] WithQuestion(byte[] query, byte rcode) =>
+        With(With(With(query, 2, 0x81), 3, (byte)(0x80 | rcode)), 11, 0)[..^11];
 
     /// <summary>An empty NOERROR: every section gone, as a filter leaves it that cuts what it does not know.</summary>
     private static byte[] Emptied(byte[] query) => WithQuestion(query, 0);
@@ -38,10 +42,52 @@ public sealed class OddResolverTests : IAsyncLifetime
     private static byte[] Strip(byte[] answer, params ushort[] types)
     {
         var message = DnsMessage.Parse(answer);
-        static byte[] Records(IEnumerable<DnsRecord> records) => [.. records.SelectMany(r => (byte[])[.. r.Name.Wire, (byte)(r.Type >> 8), (byte)r.Type, 0, 1, 0, 0, 1, 44, (byte)(r.Rdata.Length >> 8), (byte)r.Rdata.Length, .. r.Rdata])];
-        var (kept, authority) = (message.Answer.Where(r => !types.Contains(r.Type)).ToList(), message.Authority.Where(r => !types.Contains(r.Type)).ToList());
-        return [answer[0], answer[1], 0x81, (byte)(0xA0 | message.Rcode), 0, 1, 0, (byte)kept.Count, 0, (byte)authority.Count, 0, 0, // AD set, as if it had validated
-            .. message.QuestionName.Wire, (byte)(message.QuestionType >> 8), (byte)message.QuestionType, 0, 1, .. Records(kept), .. Records(authority)];
+        static byte[] Records(IEnumerable<DnsRecord> records) =>
+            [
+                .. records.SelectMany(r =>
+                    (byte[])
+                        [
+                            .. r.Name.Wire,
+                            (byte)(r.Type >> 8),
+                            (byte)r.Type,
+                            0,
+                            1,
+                            0,
+                            0,
+                            1,
+                            44,
+                            (byte)(r.Rdata.Length >> 8),
+                            (byte)r.Rdata.Length,
+                            .. r.Rdata,
+                        ]
+                ),
+            ];
+        var (kept, authority) = (
+            message.Answer.Where(r => !types.Contains(r.Type)).ToList(),
+            message.Authority.Where(r => !types.Contains(r.Type)).ToList()
+        );
+        return
+        [
+            answer[0],
+            answer[1],
+            0x81,
+            (byte)(0xA0 | message.Rcode),
+            0,
+            1,
+            0,
+            (byte)kept.Count,
+            0,
+            (byte)authority.Count,
+            0,
+            0, // AD set, as if it had validated
+            .. message.QuestionName.Wire,
+            (byte)(message.QuestionType >> 8),
+            (byte)message.QuestionType,
+            0,
+            1,
+            .. Records(kept),
+            .. Records(authority),
+        ];
     }
 
     /// <summary>By name: what it does, and what the reason must name when it is the only resolver; empty = it serves all the same.</summary>
@@ -51,17 +97,55 @@ public sealed class OddResolverTests : IAsyncLifetime
         ["udp: cut in its last octet"] = ((_, a, tcp, _) => [tcp ? a : a[..^1]], ""),
         ["udp: the header alone, with counts"] = ((_, a, tcp, _) => [tcp ? a : a[..12]], ""),
         ["udp: one record fewer than counted"] = ((q, a, tcp, _) => [tcp ? a : With(Emptied(q), 7, 1)], ""),
-        ["udp: TC and rubbish"] = ((_, a, tcp, _) => [tcp ? a : [a[0], a[1], 0x83, 0x80, 0, 1, 0, 9, 0, 9, 0, 9, .. a[12..^4]]], ""),
-        ["udp: TC with nothing but the header"] = ((q, a, tcp, _) => tcp ? [a] : [[q[0], q[1], 0x83, 0x80, .. new byte[8]]], ""),
+        ["udp: TC and rubbish"] = (
+            (_, a, tcp, _) => [tcp ? a : [a[0], a[1], 0x83, 0x80, 0, 1, 0, 9, 0, 9, 0, 9, .. a[12..^4]]],
+            ""
+        ),
+        ["udp: TC with nothing but the header"] = (
+            (q, a, tcp, _) =>
+                tcp
+                    ? [a]
+                    :
+                    [
+                        [q[0], q[1], 0x83, 0x80, .. new byte[8]],
+                    ],
+            ""
+        ),
         ["udp: emptied without TC"] = ((q, a, tcp, _) => [tcp ? a : Emptied(q)], ""),
-        ["udp: no signatures in datagrams"] = ((_, a, tcp, _) => [tcp || (a[2] & 2) != 0 ? a : Strip(a, RecordType.RRSIG, RecordType.NSEC)], ""),
+        ["udp: no signatures in datagrams"] = (
+            (_, a, tcp, _) => [tcp || (a[2] & 2) != 0 ? a : Strip(a, RecordType.RRSIG, RecordType.NSEC)],
+            ""
+        ),
         ["udp: silent"] = ((_, a, tcp, _) => tcp ? [a] : null, ""),
         ["udp: only strays"] = ((_, a, tcp, _) => [tcp ? a : With(a, 0, (byte)(a[0] ^ 0xFF))], ""),
-        ["udp: a stray and an other question first"] = ((_, a, tcp, _) => [With(a, 0, (byte)(a[0] ^ 0xFF)), With(a, 13, (byte)'x'), a], ""),
+        ["udp: a stray and an other question first"] = (
+            (_, a, tcp, _) => [With(a, 0, (byte)(a[0] ^ 0xFF)), With(a, 13, (byte)'x'), a],
+            ""
+        ),
         ["SERVFAIL once"] = ((q, a, _, n) => [n == 0 ? WithQuestion(q, 2) : a], ""),
         ["SERVFAIL as a bare header once"] = ((q, a, _, n) => [n == 0 ? Rcode(q, 2) : a], ""),
-        ["tcp: closes the first"] = ((q, a, tcp, n) => tcp ? n == 0 ? null : [a] : [[q[0], q[1], 0x83, 0x80, .. new byte[8]]], ""),
-        ["tcp: another id first"] = ((q, a, tcp, _) => tcp ? [With(a, 0, (byte)(a[0] ^ 0xFF)), a] : [[q[0], q[1], 0x83, 0x80, .. new byte[8]]], ""),
+        ["tcp: closes the first"] = (
+            (q, a, tcp, n) =>
+                tcp
+                    ? n == 0
+                        ? null
+                        : [a]
+                    :
+                    [
+                        [q[0], q[1], 0x83, 0x80, .. new byte[8]],
+                    ],
+            ""
+        ),
+        ["tcp: another id first"] = (
+            (q, a, tcp, _) =>
+                tcp
+                    ? [With(a, 0, (byte)(a[0] ^ 0xFF)), a]
+                    :
+                    [
+                        [q[0], q[1], 0x83, 0x80, .. new byte[8]],
+                    ],
+            ""
+        ),
         ["FORMERR"] = ((q, _, _, _) => [WithQuestion(q, 1)], "FORMERR: it has no EDNS"),
         ["FORMERR as a bare header"] = ((q, _, _, _) => [Rcode(q, 1)], "FORMERR: it has no EDNS"),
         ["NOTIMP as a bare header"] = ((q, _, _, _) => [Rcode(q, 4)], "NOTIMP: it has no EDNS"),
@@ -70,21 +154,37 @@ public sealed class OddResolverTests : IAsyncLifetime
         ["NOERROR as a bare header"] = ((q, _, _, _) => [Rcode(q, 0)], "without a question"),
         ["NXDOMAIN as a bare header"] = ((q, _, _, _) => [Rcode(q, 3)], "without a question"),
         ["SERVFAIL always"] = ((q, _, _, _) => [WithQuestion(q, 2)], "SERVFAIL"),
-        ["strips signatures"] = ((_, a, _, _) => [(a[2] & 2) != 0 ? a : Strip(a, RecordType.RRSIG, RecordType.NSEC)], "strips DNSSEC signatures"),
+        ["strips signatures"] = (
+            (_, a, _, _) => [(a[2] & 2) != 0 ? a : Strip(a, RecordType.RRSIG, RecordType.NSEC)],
+            "strips DNSSEC signatures"
+        ),
         ["cuts everywhere"] = ((_, a, _, _) => [a[..(a.Length / 2)]], "ends early"),
         ["TC everywhere"] = ((_, a, _, _) => [With(a, 2, 0x83)], "cut short (TC)"),
-        ["closes every connection"] = ((q, _, tcp, _) => tcp ? null : [[q[0], q[1], 0x83, 0x80, .. new byte[8]]], "closed the connection"),
+        ["closes every connection"] = (
+            (q, _, tcp, _) =>
+                tcp
+                    ? null
+                    :
+                    [
+                        [q[0], q[1], 0x83, 0x80, .. new byte[8]],
+                    ],
+            "closed the connection"
+        ),
         ["silent"] = ((_, _, tcp, _) => tcp ? [] : null, "no answer in time"),
     };
 
     public static TheoryData<string> Names => [.. Oddities.Keys];
 
     /// <summary>Short only where nothing will come: elsewhere a busy machine must not look like a silent resolver.</summary>
-    private static DnsPatience Patience(string oddity) => oddity.Contains("silent") || oddity.Contains("only strays") ? new(TimeSpan.FromSeconds(0.5), TimeSpan.FromSeconds(5)) : new(TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(1));
+    private static DnsPatience Patience(string oddity) =>
+        oddity.Contains("silent") || oddity.Contains("only strays")
+            ? new(TimeSpan.FromSeconds(0.5), TimeSpan.FromSeconds(5))
+            : new(TimeSpan.FromMinutes(1), TimeSpan.FromMinutes(1));
 
     private static DnsExchange Exchange(IPEndPoint resolver, string oddity) => new([resolver], null, Patience(oddity));
 
-    private static Task<DnsAnswer> AskAsync(DnsValidator validator, DomainName name, ushort type) => validator.LookupAsync(name, type, CancellationToken.None);
+    private static Task<DnsAnswer> AskAsync(DnsValidator validator, DomainName name, ushort type) =>
+        validator.LookupAsync(name, type, CancellationToken.None);
 
     [Theory, MemberData(nameof(Names))]
     public async Task Alone_it_serves_or_is_named_and_nothing_is_bogus(string oddity)
@@ -93,7 +193,10 @@ public sealed class OddResolverTests : IAsyncLifetime
         var validator = new DnsValidator(Exchange(odd.EndPoint, oddity), _world.Anchors, _world.Time);
         var answer = await AskAsync(validator, Policy, RecordType.TXT);
         var names = Oddities[oddity].Names;
-        Assert.True(answer.Security == (names.Length == 0 ? DnsSecurity.Secure : DnsSecurity.Indeterminate), $"{answer.Security}: {answer.Why}");
+        Assert.True(
+            answer.Security == (names.Length == 0 ? DnsSecurity.Secure : DnsSecurity.Indeterminate),
+            $"{answer.Security}: {answer.Why}"
+        );
         if (names.Length > 0)
         {
             Assert.Contains(names, answer.Why);
@@ -106,11 +209,22 @@ public sealed class OddResolverTests : IAsyncLifetime
     {
         await using var odd = new OddDns(_world.Dns.EndPoint, Oddities[oddity].Oddity);
         var aside = new List<(IPEndPoint, string)>();
-        var validator = new DnsValidator(new DnsExchange([odd.EndPoint, _world.Dns.EndPoint], (resolver, why) => aside.Add((resolver, why)), Patience(oddity)), _world.Anchors, _world.Time);
+        var validator = new DnsValidator(
+            new DnsExchange(
+                [odd.EndPoint, _world.Dns.EndPoint],
+                (resolver, why) => aside.Add((resolver, why)),
+                Patience(oddity)
+            ),
+            _world.Anchors,
+            _world.Time
+        );
         async Task IsAsync(string name, ushort type, DnsSecurity security, DnsOutcome outcome)
         {
             var answer = await AskAsync(validator, DomainName.Parse(name), type);
-            Assert.True((security, outcome) == (answer.Security, answer.Outcome), $"{name}: {answer.Security} {answer.Outcome}: {answer.Why}");
+            Assert.True(
+                (security, outcome) == (answer.Security, answer.Outcome),
+                $"{name}: {answer.Security} {answer.Outcome}: {answer.Why}"
+            );
         }
         await IsAsync(Policy.ToString(), RecordType.TXT, DnsSecurity.Secure, DnsOutcome.Answer);
         await IsAsync(Policy.ToString(), RecordType.OPENPGPKEY, DnsSecurity.Secure, DnsOutcome.Answer);
@@ -133,7 +247,11 @@ public sealed class OddResolverTests : IAsyncLifetime
     {
         await using var one = new OddDns(_world.Dns.EndPoint, Oddities["strips signatures"].Oddity);
         await using var two = new OddDns(_world.Dns.EndPoint, Oddities["FORMERR as a bare header"].Oddity);
-        var answer = await AskAsync(new DnsValidator(new DnsExchange([one.EndPoint, two.EndPoint]), _world.Anchors, _world.Time), Policy, RecordType.TXT);
+        var answer = await AskAsync(
+            new DnsValidator(new DnsExchange([one.EndPoint, two.EndPoint]), _world.Anchors, _world.Time),
+            Policy,
+            RecordType.TXT
+        );
         Assert.Equal(DnsSecurity.Indeterminate, answer.Security);
         Assert.Contains($"{one.EndPoint}: strips DNSSEC signatures", answer.Why);
         Assert.Contains($"{two.EndPoint}: answers FORMERR", answer.Why);
@@ -150,7 +268,11 @@ public sealed class OddResolverTests : IAsyncLifetime
         {
             Interlocked.Increment(ref asked);
             DnsRecord Zero(DnsRecord r) => r with { Ttl = 0 };
-            return answer with { Answer = [.. answer.Answer.Select(Zero)], Authority = [.. answer.Authority.Select(Zero)] };
+            return answer with
+            {
+                Answer = [.. answer.Answer.Select(Zero)],
+                Authority = [.. answer.Authority.Select(Zero)],
+            };
         };
         for (var depth = 1; depth <= 9; depth++)
         {
@@ -176,7 +298,9 @@ public sealed class OddResolverTests : IAsyncLifetime
             return answer;
         };
         var validator = _world.Validator();
-        var answers = await Task.WhenAll(Enumerable.Range(0, 60).Select(_ => AskAsync(validator, Policy, RecordType.OPENPGPKEY)));
+        var answers = await Task.WhenAll(
+            Enumerable.Range(0, 60).Select(_ => AskAsync(validator, Policy, RecordType.OPENPGPKEY))
+        );
         Assert.All(answers, a => Assert.Equal(DnsSecurity.Secure, a.Security));
         Assert.InRange(asked.Count, asked.Distinct().Count(), asked.Distinct().Count() + 10); // who comes between an answer and its proof asks again
     }
@@ -185,11 +309,18 @@ public sealed class OddResolverTests : IAsyncLifetime
     public async Task Questions_over_tcp_share_a_connection_and_are_asked_again_when_it_closes()
     {
         var (connections, open) = (0, new System.Collections.Concurrent.ConcurrentDictionary<int, int>());
-        await using var odd = new OddDns(_world.Dns.EndPoint, (_, answer, tcp, count) => tcp && count % 7 == 6 ? null : [answer]);
+        await using var odd = new OddDns(
+            _world.Dns.EndPoint,
+            (_, answer, tcp, count) => tcp && count % 7 == 6 ? null : [answer]
+        );
         for (var i = 0; i < 40; i++)
             _world.Zone("b.example").Add(DomainName.Parse($"k{i}.b.example"), RecordType.OPENPGPKEY, new byte[3000]);
         var validator = new DnsValidator(Exchange(odd.EndPoint, "closes every seventh"), _world.Anchors, _world.Time);
-        var answers = await Task.WhenAll(Enumerable.Range(0, 40).Select(i => AskAsync(validator, DomainName.Parse($"k{i}.b.example"), RecordType.OPENPGPKEY)));
+        var answers = await Task.WhenAll(
+            Enumerable
+                .Range(0, 40)
+                .Select(i => AskAsync(validator, DomainName.Parse($"k{i}.b.example"), RecordType.OPENPGPKEY))
+        );
         Assert.All(answers, a => Assert.True(a.Security == DnsSecurity.Secure, a.Why));
     }
 
@@ -201,13 +332,22 @@ public sealed class OddResolverTests : IAsyncLifetime
         var burn = _world.AddZone("burn.example");
         burn.Add(DomainName.Parse("_pgptunnel.burn.example"), RecordType.TXT, TestWorld.Txt("v=PGPT1; m=none"));
         // Octets moved between even places leave the sum, and so the tag, as it is.
-        var keys = Enumerable.Range(0, 250).Select(i => (byte[])[1, 1, 3, 13, (byte)(i + 1), 0, (byte)(250 - i), .. new byte[61]]).ToList();
+        var keys = Enumerable
+            .Range(0, 250)
+            .Select(i => (byte[])[1, 1, 3, 13, (byte)(i + 1), 0, (byte)(250 - i), .. new byte[61]])
+            .ToList();
         Assert.Single(keys.Select(k => DnsKey.Read(k)!.Tag).Distinct());
         foreach (var key in keys)
             burn.Add(zone, RecordType.DNSKEY, key);
         var tag = DnsKey.Read(keys[0])!.Tag;
         for (var i = 0; i < 200; i++)
-            _world.Zone("example").Add(zone, RecordType.DS, [(byte)(tag >> 8), (byte)tag, 13, 2, .. System.Security.Cryptography.SHA256.HashData([(byte)i])]);
+            _world
+                .Zone("example")
+                .Add(
+                    zone,
+                    RecordType.DS,
+                    [(byte)(tag >> 8), (byte)tag, 13, 2, .. System.Security.Cryptography.SHA256.HashData([(byte)i])]
+                );
         var answer = await AskAsync(_world.Validator(), DomainName.Parse("_pgptunnel.burn.example"), RecordType.TXT);
         Assert.Equal(DnsSecurity.Indeterminate, answer.Security);
         Assert.Contains("64 DS digests", answer.Why);
@@ -236,7 +376,10 @@ public sealed class OddResolverTests : IAsyncLifetime
     public void The_resolvers_of_resolv_conf_are_found_by_themselves()
     {
         var file = Path.Combine(_world.Directory, "resolv.conf");
-        File.WriteAllText(file, "# comment\nsearch example\nnameserver 127.0.0.53\n nameserver\t::1 \nnameserver nonsense\noptions edns0\n");
+        File.WriteAllText(
+            file,
+            "# comment\nsearch example\nnameserver 127.0.0.53\n nameserver\t::1 \nnameserver nonsense\noptions edns0\n"
+        );
         Assert.Equal(["127.0.0.53:53", "[::1]:53"], DnsExchange.OfResolvConf(file).Select(r => r.ToString()));
     }
 }

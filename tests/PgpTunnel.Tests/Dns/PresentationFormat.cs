@@ -12,14 +12,21 @@ internal static class PresentationFormat
         var fields = Fields(line);
         var at = 1;
         uint ttl = 3600;
-        while (at < fields.Count && (uint.TryParse(fields[at], out var number) || fields[at].Equals("IN", StringComparison.OrdinalIgnoreCase)))
+        while (
+            at < fields.Count
+            && (
+                uint.TryParse(fields[at], out var number) || fields[at].Equals("IN", StringComparison.OrdinalIgnoreCase)
+            )
+        )
         {
             ttl = fields[at].Equals("IN", StringComparison.OrdinalIgnoreCase) ? ttl : number;
             at++;
         }
         if (at >= fields.Count || !RecordType.TryParse(fields[at], out var type))
             return null;
-        return Rdata(type, fields[(at + 1)..]) is { } rdata ? new DnsRecord(DomainName.Parse(fields[0]), type, 1, ttl, rdata) : null;
+        return Rdata(type, fields[(at + 1)..]) is { } rdata
+            ? new DnsRecord(DomainName.Parse(fields[0]), type, 1, ttl, rdata)
+            : null;
     }
 
     private static List<string> Fields(string line)
@@ -55,11 +62,42 @@ internal static class PresentationFormat
                 RecordType.MX => [.. U16(f[0]), .. Name(f[1])],
                 RecordType.SOA => [.. Name(f[0]), .. Name(f[1]), .. f.Skip(2).Take(5).SelectMany(U32)],
                 RecordType.TXT => [.. f.SelectMany(t => TestWorld.Txt(t.Trim('"')))],
-                RecordType.DS => [.. U16(f[0]), byte.Parse(f[1], CultureInfo.InvariantCulture), byte.Parse(f[2], CultureInfo.InvariantCulture), .. Convert.FromHexString(string.Concat(f.Skip(3)))],
-                RecordType.DNSKEY => [.. U16(f[0]), byte.Parse(f[1], CultureInfo.InvariantCulture), byte.Parse(f[2], CultureInfo.InvariantCulture), .. Convert.FromBase64String(string.Concat(f.Skip(3)))],
-                RecordType.RRSIG => [.. Type(f[0]), byte.Parse(f[1], CultureInfo.InvariantCulture), byte.Parse(f[2], CultureInfo.InvariantCulture), .. U32(f[3]), .. Moment(f[4]), .. Moment(f[5]), .. U16(f[6]), .. Name(f[7]), .. Convert.FromBase64String(string.Concat(f.Skip(8)))],
+                RecordType.DS =>
+                [
+                    .. U16(f[0]),
+                    byte.Parse(f[1], CultureInfo.InvariantCulture),
+                    byte.Parse(f[2], CultureInfo.InvariantCulture),
+                    .. Convert.FromHexString(string.Concat(f.Skip(3))),
+                ],
+                RecordType.DNSKEY =>
+                [
+                    .. U16(f[0]),
+                    byte.Parse(f[1], CultureInfo.InvariantCulture),
+                    byte.Parse(f[2], CultureInfo.InvariantCulture),
+                    .. Convert.FromBase64String(string.Concat(f.Skip(3))),
+                ],
+                RecordType.RRSIG =>
+                [
+                    .. Type(f[0]),
+                    byte.Parse(f[1], CultureInfo.InvariantCulture),
+                    byte.Parse(f[2], CultureInfo.InvariantCulture),
+                    .. U32(f[3]),
+                    .. Moment(f[4]),
+                    .. Moment(f[5]),
+                    .. U16(f[6]),
+                    .. Name(f[7]),
+                    .. Convert.FromBase64String(string.Concat(f.Skip(8))),
+                ],
                 RecordType.NSEC => [.. Name(f[0]), .. Bitmap(f.Skip(1))],
-                RecordType.NSEC3 => [byte.Parse(f[0], CultureInfo.InvariantCulture), byte.Parse(f[1], CultureInfo.InvariantCulture), .. U16(f[2]), .. Counted(f[3] == "-" ? [] : Convert.FromHexString(f[3])), .. Counted(Base32Hex(f[4])), .. Bitmap(f.Skip(5))],
+                RecordType.NSEC3 =>
+                [
+                    byte.Parse(f[0], CultureInfo.InvariantCulture),
+                    byte.Parse(f[1], CultureInfo.InvariantCulture),
+                    .. U16(f[2]),
+                    .. Counted(f[3] == "-" ? [] : Convert.FromHexString(f[3])),
+                    .. Counted(Base32Hex(f[4])),
+                    .. Bitmap(f.Skip(5)),
+                ],
                 _ => null,
             };
         }
@@ -73,22 +111,49 @@ internal static class PresentationFormat
 
     private static byte[] Counted(byte[] octets) => [(byte)octets.Length, .. octets];
 
-    private static byte[] U16(string text) => [(byte)(ushort.Parse(text, CultureInfo.InvariantCulture) >> 8), (byte)ushort.Parse(text, CultureInfo.InvariantCulture)];
+    private static byte[] U16(string text) =>
+        [
+            (byte)(ushort.Parse(text, CultureInfo.InvariantCulture) >> 8),
+            (byte)ushort.Parse(text, CultureInfo.InvariantCulture),
+        ];
 
     private static byte[] U32(string text) => U32(uint.Parse(text, CultureInfo.InvariantCulture));
 
-    private static byte[] U32(uint value) => [(byte)(value >> 24), (byte)(value >> 16), (byte)(value >> 8), (byte)value];
+    private static byte[] U32(uint value) =>
+        [(byte)(value >> 24), (byte)(value >> 16), (byte)(value >> 8), (byte)value];
 
-    private static byte[] Type(string text) => RecordType.TryParse(text, out var type) ? [(byte)(type >> 8), (byte)type] : throw new FormatException(text);
+    private static byte[] Type(string text) =>
+        RecordType.TryParse(text, out var type) ? [(byte)(type >> 8), (byte)type] : throw new FormatException(text);
 
-    public static DateTimeOffset ParseMoment(string text) => text.Length == 14
-        ? DateTimeOffset.ParseExact(text, "yyyyMMddHHmmss", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal) : DateTimeOffset.FromUnixTimeSeconds(long.Parse(text, CultureInfo.InvariantCulture));
+    public static DateTimeOffset ParseMoment(string text) =>
+        text.Length == 14
+            ? DateTimeOffset.ParseExact(
+                text,
+                "yyyyMMddHHmmss",
+                CultureInfo.InvariantCulture,
+                DateTimeStyles.AssumeUniversal
+            )
+            : DateTimeOffset.FromUnixTimeSeconds(long.Parse(text, CultureInfo.InvariantCulture));
 
     private static byte[] Moment(string text) => U32((uint)ParseMoment(text).ToUnixTimeSeconds());
 
     private static byte[] Bitmap(IEnumerable<string> names)
     {
-        var types = names.Select(n => RecordType.TryParse(n, out var type) ? type : n switch { "HINFO" => (ushort)13, "RP" => (ushort)17, "SIG" => (ushort)24, "LOC" => (ushort)29, "SPF" => (ushort)99, _ => throw new FormatException(n) }).Order();
+        var types = names
+            .Select(n =>
+                RecordType.TryParse(n, out var type)
+                    ? type
+                    : n switch
+                    {
+                        "HINFO" => (ushort)13,
+                        "RP" => (ushort)17,
+                        "SIG" => (ushort)24,
+                        "LOC" => (ushort)29,
+                        "SPF" => (ushort)99,
+                        _ => throw new FormatException(n),
+                    }
+            )
+            .Order();
         var octets = new List<byte>();
         foreach (var window in types.GroupBy(t => t >> 8))
         {

@@ -25,7 +25,16 @@ public class UnboundScenarioTests
         ["val_negcache_nta.rpl"] = "negative trust anchors",
     };
 
-    private sealed record Entry(IReadOnlyList<string> Match, int Rcode, DomainName Name, ushort Type, List<DnsRecord> Answer, List<DnsRecord> Authority, List<DnsRecord> Additional, bool Ad);
+    private sealed record Entry(
+        IReadOnlyList<string> Match,
+        int Rcode,
+        DomainName Name,
+        ushort Type,
+        List<DnsRecord> Answer,
+        List<DnsRecord> Authority,
+        List<DnsRecord> Additional,
+        bool Ad
+    );
 
     private sealed class Scenario
     {
@@ -52,24 +61,39 @@ public class UnboundScenarioTests
             }
             var step = 0;
             await using var dns = new LoopbackDns((name, type) => Resolve(scenario, step, name, type));
-            var validator = new DnsValidator(new DnsExchange([dns.EndPoint]), TrustAnchors.Parse(string.Join('\n', scenario.Anchors)), new FakeTimeProvider(scenario.Now));
+            var validator = new DnsValidator(
+                new DnsExchange([dns.EndPoint]),
+                TrustAnchors.Parse(string.Join('\n', scenario.Anchors)),
+                new FakeTimeProvider(scenario.Now)
+            );
             foreach (var (at, query, expected) in scenario.Checks)
             {
                 step = at;
                 var answer = await validator.LookupAsync(query.Name, query.Type, CancellationToken.None);
-                var (ours, theirs) = (Rank(answer.Security), expected.Rcode == 2 ? 0 : expected.Ad ? 2 : 1);
+                var (ours, theirs) = (
+                    Rank(answer.Security),
+                    expected.Rcode == 2 ? 0
+                    : expected.Ad ? 2
+                    : 1
+                );
                 var reason = ours < theirs ? Stricter(scenario, file, answer) : null;
                 if (ours == theirs)
                     exact++;
                 else if (reason is not null)
                     Because($"stricter: {reason}");
                 else
-                    wrong.Add($"{file}: {query.Name} {RecordType.Name(query.Type)}: {answer.Security} ({answer.Why}), unbound: {theirs switch { 0 => "bogus", 1 => "insecure", _ => "secure" }}");
+                    wrong.Add(
+                        $"{file}: {query.Name} {RecordType.Name(query.Type)}: {answer.Security} ({answer.Why}), unbound: {theirs switch { 0 => "bogus", 1 => "insecure", _ => "secure" }}"
+                    );
             }
         }
-        var summary = $"{exact} verdicts as unbound's\n{string.Join('\n', reasons.Select(r => $"{r.Value,4} {r.Key}"))}";
+        var summary =
+            $"{exact} verdicts as unbound's\n{string.Join('\n', reasons.Select(r => $"{r.Value, 4} {r.Key}"))}";
         TestContext.Current.SendDiagnosticMessage(summary);
-        Assert.True(wrong.Count == 0, $"{wrong.Count} verdicts laxer, or stricter without a reason:\n{string.Join('\n', wrong)}\n{summary}");
+        Assert.True(
+            wrong.Count == 0,
+            $"{wrong.Count} verdicts laxer, or stricter without a reason:\n{string.Join('\n', wrong)}\n{summary}"
+        );
         Assert.True(exact >= 80, summary);
     }
 
@@ -96,10 +120,19 @@ public class UnboundScenarioTests
     /// <summary>Why our verdict may be stricter; null = there is no reason.</summary>
     private static string? Stricter(Scenario scenario, string file, DnsAnswer answer)
     {
-        var algorithms = scenario.Ranges.SelectMany(r => r.Entries).SelectMany(e => e.Answer.Concat(e.Authority)).Where(r => r.Type == RecordType.RRSIG).Select(r => RrSignature.Read(r.Rdata)?.Algorithm).OfType<byte>().ToHashSet();
-        return algorithms.Any(a => a is 1 or 3 or 5 or 6 or 7) && !algorithms.Any(SignatureCheck.IsSupported) ? "signed with DSA, RSA/MD5 or RSA/SHA-1 only, which are not verified"
-            : algorithms.Any(a => a is 1 or 3 or 5 or 6 or 7) ? "one of its zones is signed with DSA, RSA/MD5 or RSA/SHA-1 only, which are not verified"
-            : Known.TryGetValue(file, out var why) ? why : null;
+        var algorithms = scenario
+            .Ranges.SelectMany(r => r.Entries)
+            .SelectMany(e => e.Answer.Concat(e.Authority))
+            .Where(r => r.Type == RecordType.RRSIG)
+            .Select(r => RrSignature.Read(r.Rdata)?.Algorithm)
+            .OfType<byte>()
+            .ToHashSet();
+        return algorithms.Any(a => a is 1 or 3 or 5 or 6 or 7) && !algorithms.Any(SignatureCheck.IsSupported)
+                ? "signed with DSA, RSA/MD5 or RSA/SHA-1 only, which are not verified"
+            : algorithms.Any(a => a is 1 or 3 or 5 or 6 or 7)
+                ? "one of its zones is signed with DSA, RSA/MD5 or RSA/SHA-1 only, which are not verified"
+            : Known.TryGetValue(file, out var why) ? why
+            : null;
     }
 
     /// <summary>Scenarios in which we are stricter for a reason of their own.</summary>
@@ -114,9 +147,16 @@ public class UnboundScenarioTests
         ["val_negcache_ttl_prefetch.rpl"] = FromCache,
     };
 
-    private const string Unrecorded = "no answer is recorded for a DNSKEY that we ask for", FromCache = "about unbound's cache of denials: the second question has no recorded answer";
+    private const string Unrecorded = "no answer is recorded for a DNSKEY that we ask for",
+        FromCache = "about unbound's cache of denials: the second question has no recorded answer";
 
-    private static int Rank(DnsSecurity security) => security switch { DnsSecurity.Secure => 2, DnsSecurity.Insecure => 1, _ => 0 };
+    private static int Rank(DnsSecurity security) =>
+        security switch
+        {
+            DnsSecurity.Secure => 2,
+            DnsSecurity.Insecure => 1,
+            _ => 0,
+        };
 
     /// <summary>Follows referrals from the root's address over the recorded answers.</summary>
     private static WorldAnswer Resolve(Scenario scenario, int step, DomainName name, ushort type)
@@ -124,13 +164,25 @@ public class UnboundScenarioTests
         var address = scenario.Root;
         for (var hop = 0; hop < 12; hop++)
         {
-            var entry = scenario.Ranges.Where(r => r.From <= step && step <= r.To && r.Addresses.Contains(address)).SelectMany(r => r.Entries).FirstOrDefault(e => Matches(e, name, type));
+            var entry = scenario
+                .Ranges.Where(r => r.From <= step && step <= r.To && r.Addresses.Contains(address))
+                .SelectMany(r => r.Entries)
+                .FirstOrDefault(e => Matches(e, name, type));
             if (entry is null)
                 return Anywhere(scenario, step, name, type);
             var referral = entry.Authority.FirstOrDefault(r => r.Type == RecordType.NS && name.IsWithin(r.Name));
-            if (entry.Rcode != 0 || entry.Answer.Count > 0 || referral is null || entry.Authority.Exists(r => r.Type == RecordType.SOA) || (type == RecordType.DS && referral.Name == name))
+            if (
+                entry.Rcode != 0
+                || entry.Answer.Count > 0
+                || referral is null
+                || entry.Authority.Exists(r => r.Type == RecordType.SOA)
+                || (type == RecordType.DS && referral.Name == name)
+            )
                 return new(entry.Rcode, entry.Answer, entry.Authority);
-            var servers = entry.Authority.Where(r => r.Type == RecordType.NS).Select(r => new WireReader(r.Rdata).Name()).ToHashSet();
+            var servers = entry
+                .Authority.Where(r => r.Type == RecordType.NS)
+                .Select(r => new WireReader(r.Rdata).Name())
+                .ToHashSet();
             var glue = entry.Additional.FirstOrDefault(r => r.Type == RecordType.A && servers.Contains(r.Name));
             if (glue is null)
                 return Anywhere(scenario, step, name, type);
@@ -141,16 +193,27 @@ public class UnboundScenarioTests
 
     /// <summary>unbound may know a server from an earlier step; then no referral to it is recorded.</summary>
     private static WorldAnswer Anywhere(Scenario scenario, int step, DomainName name, ushort type) =>
-        scenario.Ranges.Where(r => r.From <= step && step <= r.To).SelectMany(r => r.Entries).FirstOrDefault(e => e.Name == name && e.Type == type && e.Answer.Count > 0) is { } entry
-            ? new(entry.Rcode, entry.Answer, entry.Authority) : new(2, [], []);
+        scenario
+            .Ranges.Where(r => r.From <= step && step <= r.To)
+            .SelectMany(r => r.Entries)
+            .FirstOrDefault(e => e.Name == name && e.Type == type && e.Answer.Count > 0)
+            is { } entry
+            ? new(entry.Rcode, entry.Answer, entry.Authority)
+            : new(2, [], []);
 
     private static bool Matches(Entry entry, DomainName name, ushort type) =>
-        (!entry.Match.Contains("qtype") || entry.Type == type) && (!entry.Match.Contains("qname") || entry.Name == name) && (!entry.Match.Contains("subdomain") || name.IsWithin(entry.Name));
+        (!entry.Match.Contains("qtype") || entry.Type == type)
+        && (!entry.Match.Contains("qname") || entry.Name == name)
+        && (!entry.Match.Contains("subdomain") || name.IsWithin(entry.Name));
 
     private static Scenario Read(string file)
     {
         var scenario = new Scenario();
-        var (range, step, entry) = ((From: 0, To: 0, Addresses: new HashSet<string>(), Entries: new List<Entry>()), 0, default(EntryBuilder));
+        var (range, step, entry) = (
+            (From: 0, To: 0, Addresses: new HashSet<string>(), Entries: new List<Entry>()),
+            0,
+            default(EntryBuilder)
+        );
         var (inRange, stepKind, stubRoot) = (false, "", false);
         Entry? query = null;
         foreach (var raw in File.ReadAllLines(file))
@@ -161,21 +224,43 @@ public class UnboundScenarioTests
                 continue;
             switch (words[0])
             {
-                case "trust-anchor:": scenario.Anchors.Add(line[13..].Trim().Trim('"')); break;
-                case "val-override-date:": scenario.Now = PresentationFormat.ParseMoment(words[1].Trim('"')); break;
-                case "name:": stubRoot = words[1] == "\".\""; break;
-                case "stub-addr:" when stubRoot || scenario.Root.Length == 0: scenario.Root = words[1]; break;
-                case "RANGE_BEGIN": (inRange, range) = (true, (int.Parse(words[1]), int.Parse(words[2]), [], [])); break;
-                case "ADDRESS": range.Addresses.Add(words[1]); break;
+                case "trust-anchor:":
+                    scenario.Anchors.Add(line[13..].Trim().Trim('"'));
+                    break;
+                case "val-override-date:":
+                    scenario.Now = PresentationFormat.ParseMoment(words[1].Trim('"'));
+                    break;
+                case "name:":
+                    stubRoot = words[1] == "\".\"";
+                    break;
+                case "stub-addr:" when stubRoot || scenario.Root.Length == 0:
+                    scenario.Root = words[1];
+                    break;
+                case "RANGE_BEGIN":
+                    (inRange, range) = (true, (int.Parse(words[1]), int.Parse(words[2]), [], []));
+                    break;
+                case "ADDRESS":
+                    range.Addresses.Add(words[1]);
+                    break;
                 case "RANGE_END":
                     scenario.Ranges.Add(range);
                     inRange = false;
                     break;
-                case "STEP": (step, stepKind) = (int.Parse(words[1]), words[2]); break;
-                case "ENTRY_BEGIN": entry = new EntryBuilder(); break;
-                case "MATCH": entry?.Match.AddRange(words[1..]); break;
-                case "REPLY": entry?.Reply.AddRange(words[1..]); break;
-                case "SECTION" when entry is not null: entry.Section = words[1]; break;
+                case "STEP":
+                    (step, stepKind) = (int.Parse(words[1]), words[2]);
+                    break;
+                case "ENTRY_BEGIN":
+                    entry = new EntryBuilder();
+                    break;
+                case "MATCH":
+                    entry?.Match.AddRange(words[1..]);
+                    break;
+                case "REPLY":
+                    entry?.Reply.AddRange(words[1..]);
+                    break;
+                case "SECTION" when entry is not null:
+                    entry.Section = words[1];
+                    break;
                 case "ENTRY_END" when entry?.Build() is { } built:
                     if (inRange)
                         range.Entries.Add(built);
@@ -185,7 +270,9 @@ public class UnboundScenarioTests
                         scenario.Checks.Add((step, query, built));
                     entry = null;
                     break;
-                default: entry?.Add(line); break;
+                default:
+                    entry?.Add(line);
+                    break;
             }
         }
         return scenario;
@@ -193,7 +280,12 @@ public class UnboundScenarioTests
 
     private sealed class EntryBuilder
     {
-        private readonly Dictionary<string, List<DnsRecord>> _sections = new() { ["ANSWER"] = [], ["AUTHORITY"] = [], ["ADDITIONAL"] = [] };
+        private readonly Dictionary<string, List<DnsRecord>> _sections = new()
+        {
+            ["ANSWER"] = [],
+            ["AUTHORITY"] = [],
+            ["ADDITIONAL"] = [],
+        };
         private (DomainName Name, ushort Type)? _question;
 
         public List<string> Match { get; } = [];
@@ -205,7 +297,11 @@ public class UnboundScenarioTests
             if (Section == "QUESTION")
             {
                 var words = line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-                if (words.Length >= 2 && RecordType.TryParse(words[^1], out var type) && DomainName.TryParse(words[0], out var name))
+                if (
+                    words.Length >= 2
+                    && RecordType.TryParse(words[^1], out var type)
+                    && DomainName.TryParse(words[0], out var name)
+                )
                     _question = (name, type);
             }
             else if (_sections.TryGetValue(Section, out var records) && PresentationFormat.Parse(line) is { } record)
@@ -214,8 +310,22 @@ public class UnboundScenarioTests
             }
         }
 
-        public Entry? Build() => _question is not { } q ? null : new Entry(Match, Reply.Contains("SERVFAIL") ? 2 : Reply.Contains("NXDOMAIN") ? 3 : Reply.Contains("REFUSED") ? 5 : 0,
-            q.Name, q.Type, _sections["ANSWER"], _sections["AUTHORITY"], _sections["ADDITIONAL"], Reply.Contains("AD"));
+        public Entry? Build() =>
+            _question is not { } q
+                ? null
+                : new Entry(
+                    Match,
+                    Reply.Contains("SERVFAIL") ? 2
+                        : Reply.Contains("NXDOMAIN") ? 3
+                        : Reply.Contains("REFUSED") ? 5
+                        : 0,
+                    q.Name,
+                    q.Type,
+                    _sections["ANSWER"],
+                    _sections["AUTHORITY"],
+                    _sections["ADDITIONAL"],
+                    Reply.Contains("AD")
+                );
     }
 }
 
@@ -224,7 +334,11 @@ internal static class Corpora
 {
     public static string Find(string name)
     {
-        for (var directory = new DirectoryInfo(AppContext.BaseDirectory); directory is not null; directory = directory.Parent)
+        for (
+            var directory = new DirectoryInfo(AppContext.BaseDirectory);
+            directory is not null;
+            directory = directory.Parent
+        )
             if (Directory.Exists(Path.Combine(directory.FullName, "shared", "corpora", name)))
                 return Path.Combine(directory.FullName, "shared", "corpora", name);
         Assert.Skip($"the corpus {name} is not there");

@@ -21,7 +21,9 @@ public sealed class ValidatorTests : IAsyncLifetime
         a.Add(Name("x.ent.a.example"), RecordType.TXT, TestWorld.Txt("below an empty non-terminal"));
         var b = _world.AddZone("b.example");
         b.Add(Name("_pgptunnel.b.example"), RecordType.TXT, TestWorld.Txt("policy of b"));
-        _world.AddInsecureZone("ins.example").Add(Name("_pgptunnel.ins.example"), RecordType.TXT, TestWorld.Txt("policy of ins"));
+        _world
+            .AddInsecureZone("ins.example")
+            .Add(Name("_pgptunnel.ins.example"), RecordType.TXT, TestWorld.Txt("policy of ins"));
         return ValueTask.CompletedTask;
     }
 
@@ -45,10 +47,18 @@ public sealed class ValidatorTests : IAsyncLifetime
     [InlineData("ins.example", RecordType.DS, DnsSecurity.Secure, DnsOutcome.NoData)]
     [InlineData("nosuchzone.example", RecordType.TXT, DnsSecurity.Secure, DnsOutcome.NxDomain)]
     [InlineData("nosuchtld", RecordType.TXT, DnsSecurity.Secure, DnsOutcome.NxDomain)]
-    public async Task Honest_answers_have_their_verdict(string name, ushort type, DnsSecurity security, DnsOutcome outcome)
+    public async Task Honest_answers_have_their_verdict(
+        string name,
+        ushort type,
+        DnsSecurity security,
+        DnsOutcome outcome
+    )
     {
         var answer = await _world.LookupAsync(name, type);
-        Assert.True((security, outcome) == (answer.Security, answer.Outcome), $"{answer.Security} {answer.Outcome}: {answer.Why}");
+        Assert.True(
+            (security, outcome) == (answer.Security, answer.Outcome),
+            $"{answer.Security} {answer.Outcome}: {answer.Why}"
+        );
     }
 
     [Fact]
@@ -62,15 +72,31 @@ public sealed class ValidatorTests : IAsyncLifetime
     [Fact]
     public async Task Changed_data_under_a_good_signature_is_bogus()
     {
-        _world.Forge = (name, type, answer) => type != RecordType.TXT ? answer
-            : answer with { Answer = [.. answer.Answer.Select(r => r.Type == RecordType.TXT ? r with { Rdata = TestWorld.Txt("evil") } : r)] };
+        _world.Forge = (name, type, answer) =>
+            type != RecordType.TXT
+                ? answer
+                : answer with
+                {
+                    Answer =
+                    [
+                        .. answer.Answer.Select(r =>
+                            r.Type == RecordType.TXT ? r with { Rdata = TestWorld.Txt("evil") } : r
+                        ),
+                    ],
+                };
         await Bogus("_pgptunnel.a.example");
     }
 
     [Fact]
     public async Task A_record_added_to_a_signed_set_is_bogus()
     {
-        _world.Forge = (name, type, answer) => type != RecordType.TXT ? answer : answer with { Answer = [.. answer.Answer, answer.Answer[0] with { Rdata = TestWorld.Txt("evil") }] };
+        _world.Forge = (name, type, answer) =>
+            type != RecordType.TXT
+                ? answer
+                : answer with
+                {
+                    Answer = [.. answer.Answer, answer.Answer[0] with { Rdata = TestWorld.Txt("evil") }],
+                };
         await Bogus("_pgptunnel.a.example");
     }
 
@@ -95,7 +121,8 @@ public sealed class ValidatorTests : IAsyncLifetime
     {
         // The NSEC of the delegation a.example in the zone example covers every name below it, by canonical order.
         var parent = _world.Zone("example").Answer(Name("a.example"), RecordType.MX);
-        _world.Forge = (name, type, answer) => name == Name("_pgptunnel.a.example") ? parent with { Rcode = 3 } : answer;
+        _world.Forge = (name, type, answer) =>
+            name == Name("_pgptunnel.a.example") ? parent with { Rcode = 3 } : answer;
         await Bogus("_pgptunnel.a.example");
     }
 
@@ -109,7 +136,8 @@ public sealed class ValidatorTests : IAsyncLifetime
         // Even when the foreign zone's key is offered as a.example's own.
         var twin = new SignedZone("a.example", _world.Time.GetUtcNow());
         twin.Add(Name("_pgptunnel.a.example"), RecordType.TXT, TestWorld.Txt("evil"));
-        _world.Forge = (name, type, answer) => name.IsWithin(twin.Name) && type != RecordType.DS ? twin.Answer(name, type) : answer;
+        _world.Forge = (name, type, answer) =>
+            name.IsWithin(twin.Name) && type != RecordType.DS ? twin.Answer(name, type) : answer;
         await Bogus("_pgptunnel.a.example");
     }
 
@@ -117,21 +145,40 @@ public sealed class ValidatorTests : IAsyncLifetime
     public async Task An_insecure_delegation_cannot_be_forged()
     {
         // The DS is withheld, with no proof, or with the proof of another name.
-        _world.Forge = (name, type, answer) => name.IsWithin(Name("a.example")) ? type == RecordType.DS ? new WorldAnswer(0, [], []) : TestWorld.Unsigned(answer) : answer;
+        _world.Forge = (name, type, answer) =>
+            name.IsWithin(Name("a.example"))
+                ? type == RecordType.DS
+                    ? new WorldAnswer(0, [], [])
+                    : TestWorld.Unsigned(answer)
+                : answer;
         await Bogus("_pgptunnel.a.example");
         var other = await DenialAsync("ins.example", RecordType.DS);
-        _world.Forge = (name, type, answer) => name.IsWithin(Name("a.example")) ? type == RecordType.DS ? other : TestWorld.Unsigned(answer) : answer;
+        _world.Forge = (name, type, answer) =>
+            name.IsWithin(Name("a.example"))
+                ? type == RecordType.DS
+                    ? other
+                    : TestWorld.Unsigned(answer)
+                : answer;
         await Bogus("_pgptunnel.a.example");
         // The child's own apex, which has SOA, denies its DS.
         var apex = _world.Zone("a.example").Answer(Name("a.example"), RecordType.MX);
-        _world.Forge = (name, type, answer) => name.IsWithin(Name("a.example")) ? type == RecordType.DS && name == Name("a.example") ? apex : TestWorld.Unsigned(answer) : answer;
+        _world.Forge = (name, type, answer) =>
+            name.IsWithin(Name("a.example"))
+                ? type == RecordType.DS && name == Name("a.example")
+                    ? apex
+                    : TestWorld.Unsigned(answer)
+                : answer;
         await Bogus("_pgptunnel.a.example");
     }
 
     [Fact]
     public async Task A_wildcard_needs_the_proof_that_the_name_itself_is_not_there()
     {
-        _world.Forge = (name, type, answer) => answer with { Authority = answer.Answer.Count > 0 ? [] : answer.Authority };
+        _world.Forge = (name, type, answer) =>
+            answer with
+            {
+                Authority = answer.Answer.Count > 0 ? [] : answer.Authority,
+            };
         await Bogus("any.wild.a.example");
     }
 
@@ -140,8 +187,13 @@ public sealed class ValidatorTests : IAsyncLifetime
     {
         _world.Zone("a.example").Add(Name("here.wild.a.example"), RecordType.TXT, TestWorld.Txt("explicit"));
         var wild = _world.Zone("a.example").Answer(Name("any.wild.a.example"), RecordType.TXT);
-        _world.Forge = (name, type, answer) => name == Name("here.wild.a.example")
-            ? wild with { Answer = [.. wild.Answer.Select(r => r with { Name = name })] } : answer;
+        _world.Forge = (name, type, answer) =>
+            name == Name("here.wild.a.example")
+                ? wild with
+                {
+                    Answer = [.. wild.Answer.Select(r => r with { Name = name })],
+                }
+                : answer;
         await Bogus("here.wild.a.example");
     }
 
@@ -149,10 +201,20 @@ public sealed class ValidatorTests : IAsyncLifetime
     public async Task A_synthesised_cname_is_made_from_the_signed_dname_only()
     {
         var dname = _world.Zone("a.example").Answer(Name("dn.a.example"), RecordType.DNAME);
-        var evil = new DnsRecord(Name("_pgptunnel.dn.a.example"), RecordType.CNAME, 1, 300, [.. Name("_pgptunnel.ins.example").Wire]);
-        _world.Forge = (name, type, answer) => name == Name("_pgptunnel.dn.a.example") ? dname with { Answer = [.. dname.Answer, evil] } : answer;
+        var evil = new DnsRecord(
+            Name("_pgptunnel.dn.a.example"),
+            RecordType.CNAME,
+            1,
+            300,
+            [.. Name("_pgptunnel.ins.example").Wire]
+        );
+        _world.Forge = (name, type, answer) =>
+            name == Name("_pgptunnel.dn.a.example") ? dname with { Answer = [.. dname.Answer, evil] } : answer;
         var answer = await _world.LookupAsync("_pgptunnel.dn.a.example", RecordType.TXT);
-        Assert.Equal((DnsSecurity.Secure, "policy of b"), (answer.Security, System.Text.Encoding.ASCII.GetString(answer.Data[0], 1, answer.Data[0].Length - 1)));
+        Assert.Equal(
+            (DnsSecurity.Secure, "policy of b"),
+            (answer.Security, System.Text.Encoding.ASCII.GetString(answer.Data[0], 1, answer.Data[0].Length - 1))
+        );
     }
 
     [Fact]
@@ -179,18 +241,27 @@ public sealed class ValidatorTests : IAsyncLifetime
     {
         _world.Forge = (_, _, _) => new WorldAnswer(2, [], []);
         var validator = _world.Validator();
-        Assert.Equal(DnsSecurity.Indeterminate, (await validator.LookupAsync(Name("_pgptunnel.a.example"), RecordType.TXT, CancellationToken.None)).Security);
+        Assert.Equal(
+            DnsSecurity.Indeterminate,
+            (await validator.LookupAsync(Name("_pgptunnel.a.example"), RecordType.TXT, CancellationToken.None)).Security
+        );
         _world.Forge = null;
         _world.Time.Advance(TimeSpan.FromSeconds(31));
-        Assert.Equal(DnsSecurity.Secure, (await validator.LookupAsync(Name("_pgptunnel.a.example"), RecordType.TXT, CancellationToken.None)).Security);
+        Assert.Equal(
+            DnsSecurity.Secure,
+            (await validator.LookupAsync(Name("_pgptunnel.a.example"), RecordType.TXT, CancellationToken.None)).Security
+        );
     }
 
     [Fact]
     public async Task A_wrong_anchor_is_not_secure_and_says_so()
     {
         var stranger = new SignedZone(".", _world.Time.GetUtcNow());
-        var answer = await new DnsValidator(new DnsExchange([_world.Dns.EndPoint]), TrustAnchors.Parse(stranger.AnchorLine), _world.Time)
-            .LookupAsync(Name("_pgptunnel.a.example"), RecordType.TXT, CancellationToken.None);
+        var answer = await new DnsValidator(
+            new DnsExchange([_world.Dns.EndPoint]),
+            TrustAnchors.Parse(stranger.AnchorLine),
+            _world.Time
+        ).LookupAsync(Name("_pgptunnel.a.example"), RecordType.TXT, CancellationToken.None);
         Assert.Equal(DnsSecurity.Bogus, answer.Security);
         Assert.Contains("trust anchor", answer.Why);
     }
@@ -203,10 +274,22 @@ public sealed class ValidatorTests : IAsyncLifetime
         _world.Forge = (name, type, answer) =>
         {
             asked++;
-            return type != RecordType.TXT ? answer : answer with
-            {
-                Answer = [.. answer.Answer.Where(r => r.Type != RecordType.RRSIG), .. Enumerable.Range(0, 100).SelectMany(i => answer.Answer.Where(r => r.Type == RecordType.RRSIG).Select(r => r with { Rdata = [.. r.Rdata[..^4], 0, 0, 0, (byte)i] }))],
-            };
+            return type != RecordType.TXT
+                ? answer
+                : answer with
+                {
+                    Answer =
+                    [
+                        .. answer.Answer.Where(r => r.Type != RecordType.RRSIG),
+                        .. Enumerable
+                            .Range(0, 100)
+                            .SelectMany(i =>
+                                answer
+                                    .Answer.Where(r => r.Type == RecordType.RRSIG)
+                                    .Select(r => r with { Rdata = [.. r.Rdata[..^4], 0, 0, 0, (byte)i] })
+                            ),
+                    ],
+                };
         };
         await Bogus("_pgptunnel.a.example");
         Assert.InRange(asked, 1, 59);
@@ -221,12 +304,24 @@ public sealed class ValidatorTests : IAsyncLifetime
         var island = world.AddZone("b.plain.example");
         island.Add(Name("_pgptunnel.b.plain.example"), RecordType.TXT, TestWorld.Txt("policy"));
         var insecure = world.Forge!;
-        var validator = new DnsValidator(new DnsExchange([world.Dns.EndPoint]), TrustAnchors.Parse($"{TestAnchor(world)}\n{island.AnchorLine}"), world.Time);
+        var validator = new DnsValidator(
+            new DnsExchange([world.Dns.EndPoint]),
+            TrustAnchors.Parse($"{TestAnchor(world)}\n{island.AnchorLine}"),
+            world.Time
+        );
         world.Forge = (name, type, answer) => name.IsWithin(island.Name) ? answer : insecure(name, type, answer);
-        Assert.Equal(DnsSecurity.Secure, (await validator.LookupAsync(Name("_pgptunnel.b.plain.example"), RecordType.TXT, CancellationToken.None)).Security);
+        Assert.Equal(
+            DnsSecurity.Secure,
+            (
+                await validator.LookupAsync(Name("_pgptunnel.b.plain.example"), RecordType.TXT, CancellationToken.None)
+            ).Security
+        );
         var liar = new SignedZone("plain.example", world.Time.GetUtcNow());
         liar.Add(Name("x.b.plain.example"), RecordType.TXT, TestWorld.Txt("evil"));
-        world.Forge = (name, type, answer) => name == Name("x.b.plain.example") ? liar.Answer(name, type) : name.IsWithin(island.Name) ? answer : insecure(name, type, answer);
+        world.Forge = (name, type, answer) =>
+            name == Name("x.b.plain.example") ? liar.Answer(name, type)
+            : name.IsWithin(island.Name) ? answer
+            : insecure(name, type, answer);
         var forged = await validator.LookupAsync(Name("x.b.plain.example"), RecordType.TXT, CancellationToken.None);
         Assert.True(forged.Security == DnsSecurity.Bogus, $"{forged.Security}: {forged.Why}");
     }
@@ -244,7 +339,10 @@ public sealed class ValidatorTests : IAsyncLifetime
         var validator = _world.Validator();
         var spent = await validator.LookupAsync(Name("evil.a.example"), RecordType.TXT, CancellationToken.None);
         Assert.True(spent.Security is DnsSecurity.Bogus or DnsSecurity.Secure, spent.Why);
-        Assert.Equal(DnsSecurity.Secure, (await validator.LookupAsync(Name("_pgptunnel.b.example"), RecordType.TXT, CancellationToken.None)).Security);
+        Assert.Equal(
+            DnsSecurity.Secure,
+            (await validator.LookupAsync(Name("_pgptunnel.b.example"), RecordType.TXT, CancellationToken.None)).Security
+        );
     }
 
     [Fact]
@@ -254,8 +352,14 @@ public sealed class ValidatorTests : IAsyncLifetime
         var dname = _world.Zone("d.example").Answer(Name("d.example"), RecordType.DNAME);
         _world.Forge = (name, type, answer) => name.IsBelow(Name("d.example")) ? dname : answer;
         var answer = await _world.LookupAsync("_pgptunnel.d.example", RecordType.TXT);
-        Assert.True(answer.Security == DnsSecurity.Secure && answer.Data.Count == 1, $"{answer.Security}: {answer.Why}");
-        Assert.Equal(DnsSecurity.Secure, (await _world.Validator().SettleAsync(Name("sub.d.example"), CancellationToken.None)).Security);
+        Assert.True(
+            answer.Security == DnsSecurity.Secure && answer.Data.Count == 1,
+            $"{answer.Security}: {answer.Why}"
+        );
+        Assert.Equal(
+            DnsSecurity.Secure,
+            (await _world.Validator().SettleAsync(Name("sub.d.example"), CancellationToken.None)).Security
+        );
     }
 
     [Fact]
@@ -268,7 +372,12 @@ public sealed class ValidatorTests : IAsyncLifetime
             return answer;
         };
         for (var i = 0; i < 3; i++)
-            Assert.Equal(DnsSecurity.Secure, (await validator.LookupAsync(Name("_pgptunnel.a.example"), RecordType.TXT, CancellationToken.None)).Security);
+            Assert.Equal(
+                DnsSecurity.Secure,
+                (
+                    await validator.LookupAsync(Name("_pgptunnel.a.example"), RecordType.TXT, CancellationToken.None)
+                ).Security
+            );
         Assert.Equal(1, asked);
         _world.Time.Advance(TimeSpan.FromSeconds(301));
         await validator.LookupAsync(Name("_pgptunnel.a.example"), RecordType.TXT, CancellationToken.None);
@@ -278,9 +387,16 @@ public sealed class ValidatorTests : IAsyncLifetime
     private async Task Bogus(string name)
     {
         var answer = await _world.LookupAsync(name, RecordType.TXT);
-        Assert.True(answer.Security == DnsSecurity.Bogus && answer.Data.Count == 0, $"{answer.Security} {answer.Outcome}: {answer.Why}");
+        Assert.True(
+            answer.Security == DnsSecurity.Bogus && answer.Data.Count == 0,
+            $"{answer.Security} {answer.Outcome}: {answer.Why}"
+        );
     }
 
     private Task<WorldAnswer> DenialAsync(string name, ushort type = RecordType.TXT) =>
-        Task.FromResult(type == RecordType.DS ? _world.Zone("example").Answer(Name(name), type) : _world.Zone("a.example").Answer(Name(name), type));
+        Task.FromResult(
+            type == RecordType.DS
+                ? _world.Zone("example").Answer(Name(name), type)
+                : _world.Zone("a.example").Answer(Name(name), type)
+        );
 }

@@ -10,25 +10,36 @@ public sealed class CarriedTests
     private const string Message = "From: alice@a.example\r\nSubject: s\r\n\r\nbody\r\n";
 
     /// <summary>As forwarders, lists, mailbox forwarding and ticket systems write them.</summary>
-    public static TheoryData<string> LongLocals => [
-        new string('x', 65),
-        "someone.with.a.name+caf_=orders_8b506e99-b5c5-4e14-8294-f5ebd6083faa=mail.c.example",
-        "SRS0=fGv9=BC=a.longish-marketing-domain.example=bounce-4IDNASXYtY_FG21s4IoV1XzCfCtHkb2RZY-6A",
-        "reply+00c1c8ff5f0c5a5b7a2d1c0c6d5a7a0ff0d9e1e1f7b4ce8892cf00000001173a1d0c92a169ce1018b0fe",
-        "\"" + string.Concat(Enumerable.Repeat("a b", 30)) + "\"",
-        new string('y', 250),
-    ];
+    public static TheoryData<string> LongLocals =>
+        [
+            new string('x', 65),
+            "someone.with.a.name+caf_=orders_8b506e99-b5c5-4e14-8294-f5ebd6083faa=mail.c.example",
+            "SRS0=fGv9=BC=a.longish-marketing-domain.example=bounce-4IDNASXYtY_FG21s4IoV1XzCfCtHkb2RZY-6A",
+            "reply+00c1c8ff5f0c5a5b7a2d1c0c6d5a7a0ff0d9e1e1f7b4ce8892cf00000001173a1d0c92a169ce1018b0fe",
+            "\"" + string.Concat(Enumerable.Repeat("a b", 30)) + "\"",
+            new string('y', 250),
+        ];
 
     [Theory, MemberData(nameof(LongLocals))]
     public async Task Long_local_parts_are_carried_as_recipient_and_as_sender(string local)
     {
         await using var pair = await Pair.CreateAsync();
-        Assert.All(await pair.A.SendAsync("<alice@a.example>", [$"<{local}@b.example>", "<bob@b.example>", "<eve@b.example>"], Message), r => Assert.Contains("sealed", r.ToString()));
+        Assert.All(
+            await pair.A.SendAsync(
+                "<alice@a.example>",
+                [$"<{local}@b.example>", "<bob@b.example>", "<eve@b.example>"],
+                Message
+            ),
+            r => Assert.Contains("sealed", r.ToString())
+        );
         await pair.B.WaitAsync(2);
         // It has a parcel of its own, since a gateway of version 0.1 would refuse the others with it.
         Assert.Equal([1, 2], pair.B.Received.Select(r => r.To.Count).Order());
         Assert.Contains(pair.B.Received, r => r.To[0].Mailbox.ToString() == $"{local}@b.example");
-        Assert.Contains("sealed", (await pair.A.SendAsync($"<{local}@a.example>", ["<nobody@b.example>"], Message))[0].ToString());
+        Assert.Contains(
+            "sealed",
+            (await pair.A.SendAsync($"<{local}@a.example>", ["<nobody@b.example>"], Message))[0].ToString()
+        );
         await pair.B.WaitAsync(3);
         Assert.Equal($"{local}@a.example", pair.B.Received[2].From.Mailbox!.ToString());
         pair.B.LocalAnswer = _ => new SmtpReply(550, "5.1.1", "no such user");
@@ -46,7 +57,14 @@ public sealed class CarriedTests
             Assert.StartsWith("501 5.1.3", reply);
             Assert.Contains("250 octets", reply);
         }
-        Assert.StartsWith("550 5.5.4", await SayAsync(pair, "MAIL FROM:<alice@a.example>", $"RCPT TO:<{new string('x', 250)}@{string.Join('.', Enumerable.Repeat(new string('d', 60), 4))}> ORCPT=rfc822;{new string('o', 490)}"));
+        Assert.StartsWith(
+            "550 5.5.4",
+            await SayAsync(
+                pair,
+                "MAIL FROM:<alice@a.example>",
+                $"RCPT TO:<{new string('x', 250)}@{string.Join('.', Enumerable.Repeat(new string('d', 60), 4))}> ORCPT=rfc822;{new string('o', 490)}"
+            )
+        );
     }
 
     private static async Task<string> SayAsync(Pair pair, params string[] lines)
@@ -59,8 +77,7 @@ public sealed class CarriedTests
         foreach (var line in lines.Prepend("EHLO x.example"))
         {
             await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes(line + "\r\n"));
-            do
-                last = await reader.ReadLineAsync() ?? "";
+            do last = await reader.ReadLineAsync() ?? "";
             while (last.Length > 3 && last[3] == '-');
         }
         return last;
@@ -70,7 +87,10 @@ public sealed class CarriedTests
     public async Task A_refusal_of_a_parcel_that_holds_one_never_leads_to_clear_text()
     {
         await using var pair = await Pair.CreateAsync(policyB: "v=PGPT1; m=testing; fp=FPR");
-        pair.HopAnswer = seen => seen.To[0].Mailbox.Domain == "pgptunnel.b.example" ? new SmtpReply(550, "5.7.5", "the parcel does not open and verify") : null;
+        pair.HopAnswer = seen =>
+            seen.To[0].Mailbox.Domain == "pgptunnel.b.example"
+                ? new SmtpReply(550, "5.7.5", "the parcel does not open and verify")
+                : null;
         await pair.A.SendAsync("<alice@a.example>", [$"<{new string('x', 65)}@b.example>"], Message);
         await pair.A.SendAsync($"<{new string('y', 65)}@a.example>", ["<bob@b.example>"], Message);
         await pair.A.WaitAsync(2);
@@ -93,15 +113,30 @@ public sealed class CarriedTests
         world.AddZone("plain.example");
         using var relay = new OddServer(["offers: 8BITMIME", rule]);
         var a = await world.AddCompanyAsync("a.example", relay.EndPoint);
-        var message = Encoding.Latin1.GetBytes("From: \xE4lice <alice@a.example>\r\nSubject: gr\xFC\xDFe\r\n\r\nbody\r\n");
-        Assert.Equal(250, (await Company.SendAsync(a.Gateway.OutboundServer!.EndPoint, "<alice@a.example>", ["<eve@plain.example>"], message))[0].Code);
+        var message = Encoding.Latin1.GetBytes(
+            "From: \xE4lice <alice@a.example>\r\nSubject: gr\xFC\xDFe\r\n\r\nbody\r\n"
+        );
+        Assert.Equal(
+            250,
+            (
+                await Company.SendAsync(
+                    a.Gateway.OutboundServer!.EndPoint,
+                    "<alice@a.example>",
+                    ["<eve@plain.example>"],
+                    message
+                )
+            )[0].Code
+        );
         var report = (await a.WaitAsync(1))[0].Message;
         Assert.True(report.AsSpan().IndexOfAnyInRange((byte)0x80, (byte)0xFF) < 0, Encoding.Latin1.GetString(report));
         var parsed = await MimeKit.MimeMessage.LoadAsync(new MemoryStream(report), CancellationToken.None);
         var status = Assert.Single(parsed.BodyParts.OfType<MimeKit.MessageDeliveryStatus>());
         Assert.Equal(MimeKit.ContentEncoding.SevenBit, status.ContentTransferEncoding);
         Assert.Contains(said, status.StatusGroups[1]["Diagnostic-Code"]);
-        Assert.Contains(parsed.BodyParts.OfType<MimeKit.MimePart>(), p => p.ContentType.IsMimeType("text", "rfc822-headers"));
+        Assert.Contains(
+            parsed.BodyParts.OfType<MimeKit.MimePart>(),
+            p => p.ContentType.IsMimeType("text", "rfc822-headers")
+        );
     }
 
     [Theory]
@@ -117,11 +152,14 @@ public sealed class CarriedTests
     public async Task The_null_sender_alone_exempts_nothing(string to, string what, int code)
     {
         await using var pair = await Pair.CreateAsync(moreA: "\"policy\": { \"default\": \"require\" }");
-        var filler = string.Concat(Enumerable.Repeat("a line of text\r\n", what.StartsWith("large", StringComparison.Ordinal) ? 5000 : 1));
+        var filler = string.Concat(
+            Enumerable.Repeat("a line of text\r\n", what.StartsWith("large", StringComparison.Ordinal) ? 5000 : 1)
+        );
         var message = what switch
         {
             "parcel" => $"Subject: x\r\n\r\n{Encoding.ASCII.GetString(Armor.Encode(Armor.Message, new byte[400]))}",
-            "report" or "large report" => $"Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\r\n{filler}--b--\r\n",
+            "report" or "large report" =>
+                $"Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\r\n{filler}--b--\r\n",
             _ => $"Subject: secret\r\n\r\n{filler}",
         };
         Assert.Equal(code, (await pair.A.SendAsync("<>", [to], message))[0].Code);

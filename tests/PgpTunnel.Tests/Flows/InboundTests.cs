@@ -33,22 +33,33 @@ public sealed class InboundTests : InboundSetting
         var outers = new[] { Outer(octets), Outer(foreign) };
         Assert.StartsWith("250 2.0.0", await DeliverAsync(outers[0]));
         await _pair.B.WaitAsync(1);
-        const int restarts = 4, clients = 4, each = 625;
+        const int restarts = 4,
+            clients = 4,
+            each = 625;
         for (var restart = 0; restart < restarts; restart++)
         {
             await _pair.B.StopAsync();
             await _pair.B.StartAsync();
             var server = _pair.B.Gateway.InboundServer!.EndPoint;
-            await Task.WhenAll(Enumerable.Range(0, clients).Select(async _ =>
-            {
-                await using var sender = new SmtpSender(() => "hop.example");
-                for (var i = 0; i < each; i++)
-                {
-                    var replies = await sender.SendAsync(new SmtpTarget("b", server, TlsMode.None), ReversePath.Parse("<pgptunnel+0@pgptunnel.a.example>").Path!,
-                        [ForwardPath.Parse("<pgptunnel@pgptunnel.b.example>", false).Path!], [outers[i % 2]], CancellationToken.None);
-                    Assert.Contains("was taken before", replies[0].ToString());
-                }
-            }));
+            await Task.WhenAll(
+                Enumerable
+                    .Range(0, clients)
+                    .Select(async _ =>
+                    {
+                        await using var sender = new SmtpSender(() => "hop.example");
+                        for (var i = 0; i < each; i++)
+                        {
+                            var replies = await sender.SendAsync(
+                                new SmtpTarget("b", server, TlsMode.None),
+                                ReversePath.Parse("<pgptunnel+0@pgptunnel.a.example>").Path!,
+                                [ForwardPath.Parse("<pgptunnel@pgptunnel.b.example>", false).Path!],
+                                [outers[i % 2]],
+                                CancellationToken.None
+                            );
+                            Assert.Contains("was taken before", replies[0].ToString());
+                        }
+                    })
+            );
         }
         Assert.Single(_pair.B.Received);
         await using var spool = Spool.Open(_pair.B.Configuration.SpoolFile, running: false);
@@ -60,18 +71,46 @@ public sealed class InboundTests : InboundSetting
     {
         var c = GatewayKey.Generate(GatewayAlgorithm.Ed25519, "pgptunnel@pgptunnel.c.example", Now);
         var zone = _pair.World.AddZone("c.example");
-        zone.Add(DomainName.Parse("_pgptunnel.c.example"), RecordType.TXT, TestWorld.Txt($"v=PGPT1; m=enforce; fp={c.Fingerprint}"));
-        zone.Add(PolicyRecord.CertificateName("pgptunnel@pgptunnel.c.example"), RecordType.OPENPGPKEY, c.ExportCertificate());
+        zone.Add(
+            DomainName.Parse("_pgptunnel.c.example"),
+            RecordType.TXT,
+            TestWorld.Txt($"v=PGPT1; m=enforce; fp={c.Fingerprint}")
+        );
+        zone.Add(
+            PolicyRecord.CertificateName("pgptunnel@pgptunnel.c.example"),
+            RecordType.OPENPGPKEY,
+            c.ExportCertificate()
+        );
         await using var spool = Spool.Open(_pair.B.Configuration.SpoolFile, running: false);
         await PeerMemory.ChangeAsync(spool, "a.example", r => r with { Verified = [_pair.A.Key.Fingerprint] });
         var stranger = GatewayKey.Generate(GatewayAlgorithm.Ed25519, "pgptunnel@pgptunnel.c.example", Now);
-        Assert.Equal(Uniform, await DeliverAsync(Outer(Seal(Header() with { Sender = ("c.example", c.Fingerprint) }, stranger))));
+        Assert.Equal(
+            Uniform,
+            await DeliverAsync(Outer(Seal(Header() with { Sender = ("c.example", c.Fingerprint) }, stranger)))
+        );
         Assert.Null(spool.FindPeer("c.example"));
-        Assert.StartsWith("451 4.7.5", await DeliverAsync(Outer(Seal(Header() with { Sender = ("a.example", stranger.Fingerprint) }, stranger))));
+        Assert.StartsWith(
+            "451 4.7.5",
+            await DeliverAsync(Outer(Seal(Header() with { Sender = ("a.example", stranger.Fingerprint) }, stranger)))
+        );
         Assert.Null(spool.FindPeer("a.example")!.Alarm);
         Assert.DoesNotContain("alarm=true", _pair.B.Log.ToString());
         // The domain's own parcel is another matter.
-        Assert.StartsWith("250", await DeliverAsync(Outer(Seal(Header() with { Sender = ("c.example", c.Fingerprint), MailFrom = ReversePath.Parse("<carol@c.example>").Path! }, c))));
+        Assert.StartsWith(
+            "250",
+            await DeliverAsync(
+                Outer(
+                    Seal(
+                        Header() with
+                        {
+                            Sender = ("c.example", c.Fingerprint),
+                            MailFrom = ReversePath.Parse("<carol@c.example>").Path!,
+                        },
+                        c
+                    )
+                )
+            )
+        );
         Assert.NotNull(spool.FindPeer("c.example"));
     }
 
@@ -94,9 +133,12 @@ public sealed class InboundTests : InboundSetting
         Assert.Equal(Uniform, await DeliverAsync(Outer(good[..^5])));
         Assert.Equal(Uniform, await DeliverAsync(Outer([1, 2, 3])));
         Assert.Equal(Uniform, await DeliverAsync(Outer([0xC3, 4, 4, 9, 0, 8, .. good])));
-        Assert.Equal(Uniform, await DeliverAsync(Outer(Seal(Header(), stranger))));                                // signed by a stranger in A's name
+        Assert.Equal(Uniform, await DeliverAsync(Outer(Seal(Header(), stranger)))); // signed by a stranger in A's name
         Assert.Equal(Uniform, await DeliverAsync(Outer(Seal("no header block at all"u8.ToArray()))));
-        Assert.Equal(Uniform, await DeliverAsync(Outer(Seal([.. Bodies.Write(Header(), [Encoding.ASCII.GetBytes(Message)]), (byte)'x']))));
+        Assert.Equal(
+            Uniform,
+            await DeliverAsync(Outer(Seal([.. Bodies.Write(Header(), [Encoding.ASCII.GetBytes(Message)]), (byte)'x'])))
+        );
         Assert.Empty(_pair.B.Received);
         var detail = _pair.B.Log.ToString();
         Assert.Contains("the padding has other octets", detail);
@@ -119,13 +161,25 @@ public sealed class InboundTests : InboundSetting
         await _pair.B.Gateway.Arming.CheckAsync(CancellationToken.None);
         Assert.StartsWith("250", await DeliverAsync(Header())); // a.example is cached now
         var next = GatewayKey.Generate(GatewayAlgorithm.Ed25519, "pgptunnel@pgptunnel.a.example", Now);
-        InnerHeader Signed(TimeSpan age) => Header() with { Sender = ("a.example", next.Fingerprint), Date = Now - age, Expires = Now.AddDays(7) - age };
+        InnerHeader Signed(TimeSpan age) =>
+            Header() with
+            {
+                Sender = ("a.example", next.Fingerprint),
+                Date = Now - age,
+                Expires = Now.AddDays(7) - age,
+            };
         Assert.StartsWith("451 4.7.5", await DeliverAsync(Outer(Seal(Signed(TimeSpan.Zero), next))));
         Assert.Equal(Uniform, await DeliverAsync(Outer(Seal(Signed(TimeSpan.FromHours(49)), next))));
         // Published meanwhile: found though the old answer's TTL still runs.
         _pair.World.Time.Advance(TimeSpan.FromSeconds(31)); // a domain that strangers name is asked afresh twice a minute at most
         Republish($"v=PGPT1; m=enforce; fp={_pair.A.Key.Fingerprint},{next.Fingerprint}");
-        _pair.World.Zone("a.example").Add(PolicyRecord.CertificateName("pgptunnel@pgptunnel.a.example"), RecordType.OPENPGPKEY, next.ExportCertificate());
+        _pair
+            .World.Zone("a.example")
+            .Add(
+                PolicyRecord.CertificateName("pgptunnel@pgptunnel.a.example"),
+                RecordType.OPENPGPKEY,
+                next.ExportCertificate()
+            );
         Assert.StartsWith("250", await DeliverAsync(Outer(Seal(Signed(TimeSpan.Zero), next))));
     }
 
@@ -142,20 +196,39 @@ public sealed class InboundTests : InboundSetting
     public async Task Where_a_fingerprint_is_trusted_no_other_key_signs_in_any_class()
     {
         await _pair.B.StopAsync();
-        File.WriteAllText(_pair.B.File, File.ReadAllText(_pair.B.File).Replace("\"domains\"", $"\"policy\": {{ \"partners\": {{ \"a.example\": {{ \"fingerprint\": \"{_pair.A.Key.Fingerprint}\" }} }} }}, \"domains\""));
+        File.WriteAllText(
+            _pair.B.File,
+            File.ReadAllText(_pair.B.File)
+                .Replace(
+                    "\"domains\"",
+                    $"\"policy\": {{ \"partners\": {{ \"a.example\": {{ \"fingerprint\": \"{_pair.A.Key.Fingerprint}\" }} }} }}, \"domains\""
+                )
+        );
         await _pair.B.StartAsync();
         Assert.StartsWith("250", await DeliverAsync(Header()));
         // Whoever took over the DNS lists a key of his own: usable, or expired so that only its signatures count.
         var thief = GatewayKey.Generate(GatewayAlgorithm.Ed25519, "pgptunnel@pgptunnel.a.example", Now);
         Republish($"v=PGPT1; m=enforce; fp={thief.Fingerprint}");
-        _pair.World.Zone("a.example").Add(PolicyRecord.CertificateName("pgptunnel@pgptunnel.a.example"), RecordType.OPENPGPKEY, thief.ExportCertificate());
+        _pair
+            .World.Zone("a.example")
+            .Add(
+                PolicyRecord.CertificateName("pgptunnel@pgptunnel.a.example"),
+                RecordType.OPENPGPKEY,
+                thief.ExportCertificate()
+            );
         _pair.World.Time.Advance(TimeSpan.FromHours(1));
-        Assert.StartsWith("451 4.7.5", await DeliverAsync(Outer(Seal(Header() with { Sender = ("a.example", thief.Fingerprint) }, thief))));
+        Assert.StartsWith(
+            "451 4.7.5",
+            await DeliverAsync(Outer(Seal(Header() with { Sender = ("a.example", thief.Fingerprint) }, thief)))
+        );
         Republish(null);
         _pair.World.Time.Advance(TimeSpan.FromHours(1));
         Assert.StartsWith("451 4.7.5", await DeliverAsync(Header()));
         _pair.World.Time.Advance(TimeSpan.FromHours(50));
-        Assert.StartsWith("451 4.7.5", await DeliverAsync(Header() with { Date = Now.AddHours(-49), Expires = Now.AddDays(1) }));
+        Assert.StartsWith(
+            "451 4.7.5",
+            await DeliverAsync(Header() with { Date = Now.AddHours(-49), Expires = Now.AddDays(1) })
+        );
         Assert.Contains("alarm=true", _pair.B.Log.ToString());
     }
 
@@ -179,10 +252,21 @@ public sealed class InboundTests : InboundSetting
         else
             _pair.World.AddZone(domain);
         if (state == "unusable")
-            _pair.World.Zone(domain).Add(DomainName.Parse($"_pgptunnel.{domain}"), RecordType.TXT, TestWorld.Txt("v=PGPT1; m=enforce"));
+            _pair
+                .World.Zone(domain)
+                .Add(DomainName.Parse($"_pgptunnel.{domain}"), RecordType.TXT, TestWorld.Txt("v=PGPT1; m=enforce"));
         var before = _pair.World.Forge;
-        _pair.World.Forge = (name, type, answer) => name.ToString() == "_pgptunnel.temporary.example" ? new(2, [], []) : before?.Invoke(name, type, answer) ?? answer;
-        InnerHeader From(TimeSpan age) => Header() with { Sender = (domain, _pair.A.Key.Fingerprint), Date = Now - age, Expires = Now.AddDays(6) - age };
+        _pair.World.Forge = (name, type, answer) =>
+            name.ToString() == "_pgptunnel.temporary.example"
+                ? new(2, [], [])
+                : before?.Invoke(name, type, answer) ?? answer;
+        InnerHeader From(TimeSpan age) =>
+            Header() with
+            {
+                Sender = (domain, _pair.A.Key.Fingerprint),
+                Date = Now - age,
+                Expires = Now.AddDays(6) - age,
+            };
         Assert.StartsWith(young, await DeliverAsync(From(TimeSpan.Zero)));
         Assert.StartsWith(old, await DeliverAsync(From(TimeSpan.FromHours(49))));
     }
@@ -201,8 +285,14 @@ public sealed class InboundTests : InboundSetting
     public async Task Bound_to_its_reader()
     {
         // A key of B's domain for another gateway: opens here only if the Recipient names the key that opened it.
-        Assert.StartsWith("550 5.7.1", await DeliverAsync(Header() with { Recipient = ("b.example", new string('0', 40)) }));
-        Assert.StartsWith("550 5.1.2", await DeliverAsync(Header("<bob@c.example>") with { Recipient = ("c.example", _pair.B.Key.Fingerprint) }));
+        Assert.StartsWith(
+            "550 5.7.1",
+            await DeliverAsync(Header() with { Recipient = ("b.example", new string('0', 40)) })
+        );
+        Assert.StartsWith(
+            "550 5.1.2",
+            await DeliverAsync(Header("<bob@c.example>") with { Recipient = ("c.example", _pair.B.Key.Fingerprint) })
+        );
         Assert.StartsWith("550 5.7.1", await DeliverAsync(Header("<bob@c.example>")));
         Assert.StartsWith("550 5.7.1", await DeliverAsync(Header("<bob@sub.b.example>")));
         Assert.StartsWith("550 5.7.1", await DeliverAsync(Header("<pgptunnel@pgptunnel.b.example>")));
@@ -212,9 +302,18 @@ public sealed class InboundTests : InboundSetting
     [Fact]
     public async Task Times()
     {
-        Assert.StartsWith("451 4.7.0", await DeliverAsync(Header() with { Date = Now.AddMinutes(61), Expires = Now.AddDays(1) }));
-        Assert.StartsWith("250", await DeliverAsync(Header() with { Date = Now.AddMinutes(59), Expires = Now.AddDays(1) }));
-        Assert.StartsWith("550 5.4.7", await DeliverAsync(Header() with { Date = Now.AddDays(-8), Expires = Now.AddDays(-1) }));
+        Assert.StartsWith(
+            "451 4.7.0",
+            await DeliverAsync(Header() with { Date = Now.AddMinutes(61), Expires = Now.AddDays(1) })
+        );
+        Assert.StartsWith(
+            "250",
+            await DeliverAsync(Header() with { Date = Now.AddMinutes(59), Expires = Now.AddDays(1) })
+        );
+        Assert.StartsWith(
+            "550 5.4.7",
+            await DeliverAsync(Header() with { Date = Now.AddDays(-8), Expires = Now.AddDays(-1) })
+        );
         Assert.Equal(Uniform, await DeliverAsync(Header() with { Expires = Now.AddSeconds(-1) }));
         Assert.Equal(Uniform, await DeliverAsync(Header() with { Expires = Now.AddDays(14).AddSeconds(1) }));
     }
@@ -225,7 +324,14 @@ public sealed class InboundTests : InboundSetting
         var text = Encoding.ASCII.GetString(Bodies.Write(Header(), [Encoding.ASCII.GetBytes(Message)]));
         byte[] With(string from, string to) => Encoding.ASCII.GetBytes(text.Replace(from, to));
         var stranger = GatewayKey.Generate(GatewayAlgorithm.Ed25519, "pgptunnel@pgptunnel.a.example", Now);
-        foreach (var body in new[] { With("Version: 1", "Version: 2"), With("Kind: message", "Kind: receipt"), With("PgpTunnel-Id", "PgpTunnel-Crit-New: x\r\nPgpTunnel-Id") })
+        foreach (
+            var body in new[]
+            {
+                With("Version: 1", "Version: 2"),
+                With("Kind: message", "Kind: receipt"),
+                With("PgpTunnel-Id", "PgpTunnel-Crit-New: x\r\nPgpTunnel-Id"),
+            }
+        )
         {
             Assert.StartsWith("550 5.5.5", await DeliverAsync(Outer(Seal(body))));
             Assert.Equal(Uniform, await DeliverAsync(Outer(Seal(body, stranger))));
@@ -237,14 +343,30 @@ public sealed class InboundTests : InboundSetting
     public async Task Larger_than_our_limit_and_bare_newlines_inside()
     {
         var big = new byte[_pair.B.Configuration.Limits.MessageSize + 1];
-        Assert.StartsWith("552 5.3.4", await DeliverAsync(Outer(Seal(Bodies.Write(Header() with { Size = big.Length }, [big])))));
-        Assert.StartsWith("550 5.6.11", await DeliverAsync(Outer(Seal(Bodies.Write(Header() with { Size = 10 }, ["a\r\n.\nb\r\nc\n"u8.ToArray()])))));
+        Assert.StartsWith(
+            "552 5.3.4",
+            await DeliverAsync(Outer(Seal(Bodies.Write(Header() with { Size = big.Length }, [big]))))
+        );
+        Assert.StartsWith(
+            "550 5.6.11",
+            await DeliverAsync(Outer(Seal(Bodies.Write(Header() with { Size = 10 }, ["a\r\n.\nb\r\nc\n"u8.ToArray()]))))
+        );
     }
 
     [Fact]
     public async Task Only_gateway_mailboxes_are_served()
     {
-        foreach (var to in new[] { "<bob@b.example>", "<pgptunnel@b.example>", "<pgptunnel@pgptunnel.a.example>", "<bob%c.example@pgptunnel.b.example>", "<postmaster@b.example>", "<x@c.example>" })
+        foreach (
+            var to in new[]
+            {
+                "<bob@b.example>",
+                "<pgptunnel@b.example>",
+                "<pgptunnel@pgptunnel.a.example>",
+                "<bob%c.example@pgptunnel.b.example>",
+                "<postmaster@b.example>",
+                "<x@c.example>",
+            }
+        )
             Assert.StartsWith("550 5.7.1", await DeliverAsync(Outer(Seal(Header())), to: to));
         Assert.StartsWith("250", await DeliverAsync(Outer(Seal(Header())), to: "<PgpTunnel@PGPTUNNEL.b.example>"));
     }

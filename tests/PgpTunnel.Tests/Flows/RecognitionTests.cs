@@ -12,7 +12,13 @@ public sealed class RecognitionTests : InboundSetting
     {
         string Armored() => Encoding.ASCII.GetString(Armor.Encode(Armor.Message, Seal(Header())));
         var head = "From: x@y.example\r\nTo: z@y.example\r\n";
-        var base64 = string.Join("\r\n", Convert.ToBase64String(Encoding.ASCII.GetBytes(Armored()), Base64FormattingOptions.InsertLineBreaks).Split('\n').Select(l => l.TrimEnd('\r')));
+        var base64 = string.Join(
+            "\r\n",
+            Convert
+                .ToBase64String(Encoding.ASCII.GetBytes(Armored()), Base64FormattingOptions.InsertLineBreaks)
+                .Split('\n')
+                .Select(l => l.TrimEnd('\r'))
+        );
         string[] taken =
         [
             $"{head}\r\n{Armored()}",
@@ -23,7 +29,12 @@ public sealed class RecognitionTests : InboundSetting
         ];
         foreach (var outer in taken)
             Assert.StartsWith("250", await DeliverAsync(Encoding.ASCII.GetBytes(outer)));
-        Assert.StartsWith("550 5.7.1", await DeliverAsync(Encoding.ASCII.GetBytes($"{head}Auto-Submitted: auto-generated\r\n\r\n{Armored()}{Armored()}")));
+        Assert.StartsWith(
+            "550 5.7.1",
+            await DeliverAsync(
+                Encoding.ASCII.GetBytes($"{head}Auto-Submitted: auto-generated\r\n\r\n{Armored()}{Armored()}")
+            )
+        );
         await _pair.B.WaitAsync(taken.Length);
     }
 
@@ -35,13 +46,28 @@ public sealed class RecognitionTests : InboundSetting
         var seen = (await _pair.B.WaitAsync(1))[0];
         Assert.Equal("<postmaster@b.example> NOTIFY=NEVER", seen.To[0].ToString());
         Assert.True(seen.Message.AsSpan().EndsWith(person));
-        Assert.Contains("\r\nReceived: from client.example ([127.0.0.1]) by gw.b.example (PgpTunnel)\r\n\twith ESMTP; ", Encoding.ASCII.GetString(seen.Message));
+        Assert.Contains(
+            "\r\nReceived: from client.example ([127.0.0.1]) by gw.b.example (PgpTunnel)\r\n\twith ESMTP; ",
+            Encoding.ASCII.GetString(seen.Message)
+        );
         Assert.StartsWith("550 5.7.1", await DeliverAsync(person, "<>"));
-        Assert.StartsWith("550 5.7.1", await DeliverAsync([.. "Auto-Submitted: auto-replied\r\n"u8, .. person], "<ann@c.example>"));
-        Assert.StartsWith("550 5.7.1", await DeliverAsync([.. "Auto-Submitted: notification\r\n"u8, .. person], "<ann@c.example>"));
-        Assert.StartsWith("250", await DeliverAsync([.. "Auto-Submitted: (a person's) No; x=y\r\n"u8, .. person], "<ann@c.example>"));
+        Assert.StartsWith(
+            "550 5.7.1",
+            await DeliverAsync([.. "Auto-Submitted: auto-replied\r\n"u8, .. person], "<ann@c.example>")
+        );
+        Assert.StartsWith(
+            "550 5.7.1",
+            await DeliverAsync([.. "Auto-Submitted: notification\r\n"u8, .. person], "<ann@c.example>")
+        );
+        Assert.StartsWith(
+            "250",
+            await DeliverAsync([.. "Auto-Submitted: (a person's) No; x=y\r\n"u8, .. person], "<ann@c.example>")
+        );
         Assert.StartsWith("250", await DeliverAsync(person, "<ann@c.example>", "<postmaster>"));
-        Assert.StartsWith("550 5.1.1", await DeliverAsync(person, "<ann@c.example>", "<pgptunnel+0@pgptunnel.b.example>"));
+        Assert.StartsWith(
+            "550 5.1.1",
+            await DeliverAsync(person, "<ann@c.example>", "<pgptunnel+0@pgptunnel.b.example>")
+        );
         Assert.StartsWith("550 5.1.1", await DeliverAsync(person, "<>", "<pgptunnel+0@pgptunnel.b.example>"));
     }
 }

@@ -35,9 +35,18 @@ public sealed class RefusalTimingTests(ITestOutputHelper output) : InboundSettin
         var order = kinds.Keys.SelectMany(kind => Enumerable.Repeat(kind, Samples)).ToArray();
         random.Shuffle(order);
         var times = order.Zip(new TimeSpan[order.Length]).ToArray();
-        await Parallel.ForAsync(0, order.Length, new ParallelOptions { MaxDegreeOfParallelism = Connections }, async (i, _) => times[i] = (order[i], await TimeAsync(kinds[order[i]])));
+        await Parallel.ForAsync(
+            0,
+            order.Length,
+            new ParallelOptions { MaxDegreeOfParallelism = Connections },
+            async (i, _) => times[i] = (order[i], await TimeAsync(kinds[order[i]]))
+        );
         var byKind = times.ToLookup(t => t.First, t => t.Second);
-        foreach (var (one, other) in kinds.Keys.SelectMany(a => kinds.Keys.Where(b => string.CompareOrdinal(a, b) < 0).Select(b => (a, b))))
+        foreach (
+            var (one, other) in kinds.Keys.SelectMany(a =>
+                kinds.Keys.Where(b => string.CompareOrdinal(a, b) < 0).Select(b => (a, b))
+            )
+        )
         {
             var area = Area([.. byKind[one]], [.. byKind[other]]);
             output.WriteLine($"{one} and {other}: {area:0.000}");
@@ -46,7 +55,14 @@ public sealed class RefusalTimingTests(ITestOutputHelper output) : InboundSettin
     }
 
     /// <summary>The probability that one of the first takes longer than one of the second: the area under the ROC curve.</summary>
-    private static double Area(TimeSpan[] first, TimeSpan[] second) => first.Average(a => second.Average(b => a > b ? 1.0 : a == b ? 0.5 : 0));
+    private static double Area(TimeSpan[] first, TimeSpan[] second) =>
+        first.Average(a =>
+            second.Average(b =>
+                a > b ? 1.0
+                : a == b ? 0.5
+                : 0
+            )
+        );
 
     /// <summary>From the end of the data to the reply.</summary>
     private async Task<TimeSpan> TimeAsync(byte[] outer)
@@ -58,13 +74,20 @@ public sealed class RefusalTimingTests(ITestOutputHelper output) : InboundSettin
         async Task ExpectAsync(string code)
         {
             string line;
-            do
-                line = await reader.ReadLineAsync().WaitAsync(Wait.Bound) ?? throw new IOException("closed");
+            do line = await reader.ReadLineAsync().WaitAsync(Wait.Bound) ?? throw new IOException("closed");
             while (line[3] == '-');
             Assert.StartsWith(code, line);
         }
         await ExpectAsync("220");
-        foreach (var (command, code) in new[] { ("EHLO hop.example", "250"), ("MAIL FROM:<pgptunnel+0@pgptunnel.a.example>", "250"), ("RCPT TO:<pgptunnel@pgptunnel.b.example>", "250"), ("DATA", "354") })
+        foreach (
+            var (command, code) in new[]
+            {
+                ("EHLO hop.example", "250"),
+                ("MAIL FROM:<pgptunnel+0@pgptunnel.a.example>", "250"),
+                ("RCPT TO:<pgptunnel@pgptunnel.b.example>", "250"),
+                ("DATA", "354"),
+            }
+        )
         {
             await stream.WriteAsync(Encoding.ASCII.GetBytes(command + "\r\n"));
             await ExpectAsync(code);

@@ -6,15 +6,32 @@ namespace PgpTunnel.Tests;
 /// <summary>What the documents and samples tell a reader to type exists: each command and each option of it.</summary>
 public sealed partial class DocumentedCommandsTests
 {
-    public static TheoryData<string> Documents => [.. new[] { "README.md", ".github/SECURITY.md", "src/PROTOCOL.md", "src/README.md" }.Concat(
-        new[] { "samples", "dns-records" }.SelectMany(folder => Directory.EnumerateFiles(Path.Combine(House.Root, folder), "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(House.Root, f))))];
+    public static TheoryData<string> Documents =>
+        [
+            .. new[] { "README.md", ".github/SECURITY.md", "src/PROTOCOL.md", "src/README.md" }.Concat(
+                new[] { "samples", "dns-records" }.SelectMany(folder =>
+                    Directory
+                        .EnumerateFiles(Path.Combine(House.Root, folder), "*", SearchOption.AllDirectories)
+                        .Select(f => Path.GetRelativePath(House.Root, f))
+                )
+            ),
+        ];
 
     [Theory, MemberData(nameof(Documents))]
     public void Every_command_in_it_is_one(string document)
     {
-        var wrong = Commands(File.ReadAllText(Path.Combine(House.Root, document))).Select(line => (line, Errors: Root.Create().Parse(Words(line)).Errors
-            .Select(e => e.Message).Where(m => m.Contains("Unrecognized") || m.Contains("Required command"))))
-            .SelectMany(l => l.Errors.Select(e => $"{l.line}: {e}")).ToList();
+        var wrong = Commands(File.ReadAllText(Path.Combine(House.Root, document)))
+            .Select(line =>
+                (
+                    line,
+                    Errors: Root.Create()
+                        .Parse(Words(line))
+                        .Errors.Select(e => e.Message)
+                        .Where(m => m.Contains("Unrecognized") || m.Contains("Required command"))
+                )
+            )
+            .SelectMany(l => l.Errors.Select(e => $"{l.line}: {e}"))
+            .ToList();
         Assert.True(wrong.Count == 0, string.Join('\n', wrong));
     }
 
@@ -27,11 +44,14 @@ public sealed partial class DocumentedCommandsTests
     }
 
     /// <summary>Behind <c>pgptunnel</c>, or in backticks and beginning with the name of a command; up to what is no word of it any more.</summary>
-    private static IEnumerable<string> Commands(string text) => Typed().Matches(text).Concat(Quoted().Matches(text)).Select(m => m.Groups[1].Value.Trim()).Distinct();
+    private static IEnumerable<string> Commands(string text) =>
+        Typed().Matches(text).Concat(Quoted().Matches(text)).Select(m => m.Groups[1].Value.Trim()).Distinct();
 
-    private static string[] Words(string line) => [.. line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Where(w => w is not ("\u2026" or "..."))];
+    private static string[] Words(string line) =>
+        [.. line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Where(w => w is not ("\u2026" or "..."))];
 
-    private const string Names = "(?:demo|init|run|config|key|dns|policy|seal|open|queue|partner|doctor|status|postfix)";
+    private const string Names =
+        "(?:demo|init|run|config|key|dns|policy|seal|open|queue|partner|doctor|status|postfix)";
 
     [GeneratedRegex($"(?:^|[\\s`'/])pgptunnel ({Names}(?: (?![>|#&])[^\\s`'\"|<>();]+)*)", RegexOptions.Multiline)]
     private static partial Regex Typed();

@@ -26,7 +26,9 @@ internal sealed partial class House(IReadOnlyList<HouseFile> files, IReadOnlyLis
         {
             var at = AppContext.BaseDirectory;
             while (!File.Exists(Path.Combine(at, "PgpTunnel.sln")))
-                at = Path.GetDirectoryName(at) ?? throw new InvalidOperationException("the tests do not run inside the project's folder");
+                at =
+                    Path.GetDirectoryName(at)
+                    ?? throw new InvalidOperationException("the tests do not run inside the project's folder");
             return at;
         }
     }
@@ -48,14 +50,21 @@ internal sealed partial class House(IReadOnlyList<HouseFile> files, IReadOnlyLis
         standing.TryAdd("Program", new HouseFile("Program", "Program"));
         var edges = new Dictionary<(HouseFile, HouseFile), SortedSet<string>>();
         foreach (var type in new ArchLoader().LoadAssembly(typeof(Gateway).Assembly).Build().Types)
-            foreach (var target in type.Dependencies.Select(d => d.Target))
-                if (standing.TryGetValue(Outermost(type.FullName), out var from) && standing.TryGetValue(Outermost(target.FullName), out var to) && from != to)
-                {
-                    if (!edges.TryGetValue((from, to), out var why))
-                        edges[(from, to)] = why = [];
-                    why.Add($"{Outermost(type.FullName)} uses {Outermost(target.FullName)}");
-                }
-        return new House([.. standing.Values.Distinct()], [.. edges.Select(e => new HouseEdge(e.Key.Item1, e.Key.Item2, string.Join(", ", e.Value)))]);
+        foreach (var target in type.Dependencies.Select(d => d.Target))
+            if (
+                standing.TryGetValue(Outermost(type.FullName), out var from)
+                && standing.TryGetValue(Outermost(target.FullName), out var to)
+                && from != to
+            )
+            {
+                if (!edges.TryGetValue((from, to), out var why))
+                    edges[(from, to)] = why = [];
+                why.Add($"{Outermost(type.FullName)} uses {Outermost(target.FullName)}");
+            }
+        return new House(
+            [.. standing.Values.Distinct()],
+            [.. edges.Select(e => new HouseEdge(e.Key.Item1, e.Key.Item2, string.Join(", ", e.Value)))]
+        );
     }
 
     /// <summary>Files that reach each other, each group once, in order of their names.</summary>
@@ -71,8 +80,22 @@ internal sealed partial class House(IReadOnlyList<HouseFile> files, IReadOnlyLis
             return seen;
         }
         var reached = files.ToDictionary(f => f, Reached);
-        return [.. files.Where(f => reached[f].Contains(f)).Select(f => string.Join('\n', files.Where(g => reached[f].Contains(g) && reached[g].Contains(f)).Select(g => g.ToString()).Order()))
-            .Distinct().Select(c => c.Split('\n'))];
+        return
+        [
+            .. files
+                .Where(f => reached[f].Contains(f))
+                .Select(f =>
+                    string.Join(
+                        '\n',
+                        files
+                            .Where(g => reached[f].Contains(g) && reached[g].Contains(f))
+                            .Select(g => g.ToString())
+                            .Order()
+                    )
+                )
+                .Distinct()
+                .Select(c => c.Split('\n')),
+        ];
     }
 
     /// <summary>Of <c>PgpTunnel.Commands.Cli+Inner`1</c>: <c>Cli</c>. Types of other projects keep their namespace, and so stand nowhere.</summary>
@@ -85,6 +108,9 @@ internal sealed partial class House(IReadOnlyList<HouseFile> files, IReadOnlyLis
     [GeneratedRegex("^PgpTunnel\\.(Commands\\.|Demo\\.)?(?=[A-Z]\\w*$)")]
     private static partial Regex OwnNamespace();
 
-    [GeneratedRegex("^(?:(?:public|internal|file|static|sealed|abstract|partial|readonly|unsafe)\\s+)*(?:class|record struct|record class|record|struct|interface|enum|delegate\\s+[\\w<>\\[\\]?., ]+?)\\s+(?<name>[A-Z]\\w*)(?=[\\s(<:;{]|$)", RegexOptions.Multiline)]
+    [GeneratedRegex(
+        "^(?:(?:public|internal|file|static|sealed|abstract|partial|readonly|unsafe)\\s+)*(?:class|record struct|record class|record|struct|interface|enum|delegate\\s+[\\w<>\\[\\]?., ]+?)\\s+(?<name>[A-Z]\\w*)(?=[\\s(<:;{]|$)",
+        RegexOptions.Multiline
+    )]
     private static partial Regex Declaration();
 }

@@ -28,12 +28,17 @@ public sealed class LayersTests
     private static int Floor(string room) => Array.FindIndex(Floors, f => f.Contains(room));
 
     [Fact]
-    public void Every_file_stands_in_a_room_of_the_drawing() => Assert.All(House.Files, f => Assert.True(Floor(f.Room) >= 0, $"{f} stands in no room"));
+    public void Every_file_stands_in_a_room_of_the_drawing() =>
+        Assert.All(House.Files, f => Assert.True(Floor(f.Room) >= 0, $"{f} stands in no room"));
 
     [Fact]
     public void A_room_knows_only_rooms_below_it()
     {
-        var wrong = House.Edges.Where(e => e.From.Room != e.To.Room && Floor(e.To.Room) >= Floor(e.From.Room)).Select(e => $"{e.From} knows {e.To} ({e.Why})").Order().ToList();
+        var wrong = House
+            .Edges.Where(e => e.From.Room != e.To.Room && Floor(e.To.Room) >= Floor(e.From.Room))
+            .Select(e => $"{e.From} knows {e.To} ({e.Why})")
+            .Order()
+            .ToList();
         Assert.True(wrong.Count == 0, string.Join('\n', wrong));
     }
 
@@ -49,7 +54,10 @@ public sealed class LayersTests
     [InlineData("PgpTunnel.OpenPgp")]
     [InlineData("PgpTunnel.Smtp")]
     public void A_leaf_sees_no_other_project(string leaf) =>
-        Assert.DoesNotContain(System.Reflection.Assembly.Load(leaf).GetReferencedAssemblies(), a => a.Name!.StartsWith("PgpTunnel", StringComparison.OrdinalIgnoreCase));
+        Assert.DoesNotContain(
+            System.Reflection.Assembly.Load(leaf).GetReferencedAssemblies(),
+            a => a.Name!.StartsWith("PgpTunnel", StringComparison.OrdinalIgnoreCase)
+        );
 
     /// <summary>Who looks for a file that <c>src/README.md</c> names finds it: a path from src/PgpTunnel, src or the top, or a file beside the one named before it.</summary>
     [Fact]
@@ -59,12 +67,25 @@ public sealed class LayersTests
         foreach (var line in File.ReadLines(Path.Combine(House.Root, "src", "README.md")))
         {
             var beside = "";
-            foreach (System.Text.RegularExpressions.Match name in System.Text.RegularExpressions.Regex.Matches(line, "`([\\w./*]+(?:/|\\.cs|\\.txt|\\.md))`"))
+            foreach (
+                System.Text.RegularExpressions.Match name in System.Text.RegularExpressions.Regex.Matches(
+                    line,
+                    "`([\\w./*]+(?:/|\\.cs|\\.txt|\\.md))`"
+                )
+            )
             {
                 var place = name.Groups[1].Value;
                 string[] starts = [Path.Combine("src", "PgpTunnel"), "src", "", beside];
-                var found = starts.Select(start => Path.Combine(House.Root, start, place)).FirstOrDefault(path =>
-                    Path.Exists(path) || (place.Contains('*') && Directory.Exists(Path.GetDirectoryName(path)) && Directory.EnumerateFiles(Path.GetDirectoryName(path)!, Path.GetFileName(path)).Any()));
+                var found = starts
+                    .Select(start => Path.Combine(House.Root, start, place))
+                    .FirstOrDefault(path =>
+                        Path.Exists(path)
+                        || (
+                            place.Contains('*')
+                            && Directory.Exists(Path.GetDirectoryName(path))
+                            && Directory.EnumerateFiles(Path.GetDirectoryName(path)!, Path.GetFileName(path)).Any()
+                        )
+                    );
                 if (found is null)
                     missing.Add($"{place}: {line}");
                 else
@@ -82,7 +103,8 @@ public sealed class LayersTests
     [InlineData("Delivery", "Slots")]
     [InlineData("QueueCommand", "SpoolRescue")]
     [InlineData("Gateway", "Upkeep")]
-    public void The_reader_sees_how_files_use_each_other(string from, string to) => Assert.Contains(House.Edges, e => e.From.Name == from && e.To.Name == to);
+    public void The_reader_sees_how_files_use_each_other(string from, string to) =>
+        Assert.Contains(House.Edges, e => e.From.Name == from && e.To.Name == to);
 
     /// <summary>The guards themselves: what they must see in a house that is out of order.</summary>
     [Fact]

@@ -46,16 +46,29 @@ public sealed class ClockTests
             var attempts = Attempts(); // where the signatures in DNS are of another year it ends before the hop
             pair.World.Time.Jump(TimeSpan.FromDays(days));
             pair.World.Time.Advance(TimeSpan.FromMinutes(10));
-            await Wait.UntilAsync(() => Attempts() > attempts || pair.A.Log.ToString().Contains("event=failed"), () => $"no attempt after {days} days\n{pair.A.Log}");
+            await Wait.UntilAsync(
+                () => Attempts() > attempts || pair.A.Log.ToString().Contains("event=failed"),
+                () => $"no attempt after {days} days\n{pair.A.Log}"
+            );
         }
         Assert.DoesNotContain("event=failed", pair.A.Log.ToString());
-        Assert.All(pair.A.Received, s => Assert.Contains("Subject: Mail to or from b.example waits", System.Text.Encoding.ASCII.GetString(s.Message))); // no word of failure or delay
+        Assert.All(
+            pair.A.Received,
+            s =>
+                Assert.Contains(
+                    "Subject: Mail to or from b.example waits",
+                    System.Text.Encoding.ASCII.GetString(s.Message)
+                )
+        ); // no word of failure or delay
         pair.HopAnswer = _ => null;
-        await Wait.UntilAsync(() =>
-        {
-            pair.World.Time.Advance(TimeSpan.FromMinutes(5));
-            return pair.B.Received.Count == 1;
-        }, () => $"{pair.A.Log}\n{pair.B.Log}");
+        await Wait.UntilAsync(
+            () =>
+            {
+                pair.World.Time.Advance(TimeSpan.FromMinutes(5));
+                return pair.B.Received.Count == 1;
+            },
+            () => $"{pair.A.Log}\n{pair.B.Log}"
+        );
     }
 
     /// <summary>What is gone for good goes only when the time has surely come.</summary>
@@ -65,22 +78,44 @@ public sealed class ClockTests
         await using var pair = await Pair.CreateAsync();
         var b = pair.B.Configuration;
         SubkeyRotation.TakeStep(b, null, null, pair.World.Time.GetUtcNow(), byHand: true);
-        Assert.Contains("is published", SubkeyRotation.TakeStep(b, null, KeyRing.Load(b).Active.EncryptionFingerprint, pair.World.Time.GetUtcNow()));
+        Assert.Contains(
+            "is published",
+            SubkeyRotation.TakeStep(b, null, KeyRing.Load(b).Active.EncryptionFingerprint, pair.World.Time.GetUtcNow())
+        );
         await using (var spool = Spool.Open(pair.A.Configuration.SpoolFile, running: false))
-            await PeerMemory.ChangeAsync(spool, "b.example", r => r with { Override = new PartnerOverride("hold", pair.World.Time.GetUtcNow().AddDays(30), "a test") });
-        Assert.Contains("held by an administrator", (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], "Subject: s\r\n\r\nbody\r\n"))[0].ToString());
+            await PeerMemory.ChangeAsync(
+                spool,
+                "b.example",
+                r =>
+                    r with
+                    {
+                        Override = new PartnerOverride("hold", pair.World.Time.GetUtcNow().AddDays(30), "a test"),
+                    }
+            );
+        Assert.Contains(
+            "held by an administrator",
+            (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], "Subject: s\r\n\r\nbody\r\n"))[0]
+                .ToString()
+        );
         int Checks() => pair.B.Log.ToString().Split("event=self-check").Length;
         await Wait.UntilAsync(() => Checks() > 1, () => pair.B.Log.ToString());
 
         var checks = Checks();
         pair.World.Time.Jump(TimeSpan.FromDays(60));
-        await Wait.UntilAsync(() =>
-        {
-            pair.World.Time.Advance(TimeSpan.FromSeconds(10));
-            return Checks() > checks && pair.A.Log.ToString().Contains("event=clock-jumped");
-        }, () => pair.B.Log.ToString());
+        await Wait.UntilAsync(
+            () =>
+            {
+                pair.World.Time.Advance(TimeSpan.FromSeconds(10));
+                return Checks() > checks && pair.A.Log.ToString().Contains("event=clock-jumped");
+            },
+            () => pair.B.Log.ToString()
+        );
         pair.World.Time.Advance(TimeSpan.FromMinutes(10));
-        Assert.Contains("held by an administrator", (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], "Subject: s\r\n\r\nbody\r\n"))[0].ToString());
+        Assert.Contains(
+            "held by an administrator",
+            (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], "Subject: s\r\n\r\nbody\r\n"))[0]
+                .ToString()
+        );
         Assert.True(KeyRing.Load(b).Active.HasOldEncryption);
         Assert.DoesNotContain("destroyed", pair.B.Log.ToString());
     }

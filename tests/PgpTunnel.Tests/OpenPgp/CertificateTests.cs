@@ -28,7 +28,9 @@ public class CertificateTests
     {
         if (Environment.GetEnvironmentVariable("PGPTUNNEL_WRITE_VECTORS") is { Length: > 0 } target)
             WriteAnew(Path.Combine(target, "certificates"));
-        var verdicts = File.ReadAllLines(Path.Combine(Folder, "verdicts.txt")).Select(l => l.Split(": ", 2)).ToDictionary(l => l[0], l => l[1]);
+        var verdicts = File.ReadAllLines(Path.Combine(Folder, "verdicts.txt"))
+            .Select(l => l.Split(": ", 2))
+            .ToDictionary(l => l[0], l => l[1]);
         var files = Directory.EnumerateFiles(Folder, "*.pgp").ToList();
         Assert.True(files.Count > 60);
         Assert.All(verdicts.Keys, name => Assert.Contains(Path.Combine(Folder, name + ".pgp"), files));
@@ -38,8 +40,15 @@ public class CertificateTests
             var before = GC.GetAllocatedBytesForCurrentThread();
             var verdict = Verdict(octets);
             var allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-            Same(Path.GetFileNameWithoutExtension(file), verdicts.GetValueOrDefault(Path.GetFileNameWithoutExtension(file), ""), verdict);
-            Assert.True(allocated < 200_000 + 20L * octets.Length, $"{file}: {allocated} octets allocated for {octets.Length}");
+            Same(
+                Path.GetFileNameWithoutExtension(file),
+                verdicts.GetValueOrDefault(Path.GetFileNameWithoutExtension(file), ""),
+                verdict
+            );
+            Assert.True(
+                allocated < 200_000 + 20L * octets.Length,
+                $"{file}: {allocated} octets allocated for {octets.Length}"
+            );
         }
     }
 
@@ -48,7 +57,10 @@ public class CertificateTests
     {
         foreach (var (name, verdict, octets) in HostileCertificates.Make(Now))
         {
-            Assert.True(File.Exists(Path.Combine(Folder, $"{name}.pgp")), $"{name}.pgp is missing; PGPTUNNEL_WRITE_VECTORS writes it");
+            Assert.True(
+                File.Exists(Path.Combine(Folder, $"{name}.pgp")),
+                $"{name}.pgp is missing; PGPTUNNEL_WRITE_VECTORS writes it"
+            );
             Same(name, verdict, Verdict(octets));
         }
     }
@@ -80,7 +92,8 @@ public class CertificateTests
     [InlineData("PGPTUNNEL@pgptunnel.b.example", false)]
     [InlineData("pgptunnel@pgptunnel.c.example", false)]
     [InlineData("gptunnel@pgptunnel.b.example", false)]
-    public void The_user_id_must_be_the_gateway(string gateway, bool usable) => Assert.Equal(usable, Certificate.Read(Key.ExportCertificate()).Judge(gateway, Now).Key is not null);
+    public void The_user_id_must_be_the_gateway(string gateway, bool usable) =>
+        Assert.Equal(usable, Certificate.Read(Key.ExportCertificate()).Judge(gateway, Now).Key is not null);
 
     [Theory]
     [InlineData("Gateway of B <pgptunnel@pgptunnel.b.example>", true)]
@@ -89,17 +102,29 @@ public class CertificateTests
     [InlineData("<other@c.example> <pgptunnel@pgptunnel.b.example>", false)]
     [InlineData("Gateway <pgptunnel@pgptunnel.b.example> (main)", false)]
     public void User_ids_with_names_end_in_exactly_one_address(string userId, bool usable) =>
-        Assert.Equal(usable, Certificate.Read(GatewayKey.Generate(GatewayAlgorithm.Ed25519, userId, Now.AddDays(-1)).ExportCertificate()).Judge(Gateway, Now).Key is not null);
+        Assert.Equal(
+            usable,
+            Certificate
+                .Read(GatewayKey.Generate(GatewayAlgorithm.Ed25519, userId, Now.AddDays(-1)).ExportCertificate())
+                .Judge(Gateway, Now)
+                .Key
+                is not null
+        );
 
     [Fact]
     public void What_a_certificate_signed_before_it_expired_still_verifies_and_a_revoked_one_verifies_nothing()
     {
-        var parts = new CertificateParts(CertificateKeys.Ed25519(Now.AddDays(-10)), Now.AddDays(-10)) { Lifetime = TimeSpan.FromDays(9) };
+        var parts = new CertificateParts(CertificateKeys.Ed25519(Now.AddDays(-10)), Now.AddDays(-10))
+        {
+            Lifetime = TimeSpan.FromDays(9),
+        };
         var expired = Certificate.Read([.. parts.Packets().SelectMany(p => p)]).Judge(Gateway, Now);
         Assert.Null(expired.Key);
         Assert.NotNull(expired.Signer);
         Assert.Equal(Now.AddDays(-1), Assert.Single(expired.Signer.Signing).Until);
-        var revoked = Certificate.Read([.. parts.Packets().SelectMany(p => p), .. parts.RevokesKey(parts.Keys.Primary, Now)]).Judge(Gateway, Now);
+        var revoked = Certificate
+            .Read([.. parts.Packets().SelectMany(p => p), .. parts.RevokesKey(parts.Keys.Primary, Now)])
+            .Judge(Gateway, Now);
         Assert.Null(revoked.Key);
         Assert.Null(revoked.Signer);
     }
@@ -113,7 +138,13 @@ public class CertificateTests
         var modulus = new byte[bits / 8];
         new System.Random(bits).NextBytes(modulus);
         (modulus[0], modulus[^1]) = ((byte)(modulus[0] | 0x80), (byte)(modulus[^1] | 1));
-        var body = new PacketWriter().U8(4).U32(1).U8(KeyAlgorithm.Rsa).Mpi(modulus).Mpi(System.Numerics.BigInteger.Parse(exponent).ToByteArray(true, true)).ToArray();
+        var body = new PacketWriter()
+            .U8(4)
+            .U32(1)
+            .U8(KeyAlgorithm.Rsa)
+            .Mpi(modulus)
+            .Mpi(System.Numerics.BigInteger.Parse(exponent).ToByteArray(true, true))
+            .ToArray();
         Assert.Contains(why, PublicKey.Read(body).Weakness());
     }
 
@@ -129,11 +160,11 @@ public class CertificateTests
                 octets[random.Next(octets.Length)] = (byte)random.Next(256);
             try
             {
-                Certificate.Read(octets.AsSpan(0, random.Next(octets.Length / 2, octets.Length + 1))).Judge(Gateway, Now);
+                Certificate
+                    .Read(octets.AsSpan(0, random.Next(octets.Length / 2, octets.Length + 1)))
+                    .Judge(Gateway, Now);
             }
-            catch (OpenPgpException)
-            {
-            }
+            catch (OpenPgpException) { }
         }
     }
 }

@@ -14,7 +14,12 @@ public class CfbTests
         var key = RandomNumberGenerator.GetBytes(keySize);
         using var aes = Aes.Create();
         aes.Key = key;
-        foreach (var size in Enumerable.Range(0, 50).Concat(Enumerable.Range((64 * 1024) - 17, 35)).Concat([200_000, 200_001]))
+        foreach (
+            var size in Enumerable
+                .Range(0, 50)
+                .Concat(Enumerable.Range((64 * 1024) - 17, 35))
+                .Concat([200_000, 200_001])
+        )
         {
             var clear = RandomNumberGenerator.GetBytes(size);
             var padded = new byte[(size + 15) / 16 * 16];

@@ -17,7 +17,9 @@ internal static class HostileCertificates
     /// <summary>Name, verdict (part of the refusal, or <c>usable</c>) and octets of each.</summary>
     public static IEnumerable<(string Name, string Verdict, byte[] Octets)> Make(DateTimeOffset now)
     {
-        const string userId = "no unrevoked, self-certified User ID", signing = "no valid signing key", encryption = "no valid encryption subkey";
+        const string userId = "no unrevoked, self-certified User ID",
+            signing = "no valid signing key",
+            encryption = "no valid encryption subkey";
         var made = now.AddDays(-10);
         var (own, stranger) = (CertificateKeys.Ed25519(made), CertificateKeys.Ed25519(made));
         var good = new CertificateParts(own, made);
@@ -28,74 +30,248 @@ internal static class HostileCertificates
         yield return ("user-id-missing", userId, Join(p[0], p[3], p[4], p[5], p[6]));
         yield return ("user-id-not-certified", userId, Join(p[0], p[1], p[3], p[4], p[5], p[6]));
         yield return ("user-id-certified-by-stranger", userId, Join(p[0], p[1], foreign[2], p[3], p[4], p[5], p[6]));
-        yield return ("user-id-of-another-gateway", userId, Join((good with { UserId = "pgptunnel@pgptunnel.c.example" }).Packets()));
-        yield return ("user-id-with-two-addresses", userId, Join((good with { UserId = $"<other@c.example> <{Gateway}>" }).Packets()));
-        yield return ("user-id-revoked", userId, Join(p[0], p[1], p[2], good.RevokesUserId(own.Primary, now), p[3], p[4], p[5], p[6]));
-        yield return ("user-id-revoked-by-stranger", "usable", Join(p[0], p[1], p[2], good.RevokesUserId(stranger.Primary, now), p[3], p[4], p[5], p[6]));
+        yield return (
+            "user-id-of-another-gateway",
+            userId,
+            Join((good with { UserId = "pgptunnel@pgptunnel.c.example" }).Packets())
+        );
+        yield return (
+            "user-id-with-two-addresses",
+            userId,
+            Join((good with { UserId = $"<other@c.example> <{Gateway}>" }).Packets())
+        );
+        yield return (
+            "user-id-revoked",
+            userId,
+            Join(p[0], p[1], p[2], good.RevokesUserId(own.Primary, now), p[3], p[4], p[5], p[6])
+        );
+        yield return (
+            "user-id-revoked-by-stranger",
+            "usable",
+            Join(p[0], p[1], p[2], good.RevokesUserId(stranger.Primary, now), p[3], p[4], p[5], p[6])
+        );
         yield return ("certification-sha1", userId, Join((good with { CertificationHash = 2 }).Packets()));
         yield return ("certification-md5", userId, Join((good with { CertificationHash = 1 }).Packets()));
         yield return ("certification-from-the-future", userId, Join((good with { Signed = now.AddDays(2) }).Packets()));
-        yield return ("certification-expired", userId, Join((good with { More = s => s.Add(3, [0, 0, 0, 60]) }).Packets()));
-        yield return ("certification-unknown-critical", userId, Join((good with { More = s => s.Add(99, [1], critical: true) }).Packets()));
+        yield return (
+            "certification-expired",
+            userId,
+            Join((good with { More = s => s.Add(3, [0, 0, 0, 60]) }).Packets())
+        );
+        yield return (
+            "certification-unknown-critical",
+            userId,
+            Join((good with { More = s => s.Add(99, [1], critical: true) }).Packets())
+        );
 
         yield return ("encryption-subkey-missing", encryption, Join(p[..5]));
         yield return ("encryption-subkey-unbound", encryption, Join([.. p[..5], p[5]]));
         yield return ("encryption-subkey-foreign", encryption, Join([.. p[..5], foreign[5], foreign[6]]));
         yield return ("encryption-subkey-foreign-with-our-binding", encryption, Join([.. p[..5], foreign[5], p[6]]));
-        yield return ("encryption-subkey-foreign-bound-by-stranger", encryption, Join([.. p[..5], foreign[5], good.Binds(stranger.Primary, stranger.Encryption.Public, 0x0C)]));
+        yield return (
+            "encryption-subkey-foreign-bound-by-stranger",
+            encryption,
+            Join([.. p[..5], foreign[5], good.Binds(stranger.Primary, stranger.Encryption.Public, 0x0C)])
+        );
         yield return ("encryption-subkey-foreign-beside", "usable", Join([.. p, foreign[5], foreign[6]]));
-        yield return ("encryption-subkey-without-flags", encryption, Join((good with { EncryptionFlags = null }).Packets()));
-        yield return ("encryption-subkey-expired", encryption, Join((good with { EncryptionLifetime = TimeSpan.FromDays(9) }).Packets()));
-        yield return ("encryption-subkey-revoked", encryption, Join([.. p, good.RevokesSubkey(own.Primary, own.Encryption.Public, now)]));
-        yield return ("encryption-subkey-revoked-by-stranger", "usable", Join([.. p, good.RevokesSubkey(stranger.Primary, own.Encryption.Public, now)]));
+        yield return (
+            "encryption-subkey-without-flags",
+            encryption,
+            Join((good with { EncryptionFlags = null }).Packets())
+        );
+        yield return (
+            "encryption-subkey-expired",
+            encryption,
+            Join((good with { EncryptionLifetime = TimeSpan.FromDays(9) }).Packets())
+        );
+        yield return (
+            "encryption-subkey-revoked",
+            encryption,
+            Join([.. p, good.RevokesSubkey(own.Primary, own.Encryption.Public, now)])
+        );
+        yield return (
+            "encryption-subkey-revoked-by-stranger",
+            "usable",
+            Join([.. p, good.RevokesSubkey(stranger.Primary, own.Encryption.Public, now)])
+        );
         yield return ("encryption-subkey-binding-sha1", encryption, Join((good with { BindingHash = 2 }).Packets()));
-        yield return ("encryption-subkey-of-order-one", encryption, Join((good with { Encryption = Point(PublicKey.Curve.X25519, [0x40, .. new byte[32]]) }).Packets()));
-        yield return ("encryption-subkey-off-its-curve", encryption, Join((good with { Encryption = Point(PublicKey.Curve.P256, [0x04, .. Enumerable.Repeat((byte)7, 64)]) }).Packets()));
-        yield return ("encryption-subkey-from-the-future", encryption, Join((good with { Encryption = SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.X25519, now.AddDays(2)).Public }).Packets()));
-        yield return ("encryption-subkey-weak-rsa", encryption, Join((good with { Encryption = WeakRsa.OfSize(1024, made).Public }).Packets()));
+        yield return (
+            "encryption-subkey-of-order-one",
+            encryption,
+            Join((good with { Encryption = Point(PublicKey.Curve.X25519, [0x40, .. new byte[32]]) }).Packets())
+        );
+        yield return (
+            "encryption-subkey-off-its-curve",
+            encryption,
+            Join(
+                (
+                    good with
+                    {
+                        Encryption = Point(PublicKey.Curve.P256, [0x04, .. Enumerable.Repeat((byte)7, 64)]),
+                    }
+                ).Packets()
+            )
+        );
+        yield return (
+            "encryption-subkey-from-the-future",
+            encryption,
+            Join(
+                (
+                    good with
+                    {
+                        Encryption = SecretKey
+                            .Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.X25519, now.AddDays(2))
+                            .Public,
+                    }
+                ).Packets()
+            )
+        );
+        yield return (
+            "encryption-subkey-weak-rsa",
+            encryption,
+            Join((good with { Encryption = WeakRsa.OfSize(1024, made).Public }).Packets())
+        );
 
         yield return ("signing-subkey-missing", signing, Join([.. p[..3], p[5], p[6]]));
         yield return ("signing-subkey-foreign", signing, Join([.. p[..3], foreign[3], foreign[4], p[5], p[6]]));
-        yield return ("signing-subkey-without-back-signature", signing, Join((good with { BackSignedBy = null }).Packets()));
-        yield return ("signing-subkey-back-signed-by-primary", signing, Join((good with { BackSignedBy = own.Primary }).Packets()));
-        yield return ("signing-subkey-back-signed-by-stranger", signing, Join((good with { BackSignedBy = stranger.Signing }).Packets()));
-        yield return ("signing-subkey-of-someone-else-claimed", signing, Join((good with { Keys = own with { Signing = stranger.Signing }, BackSignedBy = own.Signing }).Packets()));
+        yield return (
+            "signing-subkey-without-back-signature",
+            signing,
+            Join((good with { BackSignedBy = null }).Packets())
+        );
+        yield return (
+            "signing-subkey-back-signed-by-primary",
+            signing,
+            Join((good with { BackSignedBy = own.Primary }).Packets())
+        );
+        yield return (
+            "signing-subkey-back-signed-by-stranger",
+            signing,
+            Join((good with { BackSignedBy = stranger.Signing }).Packets())
+        );
+        yield return (
+            "signing-subkey-of-someone-else-claimed",
+            signing,
+            Join((good with { Keys = own with { Signing = stranger.Signing }, BackSignedBy = own.Signing }).Packets())
+        );
         yield return ("signing-subkey-back-signature-sha1", signing, Join((good with { BackHash = 2 }).Packets()));
         yield return ("signing-subkey-back-signature-md5", signing, Join((good with { BackHash = 1 }).Packets()));
         yield return ("signing-subkey-without-flags", signing, Join((good with { SigningFlags = null }).Packets()));
-        yield return ("signing-subkey-revoked", signing, Join([.. p[..5], good.RevokesSubkey(own.Primary, own.Signing.Public, now), p[5], p[6]]));
+        yield return (
+            "signing-subkey-revoked",
+            signing,
+            Join([.. p[..5], good.RevokesSubkey(own.Primary, own.Signing.Public, now), p[5], p[6]])
+        );
 
         yield return ("expired", "it has expired", Join((good with { Lifetime = TimeSpan.FromDays(9) }).Packets()));
-        yield return ("from-the-future", "future", Join(new CertificateParts(CertificateKeys.Ed25519(now.AddDays(2)), now.AddDays(2)).Packets()));
+        yield return (
+            "from-the-future",
+            "future",
+            Join(new CertificateParts(CertificateKeys.Ed25519(now.AddDays(2)), now.AddDays(2)).Packets())
+        );
         var revocation = good.RevokesKey(own.Primary, now);
         yield return ("revoked", "it is revoked", Join([p[0], revocation, .. p[1..]]));
         yield return ("revoked-at-the-end", "it is revoked", Join([.. p, revocation]));
         yield return ("revoked-behind-a-marker", "it is revoked", Join([p[0], Marker, revocation, .. p[1..]]));
-        yield return ("revoked-by-sha1", "it is revoked", Join([p[0], good.RevokesKey(own.Primary, now, hash: 2), .. p[1..]]));
-        yield return ("revoked-with-unknown-critical", "it is revoked", Join([p[0], good.RevokesKey(own.Primary, now, s => s.Add(99, [1], critical: true)), .. p[1..]]));
+        yield return (
+            "revoked-by-sha1",
+            "it is revoked",
+            Join([p[0], good.RevokesKey(own.Primary, now, hash: 2), .. p[1..]])
+        );
+        yield return (
+            "revoked-with-unknown-critical",
+            "it is revoked",
+            Join([p[0], good.RevokesKey(own.Primary, now, s => s.Add(99, [1], critical: true)), .. p[1..]])
+        );
         yield return ("revoked-by-stranger", "usable", Join([p[0], good.RevokesKey(stranger.Primary, now), .. p[1..]]));
-        yield return ("revocation-of-stranger", "usable", Join([p[0], new CertificateParts(stranger, made).RevokesKey(stranger.Primary, now), .. p[1..]]));
+        yield return (
+            "revocation-of-stranger",
+            "usable",
+            Join([p[0], new CertificateParts(stranger, made).RevokesKey(stranger.Primary, now), .. p[1..]])
+        );
 
-        yield return ("rsa-1024", "outside 3072", Join((good with { Keys = own with { Primary = WeakRsa.OfSize(1024, made) } }).Packets()));
-        yield return ("rsa-2048", "outside 3072", Join((good with { Keys = own with { Primary = WeakRsa.OfSize(2048, made) } }).Packets()));
-        yield return ("rsa-exponent-3", "exponent", Join((good with { Keys = own with { Primary = WeakRsa.WithExponent3(made) } }).Packets()));
-        yield return ("rsa-roca", "ROCA", Join((good with { Keys = own with { Primary = WeakRsa.Roca(made) } }).Packets()));
+        yield return (
+            "rsa-1024",
+            "outside 3072",
+            Join((good with { Keys = own with { Primary = WeakRsa.OfSize(1024, made) } }).Packets())
+        );
+        yield return (
+            "rsa-2048",
+            "outside 3072",
+            Join((good with { Keys = own with { Primary = WeakRsa.OfSize(2048, made) } }).Packets())
+        );
+        yield return (
+            "rsa-exponent-3",
+            "exponent",
+            Join((good with { Keys = own with { Primary = WeakRsa.WithExponent3(made) } }).Packets())
+        );
+        yield return (
+            "rsa-roca",
+            "ROCA",
+            Join((good with { Keys = own with { Primary = WeakRsa.Roca(made) } }).Packets())
+        );
 
         yield return ("two-certificates", "more than one certificate", Join([.. p, .. foreign]));
         yield return ("only-a-user-id", "stands where none belongs", p[1]);
         yield return ("subkey-first", "stands where none belongs", Join(p[3], p[4], p[0], p[1], p[2]));
-        yield return ("literal-inside", "stands where none belongs", Join([.. p, new PacketWriter().Packet(Tag.Literal, [(byte)'b', 0, 0, 0, 0, 0]).ToArray()]));
-        yield return ("secret-key", "stands where none belongs", Join([new PacketWriter().Packet(Tag.SecretKey, [.. own.Primary.Public.Body, 0, .. own.Primary.WriteSecret(), 0, 0]).ToArray(), .. p[1..]]));
-        yield return ("too-many-signatures", "more than 64 signatures", Join([p[0], .. Enumerable.Repeat(revocation, 65)]));
-        yield return ("too-large", "octets, more than", Join([.. p, new PacketWriter().Packet(Tag.Padding, new byte[33_000]).ToArray()]));
-        yield return ("key-version-3", "version", Join([new PacketWriter().Packet(Tag.PublicKey, [3, .. own.Primary.Public.Body[1..]]).ToArray(), .. p[1..]]));
-        yield return ("key-algorithm-dsa", "algorithm 17", Join([new PacketWriter().Packet(Tag.PublicKey, [.. own.Primary.Public.Body[..5], 17, .. own.Primary.Public.Body[6..]]).ToArray(), .. p[1..]]));
+        yield return (
+            "literal-inside",
+            "stands where none belongs",
+            Join([.. p, new PacketWriter().Packet(Tag.Literal, [(byte)'b', 0, 0, 0, 0, 0]).ToArray()])
+        );
+        yield return (
+            "secret-key",
+            "stands where none belongs",
+            Join([
+                new PacketWriter()
+                    .Packet(Tag.SecretKey, [.. own.Primary.Public.Body, 0, .. own.Primary.WriteSecret(), 0, 0])
+                    .ToArray(),
+                .. p[1..],
+            ])
+        );
+        yield return (
+            "too-many-signatures",
+            "more than 64 signatures",
+            Join([p[0], .. Enumerable.Repeat(revocation, 65)])
+        );
+        yield return (
+            "too-large",
+            "octets, more than",
+            Join([.. p, new PacketWriter().Packet(Tag.Padding, new byte[33_000]).ToArray()])
+        );
+        yield return (
+            "key-version-3",
+            "version",
+            Join([new PacketWriter().Packet(Tag.PublicKey, [3, .. own.Primary.Public.Body[1..]]).ToArray(), .. p[1..]])
+        );
+        yield return (
+            "key-algorithm-dsa",
+            "algorithm 17",
+            Join([
+                new PacketWriter()
+                    .Packet(Tag.PublicKey, [.. own.Primary.Public.Body[..5], 17, .. own.Primary.Public.Body[6..]])
+                    .ToArray(),
+                .. p[1..],
+            ])
+        );
         yield return ("huge-length", "", Join([.. p, [0xC2, 255, 0xFF, 0xFF, 0xFF, 0xFF, 1]]));
         yield return ("truncated", "", Join(p)[..^20]);
         yield return ("empty", "there is no certificate", []);
 
-        PublicKey Point(PublicKey.Curve curve, byte[] point) => PublicKey.Read(new PacketWriter().U8(4).U32((uint)made.ToUnixTimeSeconds())
-            .U8(KeyAlgorithm.Ecdh).Bytes(PublicKey.Oid(curve)).Mpi(point).U8(3).U8(1).U8(8).U8(9).ToArray());
+        PublicKey Point(PublicKey.Curve curve, byte[] point) =>
+            PublicKey.Read(
+                new PacketWriter()
+                    .U8(4)
+                    .U32((uint)made.ToUnixTimeSeconds())
+                    .U8(KeyAlgorithm.Ecdh)
+                    .Bytes(PublicKey.Oid(curve))
+                    .Mpi(point)
+                    .U8(3)
+                    .U8(1)
+                    .U8(8)
+                    .U8(9)
+                    .ToArray()
+            );
     }
 
     private static byte[] Join(params IEnumerable<byte[]> packets) => [.. packets.SelectMany(p => p)];
@@ -104,8 +280,12 @@ internal static class HostileCertificates
 /// <summary>The three keys of a gateway's certificate.</summary>
 internal sealed record CertificateKeys(SecretKey Primary, SecretKey Signing, SecretKey Encryption)
 {
-    public static CertificateKeys Ed25519(DateTimeOffset made) => new(SecretKey.Generate(KeyAlgorithm.EdDsaLegacy, PublicKey.Curve.Ed25519, made),
-        SecretKey.Generate(KeyAlgorithm.EdDsaLegacy, PublicKey.Curve.Ed25519, made), SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.X25519, made));
+    public static CertificateKeys Ed25519(DateTimeOffset made) =>
+        new(
+            SecretKey.Generate(KeyAlgorithm.EdDsaLegacy, PublicKey.Curve.Ed25519, made),
+            SecretKey.Generate(KeyAlgorithm.EdDsaLegacy, PublicKey.Curve.Ed25519, made),
+            SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.X25519, made)
+        );
 }
 
 /// <summary>A certificate before it is written; <c>with</c> makes one thing in it wrong.</summary>
@@ -132,20 +312,49 @@ internal sealed record CertificateParts(CertificateKeys Keys, DateTimeOffset Mad
         var id = Encoding.ASCII.GetBytes(UserId);
         return
         [
-            Packet(Tag.PublicKey, Primary.Body), Packet(Tag.UserId, id),
-            Sign(SignatureType.CertificationPositive, Keys.Primary, Signed, CertificationHash, s => More(Life(s.Add(27, [1]), Lifetime)), Primary.Hashed, HashedUserId),
+            Packet(Tag.PublicKey, Primary.Body),
+            Packet(Tag.UserId, id),
+            Sign(
+                SignatureType.CertificationPositive,
+                Keys.Primary,
+                Signed,
+                CertificationHash,
+                s => More(Life(s.Add(27, [1]), Lifetime)),
+                Primary.Hashed,
+                HashedUserId
+            ),
             Packet(Tag.PublicSubkey, Keys.Signing.Public.Body),
-            Sign(SignatureType.SubkeyBinding, Keys.Primary, Made, 8, s => BackSigned(Flags(s, SigningFlags)), Primary.Hashed, Keys.Signing.Public.Hashed),
+            Sign(
+                SignatureType.SubkeyBinding,
+                Keys.Primary,
+                Made,
+                8,
+                s => BackSigned(Flags(s, SigningFlags)),
+                Primary.Hashed,
+                Keys.Signing.Public.Hashed
+            ),
             Packet(Tag.PublicSubkey, Encryption.Body),
             Binds(Keys.Primary, Encryption, EncryptionFlags),
         ];
     }
 
     public byte[] Binds(SecretKey by, PublicKey subkey, byte? flags) =>
-        Sign(SignatureType.SubkeyBinding, by, Made, BindingHash, s => Life(Flags(s, flags), EncryptionLifetime), Primary.Hashed, subkey.Hashed);
+        Sign(
+            SignatureType.SubkeyBinding,
+            by,
+            Made,
+            BindingHash,
+            s => Life(Flags(s, flags), EncryptionLifetime),
+            Primary.Hashed,
+            subkey.Hashed
+        );
 
-    public byte[] RevokesKey(SecretKey by, DateTimeOffset at, Func<SubpacketWriter, SubpacketWriter>? more = null, int hash = 8) =>
-        Sign(SignatureType.KeyRevocation, by, at, hash, more ?? (s => s), Primary.Hashed);
+    public byte[] RevokesKey(
+        SecretKey by,
+        DateTimeOffset at,
+        Func<SubpacketWriter, SubpacketWriter>? more = null,
+        int hash = 8
+    ) => Sign(SignatureType.KeyRevocation, by, at, hash, more ?? (s => s), Primary.Hashed);
 
     public byte[] RevokesSubkey(SecretKey by, PublicKey subkey, DateTimeOffset at) =>
         Sign(SignatureType.SubkeyRevocation, by, at, 8, s => s, Primary.Hashed, subkey.Hashed);
@@ -155,8 +364,22 @@ internal sealed record CertificateParts(CertificateKeys Keys, DateTimeOffset Mad
 
     private byte[] HashedUserId => [0xB4, 0, 0, 0, (byte)UserId.Length, .. Encoding.ASCII.GetBytes(UserId)];
 
-    private SubpacketWriter BackSigned(SubpacketWriter binding) => BackSignedBy is null ? binding
-        : binding.Add(32, Sign(SignatureType.PrimaryBinding, BackSignedBy, Made, BackHash, s => s, Primary.Hashed, Keys.Signing.Public.Hashed).AsSpan(HeaderLength));
+    private SubpacketWriter BackSigned(SubpacketWriter binding) =>
+        BackSignedBy is null
+            ? binding
+            : binding.Add(
+                32,
+                Sign(
+                        SignatureType.PrimaryBinding,
+                        BackSignedBy,
+                        Made,
+                        BackHash,
+                        s => s,
+                        Primary.Hashed,
+                        Keys.Signing.Public.Hashed
+                    )
+                    .AsSpan(HeaderLength)
+            );
 
     /// <summary>An embedded signature has no packet header; those of Ed25519 have one of two octets.</summary>
     private const int HeaderLength = 2;
@@ -168,9 +391,23 @@ internal sealed record CertificateParts(CertificateKeys Keys, DateTimeOffset Mad
 
     private static byte[] Packet(int tag, byte[] body) => new PacketWriter().Packet(tag, body).ToArray();
 
-    private static byte[] Sign(int type, SecretKey by, DateTimeOffset at, int hashId, Func<SubpacketWriter, SubpacketWriter> more, params byte[][] over)
+    private static byte[] Sign(
+        int type,
+        SecretKey by,
+        DateTimeOffset at,
+        int hashId,
+        Func<SubpacketWriter, SubpacketWriter> more,
+        params byte[][] over
+    )
     {
-        using var hash = IncrementalHash.CreateHash(hashId switch { 1 => HashAlgorithmName.MD5, 2 => HashAlgorithmName.SHA1, _ => HashAlgorithmName.SHA256 });
+        using var hash = IncrementalHash.CreateHash(
+            hashId switch
+            {
+                1 => HashAlgorithmName.MD5,
+                2 => HashAlgorithmName.SHA1,
+                _ => HashAlgorithmName.SHA256,
+            }
+        );
         foreach (var part in over)
             hash.AppendData(part);
         return SignatureMaker.Packet(type, by, hash, hashId, more(new SubpacketWriter().Created(at).Issuer(by.Public)));
@@ -186,21 +423,43 @@ internal static class WeakRsa
         return Read(rsa.ExportParameters(true), made);
     }
 
-    public static SecretKey WithExponent3(DateTimeOffset made) => FromPrimes(3, made, () => Prime(() => new BigInteger(RandomNumberGenerator.GetBytes(192), true, true) | (BigInteger.One << 1535 | BigInteger.One << 1534 | 1), 3));
+    public static SecretKey WithExponent3(DateTimeOffset made) =>
+        FromPrimes(
+            3,
+            made,
+            () =>
+                Prime(
+                    () =>
+                        new BigInteger(RandomNumberGenerator.GetBytes(192), true, true)
+                        | (BigInteger.One << 1535 | BigInteger.One << 1534 | 1),
+                    3
+                )
+        );
 
     /// <summary>As the flawed library did: every prime is k·M + (65537^a mod M), M the product of the first 126 primes (Nemec et al., CCS 2017).</summary>
     public static SecretKey Roca(DateTimeOffset made)
     {
-        var m = Enumerable.Range(2, 700).Where(n => Enumerable.Range(2, (int)Math.Sqrt(n) - 1).All(d => n % d != 0)).Aggregate(BigInteger.One, (product, prime) => product * prime);
+        var m = Enumerable
+            .Range(2, 700)
+            .Where(n => Enumerable.Range(2, (int)Math.Sqrt(n) - 1).All(d => n % d != 0))
+            .Aggregate(BigInteger.One, (product, prime) => product * prime);
         var residue = BigInteger.ModPow(65537, new BigInteger(RandomNumberGenerator.GetBytes(16), true), m);
         var top = ((BigInteger.One << 1535) | (BigInteger.One << 1534)) / m + 1;
-        return FromPrimes(65537, made, () => Prime(() => (top + new BigInteger(RandomNumberGenerator.GetBytes(60), true)) * m + residue, 65537));
+        return FromPrimes(
+            65537,
+            made,
+            () => Prime(() => (top + new BigInteger(RandomNumberGenerator.GetBytes(60), true)) * m + residue, 65537)
+        );
     }
 
     private static BigInteger Prime(Func<BigInteger> candidate, int exponent)
     {
         while (true)
-            if (candidate() is var p && p % exponent != 1 && new Org.BouncyCastle.Math.BigInteger(p.ToString()).IsProbablePrime(40))
+            if (
+                candidate() is var p
+                && p % exponent != 1
+                && new Org.BouncyCastle.Math.BigInteger(p.ToString()).IsProbablePrime(40)
+            )
                 return p;
     }
 
@@ -210,21 +469,36 @@ internal static class WeakRsa
         var phi = (p - 1) * (q - 1);
         // The inverse of a small e: (1 + k·phi) / e for the one k below e that divides.
         var k = Enumerable.Range(1, exponent).First(k => (1 + k * (phi % exponent)) % exponent == 0);
-        byte[] Fixed(BigInteger value, int size) => [.. new byte[size - value.GetByteCount(true)], .. value.ToByteArray(true, true)];
-        return Read(new RSAParameters
-        {
-            Modulus = Fixed(p * q, 384),
-            Exponent = new BigInteger(exponent).ToByteArray(true, true),
-            D = Fixed((1 + k * phi) / exponent, 384),
-            P = Fixed(p, 192),
-            Q = Fixed(q, 192),
-            InverseQ = Fixed(BigInteger.ModPow(q, p - 2, p), 192),
-        }, made);
+        byte[] Fixed(BigInteger value, int size) =>
+            [.. new byte[size - value.GetByteCount(true)], .. value.ToByteArray(true, true)];
+        return Read(
+            new RSAParameters
+            {
+                Modulus = Fixed(p * q, 384),
+                Exponent = new BigInteger(exponent).ToByteArray(true, true),
+                D = Fixed((1 + k * phi) / exponent, 384),
+                P = Fixed(p, 192),
+                Q = Fixed(q, 192),
+                InverseQ = Fixed(BigInteger.ModPow(q, p - 2, p), 192),
+            },
+            made
+        );
     }
 
     private static SecretKey Read(RSAParameters rsa, DateTimeOffset made)
     {
-        var key = PublicKey.Read(new PacketWriter().U8(4).U32((uint)made.ToUnixTimeSeconds()).U8(KeyAlgorithm.Rsa).Mpi(rsa.Modulus).Mpi(rsa.Exponent).ToArray());
-        return SecretKey.ReadSecret(key, new PacketWriter().Mpi(rsa.D).Mpi(rsa.Q).Mpi(rsa.P).Mpi(rsa.InverseQ).ToArray());
+        var key = PublicKey.Read(
+            new PacketWriter()
+                .U8(4)
+                .U32((uint)made.ToUnixTimeSeconds())
+                .U8(KeyAlgorithm.Rsa)
+                .Mpi(rsa.Modulus)
+                .Mpi(rsa.Exponent)
+                .ToArray()
+        );
+        return SecretKey.ReadSecret(
+            key,
+            new PacketWriter().Mpi(rsa.D).Mpi(rsa.Q).Mpi(rsa.P).Mpi(rsa.InverseQ).ToArray()
+        );
     }
 }

@@ -11,32 +11,71 @@ namespace PgpTunnel.Tests;
 /// </summary>
 internal static class HostileMessages
 {
-    private static readonly byte[] Body = Encoding.ASCII.GetBytes("Subject: hostile\r\n\r\nbody of a hostile message\r\n");
+    private static readonly byte[] Body = Encoding.ASCII.GetBytes(
+        "Subject: hostile\r\n\r\nbody of a hostile message\r\n"
+    );
 
     /// <param name="signer">Signs; its certificate is known and good.</param>
     /// <param name="reader">The key under attack.</param>
-    public static IEnumerable<(string Name, byte[] Octets)> Make(GatewayKey signer, GatewayKey reader, DateTimeOffset now)
+    public static IEnumerable<(string Name, byte[] Octets)> Make(
+        GatewayKey signer,
+        GatewayKey reader,
+        DateTimeOffset now
+    )
     {
         var peer = Certificate.Read(reader.ExportCertificate()).Judge(reader.UserId, now).Key!;
         var session = SessionKey.Random(9);
         var pkesk = session.Wrap(peer.Encryption);
-        byte[] Packet(int tag, params byte[][] parts) => new PacketWriter().Packet(tag, [.. parts.SelectMany(p => p)]).ToArray();
-        byte[] Signature(byte[] body, int type = SignatureType.Binary, Func<SubpacketWriter, SubpacketWriter>? more = null, byte[]? over = null)
+        byte[] Packet(int tag, params byte[][] parts) =>
+            new PacketWriter().Packet(tag, [.. parts.SelectMany(p => p)]).ToArray();
+        byte[] Signature(
+            byte[] body,
+            int type = SignatureType.Binary,
+            Func<SubpacketWriter, SubpacketWriter>? more = null,
+            byte[]? over = null
+        )
         {
             using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
             hash.AppendData(over ?? body);
-            var subpackets = new SubpacketWriter().Created(now).Issuer(signer.Signing.Public).Add(35, [4, .. Convert.FromHexString(reader.Fingerprint)]);
+            var subpackets = new SubpacketWriter()
+                .Created(now)
+                .Issuer(signer.Signing.Public)
+                .Add(35, [4, .. Convert.FromHexString(reader.Fingerprint)]);
             return SignatureMaker.Packet(type, signer.Signing, hash, 8, more?.Invoke(subpackets) ?? subpackets);
         }
         byte[] OnePass(int type = 0, int hash = 8, int algorithm = 0, byte last = 1) =>
-            Packet(Tag.OnePass, [3, (byte)type, (byte)hash, (byte)(algorithm == 0 ? signer.Signing.Public.Algorithm : algorithm), .. signer.Signing.Public.Fingerprint.AsSpan(12), last]);
+            Packet(
+                Tag.OnePass,
+                [
+                    3,
+                    (byte)type,
+                    (byte)hash,
+                    (byte)(algorithm == 0 ? signer.Signing.Public.Algorithm : algorithm),
+                    .. signer.Signing.Public.Fingerprint.AsSpan(12),
+                    last,
+                ]
+            );
         byte[] Literal(byte[] body, char format = 'b') => Packet(Tag.Literal, [(byte)format, 0, 0, 0, 0, 0], body);
         byte[] Good() => [.. OnePass(), .. Literal(Body), .. Signature(Body)];
         // SEIPD version 1 around packets: prefix, packets, MDC.
-        byte[] Encrypted(byte[] packets, byte version = 1, bool mdc = true, bool check = true, SessionKey? with = null, int tag = Tag.Seipd)
+        byte[] Encrypted(
+            byte[] packets,
+            byte version = 1,
+            bool mdc = true,
+            bool check = true,
+            SessionKey? with = null,
+            int tag = Tag.Seipd
+        )
         {
             byte[] prefix = RandomNumberGenerator.GetBytes(16);
-            byte[] clear = [.. prefix, prefix[14], (byte)(check ? prefix[15] : prefix[15] ^ 1), .. packets, .. mdc ? [0xD3, 0x14] : Array.Empty<byte>()];
+            byte[] clear =
+            [
+                .. prefix,
+                prefix[14],
+                (byte)(check ? prefix[15] : prefix[15] ^ 1),
+                .. packets,
+                .. mdc ? [0xD3, 0x14] : Array.Empty<byte>(),
+            ];
             if (mdc)
                 clear = [.. clear, .. SHA1.HashData(clear)];
             Cfb.Encrypt((with ?? session).Key, clear);
@@ -55,10 +94,19 @@ internal static class HostileMessages
         yield return ("version-2", [.. pkesk, .. Encrypted(Good(), 2)]);
         yield return ("sed-without-integrity", [.. pkesk, .. Encrypted(Good(), mdc: false, tag: Tag.Sed)]);
         using var compressed = new MemoryStream();
-        using (var deflate = new System.IO.Compression.DeflateStream(compressed, System.IO.Compression.CompressionLevel.Optimal, true))
+        using (
+            var deflate = new System.IO.Compression.DeflateStream(
+                compressed,
+                System.IO.Compression.CompressionLevel.Optimal,
+                true
+            )
+        )
             deflate.Write([.. OnePass(), .. Literal(new byte[2_000_000]), .. Signature(new byte[2_000_000])]);
         yield return ("compressed-bomb", Whole(Packet(Tag.Compressed, [1], compressed.ToArray())));
-        yield return ("compressed-literal", Whole([.. OnePass(), .. Packet(Tag.Compressed, [0], Literal(Body)), .. Signature(Body)]));
+        yield return (
+            "compressed-literal",
+            Whole([.. OnePass(), .. Packet(Tag.Compressed, [0], Literal(Body)), .. Signature(Body)])
+        );
         yield return ("nested", Whole(Whole(Good())));
         yield return ("second-literal", Whole([.. OnePass(), .. Literal(Body), .. Literal(Body), .. Signature(Body)]));
         yield return ("literal-before", Whole([.. Literal(Body), .. Good()]));
@@ -66,16 +114,31 @@ internal static class HostileMessages
         yield return ("no-signature", Whole(Literal(Body)));
         yield return ("no-one-pass", Whole([.. Literal(Body), .. Signature(Body)]));
         yield return ("signature-first", Whole([.. Signature(Body), .. Literal(Body)]));
-        yield return ("two-signatures", Whole([.. OnePass(), .. OnePass(), .. Literal(Body), .. Signature(Body), .. Signature(Body)]));
+        yield return (
+            "two-signatures",
+            Whole([.. OnePass(), .. OnePass(), .. Literal(Body), .. Signature(Body), .. Signature(Body)])
+        );
         yield return ("one-pass-nested-flag", Whole([.. OnePass(last: 0), .. Literal(Body), .. Signature(Body)]));
         yield return ("one-pass-other-type", Whole([.. OnePass(type: 1), .. Literal(Body), .. Signature(Body)]));
         yield return ("one-pass-other-hash", Whole([.. OnePass(hash: 10), .. Literal(Body), .. Signature(Body)]));
-        yield return ("one-pass-other-algorithm", Whole([.. OnePass(algorithm: 1), .. Literal(Body), .. Signature(Body)]));
+        yield return (
+            "one-pass-other-algorithm",
+            Whole([.. OnePass(algorithm: 1), .. Literal(Body), .. Signature(Body)])
+        );
         yield return ("text-signature", Whole([.. OnePass(type: 1), .. Literal(Body), .. Signature(Body, type: 1)]));
-        yield return ("certification-as-signature", Whole([.. OnePass(type: 0x13), .. Literal(Body), .. Signature(Body, type: 0x13)]));
-        yield return ("signature-over-other-data", Whole([.. OnePass(), .. Literal(Body), .. Signature(Body, over: [.. Body, 0])]));
+        yield return (
+            "certification-as-signature",
+            Whole([.. OnePass(type: 0x13), .. Literal(Body), .. Signature(Body, type: 0x13)])
+        );
+        yield return (
+            "signature-over-other-data",
+            Whole([.. OnePass(), .. Literal(Body), .. Signature(Body, over: [.. Body, 0])])
+        );
         yield return ("signature-other-recipient", Whole([.. OnePass(), .. Literal(Body), .. OtherRecipient()]));
-        yield return ("signature-unknown-critical", Whole([.. OnePass(), .. Literal(Body), .. Signature(Body, more: s => s.Add(100, [1], critical: true))]));
+        yield return (
+            "signature-unknown-critical",
+            Whole([.. OnePass(), .. Literal(Body), .. Signature(Body, more: s => s.Add(100, [1], critical: true))])
+        );
         yield return ("signature-future", Whole([.. OnePass(), .. Literal(Body), .. Future()]));
         foreach (var (name, hash) in new[] { ("md5", 1), ("sha1", 2), ("ripemd", 3), ("sha224", 11), ("unknown", 99) })
         {
@@ -90,21 +153,57 @@ internal static class HostileMessages
         yield return ("skesk-beside", [.. Packet(Tag.Skesk, [4, 9, 0, 8]), .. Whole(Good())]);
         yield return ("skesk-alone", [.. Packet(Tag.Skesk, [4, 9, 0, 8]), .. Encrypted(Good())]);
         yield return ("pkesk-behind", [.. Encrypted(Good()), .. pkesk]);
-        yield return ("five-pkesk", [.. Enumerable.Repeat(Packet(Tag.Pkesk, [6, 1, 2, 3]), 4).SelectMany(p => p), .. Whole(Good())]);
+        yield return (
+            "five-pkesk",
+            [.. Enumerable.Repeat(Packet(Tag.Pkesk, [6, 1, 2, 3]), 4).SelectMany(p => p), .. Whole(Good())]
+        );
         yield return ("no-pkesk", Encrypted(Good()));
         yield return ("wrong-session-key", [.. pkesk, .. Encrypted(Good(), with: SessionKey.Random(9))]);
-        foreach (var (name, cipher, size) in new[] { ("algorithm-0", 0, 32), ("tripledes", 2, 24), ("cast5", 3, 16), ("twofish", 10, 32) })
-            yield return ($"cipher-{name}", [.. new SessionKey(cipher, RandomNumberGenerator.GetBytes(size)).Wrap(peer.Encryption), .. Encrypted(Good())]);
+        foreach (
+            var (name, cipher, size) in new[]
+            {
+                ("algorithm-0", 0, 32),
+                ("tripledes", 2, 24),
+                ("cast5", 3, 16),
+                ("twofish", 10, 32),
+            }
+        )
+            yield return (
+                $"cipher-{name}",
+                [
+                    .. new SessionKey(cipher, RandomNumberGenerator.GetBytes(size)).Wrap(peer.Encryption),
+                    .. Encrypted(Good()),
+                ]
+            );
         byte[] huge = [0xD2, 255, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3];
         yield return ("huge-length", [.. pkesk, .. huge]);
         yield return ("length-past-end", [.. pkesk, 0xD2, 255, 0, 1, 0, 0, 1, 2, 3]);
         yield return ("indeterminate-length", [.. pkesk, 0x80 | (18 << 2) & 0x3C | 3, 1, 2, 3]);
         yield return ("partial-of-one", [.. pkesk, 0xD2, 224, 1, 0]);
         yield return ("partial-never-ends", [.. pkesk, 0xD2, 0xE9, .. new byte[512], 0xE9, .. new byte[512]]);
-        yield return ("literal-huge-name", Whole([.. OnePass(), .. Packet(Tag.Literal, [(byte)'b', 255, 0]), .. Signature(Body)]));
-        yield return ("literal-too-short", Whole([.. OnePass(), .. Packet(Tag.Literal, [(byte)'b']), .. Signature(Body)]));
-        foreach (var (name, format) in new[] { ("text", 't'), ("utf8", 'u'), ("local", 'l'), ("local-1", '1'), ("mime", 'm'), ("zero", '\0') })
-            yield return ($"literal-format-{name}", Whole([.. OnePass(), .. Literal(Body, format), .. Signature(Body)]));
+        yield return (
+            "literal-huge-name",
+            Whole([.. OnePass(), .. Packet(Tag.Literal, [(byte)'b', 255, 0]), .. Signature(Body)])
+        );
+        yield return (
+            "literal-too-short",
+            Whole([.. OnePass(), .. Packet(Tag.Literal, [(byte)'b']), .. Signature(Body)])
+        );
+        foreach (
+            var (name, format) in new[]
+            {
+                ("text", 't'),
+                ("utf8", 'u'),
+                ("local", 'l'),
+                ("local-1", '1'),
+                ("mime", 'm'),
+                ("zero", '\0'),
+            }
+        )
+            yield return (
+                $"literal-format-{name}",
+                Whole([.. OnePass(), .. Literal(Body, format), .. Signature(Body)])
+            );
         yield return ("empty-inside", Whole([]));
         yield return ("empty", []);
         yield return ("zeros", new byte[200]);
@@ -114,13 +213,28 @@ internal static class HostileMessages
         {
             using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
             hash.AppendData(Body);
-            return SignatureMaker.Packet(SignatureType.Binary, signer.Signing, hash, 8, new SubpacketWriter().Created(now).Issuer(signer.Signing.Public).Add(35, [4, .. signer.Signing.Public.Fingerprint]));
+            return SignatureMaker.Packet(
+                SignatureType.Binary,
+                signer.Signing,
+                hash,
+                8,
+                new SubpacketWriter()
+                    .Created(now)
+                    .Issuer(signer.Signing.Public)
+                    .Add(35, [4, .. signer.Signing.Public.Fingerprint])
+            );
         }
         byte[] Future()
         {
             using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
             hash.AppendData(Body);
-            return SignatureMaker.Packet(SignatureType.Binary, signer.Signing, hash, 8, new SubpacketWriter().Created(now.AddHours(2)).Issuer(signer.Signing.Public));
+            return SignatureMaker.Packet(
+                SignatureType.Binary,
+                signer.Signing,
+                hash,
+                8,
+                new SubpacketWriter().Created(now.AddHours(2)).Issuer(signer.Signing.Public)
+            );
         }
     }
 }
@@ -131,7 +245,10 @@ public class HostileMessageTests
     private static string Folder => Path.Combine(AppContext.BaseDirectory, "Hostile");
 
     private static (GatewayKey Signer, GatewayKey Reader) Keys() =>
-        (GatewayKey.ReadSecret(File.ReadAllBytes(Path.Combine(Folder, "signer.key")), null), GatewayKey.ReadSecret(File.ReadAllBytes(Path.Combine(Folder, "reader.key")), null));
+        (
+            GatewayKey.ReadSecret(File.ReadAllBytes(Path.Combine(Folder, "signer.key")), null),
+            GatewayKey.ReadSecret(File.ReadAllBytes(Path.Combine(Folder, "reader.key")), null)
+        );
 
     private static (string Verdict, long Octets, TimeSpan Cpu) Open(byte[] octets, GatewayKey signer, GatewayKey reader)
     {
@@ -140,7 +257,9 @@ public class HostileMessageTests
         try
         {
             var peer = Certificate.Read(signer.ExportCertificate()).Judge(signer.UserId, Now).Key!;
-            verdict = MessageOpener.Decrypt(octets, [reader]).VerifiedBy(peer, Now, out var why) is null ? $"not verified: {why}" : "verified";
+            verdict = MessageOpener.Decrypt(octets, [reader]).VerifiedBy(peer, Now, out var why) is null
+                ? $"not verified: {why}"
+                : "verified";
         }
         catch (Exception e) when (e is OpenPgpException or NoKeyException)
         {
@@ -161,8 +280,14 @@ public class HostileMessageTests
         {
             var octets = File.ReadAllBytes(file);
             var (verdict, allocated, _) = Open(octets, signer, reader);
-            Assert.True((verdict == "verified") == (Path.GetFileName(file) == "good.pgp"), $"{Path.GetFileName(file)}: {verdict}");
-            Assert.True(allocated < 200_000 + 20L * octets.Length, $"{Path.GetFileName(file)}: {allocated} octets allocated for {octets.Length}");
+            Assert.True(
+                (verdict == "verified") == (Path.GetFileName(file) == "good.pgp"),
+                $"{Path.GetFileName(file)}: {verdict}"
+            );
+            Assert.True(
+                allocated < 200_000 + 20L * octets.Length,
+                $"{Path.GetFileName(file)}: {allocated} octets allocated for {octets.Length}"
+            );
         }
     }
 
@@ -172,7 +297,10 @@ public class HostileMessageTests
         var (signer, reader) = Keys();
         foreach (var (name, octets) in HostileMessages.Make(signer, reader, Now))
         {
-            Assert.True(File.Exists(Path.Combine(Folder, $"{name}.pgp")), $"{name}.pgp is missing; PGPTUNNEL_WRITE_VECTORS writes it");
+            Assert.True(
+                File.Exists(Path.Combine(Folder, $"{name}.pgp")),
+                $"{name}.pgp is missing; PGPTUNNEL_WRITE_VECTORS writes it"
+            );
             Assert.True((Open(octets, signer, reader).Verdict == "verified") == (name == "good"), name);
         }
     }
@@ -186,8 +314,21 @@ public class HostileMessageTests
         {
             if (octets.Length == 0)
                 continue;
-            byte[] outer = [.. OuterMessage.Build("pgptunnel@pgptunnel.a.example", "pgptunnel@pgptunnel.b.example", "t", now, octets).SelectMany(p => p.ToArray())];
-            var reply = (await Company.SendAsync(pair.B.Gateway.InboundServer!.EndPoint, "<pgptunnel+0@pgptunnel.a.example>", ["<pgptunnel@pgptunnel.b.example>"], outer))[0].ToString();
+            byte[] outer =
+            [
+                .. OuterMessage
+                    .Build("pgptunnel@pgptunnel.a.example", "pgptunnel@pgptunnel.b.example", "t", now, octets)
+                    .SelectMany(p => p.ToArray()),
+            ];
+            var reply = (
+                await Company.SendAsync(
+                    pair.B.Gateway.InboundServer!.EndPoint,
+                    "<pgptunnel+0@pgptunnel.a.example>",
+                    ["<pgptunnel@pgptunnel.b.example>"],
+                    outer
+                )
+            )[0]
+                .ToString();
             Assert.True(reply == "550 5.7.5 the parcel does not open and verify", $"{name}: {reply}");
         }
         Assert.DoesNotContain("alarm=true", pair.B.Log.ToString());
@@ -207,7 +348,13 @@ public class HostileMessageTests
             var packets = new PacketReader(message.Octets.Span);
             var pkesk = packets.Packet(out _);
             var id = BinaryPrimitives.ReadUInt64BigEndian(pkesk[1..]);
-            Assert.True(seen.Add(Convert.ToHexString(SessionKey.Unwrap(pkesk, reader.Decrypting.First(d => d.Public.KeyId == id))!.Key)));
+            Assert.True(
+                seen.Add(
+                    Convert.ToHexString(
+                        SessionKey.Unwrap(pkesk, reader.Decrypting.First(d => d.Public.KeyId == id))!.Key
+                    )
+                )
+            );
         }
     }
 
@@ -219,10 +366,16 @@ public class HostileMessageTests
         {
             var file = Path.Combine(target, name);
             if (!File.Exists(file))
-                File.WriteAllBytes(file, GatewayKey.Generate(GatewayAlgorithm.Ed25519, userId, Now.AddDays(-1)).ExportSecret(null));
+                File.WriteAllBytes(
+                    file,
+                    GatewayKey.Generate(GatewayAlgorithm.Ed25519, userId, Now.AddDays(-1)).ExportSecret(null)
+                );
             return GatewayKey.ReadSecret(File.ReadAllBytes(file), null);
         }
-        var (signer, reader) = (Key("signer.key", "pgptunnel@pgptunnel.a.example"), Key("reader.key", "pgptunnel@pgptunnel.b.example"));
+        var (signer, reader) = (
+            Key("signer.key", "pgptunnel@pgptunnel.a.example"),
+            Key("reader.key", "pgptunnel@pgptunnel.b.example")
+        );
         foreach (var (name, octets) in HostileMessages.Make(signer, reader, Now))
             if (!File.Exists(Path.Combine(target, $"{name}.pgp")))
                 File.WriteAllBytes(Path.Combine(target, $"{name}.pgp"), octets);

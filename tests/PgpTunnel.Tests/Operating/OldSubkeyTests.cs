@@ -11,7 +11,10 @@ public sealed class OldSubkeyTests : InboundSetting
     private async Task<PeerKey> RotatedAsync()
     {
         var before = PeerB();
-        Assert.Contains("made the encryption subkey", SubkeyRotation.TakeStep(_pair.B.Configuration, null, null, Now, byHand: true));
+        Assert.Contains(
+            "made the encryption subkey",
+            SubkeyRotation.TakeStep(_pair.B.Configuration, null, null, Now, byHand: true)
+        );
         await _pair.B.Gateway.ReloadAsync();
         return before;
     }
@@ -23,7 +26,16 @@ public sealed class OldSubkeyTests : InboundSetting
     }
 
     private async Task DeliverToAsync(PeerKey reader) =>
-        Assert.StartsWith("250", await DeliverAsync(Outer(MessageSealer.Seal([Bodies.Write(Header(), [Encoding.ASCII.GetBytes(Message)])], _pair.A.Key, reader, Now).Octets.ToArray())));
+        Assert.StartsWith(
+            "250",
+            await DeliverAsync(
+                Outer(
+                    MessageSealer
+                        .Seal([Bodies.Write(Header(), [Encoding.ASCII.GetBytes(Message)])], _pair.A.Key, reader, Now)
+                        .Octets.ToArray()
+                )
+            )
+        );
 
     [Fact]
     public async Task A_stranger_s_parcel_is_opened_and_prolongs_nothing()
@@ -45,18 +57,36 @@ public sealed class OldSubkeyTests : InboundSetting
         {
             case "configured":
                 await _pair.B.StopAsync();
-                File.WriteAllText(_pair.B.File, File.ReadAllText(_pair.B.File).Replace("\"domains\"", "\"policy\": { \"partners\": { \"a.example\": { \"policy\": \"require\" } } }, \"domains\""));
+                File.WriteAllText(
+                    _pair.B.File,
+                    File.ReadAllText(_pair.B.File)
+                        .Replace(
+                            "\"domains\"",
+                            "\"policy\": { \"partners\": { \"a.example\": { \"policy\": \"require\" } } }, \"domains\""
+                        )
+                );
                 await _pair.B.StartAsync();
                 break;
             case "verified":
                 await RememberAsync(r => r with { Verified = [_pair.A.Key.Fingerprint] });
                 break;
             case "written to":
-                Assert.Contains("sealed", (await _pair.B.SendAsync("<bob@b.example>", ["<alice@a.example>"], "Subject: s\r\n\r\nbody\r\n"))[0].ToString());
+                Assert.Contains(
+                    "sealed",
+                    (await _pair.B.SendAsync("<bob@b.example>", ["<alice@a.example>"], "Subject: s\r\n\r\nbody\r\n"))[0]
+                        .ToString()
+                );
                 await _pair.A.WaitAsync(1);
                 break;
             default:
-                await RememberAsync(r => r with { Sealed = Now.AddDays(-int.Parse(how.Split(' ')[2], System.Globalization.CultureInfo.InvariantCulture)) });
+                await RememberAsync(r =>
+                    r with
+                    {
+                        Sealed = Now.AddDays(
+                            -int.Parse(how.Split(' ')[2], System.Globalization.CultureInfo.InvariantCulture)
+                        ),
+                    }
+                );
                 break;
         }
         var before = await RotatedAsync();
@@ -78,16 +108,29 @@ public sealed class OldSubkeyTests : InboundSetting
         var published = KeyRing.Load(configuration).Active.EncryptionFingerprint;
         var since = Now;
         await using var spool = Spool.Open(configuration.SpoolFile, running: false);
-        Assert.Contains("the new encryption subkey is published", SubkeyRotation.TakeStep(configuration, spool, published, since));
+        Assert.Contains(
+            "the new encryption subkey is published",
+            SubkeyRotation.TakeStep(configuration, spool, published, since)
+        );
         var due = since + KeyPlan.TwoTtls + ParcelLife.Longest;
         Assert.Null(SubkeyRotation.TakeStep(configuration, spool, published, due.AddSeconds(-1)));
         for (var day = 0; day < 14; day++) // a parcel each day, as of one who would never let it die
         {
-            await spool.CommitAsync(new() { Facts = new Dictionary<string, string>([Spool.OldSubkeyUsedNow(due.AddDays(day).AddHours(-1))]) });
+            await spool.CommitAsync(
+                new()
+                {
+                    Facts = new Dictionary<string, string>([Spool.OldSubkeyUsedNow(due.AddDays(day).AddHours(-1))]),
+                }
+            );
             Assert.Null(SubkeyRotation.TakeStep(configuration, spool, published, due.AddDays(day)));
         }
-        await spool.CommitAsync(new() { Facts = new Dictionary<string, string>([Spool.OldSubkeyUsedNow(due.AddDays(14).AddHours(-1))]) });
-        Assert.Contains("destroyed the old encryption subkey", SubkeyRotation.TakeStep(configuration, spool, published, due.AddDays(14)));
+        await spool.CommitAsync(
+            new() { Facts = new Dictionary<string, string>([Spool.OldSubkeyUsedNow(due.AddDays(14).AddHours(-1))]) }
+        );
+        Assert.Contains(
+            "destroyed the old encryption subkey",
+            SubkeyRotation.TakeStep(configuration, spool, published, due.AddDays(14))
+        );
     }
 
     /// <summary>What waits for our own mail server is sealed anew, for the spool's own subkey, and is there after the old one is gone.</summary>
@@ -106,8 +149,14 @@ public sealed class OldSubkeyTests : InboundSetting
             Assert.True(ring.Active.NeedsOldEncryption(spool.Load(waiting.Id)!.Value.Content.Body.Span));
             await SubkeyRotation.SealAnewAsync(ring, spool);
             Assert.False(ring.Active.NeedsOldEncryption(spool.Load(waiting.Id)!.Value.Content.Body.Span));
-            Assert.Contains("is published", SubkeyRotation.TakeStep(configuration, spool, ring.Active.EncryptionFingerprint, Now));
-            Assert.Contains("destroyed", SubkeyRotation.TakeStep(configuration, spool, ring.Active.EncryptionFingerprint, Now.AddDays(40)));
+            Assert.Contains(
+                "is published",
+                SubkeyRotation.TakeStep(configuration, spool, ring.Active.EncryptionFingerprint, Now)
+            );
+            Assert.Contains(
+                "destroyed",
+                SubkeyRotation.TakeStep(configuration, spool, ring.Active.EncryptionFingerprint, Now.AddDays(40))
+            );
         }
         await _pair.B.Gateway.ReloadAsync();
         _pair.B.LocalAnswer = _ => null;

@@ -14,7 +14,14 @@ public class RolloverTests
         var (zone, b) = (pair.World.Zone("b.example"), pair.B.Configuration);
         zone.Remove(DomainName.Parse("_pgptunnel.b.example"), RecordType.TXT);
         zone.Remove(PolicyRecord.CertificateName(b.Gateway), RecordType.OPENPGPKEY);
-        foreach (var record in PublishedRecords.For(b, KeyRing.Load(b), asTxt: false).Where(r => r.Type is RecordType.OPENPGPKEY || r.Name.ToString().StartsWith("_pgptunnel.", StringComparison.Ordinal)))
+        foreach (
+            var record in PublishedRecords
+                .For(b, KeyRing.Load(b), asTxt: false)
+                .Where(r =>
+                    r.Type is RecordType.OPENPGPKEY
+                    || r.Name.ToString().StartsWith("_pgptunnel.", StringComparison.Ordinal)
+                )
+        )
             zone.Add(record.Name, record.Type, record.Rdata);
     }
 
@@ -22,7 +29,13 @@ public class RolloverTests
     private static async Task ExchangeAsync(Pair pair)
     {
         var (a, b) = (pair.A.Received.Count, pair.B.Received.Count);
-        foreach (var (from, to, company) in new[] { ("<alice@a.example>", "<bob@b.example>", pair.A), ("<bob@b.example>", "<alice@a.example>", pair.B) })
+        foreach (
+            var (from, to, company) in new[]
+            {
+                ("<alice@a.example>", "<bob@b.example>", pair.A),
+                ("<bob@b.example>", "<alice@a.example>", pair.B),
+            }
+        )
             Assert.Contains(" sealed for ", (await company.SendAsync(from, [to], Message))[0].ToString());
         await pair.A.WaitAsync(a + 1);
         await pair.B.WaitAsync(b + 1);
@@ -32,7 +45,13 @@ public class RolloverTests
     {
         var b = pair.B.Configuration;
         await using var spool = Spool.Open(b.SpoolFile, running: false);
-        var (_, notYet) = KeyRollover.TakeStep(b, KeyRing.Load(b), GatewayAlgorithm.P256, spool, pair.World.Time.GetUtcNow());
+        var (_, notYet) = KeyRollover.TakeStep(
+            b,
+            KeyRing.Load(b),
+            GatewayAlgorithm.P256,
+            spool,
+            pair.World.Time.GetUtcNow()
+        );
         if (notYet is not null)
             return notYet;
         Republish(pair);
@@ -79,17 +98,31 @@ public class RolloverTests
         await using (var spool = Spool.Open(pair.A.Configuration.SpoolFile, running: false))
             await PeerMemory.ChangeAsync(spool, "b.example", r => r with { Verified = [pair.B.Key.Fingerprint] });
         await ExchangeAsync(pair);
-        var thief = GatewayKey.Generate(GatewayAlgorithm.Ed25519, pair.B.Configuration.Gateway, pair.World.Time.GetUtcNow());
+        var thief = GatewayKey.Generate(
+            GatewayAlgorithm.Ed25519,
+            pair.B.Configuration.Gateway,
+            pair.World.Time.GetUtcNow()
+        );
         var (zone, name) = (pair.World.Zone("b.example"), DomainName.Parse("_pgptunnel.b.example"));
         zone.Remove(name, RecordType.TXT);
         zone.Add(name, RecordType.TXT, TestWorld.Txt($"v=PGPT1; m=enforce; fp={thief.Fingerprint}"));
-        zone.Add(PolicyRecord.CertificateName(pair.B.Configuration.Gateway), RecordType.OPENPGPKEY, thief.ExportCertificate());
+        zone.Add(
+            PolicyRecord.CertificateName(pair.B.Configuration.Gateway),
+            RecordType.OPENPGPKEY,
+            thief.ExportCertificate()
+        );
         pair.World.Time.Advance(TimeSpan.FromHours(1));
-        Assert.StartsWith("451 4.7.5", (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message))[0].ToString());
+        Assert.StartsWith(
+            "451 4.7.5",
+            (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message))[0].ToString()
+        );
         Assert.Contains("alarm=true", pair.A.Log.ToString());
         await using (var spool = Spool.Open(pair.A.Configuration.SpoolFile, running: false))
             await PeerMemory.ChangeAsync(spool, "b.example", r => r with { Verified = [thief.Fingerprint] });
-        Assert.Contains("sealed for", (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message))[0].ToString());
+        Assert.Contains(
+            "sealed for",
+            (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message))[0].ToString()
+        );
     }
 
     [Fact]
@@ -100,15 +133,26 @@ public class RolloverTests
         var (b, now) = (pair.B.Configuration, pair.World.Time.GetUtcNow());
         var next = GatewayKey.Generate(GatewayAlgorithm.Ed25519, b.Gateway, now.AddSeconds(1));
         KeyRing.Write(b.Keys.Directory, next, null, now);
-        new KeyPlan { Published = [next.Fingerprint], Revoked = new Dictionary<string, DateTimeOffset> { [pair.B.Key.Fingerprint] = now } }.Save(b.Keys.Directory);
+        new KeyPlan
+        {
+            Published = [next.Fingerprint],
+            Revoked = new Dictionary<string, DateTimeOffset> { [pair.B.Key.Fingerprint] = now },
+        }.Save(b.Keys.Directory);
         Republish(pair);
-        var certificate = PublishedRecords.For(b, KeyRing.Load(b), asTxt: false).Where(r => r.Type == RecordType.OPENPGPKEY).Select(r => Certificate.Read(r.Rdata)).Single(c => c.Fingerprint == pair.B.Key.Fingerprint);
+        var certificate = PublishedRecords
+            .For(b, KeyRing.Load(b), asTxt: false)
+            .Where(r => r.Type == RecordType.OPENPGPKEY)
+            .Select(r => Certificate.Read(r.Rdata))
+            .Single(c => c.Fingerprint == pair.B.Key.Fingerprint);
         Assert.Contains("revoked", certificate.Judge(b.Gateway, now).Refusal);
         await pair.B.Gateway.ReloadAsync();
         pair.World.Time.Advance(TimeSpan.FromHours(1));
         await ExchangeAsync(pair);
         await using var memory = Spool.Open(pair.A.Configuration.SpoolFile, running: false);
-        Assert.Contains(pair.B.Key.Fingerprint, new PeerMemory(memory, null, pair.World.Time).Recall("b.example").Distrusted.Keys);
+        Assert.Contains(
+            pair.B.Key.Fingerprint,
+            new PeerMemory(memory, null, pair.World.Time).Recall("b.example").Distrusted.Keys
+        );
     }
 
     [Fact]
@@ -116,9 +160,16 @@ public class RolloverTests
     {
         var now = new DateTimeOffset(2026, 9, 1, 0, 0, 0, TimeSpan.Zero);
         const string gateway = "pgptunnel@pgptunnel.b.example";
-        var (old, other) = (GatewayKey.Generate(GatewayAlgorithm.Ed25519, gateway, now), GatewayKey.Generate(GatewayAlgorithm.Ed25519, gateway, now));
-        var next = GatewayKey.ReadSecret(GatewayKey.Generate(GatewayAlgorithm.Rsa3072, gateway, now).CertifiedBy(old, now).ExportSecret(null), null);
-        Certificate Read(GatewayKey key, DateTimeOffset? revoked = null) => Certificate.Read(key.ExportCertificate(revoked));
+        var (old, other) = (
+            GatewayKey.Generate(GatewayAlgorithm.Ed25519, gateway, now),
+            GatewayKey.Generate(GatewayAlgorithm.Ed25519, gateway, now)
+        );
+        var next = GatewayKey.ReadSecret(
+            GatewayKey.Generate(GatewayAlgorithm.Rsa3072, gateway, now).CertifiedBy(old, now).ExportSecret(null),
+            null
+        );
+        Certificate Read(GatewayKey key, DateTimeOffset? revoked = null) =>
+            Certificate.Read(key.ExportCertificate(revoked));
         Assert.NotNull(Read(next).Judge(gateway, now).Key);
         Assert.True(Read(next).IsSuccessorOf(Read(old), gateway, DateTimeOffset.MaxValue));
         Assert.False(Read(next).IsSuccessorOf(Read(other), gateway, DateTimeOffset.MaxValue));

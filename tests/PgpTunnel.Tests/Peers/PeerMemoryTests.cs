@@ -24,12 +24,18 @@ public sealed class PeerMemoryTests : IAsyncLifetime
     }
 
     private const string Domain = "b.example";
-    private static readonly string F = new('1', 40), G = new('2', 40);
+    private static readonly string F = new('1', 40),
+        G = new('2', 40);
 
     private Task Usable(PolicyMode mode, TimeSpan age, params string[] distrusted) =>
-        _memory.UsableAsync(_memory.Recall(Domain), new PolicyRecord(mode, [F], distrusted, "pgptunnel@pgptunnel.b.example", age, null), SignedAt(_time.GetUtcNow()));
+        _memory.UsableAsync(
+            _memory.Recall(Domain),
+            new PolicyRecord(mode, [F], distrusted, "pgptunnel@pgptunnel.b.example", age, null),
+            SignedAt(_time.GetUtcNow())
+        );
 
-    private static PolicySigning SignedAt(DateTimeOffset time) => new([new(DomainName.Parse("_pgptunnel.b.example"), null, time, time, false)]);
+    private static PolicySigning SignedAt(DateTimeOffset time) =>
+        new([new(DomainName.Parse("_pgptunnel.b.example"), null, time, time, false)]);
 
     private bool Enforced => _memory.RemembersEnforce(_memory.Recall(Domain));
 
@@ -79,7 +85,10 @@ public sealed class PeerMemoryTests : IAsyncLifetime
     public async Task An_older_usable_answer_writes_nothing_and_begins_no_count_anew()
     {
         await Usable(PolicyMode.Enforce, TimeSpan.FromDays(30));
-        var (first, policy) = (_time.GetUtcNow(), new PolicyRecord(PolicyMode.Enforce, [G], [], "pgptunnel@pgptunnel.b.example", TimeSpan.FromDays(300), null));
+        var (first, policy) = (
+            _time.GetUtcNow(),
+            new PolicyRecord(PolicyMode.Enforce, [G], [], "pgptunnel@pgptunnel.b.example", TimeSpan.FromDays(300), null)
+        );
         _time.Advance(TimeSpan.FromHours(1));
         await Denied();
         _time.Advance(TimeSpan.FromHours(30));
@@ -99,14 +108,35 @@ public sealed class PeerMemoryTests : IAsyncLifetime
     [InlineData(1, "_pgptunnel.b.example>_pgptunnel.c.example", "", false)] // the alias of the usable answer says nothing new, however old
     [InlineData(1, "_pgptunnel.b.example>_pgptunnel.d.example", "", true)] // another one, as old, may be what stood there before
     [InlineData(1, "", "*", true)] // of a policy made from a wildcard, its denial must be younger
-    public async Task A_denial_counts_only_when_all_it_rests_on_is_younger(int seconds, string alias, string wildcard, bool outdated)
+    public async Task A_denial_counts_only_when_all_it_rests_on_is_younger(
+        int seconds,
+        string alias,
+        string wildcard,
+        bool outdated
+    )
     {
-        var (name, now, old) = (DomainName.Parse("_pgptunnel.b.example"), _time.GetUtcNow(), _time.GetUtcNow().AddDays(-1));
-        var policy = new PolicyRecord(PolicyMode.Enforce, [F], [], "pgptunnel@pgptunnel.b.example", TimeSpan.FromDays(30), null);
-        var usable = new PolicySigning([new(name, DomainName.Parse("_pgptunnel.c.example"), old, old, false), new(DomainName.Parse("_pgptunnel.c.example"), null, now, now, wildcard.Length > 0)]);
+        var (name, now, old) = (
+            DomainName.Parse("_pgptunnel.b.example"),
+            _time.GetUtcNow(),
+            _time.GetUtcNow().AddDays(-1)
+        );
+        var policy = new PolicyRecord(
+            PolicyMode.Enforce,
+            [F],
+            [],
+            "pgptunnel@pgptunnel.b.example",
+            TimeSpan.FromDays(30),
+            null
+        );
+        var usable = new PolicySigning([
+            new(name, DomainName.Parse("_pgptunnel.c.example"), old, old, false),
+            new(DomainName.Parse("_pgptunnel.c.example"), null, now, now, wildcard.Length > 0),
+        ]);
         await _memory.UsableAsync(_memory.Recall(Domain), policy, usable);
         var end = new SignedStep(name, null, now.AddSeconds(seconds), old, false);
-        var denial = new PolicySigning(alias.Length == 0 ? [end] : [new(name, DomainName.Parse(alias.Split('>')[1]), old, old, false), end]);
+        var denial = new PolicySigning(
+            alias.Length == 0 ? [end] : [new(name, DomainName.Parse(alias.Split('>')[1]), old, old, false), end]
+        );
         Assert.Equal(outdated, _memory.IsOutdated(_memory.Recall(Domain), denial));
     }
 

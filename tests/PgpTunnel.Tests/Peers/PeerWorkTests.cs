@@ -35,7 +35,10 @@ public sealed class PeerWorkTests
 
     private static string Build(TestWorld world, string how)
     {
-        static byte[] Policy(int keys) => TestWorld.Txt($"v=PGPT1; m=enforce; {string.Join("; ", Enumerable.Range(1, keys).Select(i => $"fp={i:x40}"))}; {string.Join("; ", Enumerable.Range(1, keys).Select(i => $"xfp={i + 100:x40}"))}");
+        static byte[] Policy(int keys) =>
+            TestWorld.Txt(
+                $"v=PGPT1; m=enforce; {string.Join("; ", Enumerable.Range(1, keys).Select(i => $"fp={i:x40}"))}; {string.Join("; ", Enumerable.Range(1, keys).Select(i => $"xfp={i + 100:x40}"))}"
+            );
         var name = DomainName.Parse("_pgptunnel.burn.example");
         switch (how)
         {
@@ -56,7 +59,13 @@ public sealed class PeerWorkTests
             case "missing certificates, each an alias":
                 world.AddZone("burn.example").Add(name, RecordType.TXT, Policy(8));
                 for (var i = 1; i <= 8; i++)
-                    Chain(world, PolicyRecord.FallbackName($"{i:x40}", "pgptunnel@pgptunnel.burn.example"), 6, null, $"f{i}-");
+                    Chain(
+                        world,
+                        PolicyRecord.FallbackName($"{i:x40}", "pgptunnel@pgptunnel.burn.example"),
+                        6,
+                        null,
+                        $"f{i}-"
+                    );
                 return "burn.example";
             default:
                 Chain(world, name, 12, Policy(8));
@@ -85,11 +94,20 @@ public sealed class PeerWorkTests
     private static void Burn(TestWorld world, string zone)
     {
         var name = DomainName.Parse(zone);
-        var keys = Enumerable.Range(0, 100).Select(i => (byte[])[1, 1, 3, 13, (byte)(i + 1), 0, (byte)(250 - i), .. new byte[61]]).ToList(); // octets moved between even places leave the tag
+        var keys = Enumerable
+            .Range(0, 100)
+            .Select(i => (byte[])[1, 1, 3, 13, (byte)(i + 1), 0, (byte)(250 - i), .. new byte[61]])
+            .ToList(); // octets moved between even places leave the tag
         foreach (var key in keys)
             world.Zone(zone).Add(name, RecordType.DNSKEY, key);
         var tag = DnsKey.Read(keys[0])!.Tag;
         for (var i = 0; i < 30; i++)
-            world.Zone("example").Add(name, RecordType.DS, [(byte)(tag >> 8), (byte)tag, 13, 2, .. System.Security.Cryptography.SHA256.HashData([(byte)i])]);
+            world
+                .Zone("example")
+                .Add(
+                    name,
+                    RecordType.DS,
+                    [(byte)(tag >> 8), (byte)tag, 13, 2, .. System.Security.Cryptography.SHA256.HashData([(byte)i])]
+                );
     }
 }

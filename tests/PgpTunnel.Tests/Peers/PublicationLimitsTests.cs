@@ -10,24 +10,48 @@ public class PublicationLimitsTests
     private const string Gateway = "pgptunnel@pgptunnel.b.example";
 
     private static async Task<PeerState> FindAsync(TestWorld world) =>
-        await new Peers(world.Validator, new PeerMemory(null, null, world.Time), _ => null, world.Time).FindAsync("b.example", true, CancellationToken.None);
+        await new Peers(world.Validator, new PeerMemory(null, null, world.Time), _ => null, world.Time).FindAsync(
+            "b.example",
+            true,
+            CancellationToken.None
+        );
 
     /// <summary>An otherwise good certificate with a User ID more, of any length; it stands behind the primary's own.</summary>
     private static byte[] Padded(GatewayKey key, int size)
     {
         var octets = key.ExportCertificate();
         var room = size - octets.Length - 6;
-        return room <= 0 ? octets : [.. octets, 0xCD, 0xFF, (byte)(room >> 24), (byte)(room >> 16), (byte)(room >> 8), (byte)room, .. RandomNumberGenerator.GetBytes(room)];
+        return room <= 0
+            ? octets
+            :
+            [
+                .. octets,
+                0xCD,
+                0xFF,
+                (byte)(room >> 24),
+                (byte)(room >> 16),
+                (byte)(room >> 8),
+                (byte)room,
+                .. RandomNumberGenerator.GetBytes(room),
+            ];
     }
 
     private static TestWorld World(GatewayKey key, int size, bool fallback)
     {
         var world = new TestWorld();
         var zone = world.AddZone("b.example");
-        zone.Add(DomainName.Parse("_pgptunnel.b.example"), RecordType.TXT, TestWorld.Txt($"v=PGPT1; m=enforce; fp={key.Fingerprint}"));
+        zone.Add(
+            DomainName.Parse("_pgptunnel.b.example"),
+            RecordType.TXT,
+            TestWorld.Txt($"v=PGPT1; m=enforce; fp={key.Fingerprint}")
+        );
         var certificate = Padded(key, size);
         if (fallback)
-            zone.Add(PolicyRecord.FallbackName(key.Fingerprint, Gateway), RecordType.TXT, TestWorld.Txt($"v=PGPK1; p={Convert.ToBase64String(certificate)}"));
+            zone.Add(
+                PolicyRecord.FallbackName(key.Fingerprint, Gateway),
+                RecordType.TXT,
+                TestWorld.Txt($"v=PGPK1; p={Convert.ToBase64String(certificate)}")
+            );
         else
             zone.Add(PolicyRecord.CertificateName(Gateway), RecordType.OPENPGPKEY, certificate);
         return world;
@@ -41,7 +65,12 @@ public class PublicationLimitsTests
     [InlineData(GatewayAlgorithm.Rsa3072, 30_000, false, true)]
     [InlineData(GatewayAlgorithm.Ed25519, 16 * 1024, true, true)]
     [InlineData(GatewayAlgorithm.Ed25519, 16 * 1024 + 1, true, false)]
-    public async Task Certificates_up_to_the_limit_are_found_and_larger_ones_unusable(GatewayAlgorithm algorithm, int size, bool fallback, bool usable)
+    public async Task Certificates_up_to_the_limit_are_found_and_larger_ones_unusable(
+        GatewayAlgorithm algorithm,
+        int size,
+        bool fallback,
+        bool usable
+    )
     {
         var key = GatewayKey.Generate(algorithm, Gateway, TimeProvider.System.GetUtcNow().AddDays(-1));
         await using var world = World(key, size, fallback);
@@ -54,12 +83,30 @@ public class PublicationLimitsTests
     [InlineData(9, PeerClass.Unusable)]
     public async Task Eight_records_are_looked_at(int records, PeerClass expected)
     {
-        var keys = Enumerable.Range(0, records).Select(_ => GatewayKey.Generate(GatewayAlgorithm.Ed25519, Gateway, TimeProvider.System.GetUtcNow().AddDays(-1))).ToList();
+        var keys = Enumerable
+            .Range(0, records)
+            .Select(_ =>
+                GatewayKey.Generate(GatewayAlgorithm.Ed25519, Gateway, TimeProvider.System.GetUtcNow().AddDays(-1))
+            )
+            .ToList();
         await using var world = World(keys[0], 0, false);
         foreach (var other in keys.Skip(1))
-            world.Zone("b.example").Add(PolicyRecord.CertificateName(Gateway), RecordType.OPENPGPKEY, other.ExportCertificate());
+            world
+                .Zone("b.example")
+                .Add(PolicyRecord.CertificateName(Gateway), RecordType.OPENPGPKEY, other.ExportCertificate());
         // The answer's order is the resolver's; the one that is wanted comes last.
-        world.Forge = (_, type, answer) => type == RecordType.OPENPGPKEY ? answer with { Answer = [.. answer.Answer.OrderBy(r => r.Type == type && Certificate.Read(r.Rdata).Fingerprint == keys[0].Fingerprint)] } : answer;
+        world.Forge = (_, type, answer) =>
+            type == RecordType.OPENPGPKEY
+                ? answer with
+                {
+                    Answer =
+                    [
+                        .. answer.Answer.OrderBy(r =>
+                            r.Type == type && Certificate.Read(r.Rdata).Fingerprint == keys[0].Fingerprint
+                        ),
+                    ],
+                }
+                : answer;
         Assert.Equal(expected, (await FindAsync(world)).Class);
     }
 
@@ -82,11 +129,18 @@ public class PublicationLimitsTests
         var certificate = Certificate.Read(octets);
         await using var world = new TestWorld();
         var zone = world.AddZone("b.example");
-        zone.Add(DomainName.Parse("_pgptunnel.b.example"), RecordType.TXT, TestWorld.Txt($"v=PGPT1; m=enforce; fp={certificate.Fingerprint}"));
+        zone.Add(
+            DomainName.Parse("_pgptunnel.b.example"),
+            RecordType.TXT,
+            TestWorld.Txt($"v=PGPT1; m=enforce; fp={certificate.Fingerprint}")
+        );
         zone.Add(PolicyRecord.CertificateName(Gateway), RecordType.OPENPGPKEY, octets);
         var peer = await FindAsync(world);
         Assert.Equal((PeerClass.Usable, true), (peer.Class, octets.Length > 4000));
         // Of three encryption subkeys one is revoked and the newest of the others counts.
-        Assert.Equal(await File.ReadAllTextAsync(Path.ChangeExtension(path, ".subkey")), peer.Preferred.EncryptionFingerprint + "\n");
+        Assert.Equal(
+            await File.ReadAllTextAsync(Path.ChangeExtension(path, ".subkey")),
+            peer.Preferred.EncryptionFingerprint + "\n"
+        );
     }
 }

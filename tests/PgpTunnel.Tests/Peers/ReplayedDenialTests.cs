@@ -8,10 +8,12 @@ namespace PgpTunnel.Tests;
 public class ReplayedDenialTests
 {
     /// <summary>What signers write as inception: the moment, an hour back, or the same all week.</summary>
-    public static TheoryData<string, string> Signers => new(
-        from signer in new[] { "now", "hour", "week" }
-        from denial in new[] { "nothing there", "no such type", "m=none" }
-        select (signer, denial));
+    public static TheoryData<string, string> Signers =>
+        new(
+            from signer in new[] { "now", "hour", "week" }
+            from denial in new[] { "nothing there", "no such type", "m=none" }
+            select (signer, denial)
+        );
 
     private static void Sign(Pair pair, string signer)
     {
@@ -38,7 +40,12 @@ public class ReplayedDenialTests
         return recorded;
     }
 
-    private static async Task<(Pair Pair, WorldAnswer Recorded)> PublishedAsync(string signer, string denial, string moreA, string policy)
+    private static async Task<(Pair Pair, WorldAnswer Recorded)> PublishedAsync(
+        string signer,
+        string denial,
+        string moreA,
+        string policy
+    )
     {
         var pair = await Pair.CreateAsync(moreA, publishB: false);
         Sign(pair, signer);
@@ -67,7 +74,12 @@ public class ReplayedDenialTests
     [Theory, MemberData(nameof(Signers))]
     public async Task Nor_is_mail_refused_for_good_on_it(string signer, string denial)
     {
-        var (pair, recorded) = await PublishedAsync(signer, denial, "\"policy\": { \"default\": \"require\" }", "v=PGPT1; m=testing; fp=FPR");
+        var (pair, recorded) = await PublishedAsync(
+            signer,
+            denial,
+            "\"policy\": { \"default\": \"require\" }",
+            "v=PGPT1; m=testing; fp=FPR"
+        );
         await using var ended = pair;
         pair.World.Forge = (name, type, answer) => name == PolicyB && type == RecordType.TXT ? recorded : answer;
         Assert.StartsWith("451 4.7.5", await SendAsync(pair, TimeSpan.FromHours(2)));
@@ -104,7 +116,12 @@ public class ReplayedDenialTests
     [Fact]
     public async Task A_secondary_that_lags_behind_is_used_and_nothing_of_it_remembered()
     {
-        var (pair, _) = await PublishedAsync("now", "nothing there", "", "v=PGPT1; m=enforce; fp=FPR; a=100000; sz=5000");
+        var (pair, _) = await PublishedAsync(
+            "now",
+            "nothing there",
+            "",
+            "v=PGPT1; m=enforce; fp=FPR; a=100000; sz=5000"
+        );
         await using var ended = pair;
         var zone = pair.World.Zone("b.example");
         var lagging = zone.Answer(PolicyB, RecordType.TXT);

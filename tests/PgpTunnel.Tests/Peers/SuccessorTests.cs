@@ -46,9 +46,18 @@ public sealed class SuccessorTests
         Assert.Contains("sealed", await SendAsync(pair));
         var (old, next) = (pair.B.Key, NewKey(pair));
         var revoked = old.ExportCertificate(pair.World.Time.GetUtcNow());
-        Publish(pair, $"v=PGPT1; m=enforce; fp={next.Fingerprint}; xfp={old.Fingerprint}; a=60", fallback ? [next.ExportCertificate()] : [next.ExportCertificate(), revoked]);
+        Publish(
+            pair,
+            $"v=PGPT1; m=enforce; fp={next.Fingerprint}; xfp={old.Fingerprint}; a=60",
+            fallback ? [next.ExportCertificate()] : [next.ExportCertificate(), revoked]
+        );
         if (fallback)
-            pair.World.Zone("b.example").Add(PolicyRecord.FallbackName(old.Fingerprint, pair.B.Configuration.Gateway), RecordType.TXT, TestWorld.Txt($"v=PGPK1; p={Convert.ToBase64String(revoked)}"));
+            pair.World.Zone("b.example")
+                .Add(
+                    PolicyRecord.FallbackName(old.Fingerprint, pair.B.Configuration.Gateway),
+                    RecordType.TXT,
+                    TestWorld.Txt($"v=PGPK1; p={Convert.ToBase64String(revoked)}")
+                );
         pair.World.Time.Advance(TimeSpan.FromHours(1));
         Assert.Contains("sealed", await SendAsync(pair));
         Assert.Contains("event=key-revoked", pair.A.Log.ToString());
@@ -70,13 +79,23 @@ public sealed class SuccessorTests
         Assert.Contains("sealed", await SendAsync(pair));
         // The thief of the old key has its zone for an hour.
         var thief = NewKey(pair).CertifiedBy(old, pair.World.Time.GetUtcNow());
-        Publish(pair, $"v=PGPT1; m=enforce; fp={thief.Fingerprint},{old.Fingerprint}", thief.ExportCertificate(), old.ExportCertificate());
+        Publish(
+            pair,
+            $"v=PGPT1; m=enforce; fp={thief.Fingerprint},{old.Fingerprint}",
+            thief.ExportCertificate(),
+            old.ExportCertificate()
+        );
         pair.World.Time.Advance(TimeSpan.FromHours(1));
         Assert.Contains($"key {thief.Fingerprint}", await SendAsync(pair));
         Assert.Contains(thief.Fingerprint, (await RecordAsync(pair)).Verified);
         // The owner revokes.
         var next = NewKey(pair);
-        Publish(pair, $"v=PGPT1; m=enforce; fp={next.Fingerprint}; xfp={old.Fingerprint}", next.ExportCertificate(), old.ExportCertificate(pair.World.Time.GetUtcNow()));
+        Publish(
+            pair,
+            $"v=PGPT1; m=enforce; fp={next.Fingerprint}; xfp={old.Fingerprint}",
+            next.ExportCertificate(),
+            old.ExportCertificate(pair.World.Time.GetUtcNow())
+        );
         pair.World.Time.Advance(TimeSpan.FromHours(1));
         Assert.StartsWith("451 4.7.5", await SendAsync(pair));
         Assert.Contains("event=key-disowned", pair.A.Log.ToString());
@@ -93,7 +112,12 @@ public sealed class SuccessorTests
         var next = await MissedStepAsync(pair, "");
         Assert.Contains($"key {next.Fingerprint}", await SendAsync(pair));
         var revoked = pair.B.Key.ExportCertificate(pair.World.Time.GetUtcNow());
-        Publish(pair, $"v=PGPT1; m=enforce; fp={next.Fingerprint}; xfp={pair.B.Key.Fingerprint}", next.ExportCertificate(), revoked);
+        Publish(
+            pair,
+            $"v=PGPT1; m=enforce; fp={next.Fingerprint}; xfp={pair.B.Key.Fingerprint}",
+            next.ExportCertificate(),
+            revoked
+        );
         pair.World.Time.Advance(TimeSpan.FromHours(1));
         Assert.StartsWith("451 4.7.5", await SendAsync(pair));
         await using (var spool = Spool.Open(pair.A.Configuration.SpoolFile, running: false))
@@ -109,7 +133,11 @@ public sealed class SuccessorTests
         await using var pair = await Pair.CreateAsync();
         Assert.Contains("sealed", await SendAsync(pair));
         var (old, next) = (pair.B.Key, NewKey(pair));
-        Publish(pair, $"v=PGPT1; m=testing; fp={next.Fingerprint}; xfp={old.Fingerprint}; a=60", next.ExportCertificate());
+        Publish(
+            pair,
+            $"v=PGPT1; m=testing; fp={next.Fingerprint}; xfp={old.Fingerprint}; a=60",
+            next.ExportCertificate()
+        );
         pair.World.Time.Advance(TimeSpan.FromHours(1));
         Assert.Contains("sealed", await SendAsync(pair));
         Publish(pair, $"v=PGPT1; m=enforce; fp={old.Fingerprint}", old.ExportCertificate());

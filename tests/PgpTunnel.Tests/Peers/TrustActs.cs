@@ -11,7 +11,8 @@ internal static class TrustActs
     public static readonly DomainName PolicyB = DomainName.Parse("_pgptunnel.b.example");
 
     /// <summary>One message from A; the reply to its end.</summary>
-    public static async Task<string> SendAsync(Pair pair, string to = "<bob@b.example>") => (await pair.A.SendAsync("<alice@a.example>", [to], Message))[0].ToString();
+    public static async Task<string> SendAsync(Pair pair, string to = "<bob@b.example>") =>
+        (await pair.A.SendAsync("<alice@a.example>", [to], Message))[0].ToString();
 
     /// <summary>What A remembers of a domain; null = nothing.</summary>
     public static async Task<PeerRecord?> RecordAsync(Company company, string domain)
@@ -20,7 +21,8 @@ internal static class TrustActs
         return spool.FindPeer(domain);
     }
 
-    public static async Task<PeerRecord> RecordAsync(Pair pair) => await RecordAsync(pair.A, "b.example") ?? new PeerRecord("b.example");
+    public static async Task<PeerRecord> RecordAsync(Pair pair) =>
+        await RecordAsync(pair.A, "b.example") ?? new PeerRecord("b.example");
 
     /// <summary>A's administrator has compared a fingerprint.</summary>
     public static async Task VerifyAsync(Pair pair, string fingerprint, string domain = "b.example")
@@ -41,5 +43,6 @@ internal static class TrustActs
             zone.Add(name, RecordType.OPENPGPKEY, certificate);
     }
 
-    public static GatewayKey NewKey(Pair pair) => GatewayKey.Generate(GatewayAlgorithm.Ed25519, pair.B.Configuration.Gateway, pair.World.Time.GetUtcNow());
+    public static GatewayKey NewKey(Pair pair) =>
+        GatewayKey.Generate(GatewayAlgorithm.Ed25519, pair.B.Configuration.Gateway, pair.World.Time.GetUtcNow());
 }

@@ -17,15 +17,35 @@ public sealed class TrustInOddPlacesTests
     public async Task A_trusted_key_in_an_unsigned_zone_is_used_and_nothing_else_is_believed(string tags)
     {
         await using var pair = await Pair.CreateAsync();
-        var (world, key) = (pair.World, GatewayKey.Generate(GatewayAlgorithm.Ed25519, "pgptunnel@pgptunnel.c.example", pair.World.Time.GetUtcNow()));
+        var (world, key) = (
+            pair.World,
+            GatewayKey.Generate(GatewayAlgorithm.Ed25519, "pgptunnel@pgptunnel.c.example", pair.World.Time.GetUtcNow())
+        );
         var zone = world.AddInsecureZone("c.example");
-        zone.Add(DomainName.Parse("_pgptunnel.c.example"), RecordType.TXT, TestWorld.Txt($"v=PGPT1; {tags.Replace("fp=FPR", $"fp={key.Fingerprint}", StringComparison.Ordinal)}{(tags.Contains(" fp=") ? "" : $"; fp={key.Fingerprint}")}"));
-        zone.Add(PolicyRecord.CertificateName("pgptunnel@pgptunnel.c.example"), RecordType.OPENPGPKEY, key.ExportCertificate());
+        zone.Add(
+            DomainName.Parse("_pgptunnel.c.example"),
+            RecordType.TXT,
+            TestWorld.Txt(
+                $"v=PGPT1; {tags.Replace("fp=FPR", $"fp={key.Fingerprint}", StringComparison.Ordinal)}{(tags.Contains(" fp=") ? "" : $"; fp={key.Fingerprint}")}"
+            )
+        );
+        zone.Add(
+            PolicyRecord.CertificateName("pgptunnel@pgptunnel.c.example"),
+            RecordType.OPENPGPKEY,
+            key.ExportCertificate()
+        );
         Assert.Contains("in clear", await SendAsync(pair, "<carol@c.example>"));
         await VerifyAsync(pair, key.Fingerprint, "c.example");
-        Assert.Contains($"sealed for c.example key {key.Fingerprint} dnssec=insecure", await SendAsync(pair, "<carol@c.example>"));
+        Assert.Contains(
+            $"sealed for c.example key {key.Fingerprint} dnssec=insecure",
+            await SendAsync(pair, "<carol@c.example>")
+        );
         var record = (await RecordAsync(pair.A, "c.example"))!;
-        Assert.True(record.EnforceUntil < world.Time.GetUtcNow() && record.Distrusted.Count == 0 && record.Fingerprints.Count == 0);
+        Assert.True(
+            record.EnforceUntil < world.Time.GetUtcNow()
+                && record.Distrusted.Count == 0
+                && record.Fingerprints.Count == 0
+        );
         // What it signs is opened.
         var header = new InnerHeader
         {
@@ -38,14 +58,48 @@ public sealed class TrustInOddPlacesTests
             RcptTo = [ForwardPath.Parse("<alice@a.example>", false).Path!],
             Size = Message.Length,
         };
-        var reader = Certificate.Read(pair.A.Key.ExportCertificate()).Judge(pair.A.Configuration.Gateway, world.Time.GetUtcNow()).Key!;
-        byte[] outer = [.. OuterMessage.Build("pgptunnel@pgptunnel.c.example", pair.A.Configuration.Gateway, "t", world.Time.GetUtcNow(),
-            MessageSealer.Seal([Bodies.Write(header, [Encoding.ASCII.GetBytes(Message)])], key, reader, world.Time.GetUtcNow()).Octets.ToArray()).SelectMany(p => p.ToArray())];
-        Assert.StartsWith("250", (await Company.SendAsync(pair.A.Gateway.InboundServer!.EndPoint, "<>", [$"<{pair.A.Configuration.Gateway}>"], outer))[0].ToString());
+        var reader = Certificate
+            .Read(pair.A.Key.ExportCertificate())
+            .Judge(pair.A.Configuration.Gateway, world.Time.GetUtcNow())
+            .Key!;
+        byte[] outer =
+        [
+            .. OuterMessage
+                .Build(
+                    "pgptunnel@pgptunnel.c.example",
+                    pair.A.Configuration.Gateway,
+                    "t",
+                    world.Time.GetUtcNow(),
+                    MessageSealer
+                        .Seal(
+                            [Bodies.Write(header, [Encoding.ASCII.GetBytes(Message)])],
+                            key,
+                            reader,
+                            world.Time.GetUtcNow()
+                        )
+                        .Octets.ToArray()
+                )
+                .SelectMany(p => p.ToArray()),
+        ];
+        Assert.StartsWith(
+            "250",
+            (
+                await Company.SendAsync(
+                    pair.A.Gateway.InboundServer!.EndPoint,
+                    "<>",
+                    [$"<{pair.A.Configuration.Gateway}>"],
+                    outer
+                )
+            )[0]
+                .ToString()
+        );
         // Another key than the trusted one is not.
         await VerifyAsync(pair, new string('1', 40), "c.example");
         Assert.StartsWith("451 4.7.5", await SendAsync(pair, "<carol@c.example>"));
-        Assert.Contains($"c.example offers {key.Fingerprint}, but only {new string('1', 40)} is trusted for it", pair.A.Log.ToString());
+        Assert.Contains(
+            $"c.example offers {key.Fingerprint}, but only {new string('1', 40)} is trusted for it",
+            pair.A.Log.ToString()
+        );
     }
 
     [Fact]
@@ -56,7 +110,8 @@ public sealed class TrustInOddPlacesTests
         await VerifyAsync(pair, pair.B.Key.Fingerprint, "b.example");
         var zone = DomainName.Parse("b.example");
         pair.World.Zone("example").Remove(zone, RecordType.DS);
-        pair.World.Forge = (name, type, answer) => name.IsWithin(zone) && !(type == RecordType.DS && name == zone) ? TestWorld.Unsigned(answer) : answer;
+        pair.World.Forge = (name, type, answer) =>
+            name.IsWithin(zone) && !(type == RecordType.DS && name == zone) ? TestWorld.Unsigned(answer) : answer;
         pair.World.Time.Advance(TimeSpan.FromHours(2));
         Assert.Contains($"sealed for b.example key {pair.B.Key.Fingerprint} dnssec=insecure", await SendAsync(pair));
         Assert.Matches("event=sealed-with-doubt .*alarm=true", pair.A.Log.ToString());
@@ -64,14 +119,23 @@ public sealed class TrustInOddPlacesTests
 
     public static TheoryData<string> NearMisses => Vectors.Lines("near-misses.txt");
 
-    private static byte[] Octets(string text) => Encoding.Latin1.GetBytes(Regex.Replace(text.Replace(@"\\", @"\092"), @"\\(\d{3})", m => ((char)int.Parse(m.Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture)).ToString()));
+    private static byte[] Octets(string text) =>
+        Encoding.Latin1.GetBytes(
+            Regex.Replace(
+                text.Replace(@"\\", @"\092"),
+                @"\\(\d{3})",
+                m => ((char)int.Parse(m.Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture)).ToString()
+            )
+        );
 
     [Theory, MemberData(nameof(NearMisses))]
     public void The_octet_that_is_wrong_is_named(string line)
     {
         var expected = Vectors.Split(line).Right;
         var text = Octets(line[..line.LastIndexOf(" =>", StringComparison.Ordinal)]);
-        var miss = PolicyRecord.NearMiss([[(byte)text.Length, .. text]]);
+        var miss = PolicyRecord.NearMiss([
+            [(byte)text.Length, .. text],
+        ]);
         if (expected == "none")
             Assert.Null(miss);
         else
@@ -101,12 +165,52 @@ public sealed class TrustInOddPlacesTests
         await using var pair = await Pair.CreateAsync();
         Assert.Contains("sealed", await SendAsync(pair));
         pair.World.Forge = (_, _, _) => new(2, [], []);
-        var stranger = GatewayKey.Generate(GatewayAlgorithm.Ed25519, "pgptunnel@pgptunnel.b.example", pair.World.Time.GetUtcNow());
-        var header = pair.Header("<alice@a.example>", Message.Length) with { Sender = ("b.example", stranger.Fingerprint), Recipient = ("a.example", pair.A.Key.Fingerprint), MailFrom = ReversePath.Parse("<bob@b.example>").Path! };
-        var reader = Certificate.Read(pair.A.Key.ExportCertificate()).Judge(pair.A.Configuration.Gateway, pair.World.Time.GetUtcNow()).Key!;
-        byte[] outer = [.. OuterMessage.Build("pgptunnel@pgptunnel.b.example", pair.A.Configuration.Gateway, "t", pair.World.Time.GetUtcNow(),
-            MessageSealer.Seal([Bodies.Write(header, [Encoding.ASCII.GetBytes(Message)])], stranger, reader, pair.World.Time.GetUtcNow()).Octets.ToArray()).SelectMany(p => p.ToArray())];
-        Assert.StartsWith("451", (await Company.SendAsync(pair.A.Gateway.InboundServer!.EndPoint, "<>", [$"<{pair.A.Configuration.Gateway}>"], outer))[0].ToString());
+        var stranger = GatewayKey.Generate(
+            GatewayAlgorithm.Ed25519,
+            "pgptunnel@pgptunnel.b.example",
+            pair.World.Time.GetUtcNow()
+        );
+        var header = pair.Header("<alice@a.example>", Message.Length) with
+        {
+            Sender = ("b.example", stranger.Fingerprint),
+            Recipient = ("a.example", pair.A.Key.Fingerprint),
+            MailFrom = ReversePath.Parse("<bob@b.example>").Path!,
+        };
+        var reader = Certificate
+            .Read(pair.A.Key.ExportCertificate())
+            .Judge(pair.A.Configuration.Gateway, pair.World.Time.GetUtcNow())
+            .Key!;
+        byte[] outer =
+        [
+            .. OuterMessage
+                .Build(
+                    "pgptunnel@pgptunnel.b.example",
+                    pair.A.Configuration.Gateway,
+                    "t",
+                    pair.World.Time.GetUtcNow(),
+                    MessageSealer
+                        .Seal(
+                            [Bodies.Write(header, [Encoding.ASCII.GetBytes(Message)])],
+                            stranger,
+                            reader,
+                            pair.World.Time.GetUtcNow()
+                        )
+                        .Octets.ToArray()
+                )
+                .SelectMany(p => p.ToArray()),
+        ];
+        Assert.StartsWith(
+            "451",
+            (
+                await Company.SendAsync(
+                    pair.A.Gateway.InboundServer!.EndPoint,
+                    "<>",
+                    [$"<{pair.A.Configuration.Gateway}>"],
+                    outer
+                )
+            )[0]
+                .ToString()
+        );
         Assert.Contains("sealed", await SendAsync(pair));
     }
 
@@ -125,7 +229,12 @@ public sealed class TrustInOddPlacesTests
         domain += "example";
         Assert.Equal(length, domain.Length);
         if (length <= 222)
-            pair.World.Zone("example").Add(DomainName.Parse($"_pgptunnel.{domain}"), RecordType.TXT, TestWorld.Txt($"v=PGPT1; m=enforce; fp={pair.B.Key.Fingerprint}"));
+            pair.World.Zone("example")
+                .Add(
+                    DomainName.Parse($"_pgptunnel.{domain}"),
+                    RecordType.TXT,
+                    TestWorld.Txt($"v=PGPT1; m=enforce; fp={pair.B.Key.Fingerprint}")
+                );
         var reply = await SendAsync(pair, $"<x@{domain}>");
         Assert.DoesNotContain("internal error", reply);
         Assert.Contains(length <= 222 ? "451 4.7.5" : "in clear", reply);
@@ -135,12 +244,20 @@ public sealed class TrustInOddPlacesTests
     [InlineData(80, 0, "sealed")]
     [InlineData(95, 0, "451 4.7.5")] // listed no more for too long
     [InlineData(10, 5, "451 4.7.5")] // certified when it was listed no more
-    public async Task A_key_that_is_listed_no_more_vouches_for_a_while_and_for_what_was_before(int days, int certifiedAfter, string expected)
+    public async Task A_key_that_is_listed_no_more_vouches_for_a_while_and_for_what_was_before(
+        int days,
+        int certifiedAfter,
+        string expected
+    )
     {
         await using var pair = await Pair.CreateAsync(days: 200);
         await VerifyAsync(pair, pair.B.Key.Fingerprint, "b.example");
         Assert.Contains("sealed", await SendAsync(pair));
-        var next = GatewayKey.Generate(GatewayAlgorithm.Ed25519, pair.B.Configuration.Gateway, pair.World.Time.GetUtcNow());
+        var next = GatewayKey.Generate(
+            GatewayAlgorithm.Ed25519,
+            pair.B.Configuration.Gateway,
+            pair.World.Time.GetUtcNow()
+        );
         var zone = pair.World.Zone("b.example");
         zone.Remove(PolicyB, RecordType.TXT); // the step with both keys is missed
         pair.World.Time.Advance(TimeSpan.FromDays(certifiedAfter));
@@ -161,15 +278,27 @@ public sealed class TrustInOddPlacesTests
     [InlineData("signed", ParcelRoute.World, "550 5.1.2")]
     [InlineData("unsigned", ParcelRoute.World, "550 5.1.2")]
     [InlineData("forged", ParcelRoute.World, "451 4.4.3")]
-    public async Task That_a_gateways_domain_does_not_exist_is_final_only_when_it_is_proved(string how, ParcelRoute route, string expected)
+    public async Task That_a_gateways_domain_does_not_exist_is_final_only_when_it_is_proved(
+        string how,
+        ParcelRoute route,
+        string expected
+    )
     {
         await using var pair = await Pair.CreateAsync();
         pair.World.AddInsecureZone("unsigned.example");
         var before = pair.World.Forge!;
-        pair.World.Forge = (name, type, answer) => how == "forged" && type == RecordType.MX ? new(3, [], []) : before(name, type, answer);
+        pair.World.Forge = (name, type, answer) =>
+            how == "forged" && type == RecordType.MX ? new(3, [], []) : before(name, type, answer);
         var trust = new Trust(pair.A.Configuration, pair.World.Time);
         var hops = new NextHops(new Settings(pair.A.Configuration, KeyRing.Load(pair.A.Configuration)), trust);
-        var e = await Assert.ThrowsAsync<SmtpUnavailableException>(() => hops.FindAsync(route, null, how == "unsigned" ? "gone.unsigned.example" : "gone.b.example", CancellationToken.None));
+        var e = await Assert.ThrowsAsync<SmtpUnavailableException>(() =>
+            hops.FindAsync(
+                route,
+                null,
+                how == "unsigned" ? "gone.unsigned.example" : "gone.b.example",
+                CancellationToken.None
+            )
+        );
         Assert.StartsWith(expected, e.Reply.ToString());
     }
 }

@@ -12,7 +12,12 @@ public class AuthenticationResultsTests
     {
         var (_, expected) = Vectors.Split(line);
         var field = line[..line.LastIndexOf("=>", StringComparison.Ordinal)].TrimEnd(' ');
-        Assert.Equal(expected, AuthenticationResults.AuthServId(Encoding.UTF8.GetBytes($"Authentication-Results:{field.Replace("\\n", "\r\n ")}\r\n")) ?? "unreadable");
+        Assert.Equal(
+            expected,
+            AuthenticationResults.AuthServId(
+                Encoding.UTF8.GetBytes($"Authentication-Results:{field.Replace("\\n", "\r\n ")}\r\n")
+            ) ?? "unreadable"
+        );
     }
 
     /// <summary>Nothing of the kind reaches the recipient below our own.</summary>
@@ -20,9 +25,20 @@ public class AuthenticationResultsTests
     public async Task Forged_results_do_not_arrive()
     {
         await using var pair = await Pair.CreateAsync(moreB: "\"trace\": { \"authenticationResults\": true }");
-        var forged = Cases.Select(c => c.Data).Where(l => l.EndsWith("unreadable", StringComparison.Ordinal) || l.EndsWith("=> gw.b.example", StringComparison.OrdinalIgnoreCase))
-            .Select(l => $"Authentication-Results:{l[..l.LastIndexOf("=>", StringComparison.Ordinal)].Replace("\\n", "\r\n ").Replace("ä", "a")} forged=pass\r\n");
-        await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], $"{string.Concat(forged.Where(f => !f.Contains("(a)")))}Authentication-Results: other.example; dkim=pass\r\nSubject: s\r\n\r\nx\r\n");
+        var forged = Cases
+            .Select(c => c.Data)
+            .Where(l =>
+                l.EndsWith("unreadable", StringComparison.Ordinal)
+                || l.EndsWith("=> gw.b.example", StringComparison.OrdinalIgnoreCase)
+            )
+            .Select(l =>
+                $"Authentication-Results:{l[..l.LastIndexOf("=>", StringComparison.Ordinal)].Replace("\\n", "\r\n ").Replace("ä", "a")} forged=pass\r\n"
+            );
+        await pair.A.SendAsync(
+            "<alice@a.example>",
+            ["<bob@b.example>"],
+            $"{string.Concat(forged.Where(f => !f.Contains("(a)")))}Authentication-Results: other.example; dkim=pass\r\nSubject: s\r\n\r\nx\r\n"
+        );
         var arrived = Encoding.Latin1.GetString((await pair.B.WaitAsync(1))[0].Message);
         Assert.DoesNotContain("forged", arrived);
         Assert.Contains("Authentication-Results: gw.b.example;\r\n\tx-pgptunnel=pass", arrived);

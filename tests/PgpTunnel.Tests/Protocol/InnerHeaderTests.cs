@@ -26,7 +26,10 @@ public class InnerHeaderTests
         var text = Encoding.UTF8.GetString(Bodies.Write(Good, ["body"u8.ToArray()]));
         foreach (var change in left.Split(" & "))
         {
-            var parts = change.Split("->", 2).Select(p => p.Replace("\\r", "\r").Replace("\\n", "\n").Replace("\\t", "\t")).ToArray();
+            var parts = change
+                .Split("->", 2)
+                .Select(p => p.Replace("\\r", "\r").Replace("\\n", "\n").Replace("\\t", "\t"))
+                .ToArray();
             var (from, to) = (parts[0].TrimEnd(' '), parts[1].StartsWith(' ') ? parts[1][1..] : parts[1]);
             text = text.Replace(from, to, StringComparison.Ordinal);
         }
@@ -47,21 +50,47 @@ public class InnerHeaderTests
     [Fact]
     public void What_is_written_is_read()
     {
-        var header = Good with { MailFrom = ReversePath.Parse("<älice@a.example> BODY=8BITMIME SMTPUTF8 RET=FULL ENVID=a+2Bb").Path!, RcptTo = [.. Enumerable.Range(0, 100).Select(i => ForwardPath.Parse($"<böb{i}@b.example> NOTIFY=SUCCESS,FAILURE ORCPT=utf-8;bö", true).Path!)] };
+        var header = Good with
+        {
+            MailFrom = ReversePath.Parse("<älice@a.example> BODY=8BITMIME SMTPUTF8 RET=FULL ENVID=a+2Bb").Path!,
+            RcptTo =
+            [
+                .. Enumerable
+                    .Range(0, 100)
+                    .Select(i =>
+                        ForwardPath.Parse($"<böb{i}@b.example> NOTIFY=SUCCESS,FAILURE ORCPT=utf-8;bö", true).Path!
+                    ),
+            ],
+        };
         var (read, message) = ParcelBody.Read(Bodies.Write(header, ["bo"u8.ToArray(), "dy"u8.ToArray()]), ours: false);
         Assert.Equal("body", Encoding.ASCII.GetString(message.Span));
         Assert.Equal(header.MailFrom, read.MailFrom);
         Assert.Equal(header.RcptTo, read.RcptTo);
-        Assert.Equal((header.Id, header.Date, header.Expires, header.Sender, header.Recipient), (read.Id, read.Date, read.Expires, read.Sender, read.Recipient));
+        Assert.Equal(
+            (header.Id, header.Date, header.Expires, header.Sender, header.Recipient),
+            (read.Id, read.Date, read.Expires, read.Sender, read.Recipient)
+        );
     }
 
     [Fact]
     public void A_hundred_and_first_recipient_and_endless_blocks_are_malformed()
     {
-        var many = Good with { RcptTo = [.. Enumerable.Range(0, 101).Select(i => ForwardPath.Parse($"<bob{i}@b.example>", false).Path!)] };
-        Assert.Throws<MalformedParcelException>(() => ParcelBody.Read(Bodies.Write(many, ["body"u8.ToArray()]), ours: false));
-        Assert.Throws<MalformedParcelException>(() => ParcelBody.Read(Encoding.ASCII.GetBytes(string.Concat(Enumerable.Repeat("X-A: b\r\n", 50_000)) + "\r\n"), ours: false));
-        Assert.Throws<MalformedParcelException>(() => ParcelBody.Read(Encoding.ASCII.GetBytes($"X-A: {new string('b', 1000)}\r\n\r\n"), ours: false));
+        var many = Good with
+        {
+            RcptTo = [.. Enumerable.Range(0, 101).Select(i => ForwardPath.Parse($"<bob{i}@b.example>", false).Path!)],
+        };
+        Assert.Throws<MalformedParcelException>(() =>
+            ParcelBody.Read(Bodies.Write(many, ["body"u8.ToArray()]), ours: false)
+        );
+        Assert.Throws<MalformedParcelException>(() =>
+            ParcelBody.Read(
+                Encoding.ASCII.GetBytes(string.Concat(Enumerable.Repeat("X-A: b\r\n", 50_000)) + "\r\n"),
+                ours: false
+            )
+        );
+        Assert.Throws<MalformedParcelException>(() =>
+            ParcelBody.Read(Encoding.ASCII.GetBytes($"X-A: {new string('b', 1000)}\r\n\r\n"), ours: false)
+        );
     }
 
     [Fact]
@@ -78,9 +107,7 @@ public class InnerHeaderTests
             {
                 ParcelBody.Read(octets, ours: false);
             }
-            catch (MalformedParcelException)
-            {
-            }
+            catch (MalformedParcelException) { }
         }
     }
 
@@ -90,9 +117,18 @@ public class InnerHeaderTests
         for (var length = 1; length < 200_000; length += length < 10_000 ? 1 : 97)
         {
             var padded = ParcelBody.PaddedLength(length);
-            Assert.True(padded >= length && padded >= 4096 && padded - length != 1 && padded <= Math.Max(4096 + 256, length * 1.125), $"{length} -> {padded}");
+            Assert.True(
+                padded >= length
+                    && padded >= 4096
+                    && padded - length != 1
+                    && padded <= Math.Max(4096 + 256, length * 1.125),
+                $"{length} -> {padded}"
+            );
         }
-        Assert.Equal([4096, 4096, 4352, 4352, 10240, 1048576], new[] { 1, 4096, 4095, 4097, 10000, 1048576 }.Select(ParcelBody.PaddedLength));
+        Assert.Equal(
+            [4096, 4096, 4352, 4352, 10240, 1048576],
+            new[] { 1, 4096, 4095, 4097, 10000, 1048576 }.Select(ParcelBody.PaddedLength)
+        );
         Assert.True(Enumerable.Range(4096, 1_000_000).Select(ParcelBody.PaddedLength).Distinct().Count() < 200);
     }
 

@@ -2,7 +2,9 @@ namespace PgpTunnel.Tests;
 
 public class PolicyRecordTests
 {
-    private static readonly string F = new('1', 40), G = new('2', 40), V = new('3', 64);
+    private static readonly string F = new('1', 40),
+        G = new('2', 40),
+        V = new('3', 64);
 
     public static TheoryData<string> Records => Vectors.Lines("policy-records.txt");
 
@@ -14,13 +16,25 @@ public class PolicyRecordTests
         Assert.Equal(Expand(right), Describe(records));
     }
 
-    private static string Expand(string text) => System.Text.RegularExpressions.Regex.Replace(text, "(?<=[=, ])([FGV])(?=[,; ]|$)", m => m.Value switch { "F" => F, "G" => G, _ => V });
+    private static string Expand(string text) =>
+        System.Text.RegularExpressions.Regex.Replace(
+            text,
+            "(?<=[=, ])([FGV])(?=[,; ]|$)",
+            m =>
+                m.Value switch
+                {
+                    "F" => F,
+                    "G" => G,
+                    _ => V,
+                }
+        );
 
     private static string Describe(List<byte[]> records)
     {
         try
         {
-            return PolicyRecord.Find(records, "b.example") is not { } p ? "absent"
+            return PolicyRecord.Find(records, "b.example") is not { } p
+                ? "absent"
                 : $"{p.Mode.ToString().ToLowerInvariant()} {string.Join(',', p.Fingerprints)} gw={p.Gateway} a={p.MaxAge.TotalSeconds}{(p.Size is null ? "" : $" sz={p.Size}")}{(p.Distrusted.Count > 0 ? $" xfp={string.Join(',', p.Distrusted)}" : "")}";
         }
         catch (PolicyRecordException)
@@ -39,12 +53,22 @@ public class PolicyRecordTests
     [Fact]
     public void More_than_1024_octets_and_more_than_16_distrusted_are_broken()
     {
-        Assert.Throws<PolicyRecordException>(() => PolicyRecord.Find([TestWorld.Txt($"v=PGPT1; fp={F}; x={new string('y', 1000)}")], "b.example"));
-        var many = string.Join(',', Enumerable.Range(0, 17).Select(i => i.ToString("x40", System.Globalization.CultureInfo.InvariantCulture)));
-        Assert.Throws<PolicyRecordException>(() => PolicyRecord.Find([TestWorld.Txt($"v=PGPT1; fp={F}; xfp={many}")], "b.example"));
+        Assert.Throws<PolicyRecordException>(() =>
+            PolicyRecord.Find([TestWorld.Txt($"v=PGPT1; fp={F}; x={new string('y', 1000)}")], "b.example")
+        );
+        var many = string.Join(
+            ',',
+            Enumerable.Range(0, 17).Select(i => i.ToString("x40", System.Globalization.CultureInfo.InvariantCulture))
+        );
+        Assert.Throws<PolicyRecordException>(() =>
+            PolicyRecord.Find([TestWorld.Txt($"v=PGPT1; fp={F}; xfp={many}")], "b.example")
+        );
     }
 
     [Fact]
     public void The_certificate_stands_at_its_rfc_7929_name() =>
-        Assert.Equal("482cd50130d387707e63f260752b99cfe7e61b09fef855e43d3c6a83._openpgpkey.pgptunnel.b.example", PolicyRecord.CertificateName("pgptunnel@pgptunnel.b.example").ToString());
+        Assert.Equal(
+            "482cd50130d387707e63f260752b99cfe7e61b09fef855e43d3c6a83._openpgpkey.pgptunnel.b.example",
+            PolicyRecord.CertificateName("pgptunnel@pgptunnel.b.example").ToString()
+        );
 }

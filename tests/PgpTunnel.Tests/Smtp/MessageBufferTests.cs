@@ -15,7 +15,9 @@ public class MessageBufferTests
     public async Task The_end_is_found_in_any_pieces(int limit, long? memory, string? refusal)
     {
         var random = new System.Random(5);
-        var body = memory is null ? "Subject: x\r\n\r\n.dot\r\n..\r\n" : $"Subject: x\r\n\r\n{string.Concat(Enumerable.Repeat("a line of text\r\n", 3000))}";
+        var body = memory is null
+            ? "Subject: x\r\n\r\n.dot\r\n..\r\n"
+            : $"Subject: x\r\n\r\n{string.Concat(Enumerable.Repeat("a line of text\r\n", 3000))}";
         var wire = Encoding.ASCII.GetBytes($"{body.Replace("\r\n.", "\r\n..")}.\r\nNOOP\r\n");
         for (var round = 0; round < 200; round++)
         {
@@ -40,20 +42,28 @@ public class MessageBufferTests
     public void Messages_larger_than_a_piece_come_out_as_they_went_in()
     {
         var random = new System.Random(6);
-        foreach (var size in Enumerable.Range(65_520, 20).Concat(Enumerable.Range(131_056, 20)).Concat([300_000, 1_100_000]))
-            foreach (var declared in new[] { 0, size / 2, size, 2 * size })
-            {
-                var body = string.Concat(Enumerable.Range(0, size / 32 + 1).Select(i => i % 5 == 0 ? $".{i,29}\r\n" : $"{i,30}\r\n"))[..(size - 2)].TrimEnd('\r') + "\r\n";
-                var wire = Encoding.ASCII.GetBytes($"{body.Replace("\r\n.", "\r\n..").Insert(0, body[0] == '.' ? "." : "")}.\r\nNOOP\r\n");
-                using var buffer = new MessageBuffer(10_000_000, false, declared, null, Arrays);
-                var (at, ended) = (0, false);
-                while (!ended)
-                    at += buffer.AppendData(wire.AsSpan(at, Math.Min(random.Next(1, 70_000), wire.Length - at)), out ended);
-                var (message, refusal) = buffer.Finish();
-                Assert.Null(refusal);
-                Assert.Equal(6, wire.Length - at);
-                Assert.True(message.Span.SequenceEqual(Encoding.ASCII.GetBytes(body)), $"{size} octets, {declared} stated");
-            }
+        foreach (
+            var size in Enumerable.Range(65_520, 20).Concat(Enumerable.Range(131_056, 20)).Concat([300_000, 1_100_000])
+        )
+        foreach (var declared in new[] { 0, size / 2, size, 2 * size })
+        {
+            var body =
+                string.Concat(
+                        Enumerable.Range(0, size / 32 + 1).Select(i => i % 5 == 0 ? $".{i, 29}\r\n" : $"{i, 30}\r\n")
+                    )[..(size - 2)]
+                    .TrimEnd('\r') + "\r\n";
+            var wire = Encoding.ASCII.GetBytes(
+                $"{body.Replace("\r\n.", "\r\n..").Insert(0, body[0] == '.' ? "." : "")}.\r\nNOOP\r\n"
+            );
+            using var buffer = new MessageBuffer(10_000_000, false, declared, null, Arrays);
+            var (at, ended) = (0, false);
+            while (!ended)
+                at += buffer.AppendData(wire.AsSpan(at, Math.Min(random.Next(1, 70_000), wire.Length - at)), out ended);
+            var (message, refusal) = buffer.Finish();
+            Assert.Null(refusal);
+            Assert.Equal(6, wire.Length - at);
+            Assert.True(message.Span.SequenceEqual(Encoding.ASCII.GetBytes(body)), $"{size} octets, {declared} stated");
+        }
     }
 
     /// <summary>Against the definition, octet by octet, wherever in a vector a line may end.</summary>
@@ -63,7 +73,10 @@ public class MessageBufferTests
         static bool Bare(ReadOnlySpan<byte> octets)
         {
             for (var i = 0; i < octets.Length; i++)
-                if ((octets[i] == '\n' && (i == 0 || octets[i - 1] != '\r')) || (octets[i] == '\r' && (i + 1 == octets.Length || octets[i + 1] != '\n')))
+                if (
+                    (octets[i] == '\n' && (i == 0 || octets[i - 1] != '\r'))
+                    || (octets[i] == '\r' && (i + 1 == octets.Length || octets[i + 1] != '\n'))
+                )
                     return true;
             return false;
         }
@@ -98,7 +111,10 @@ public class MessageBufferTests
         var first = await memory.TakeAsync(500, null, TimeSpan.Zero, CancellationToken.None);
         Assert.NotNull(first);
         Assert.Null(await memory.TakeAsync(1, null, TimeSpan.FromMilliseconds(20), CancellationToken.None));
-        var (second, third) = (memory.TakeAsync(90, null, Wait.Bound, CancellationToken.None), memory.TakeAsync(20, null, Wait.Bound, CancellationToken.None));
+        var (second, third) = (
+            memory.TakeAsync(90, null, Wait.Bound, CancellationToken.None),
+            memory.TakeAsync(20, null, Wait.Bound, CancellationToken.None)
+        );
         Assert.False(second.IsCompleted);
         first.Dispose();
         var share = await second;
@@ -121,7 +137,13 @@ public class MessageBufferTests
         var memory = new MemoryBudget(1_000_000);
         for (var i = 0; i < 100; i++)
         {
-            using var buffer = new MessageBuffer(10_000_000, false, 0, await memory.TakeAsync(1, null, TimeSpan.Zero, CancellationToken.None), Arrays);
+            using var buffer = new MessageBuffer(
+                10_000_000,
+                false,
+                0,
+                await memory.TakeAsync(1, null, TimeSpan.Zero, CancellationToken.None),
+                Arrays
+            );
             buffer.AppendChunk(Encoding.ASCII.GetBytes(new string('a', 300_000)));
             Assert.Null(buffer.Finish().Refusal);
         }
@@ -133,7 +155,8 @@ public class MessageBufferTests
     public async Task One_client_leaves_a_quarter_to_those_who_hold_little()
     {
         var memory = new MemoryBudget(100);
-        Task<MemoryShare?> Ask(long octets, string? holder) => memory.TakeAsync(octets, holder, TimeSpan.Zero, CancellationToken.None);
+        Task<MemoryShare?> Ask(long octets, string? holder) =>
+            memory.TakeAsync(octets, holder, TimeSpan.Zero, CancellationToken.None);
         var (first, second) = (await Ask(20, "greedy"), await Ask(50, "greedy"));
         Assert.Null(await Ask(10, "greedy"));
         Assert.False(first!.TryHave(26));

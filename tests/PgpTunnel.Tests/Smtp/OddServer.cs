@@ -27,7 +27,10 @@ internal sealed class OddServer : IDisposable
                 _settings[words[0]] = words[1];
                 continue;
             }
-            var (left, reply) = (line[..line.IndexOf(" :", StringComparison.Ordinal)], line[(line.IndexOf(" :", StringComparison.Ordinal) + 2)..].Trim());
+            var (left, reply) = (
+                line[..line.IndexOf(" :", StringComparison.Ordinal)],
+                line[(line.IndexOf(" :", StringComparison.Ordinal) + 2)..].Trim()
+            );
             var with = left.IndexOf(" with ", StringComparison.Ordinal);
             var parts = (with < 0 ? left : left[..with]).Split(' ');
             _rules.Add(new(parts[0], parts.Length > 1 ? parts[1] : "", with < 0 ? "" : left[(with + 6)..], reply));
@@ -59,9 +62,7 @@ internal sealed class OddServer : IDisposable
             while (true)
                 _ = ServeAsync(await _listener.AcceptTcpClientAsync());
         }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException or InvalidOperationException)
-        {
-        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException or InvalidOperationException) { }
     }
 
     private async Task ServeAsync(TcpClient client)
@@ -72,9 +73,7 @@ internal sealed class OddServer : IDisposable
             {
                 await TalkAsync(client.GetStream());
             }
-            catch (Exception e) when (e is IOException or InvalidOperationException)
-            {
-            }
+            catch (Exception e) when (e is IOException or InvalidOperationException) { }
         }
     }
 
@@ -93,8 +92,16 @@ internal sealed class OddServer : IDisposable
                     return false;
                 if (rule.Which.Length == 0)
                     return true;
-                var count = rule.Which[0] switch { '@' => inConnection[command], '#' => inAll, _ => inTransaction[command] };
-                var number = int.Parse(rule.Which.Trim('@', '#', '+'), System.Globalization.CultureInfo.InvariantCulture);
+                var count = rule.Which[0] switch
+                {
+                    '@' => inConnection[command],
+                    '#' => inAll,
+                    _ => inTransaction[command],
+                };
+                var number = int.Parse(
+                    rule.Which.Trim('@', '#', '+'),
+                    System.Globalization.CultureInfo.InvariantCulture
+                );
                 return rule.Which.EndsWith('+') ? count >= number : count == number;
             }
             var reply = _rules.LastOrDefault(Fits)?.Reply ?? usual;
@@ -103,7 +110,9 @@ internal sealed class OddServer : IDisposable
             if (!closes && command is "CONTENT" or "BDAT" && said.StartsWith('2'))
                 Interlocked.Add(ref _taken, accepted); // before the client hears it and the test looks
             if (said.Length > 0)
-                await stream.WriteAsync(Encoding.Latin1.GetBytes(said.Replace("|", "\r\n").Replace("/", "\r\n") + "\r\n"));
+                await stream.WriteAsync(
+                    Encoding.Latin1.GetBytes(said.Replace("|", "\r\n").Replace("/", "\r\n") + "\r\n")
+                );
             return closes ? null : said;
         }
         if (await SayAsync("CONNECT", "", "220 odd.example") is null)
@@ -122,7 +131,15 @@ internal sealed class OddServer : IDisposable
                 (inTransaction, accepted) = ([], 0);
             var usual = command switch
             {
-                "EHLO" => string.Join('|', this["offers:"].Replace("SIZE ", "SIZE=").Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(o => $"250-{o.Replace("SIZE=", "SIZE ")}").Prepend("250-odd.example").Append("250 HELP")),
+                "EHLO" => string.Join(
+                    '|',
+                    this["offers:"]
+                        .Replace("SIZE ", "SIZE=")
+                        .Split(' ', StringSplitOptions.RemoveEmptyEntries)
+                        .Select(o => $"250-{o.Replace("SIZE=", "SIZE ")}")
+                        .Prepend("250-odd.example")
+                        .Append("250 HELP")
+                ),
                 "DATA" => accepted > 0 ? "354 go" : "503 5.5.1 no recipients",
                 "QUIT" => "221 bye close",
                 _ => "250 2.0.0 ok",
@@ -131,7 +148,11 @@ internal sealed class OddServer : IDisposable
                 return;
             if (command == "RCPT" && said.StartsWith('2'))
                 accepted++;
-            if (command == "DATA" && said.StartsWith("354", StringComparison.Ordinal) && !await TakeAsync(reader, SayAsync))
+            if (
+                command == "DATA"
+                && said.StartsWith("354", StringComparison.Ordinal)
+                && !await TakeAsync(reader, SayAsync)
+            )
                 return;
         }
     }

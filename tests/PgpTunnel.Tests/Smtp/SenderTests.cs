@@ -23,7 +23,15 @@ public sealed class SenderTests
     [InlineData("a|.b\r\n", "a.b\r\n.\r\n")]
     [InlineData("\r|\n|.|\r\n", "\r\n..\r\n.\r\n")]
     public void Dots_are_stuffed_across_parts(string parts, string wire) =>
-        Assert.Equal(wire, string.Concat(OutgoingMessage.Of([.. parts.Split('|').Select(Octets)]).ForData().Select(p => Encoding.Latin1.GetString(p.Span))) + ".\r\n");
+        Assert.Equal(
+            wire,
+            string.Concat(
+                OutgoingMessage
+                    .Of([.. parts.Split('|').Select(Octets)])
+                    .ForData()
+                    .Select(p => Encoding.Latin1.GetString(p.Span))
+            ) + ".\r\n"
+        );
 
     /// <summary>What one server session takes, another yields: any octets with CRLF lines come through.</summary>
     [Fact]
@@ -41,8 +49,21 @@ public sealed class SenderTests
         var pieces = new[] { "\r\n", ".", "..", "\r\n.", "\r\n..\r\n", "a", "text ", "\xE9", "\r\n\r\n" };
         for (var i = 0; i < 200; i++)
         {
-            var message = string.Concat(Enumerable.Range(0, random.Next(30)).Select(_ => pieces[random.Next(pieces.Length)])) + "\r\n";
-            Assert.Equal(250, (await sender.SendAsync(new SmtpTarget("t", listen.EndPoint, TlsMode.None), Alice, [Bob], [Octets(message)], CancellationToken.None))[0].Code);
+            var message =
+                string.Concat(Enumerable.Range(0, random.Next(30)).Select(_ => pieces[random.Next(pieces.Length)]))
+                + "\r\n";
+            Assert.Equal(
+                250,
+                (
+                    await sender.SendAsync(
+                        new SmtpTarget("t", listen.EndPoint, TlsMode.None),
+                        Alice,
+                        [Bob],
+                        [Octets(message)],
+                        CancellationToken.None
+                    )
+                )[0].Code
+            );
             Assert.Equal(message, Encoding.Latin1.GetString(got[^1]));
         }
     }
@@ -53,8 +74,25 @@ public sealed class SenderTests
         using var server = new ScriptedServer("250 old.example", "250 ok", "250 ok", "354 go", "250 taken");
         await using var sender = new SmtpSender(() => "client.example");
         var target = new SmtpTarget("old", server.EndPoint, TlsMode.Opportunistic);
-        Assert.Equal(250, (await sender.SendAsync(target, Alice with { Ret = "HDRS" }, [Bob with { Notify = "NEVER" }], [Octets(".x\r\n")], CancellationToken.None))[0].Code);
-        Assert.Equal("EHLO client.example\r\nMAIL FROM:<alice@a.example>\r\nRCPT TO:<bob@b.example>\r\nDATA\r\n..x\r\n.\r\n", server.Received);
+        Assert.Equal(
+            250,
+            (
+                await sender.SendAsync(
+                    target,
+                    Alice with
+                    {
+                        Ret = "HDRS",
+                    },
+                    [Bob with { Notify = "NEVER" }],
+                    [Octets(".x\r\n")],
+                    CancellationToken.None
+                )
+            )[0].Code
+        );
+        Assert.Equal(
+            "EHLO client.example\r\nMAIL FROM:<alice@a.example>\r\nRCPT TO:<bob@b.example>\r\nDATA\r\n..x\r\n.\r\n",
+            server.Received
+        );
     }
 
     [Theory]
@@ -66,7 +104,19 @@ public sealed class SenderTests
     {
         using var server = new ScriptedServer("250 old.example", "250 ok", "250 ok", "354 go", "250 taken");
         await using var sender = new SmtpSender(() => "client.example");
-        var reply = (await sender.SendAsync(new SmtpTarget("old", server.EndPoint, TlsMode.None), Alice with { Body = body, SmtpUtf8 = utf8 }, [Bob], [Octets(message)], CancellationToken.None))[0];
+        var reply = (
+            await sender.SendAsync(
+                new SmtpTarget("old", server.EndPoint, TlsMode.None),
+                Alice with
+                {
+                    Body = body,
+                    SmtpUtf8 = utf8,
+                },
+                [Bob],
+                [Octets(message)],
+                CancellationToken.None
+            )
+        )[0];
         Assert.StartsWith(expected, reply.ToString());
     }
 
@@ -77,7 +127,15 @@ public sealed class SenderTests
         {
             using var server = new ScriptedServer("250 old.example");
             await using var sender = new SmtpSender(() => "client.example");
-            var e = await Assert.ThrowsAsync<SmtpUnavailableException>(() => sender.SendAsync(new SmtpTarget("old", server.EndPoint, mode), Alice, [Bob], [Octets("x\r\n")], CancellationToken.None));
+            var e = await Assert.ThrowsAsync<SmtpUnavailableException>(() =>
+                sender.SendAsync(
+                    new SmtpTarget("old", server.EndPoint, mode),
+                    Alice,
+                    [Bob],
+                    [Octets("x\r\n")],
+                    CancellationToken.None
+                )
+            );
             Assert.True(e.Reply.IsTemporary);
             Assert.DoesNotContain("MAIL", server.Received);
         }
@@ -88,16 +146,38 @@ public sealed class SenderTests
     {
         using var server = new ScriptedServer("250-old.example\r\n250 STARTTLS", "220 go\r\n250 smuggled");
         await using var sender = new SmtpSender(() => "client.example");
-        var e = await Assert.ThrowsAsync<SmtpUnavailableException>(() => sender.SendAsync(new SmtpTarget("old", server.EndPoint, TlsMode.Opportunistic), Alice, [Bob], [Octets("x\r\n")], CancellationToken.None));
+        var e = await Assert.ThrowsAsync<SmtpUnavailableException>(() =>
+            sender.SendAsync(
+                new SmtpTarget("old", server.EndPoint, TlsMode.Opportunistic),
+                Alice,
+                [Bob],
+                [Octets("x\r\n")],
+                CancellationToken.None
+            )
+        );
         Assert.Contains("STARTTLS", e.Message);
     }
 
     [Fact]
     public async Task Each_recipient_keeps_its_own_reply()
     {
-        using var server = new ScriptedServer("250-new.example\r\n250 PIPELINING", "250 ok", "550 5.1.1 no", "451 4.2.0 later", "250 ok", "354 go", "250 2.0.0 taken");
+        using var server = new ScriptedServer(
+            "250-new.example\r\n250 PIPELINING",
+            "250 ok",
+            "550 5.1.1 no",
+            "451 4.2.0 later",
+            "250 ok",
+            "354 go",
+            "250 2.0.0 taken"
+        );
         await using var sender = new SmtpSender(() => "client.example");
-        var replies = await sender.SendAsync(new SmtpTarget("new", server.EndPoint, TlsMode.None), Alice, [Bob, Bob, Bob], [Octets("x\r\n")], CancellationToken.None);
+        var replies = await sender.SendAsync(
+            new SmtpTarget("new", server.EndPoint, TlsMode.None),
+            Alice,
+            [Bob, Bob, Bob],
+            [Octets("x\r\n")],
+            CancellationToken.None
+        );
         Assert.Equal(["550 5.1.1 no", "451 4.2.0 later", "250 2.0.0 taken"], replies.Select(r => r.ToString()));
     }
 
@@ -106,7 +186,15 @@ public sealed class SenderTests
     {
         using var server = new ScriptedServer("250-old.example\r\n250 AUTH PLAIN LOGIN");
         await using var sender = new SmtpSender(() => "client.example");
-        var e = await Assert.ThrowsAsync<SmtpUnavailableException>(() => sender.SendAsync(new SmtpTarget("old", server.EndPoint, TlsMode.Opportunistic, new SmtpLogin("u", "p")), Alice, [Bob], [Octets("x\r\n")], CancellationToken.None));
+        var e = await Assert.ThrowsAsync<SmtpUnavailableException>(() =>
+            sender.SendAsync(
+                new SmtpTarget("old", server.EndPoint, TlsMode.Opportunistic, new SmtpLogin("u", "p")),
+                Alice,
+                [Bob],
+                [Octets("x\r\n")],
+                CancellationToken.None
+            )
+        );
         Assert.Contains("login", e.Message);
         Assert.DoesNotContain("AUTH", server.Received);
     }
@@ -120,15 +208,45 @@ public sealed class SenderTests
     {
         using var server = new ScriptedServer { Greeting = greeting };
         await using var sender = new SmtpSender(() => "client.example");
-        await Assert.ThrowsAsync<SmtpUnavailableException>(() => sender.SendAsync(new SmtpTarget("x", server.EndPoint, TlsMode.None), Alice, [Bob], [Octets("x\r\n")], CancellationToken.None));
+        await Assert.ThrowsAsync<SmtpUnavailableException>(() =>
+            sender.SendAsync(
+                new SmtpTarget("x", server.EndPoint, TlsMode.None),
+                Alice,
+                [Bob],
+                [Octets("x\r\n")],
+                CancellationToken.None
+            )
+        );
     }
 
     [Fact]
     public async Task Opportunistic_tls_that_fails_is_done_without()
     {
-        using var server = new ScriptedServer("250-old.example\r\n250 STARTTLS", "454 4.7.0 not now", "250 old.example", "250 ok", "250 ok", "354 go", "250 taken") { Connections = 2 };
+        using var server = new ScriptedServer(
+            "250-old.example\r\n250 STARTTLS",
+            "454 4.7.0 not now",
+            "250 old.example",
+            "250 ok",
+            "250 ok",
+            "354 go",
+            "250 taken"
+        )
+        {
+            Connections = 2,
+        };
         await using var sender = new SmtpSender(() => "client.example");
-        Assert.Equal(250, (await sender.SendAsync(new SmtpTarget("old", server.EndPoint, TlsMode.Opportunistic), Alice, [Bob], [Octets("x\r\n")], CancellationToken.None))[0].Code);
+        Assert.Equal(
+            250,
+            (
+                await sender.SendAsync(
+                    new SmtpTarget("old", server.EndPoint, TlsMode.Opportunistic),
+                    Alice,
+                    [Bob],
+                    [Octets("x\r\n")],
+                    CancellationToken.None
+                )
+            )[0].Code
+        );
     }
 
     [Fact]
@@ -136,7 +254,19 @@ public sealed class SenderTests
     {
         using var server = new ScriptedServer("250 old.example", "550 5.7.1 not from you");
         await using var sender = new SmtpSender(() => "client.example");
-        Assert.Equal("550 5.7.1 not from you", (await sender.SendAsync(new SmtpTarget("old", server.EndPoint, TlsMode.None), Alice, [Bob], [Octets("x\r\n")], CancellationToken.None))[0].ToString());
+        Assert.Equal(
+            "550 5.7.1 not from you",
+            (
+                await sender.SendAsync(
+                    new SmtpTarget("old", server.EndPoint, TlsMode.None),
+                    Alice,
+                    [Bob],
+                    [Octets("x\r\n")],
+                    CancellationToken.None
+                )
+            )[0]
+                .ToString()
+        );
     }
 
     [Fact]
@@ -144,15 +274,45 @@ public sealed class SenderTests
     {
         using var server = new ScriptedServer("250-old.example\r\n250 PIPELINING", "250 ok", "550 5.1.1 nobody");
         await using var sender = new SmtpSender(() => "client.example");
-        Assert.Equal("550 5.1.1 nobody", (await sender.SendAsync(new SmtpTarget("old", server.EndPoint, TlsMode.None), Alice, [Bob], [Octets("x\r\n")], CancellationToken.None))[0].ToString());
+        Assert.Equal(
+            "550 5.1.1 nobody",
+            (
+                await sender.SendAsync(
+                    new SmtpTarget("old", server.EndPoint, TlsMode.None),
+                    Alice,
+                    [Bob],
+                    [Octets("x\r\n")],
+                    CancellationToken.None
+                )
+            )[0]
+                .ToString()
+        );
     }
 
     [Fact]
     public async Task A_server_that_wants_data_for_nobody_gets_an_empty_message()
     {
-        using var server = new ScriptedServer("250-old.example\r\n250 PIPELINING", "250 ok", "550 5.1.1 nobody", "354 go on", "250 ok");
+        using var server = new ScriptedServer(
+            "250-old.example\r\n250 PIPELINING",
+            "250 ok",
+            "550 5.1.1 nobody",
+            "354 go on",
+            "250 ok"
+        );
         await using var sender = new SmtpSender(() => "client.example");
-        Assert.Equal("550 5.1.1 nobody", (await sender.SendAsync(new SmtpTarget("old", server.EndPoint, TlsMode.None), Alice, [Bob], [Octets("secret\r\n")], CancellationToken.None))[0].ToString());
+        Assert.Equal(
+            "550 5.1.1 nobody",
+            (
+                await sender.SendAsync(
+                    new SmtpTarget("old", server.EndPoint, TlsMode.None),
+                    Alice,
+                    [Bob],
+                    [Octets("secret\r\n")],
+                    CancellationToken.None
+                )
+            )[0]
+                .ToString()
+        );
         Assert.DoesNotContain("secret", server.Received);
     }
 
@@ -161,7 +321,15 @@ public sealed class SenderTests
     {
         using var server = new ScriptedServer("250 old.example", "250 ok", "250 ok", "354 go");
         await using var sender = new SmtpSender(() => "client.example");
-        var e = await Assert.ThrowsAsync<SmtpUnavailableException>(() => sender.SendAsync(new SmtpTarget("old", server.EndPoint, TlsMode.None), Alice, [Bob], [Octets("x\r\n")], CancellationToken.None));
+        var e = await Assert.ThrowsAsync<SmtpUnavailableException>(() =>
+            sender.SendAsync(
+                new SmtpTarget("old", server.EndPoint, TlsMode.None),
+                Alice,
+                [Bob],
+                [Octets("x\r\n")],
+                CancellationToken.None
+            )
+        );
         Assert.True(e.AfterContent);
     }
 
@@ -172,7 +340,13 @@ public sealed class SenderTests
         var (server, _) = await world.ServerAsync();
         await using var sender = new SmtpSender(() => "client.example");
         for (var i = 0; i < 100; i++)
-            await sender.SendAsync(new SmtpTarget("t", server.EndPoint, TlsMode.None), Alice, [Bob], [Octets("x\r\n")], CancellationToken.None);
+            await sender.SendAsync(
+                new SmtpTarget("t", server.EndPoint, TlsMode.None),
+                Alice,
+                [Bob],
+                [Octets("x\r\n")],
+                CancellationToken.None
+            );
         Assert.Equal(1, sender.Opened);
     }
 
@@ -220,8 +394,7 @@ public sealed class SenderTests
                     if ((line = await reader.ReadLineAsync()) is null)
                         return at;
                     _received.Append(line).Append("\r\n");
-                }
-                while (data && line != ".");
+                } while (data && line != ".");
                 data = answer.StartsWith("354", StringComparison.Ordinal);
                 await stream.WriteAsync(Encoding.ASCII.GetBytes(answer + "\r\n"));
             }

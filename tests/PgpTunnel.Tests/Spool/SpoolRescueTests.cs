@@ -8,7 +8,8 @@ namespace PgpTunnel.Tests;
 /// </summary>
 public sealed class SpoolRescueTests : IAsyncLifetime
 {
-    private const int Parcels = 400, PageSize = 8192;
+    private const int Parcels = 400,
+        PageSize = 8192;
 
     private static readonly DateTimeOffset Now = new(2026, 9, 1, 0, 0, 0, TimeSpan.Zero);
 
@@ -23,11 +24,23 @@ public sealed class SpoolRescueTests : IAsyncLifetime
     {
         await using var spool = Spool.Open(File, running: true);
         for (var i = 0; i < Parcels; i++)
-            await spool.CommitAsync(new()
-            {
-                Add = [(SpoolTests.Waiting($"{i:x8}", Now), new ParcelContent(new byte[i % 7 == 0 ? 20_000 : i % 3 * 300 + 1], new byte[200], new byte[100]))],
-                Replay = new ReplayEntry($"{i % 9:x40}", $"{i:x8}", new byte[32], Now.AddDays(1)),
-            });
+            await spool.CommitAsync(
+                new()
+                {
+                    Add =
+                    [
+                        (
+                            SpoolTests.Waiting($"{i:x8}", Now),
+                            new ParcelContent(
+                                new byte[i % 7 == 0 ? 20_000 : i % 3 * 300 + 1],
+                                new byte[200],
+                                new byte[100]
+                            )
+                        ),
+                    ],
+                    Replay = new ReplayEntry($"{i % 9:x40}", $"{i:x8}", new byte[32], Now.AddDays(1)),
+                }
+            );
     }
 
     public ValueTask DisposeAsync()
@@ -36,7 +49,14 @@ public sealed class SpoolRescueTests : IAsyncLifetime
         return ValueTask.CompletedTask;
     }
 
-    public static TheoryData<string> Damages => [.. Enumerable.Range(1, 12).Select(n => $"cut after {n}/13"), .. Enumerable.Range(0, 12).Select(n => $"every 13th page from {n + 1} zeroed"), "pages 20-60 zeroed", "pages 3-5 noise", "two halves noise"];
+    public static TheoryData<string> Damages =>
+        [
+            .. Enumerable.Range(1, 12).Select(n => $"cut after {n}/13"),
+            .. Enumerable.Range(0, 12).Select(n => $"every 13th page from {n + 1} zeroed"),
+            "pages 20-60 zeroed",
+            "pages 3-5 noise",
+            "two halves noise",
+        ];
 
     [Theory]
     [MemberData(nameof(Damages))]
@@ -45,7 +65,10 @@ public sealed class SpoolRescueTests : IAsyncLifetime
         Damage(damage);
         var readable = Readable();
         var tables = SpoolRescue.Export(File, Rescued);
-        var exported = System.IO.File.ReadLines(Path.Combine(Rescued, "parcel.jsonl")).Select(line => System.Text.Json.Nodes.JsonNode.Parse(line)!["id"]!.GetValue<string>()).ToList();
+        var exported = System
+            .IO.File.ReadLines(Path.Combine(Rescued, "parcel.jsonl"))
+            .Select(line => System.Text.Json.Nodes.JsonNode.Parse(line)!["id"]!.GetValue<string>())
+            .ToList();
         Assert.Equal(readable.Order(), exported.Order());
         Assert.Equal(("parcel", readable.Count), (tables[0].Table, tables[0].Rows));
         Assert.True(readable.Count == Parcels || tables[0].Unreadable > 0, "rows are missing and nothing says so");
@@ -64,14 +87,20 @@ public sealed class SpoolRescueTests : IAsyncLifetime
         {
             var whole = System.IO.File.ReadAllBytes(File);
             Assert.True(page * PageSize < whole.Length, "no page of the file holds replay ids only");
-            System.IO.File.WriteAllBytes(File, [.. whole[..(page * PageSize)], .. new byte[PageSize], .. whole[((page + 1) * PageSize)..]]);
+            System.IO.File.WriteAllBytes(
+                File,
+                [.. whole[..(page * PageSize)], .. new byte[PageSize], .. whole[((page + 1) * PageSize)..]]
+            );
             var rescued = $"{Rescued}-{page}";
             var tables = SpoolRescue.Export(File, rescued);
             System.IO.File.WriteAllBytes(File, whole);
             if (tables[0] is not ("parcel", Parcels, 0) || tables[1] is not ("replay", > 0, 1))
                 continue;
             Assert.InRange(tables[1].Rows, Parcels - (PageSize / 60), Parcels - 1);
-            Assert.Equal(tables[1].Rows, System.IO.File.ReadLines(Path.Combine(rescued, "replay.jsonl")).Distinct().Count());
+            Assert.Equal(
+                tables[1].Rows,
+                System.IO.File.ReadLines(Path.Combine(rescued, "replay.jsonl")).Distinct().Count()
+            );
             break;
         }
     }
@@ -127,7 +156,8 @@ public sealed class SpoolRescueTests : IAsyncLifetime
         for (var number = 0; number <= 2 * Parcels; number++)
         {
             using var command = connection.CreateCommand();
-            command.CommandText = number == 0 ? "PRAGMA writable_schema=ON" : $"SELECT * FROM parcel WHERE rowid = {number}";
+            command.CommandText =
+                number == 0 ? "PRAGMA writable_schema=ON" : $"SELECT * FROM parcel WHERE rowid = {number}";
             try
             {
                 using var row = command.ExecuteReader();

@@ -22,29 +22,48 @@ public sealed class SpoolTests : IAsyncLifetime
     private static readonly DateTimeOffset Now = new(2026, 9, 1, 0, 0, 0, TimeSpan.Zero);
 
     /// <summary>A parcel for b.example, due now.</summary>
-    internal static Parcel Waiting(string id, DateTimeOffset now) => new()
-    {
-        Id = id,
-        Route = ParcelRoute.Gateway,
-        Form = ParcelForm.Sealed,
-        Domain = "b.example",
-        Token = id,
-        Leaving = Leaving.SealedOnly,
-        Created = now,
-        Expires = now.AddDays(7),
-        Next = now,
-        KeyFingerprint = "k",
-    };
+    internal static Parcel Waiting(string id, DateTimeOffset now) =>
+        new()
+        {
+            Id = id,
+            Route = ParcelRoute.Gateway,
+            Form = ParcelForm.Sealed,
+            Domain = "b.example",
+            Token = id,
+            Leaving = Leaving.SealedOnly,
+            Created = now,
+            Expires = now.AddDays(7),
+            Next = now,
+            KeyFingerprint = "k",
+        };
 
-    private static (Parcel, ParcelContent) Make(string id, ParcelRoute route = ParcelRoute.Gateway, string domain = "b.example", int age = 0, byte[]? body = null) =>
-        (Waiting(id, Now) with { Route = route, Domain = domain, Next = Now.AddSeconds(-age), Done = new HashSet<int> { 1, 3 } }, new ParcelContent(body ?? [1, 2, 3], [4], [5]));
+    private static (Parcel, ParcelContent) Make(
+        string id,
+        ParcelRoute route = ParcelRoute.Gateway,
+        string domain = "b.example",
+        int age = 0,
+        byte[]? body = null
+    ) =>
+        (
+            Waiting(id, Now) with
+            {
+                Route = route,
+                Domain = domain,
+                Next = Now.AddSeconds(-age),
+                Done = new HashSet<int> { 1, 3 },
+            },
+            new ParcelContent(body ?? [1, 2, 3], [4], [5])
+        );
 
     [Fact]
     public async Task What_goes_in_comes_out()
     {
         await _spool.CommitAsync(new() { Add = [Make("a")] });
         var parcel = _spool.Find("a")!;
-        Assert.Equal(("b.example", ParcelState.Queued, true, 3L), (parcel.Domain, parcel.State, parcel.Leaving == Leaving.SealedOnly, parcel.Octets));
+        Assert.Equal(
+            ("b.example", ParcelState.Queued, true, 3L),
+            (parcel.Domain, parcel.State, parcel.Leaving == Leaving.SealedOnly, parcel.Octets)
+        );
         Assert.Equal([1, 3], parcel.Done.Order());
         Assert.Equal([1, 2, 3], _spool.Load("a")!.Value.Content.Body.ToArray());
     }
@@ -57,10 +76,19 @@ public sealed class SpoolTests : IAsyncLifetime
     [InlineData(0, 0, 1, Leaving.Exempt)]
     [InlineData(1, 0, 1, Leaving.Exempt)]
     [InlineData(1, 1, 0, Leaving.SealedOnly)]
-    public async Task In_what_shape_a_parcel_may_leave_is_read_from_three_columns(int must, int may, int exempt, Leaving leaving)
+    public async Task In_what_shape_a_parcel_may_leave_is_read_from_three_columns(
+        int must,
+        int may,
+        int exempt,
+        Leaving leaving
+    )
     {
         await _spool.CommitAsync(new() { Add = [Make("a")] });
-        using (var connection = new Microsoft.Data.Sqlite.SqliteConnection($"Data Source={Path.Combine(_directory, "spool.db")};Pooling=False"))
+        using (
+            var connection = new Microsoft.Data.Sqlite.SqliteConnection(
+                $"Data Source={Path.Combine(_directory, "spool.db")};Pooling=False"
+            )
+        )
         {
             connection.Open();
             using var command = connection.CreateCommand();
@@ -69,7 +97,9 @@ public sealed class SpoolTests : IAsyncLifetime
         }
         var read = _spool.Find("a")!;
         Assert.Equal(leaving, read.Leaving);
-        await _spool.CommitAsync(new() { Remove = "a", Add = [(read with { Id = "b" }, new ParcelContent(new byte[] { 1 }, [2], [3]))] });
+        await _spool.CommitAsync(
+            new() { Remove = "a", Add = [(read with { Id = "b" }, new ParcelContent(new byte[] { 1 }, [2], [3]))] }
+        );
         Assert.Equal(leaving, _spool.Find("b")!.Leaving);
     }
 
@@ -108,14 +138,36 @@ public sealed class SpoolTests : IAsyncLifetime
     [Fact]
     public async Task What_is_due_is_asked_for_by_destination()
     {
-        await _spool.CommitAsync(new() { Add = [.. Enumerable.Range(0, 500).Select(i => Make($"p{i}", domain: $"d{i % 3}.example", age: i))] });
-        await _spool.CommitAsync(new() { Add = [Make("local", ParcelRoute.Local), Make("later", domain: "d0.example", age: -100), Make("lost", domain: "d0.example", age: -1_000_000)] });
+        await _spool.CommitAsync(
+            new()
+            {
+                Add = [.. Enumerable.Range(0, 500).Select(i => Make($"p{i}", domain: $"d{i % 3}.example", age: i))],
+            }
+        );
+        await _spool.CommitAsync(
+            new()
+            {
+                Add =
+                [
+                    Make("local", ParcelRoute.Local),
+                    Make("later", domain: "d0.example", age: -100),
+                    Make("lost", domain: "d0.example", age: -1_000_000),
+                ],
+            }
+        );
         Assert.Equal(
-        [
-            (new(ParcelRoute.Gateway, "d0.example"), Now.AddSeconds(-498)), (new(ParcelRoute.Gateway, "d1.example"), Now.AddSeconds(-499)),
-            (new(ParcelRoute.Gateway, "d2.example"), Now.AddSeconds(-497)), (new(ParcelRoute.Local, "b.example"), Now),
-        ], _spool.Destinations());
-        Assert.Equal(["p498", "p495", "lost"], _spool.Due(new(ParcelRoute.Gateway, "d0.example"), Now, Now.AddHours(2), 2).Select(p => p.Id)); // "lost" was written when the clock was wrong
+            [
+                (new(ParcelRoute.Gateway, "d0.example"), Now.AddSeconds(-498)),
+                (new(ParcelRoute.Gateway, "d1.example"), Now.AddSeconds(-499)),
+                (new(ParcelRoute.Gateway, "d2.example"), Now.AddSeconds(-497)),
+                (new(ParcelRoute.Local, "b.example"), Now),
+            ],
+            _spool.Destinations()
+        );
+        Assert.Equal(
+            ["p498", "p495", "lost"],
+            _spool.Due(new(ParcelRoute.Gateway, "d0.example"), Now, Now.AddHours(2), 2).Select(p => p.Id)
+        ); // "lost" was written when the clock was wrong
         Assert.Equal(Now.AddSeconds(100), _spool.NextDue(new(ParcelRoute.Gateway, "d0.example"), Now));
         Assert.Null(_spool.NextDue(new(ParcelRoute.Gateway, "d1.example"), Now));
     }
@@ -136,7 +188,10 @@ public sealed class SpoolTests : IAsyncLifetime
     public async Task One_job_that_fails_undoes_only_itself()
     {
         await _spool.CommitAsync(new() { Add = [Make("a")] });
-        var jobs = Enumerable.Range(0, 20).Select(i => _spool.CommitAsync(new() { Add = [Make(i == 7 ? "a" : $"x{i}")] })).ToList();
+        var jobs = Enumerable
+            .Range(0, 20)
+            .Select(i => _spool.CommitAsync(new() { Add = [Make(i == 7 ? "a" : $"x{i}")] }))
+            .ToList();
         await Assert.ThrowsAsync<SpoolException>(() => jobs[7]);
         await Task.WhenAll(jobs.Where((_, i) => i != 7));
         Assert.Equal(20, _spool.List().Count);
@@ -144,14 +199,26 @@ public sealed class SpoolTests : IAsyncLifetime
 
     // Bodies in files
 
-    private static readonly byte[] Large = [.. Enumerable.Range(0, BodyFiles.Smallest + 1000).Select(i => (byte)(i * 7))];
+    private static readonly byte[] Large =
+    [
+        .. Enumerable.Range(0, BodyFiles.Smallest + 1000).Select(i => (byte)(i * 7)),
+    ];
 
     private string[] Files => Directory.GetFiles(Path.Combine(_directory, "spool.db.bodies"));
 
     [Fact]
     public async Task A_large_body_has_a_file_that_goes_with_its_row()
     {
-        await _spool.CommitAsync(new() { Add = [Make("edge", body: Large[..BodyFiles.Smallest]), Make("small", body: Large[..(BodyFiles.Smallest - 1)])] });
+        await _spool.CommitAsync(
+            new()
+            {
+                Add =
+                [
+                    Make("edge", body: Large[..BodyFiles.Smallest]),
+                    Make("small", body: Large[..(BodyFiles.Smallest - 1)]),
+                ],
+            }
+        );
         Assert.Single(Files);
         Assert.Equal(Large[..BodyFiles.Smallest], _spool.Load("edge")!.Value.Content.Body.ToArray());
         Assert.Equal(Large[..(BodyFiles.Smallest - 1)], _spool.Load("small")!.Value.Content.Body.ToArray());
@@ -187,7 +254,10 @@ public sealed class SpoolTests : IAsyncLifetime
         await _spool.CommitAsync(new() { HandOver = new("handed", Now) });
         await File.WriteAllBytesAsync(handed, Large); // as if the crash had come before it was deleted
         await _spool.DisposeAsync();
-        var (left, young) = (Path.Combine(_directory, "spool.db.bodies", "0123"), Path.Combine(_directory, "spool.db.bodies", "4567"));
+        var (left, young) = (
+            Path.Combine(_directory, "spool.db.bodies", "0123"),
+            Path.Combine(_directory, "spool.db.bodies", "4567")
+        );
         foreach (var file in new[] { left, young })
             await File.WriteAllTextAsync(file, "left over");
         foreach (var file in Files.Where(f => f != young))
@@ -223,7 +293,11 @@ public sealed class SpoolTests : IAsyncLifetime
     [Fact]
     public async Task Bodies_in_files_are_exported_and_imported()
     {
-        var (old, rescued, anew) = (Path.Combine(_directory, "spool.db"), Path.Combine(_directory, "rescued"), Path.Combine(_directory, "new.db"));
+        var (old, rescued, anew) = (
+            Path.Combine(_directory, "spool.db"),
+            Path.Combine(_directory, "rescued"),
+            Path.Combine(_directory, "new.db")
+        );
         await _spool.CommitAsync(new() { Add = [Make("a", body: Large), Make("b"), Make("c", body: Large)] });
         File.Delete(Files[0]);
         Assert.Equal(("parcel", 3, 1), SpoolRescue.Export(old, rescued)[0]);
@@ -231,7 +305,13 @@ public sealed class SpoolTests : IAsyncLifetime
         SpoolRescue.Import(anew, rescued);
         await using var spool = Spool.Open(anew, running: true);
         Assert.Equal(3, spool.List().Count);
-        var whole = new[] { "a", "c" }.Where(id => _spool.Find(id) is not null && Try(() => spool.Load(id)) is { } found && found.Content.Body.Span.SequenceEqual(Large)).ToList();
+        var whole = new[] { "a", "c" }
+            .Where(id =>
+                _spool.Find(id) is not null
+                && Try(() => spool.Load(id)) is { } found
+                && found.Content.Body.Span.SequenceEqual(Large)
+            )
+            .ToList();
         Assert.Single(whole);
 
         static (Parcel Parcel, ParcelContent Content)? Try(Func<(Parcel, ParcelContent)?> load)
@@ -248,5 +328,9 @@ public sealed class SpoolTests : IAsyncLifetime
     }
 
     [Fact]
-    public void A_spool_has_one_gateway() => Assert.Contains("in use", Assert.Throws<SpoolException>(() => Spool.Open(Path.Combine(_directory, "spool.db"), running: true)).Message);
+    public void A_spool_has_one_gateway() =>
+        Assert.Contains(
+            "in use",
+            Assert.Throws<SpoolException>(() => Spool.Open(Path.Combine(_directory, "spool.db"), running: true)).Message
+        );
 }

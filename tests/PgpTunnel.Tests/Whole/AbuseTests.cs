@@ -44,12 +44,20 @@ public class AbuseTests
     {
         await using var pair = await Pair.CreateAsync();
         foreach (var options in new[] { "", " SMTPUTF8" })
-            foreach (var from in new[] { "<>", "<mallory@c.example>", "<bob@b.example>", "<pgptunnel+0@pgptunnel.b.example>" })
-            {
-                var replies = await SayAsync(pair.B.Gateway.InboundServer!.EndPoint, "EHLO relay.example", $"MAIL FROM:{from}{options}", $"RCPT TO:{recipient}", "DATA");
-                Assert.Matches("^5", replies[^2]);
-                Assert.Matches("^5", replies[^1]);
-            }
+        foreach (
+            var from in new[] { "<>", "<mallory@c.example>", "<bob@b.example>", "<pgptunnel+0@pgptunnel.b.example>" }
+        )
+        {
+            var replies = await SayAsync(
+                pair.B.Gateway.InboundServer!.EndPoint,
+                "EHLO relay.example",
+                $"MAIL FROM:{from}{options}",
+                $"RCPT TO:{recipient}",
+                "DATA"
+            );
+            Assert.Matches("^5", replies[^2]);
+            Assert.Matches("^5", replies[^1]);
+        }
         Assert.Empty(pair.B.Received);
         Assert.Empty(pair.HopSaw);
     }
@@ -59,12 +67,19 @@ public class AbuseTests
     {
         await using var world = new TestWorld();
         var a = await world.AddCompanyAsync("a.example");
-        var text = File.ReadAllText(a.File).Replace("\"outbound\": { \"address\": \"127.0.0.1:0\" }", "\"outbound\": { \"address\": \"127.0.0.1:0\", \"networks\": [\"192.0.2.0/24\"] }");
+        var text = File.ReadAllText(a.File)
+            .Replace(
+                "\"outbound\": { \"address\": \"127.0.0.1:0\" }",
+                "\"outbound\": { \"address\": \"127.0.0.1:0\", \"networks\": [\"192.0.2.0/24\"] }"
+            );
         await a.StopAsync();
         File.WriteAllText(a.File, text);
         await a.StartAsync();
         foreach (var from in new[] { "<>", "<alice@a.example>", "<pgptunnel+0@pgptunnel.a.example>" })
-            Assert.Matches("^550 5.7.1", (await SayAsync(a.Gateway.OutboundServer!.EndPoint, "EHLO x.example", $"MAIL FROM:{from}"))[^1]);
+            Assert.Matches(
+                "^550 5.7.1",
+                (await SayAsync(a.Gateway.OutboundServer!.EndPoint, "EHLO x.example", $"MAIL FROM:{from}"))[^1]
+            );
     }
 
     /// <summary>A relay that leads back to the gateway, and two gateways that are each other's relay: in clear and sealed.</summary>
@@ -82,14 +97,25 @@ public class AbuseTests
         pair.HopAnswer = seen =>
         {
             var next = overTwo && Interlocked.Increment(ref rounds) % 2 == 1 ? pair.B : pair.A;
-            return back.SendAsync(new SmtpTarget("next", next.Gateway.OutboundServer!.EndPoint, TlsMode.None), seen.From, seen.To, [seen.Message], CancellationToken.None).GetAwaiter().GetResult()[0];
+            return back.SendAsync(
+                    new SmtpTarget("next", next.Gateway.OutboundServer!.EndPoint, TlsMode.None),
+                    seen.From,
+                    seen.To,
+                    [seen.Message],
+                    CancellationToken.None
+                )
+                .GetAwaiter()
+                .GetResult()[0];
         };
         await pair.A.SendAsync("<alice@a.example>", [to], "Subject: x\r\n\r\nround\r\n");
         string Logs() => $"{pair.A.Log}\n{pair.B.Log}";
         if (overTwo)
         {
             // Where the other gateway meets the end its report to our sender goes into the same loop; that ends too, and no later.
-            await Wait.UntilAsync(() => Logs().Contains("554 5.4.6") && (pair.A.Received.Count > 0 || Logs().Contains("notice=false")), () => $"{pair.HopSaw.Count} rounds, {Logs()}");
+            await Wait.UntilAsync(
+                () => Logs().Contains("554 5.4.6") && (pair.A.Received.Count > 0 || Logs().Contains("notice=false")),
+                () => $"{pair.HopSaw.Count} rounds, {Logs()}"
+            );
             Assert.InRange(pair.HopSaw.Count, 90, 410);
             return;
         }
@@ -114,7 +140,11 @@ public class AbuseTests
         await stream.WriteAsync("STARTTLS\r\nEHLO injected.example\r\nMAIL FROM:<mallory@c.example>\r\n"u8.ToArray());
         var read = await stream.ReadAsync(octets).AsTask().WaitAsync(Wait.Bound);
         Assert.Equal("220 2.0.0 go ahead\r\n", Encoding.ASCII.GetString(octets, 0, read));
-        await using var tls = new System.Net.Security.SslStream(stream, false, (_, _, _, errors) => errors != System.Net.Security.SslPolicyErrors.RemoteCertificateNotAvailable);
+        await using var tls = new System.Net.Security.SslStream(
+            stream,
+            false,
+            (_, _, _, errors) => errors != System.Net.Security.SslPolicyErrors.RemoteCertificateNotAvailable
+        );
         await tls.AuthenticateAsClientAsync("gw.a.example").WaitAsync(Wait.Bound);
         await tls.WriteAsync("NOOP\r\nMAIL FROM:<alice@a.example>\r\n"u8.ToArray());
         var answers = "";
@@ -132,10 +162,16 @@ public class AbuseTests
             bomb.Append("X: y\r\n");
         var message = bomb.Append("\r\nbody\r\n").ToString();
         var before = Environment.CpuUsage.TotalTime;
-        Assert.Contains("sealed", (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], message))[0].ToString());
+        Assert.Contains(
+            "sealed",
+            (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], message))[0].ToString()
+        );
         var seen = (await pair.B.WaitAsync(1))[0];
         Assert.EndsWith(message, Encoding.ASCII.GetString(seen.Message));
-        Assert.True(Environment.CpuUsage.TotalTime - before < TimeSpan.FromSeconds(20), $"{Environment.CpuUsage.TotalTime - before}");
+        Assert.True(
+            Environment.CpuUsage.TotalTime - before < TimeSpan.FromSeconds(20),
+            $"{Environment.CpuUsage.TotalTime - before}"
+        );
     }
 
     [Theory]
@@ -146,13 +182,35 @@ public class AbuseTests
         await using var pair = await Pair.CreateAsync();
         var bomb = new StringBuilder("From: x@c.example\r\nSubject: deep\r\nMIME-Version: 1.0\r\n");
         for (var i = 0; i < depth; i++)
-            bomb.Append(kind == "rfc822" ? "Content-Type: message/rfc822\r\n\r\n" : $"Content-Type: multipart/mixed; boundary=b{i}\r\n\r\n--b{i}\r\n");
-        bomb.Append("Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n-----BEGIN PGP MESSAGE-----\r\n\r\nAAAA\r\n-----END PGP MESSAGE-----\r\n");
+            bomb.Append(
+                kind == "rfc822"
+                    ? "Content-Type: message/rfc822\r\n\r\n"
+                    : $"Content-Type: multipart/mixed; boundary=b{i}\r\n\r\n--b{i}\r\n"
+            );
+        bomb.Append(
+            "Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n-----BEGIN PGP MESSAGE-----\r\n\r\nAAAA\r\n-----END PGP MESSAGE-----\r\n"
+        );
         var before = Environment.CpuUsage.TotalTime;
-        var reply = (await Company.SendAsync(pair.B.Gateway.InboundServer!.EndPoint, "<x@c.example>", ["<pgptunnel@pgptunnel.b.example>"], Encoding.ASCII.GetBytes(bomb.ToString())))[0];
+        var reply = (
+            await Company.SendAsync(
+                pair.B.Gateway.InboundServer!.EndPoint,
+                "<x@c.example>",
+                ["<pgptunnel@pgptunnel.b.example>"],
+                Encoding.ASCII.GetBytes(bomb.ToString())
+            )
+        )[0];
         Assert.True(reply.IsPermanent || reply.IsPositive, reply.ToString());
-        Assert.True(Environment.CpuUsage.TotalTime - before < TimeSpan.FromSeconds(20), $"{Environment.CpuUsage.TotalTime - before}");
-        Assert.Contains("sealed", (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], "Subject: still there\r\n\r\nbody\r\n"))[0].ToString());
+        Assert.True(
+            Environment.CpuUsage.TotalTime - before < TimeSpan.FromSeconds(20),
+            $"{Environment.CpuUsage.TotalTime - before}"
+        );
+        Assert.Contains(
+            "sealed",
+            (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], "Subject: still there\r\n\r\nbody\r\n"))[
+                0
+            ]
+                .ToString()
+        );
     }
 
     [Fact]
@@ -160,8 +218,19 @@ public class AbuseTests
     {
         await using var pair = await Pair.CreateAsync();
         var server = pair.A.Gateway.OutboundServer!.EndPoint;
-        await SayAsync(server, "EHLO evil\u001b[2J\u0007.example", "MAIL FROM:<\"x event=sealed id=0\"@c.example> SIZE=1 BODY=7BIT", "RCPT TO:<a@b.example\tevent=opened>", "RCPT TO:<\"=event\"@plain.example>", "VRFY \u0085\u2028event=sealed");
-        await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], "Message-ID: <a\u0085event=sealed>\r\n\tevent=forged\r\nSubject: \u001b]0;x\u0007\r\n\r\nbody\r\n");
+        await SayAsync(
+            server,
+            "EHLO evil\u001b[2J\u0007.example",
+            "MAIL FROM:<\"x event=sealed id=0\"@c.example> SIZE=1 BODY=7BIT",
+            "RCPT TO:<a@b.example\tevent=opened>",
+            "RCPT TO:<\"=event\"@plain.example>",
+            "VRFY \u0085\u2028event=sealed"
+        );
+        await pair.A.SendAsync(
+            "<alice@a.example>",
+            ["<bob@b.example>"],
+            "Message-ID: <a\u0085event=sealed>\r\n\tevent=forged\r\nSubject: \u001b]0;x\u0007\r\n\r\nbody\r\n"
+        );
         foreach (var line in pair.A.Log.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries))
         {
             Assert.StartsWith("event=", line);
@@ -174,18 +243,51 @@ public class AbuseTests
     public async Task Strangers_get_no_mail_from_us()
     {
         // Whatever comes to the inbound listener, no address that it names is ever written to.
-        await using var pair = await Pair.CreateAsync(moreB: "\"retry\": { \"first\": \"00:00:01\", \"longest\": \"00:00:01\", \"giveUp\": \"00:01:00\" }");
+        await using var pair = await Pair.CreateAsync(
+            moreB: "\"retry\": { \"first\": \"00:00:01\", \"longest\": \"00:00:01\", \"giveUp\": \"00:01:00\" }"
+        );
         pair.B.LocalAnswer = _ => new SmtpReply(550, "5.1.1", "nobody");
         var (server, victim) = (pair.B.Gateway.InboundServer!.EndPoint, "<victim@c.example>");
-        await Company.SendAsync(server, victim, ["<pgptunnel@pgptunnel.b.example>"], "From: victim@c.example\r\nSubject: hello\r\n\r\na person writes\r\n"u8.ToArray());
-        await Company.SendAsync(server, victim, ["<postmaster@pgptunnel.b.example>"], "From: victim@c.example\r\nSubject: hello\r\n\r\na person writes\r\n"u8.ToArray());
+        await Company.SendAsync(
+            server,
+            victim,
+            ["<pgptunnel@pgptunnel.b.example>"],
+            "From: victim@c.example\r\nSubject: hello\r\n\r\na person writes\r\n"u8.ToArray()
+        );
+        await Company.SendAsync(
+            server,
+            victim,
+            ["<postmaster@pgptunnel.b.example>"],
+            "From: victim@c.example\r\nSubject: hello\r\n\r\na person writes\r\n"u8.ToArray()
+        );
         // Inside a parcel of A's: a sender who is not of A's domain.
         var now = pair.World.Time.GetUtcNow();
-        var header = pair.Header("<bob@b.example> NOTIFY=SUCCESS,FAILURE,DELAY", 18) with { MailFrom = ReversePath.Parse("<victim@c.example>").Path! };
+        var header = pair.Header("<bob@b.example> NOTIFY=SUCCESS,FAILURE,DELAY", 18) with
+        {
+            MailFrom = ReversePath.Parse("<victim@c.example>").Path!,
+        };
         var peer = Certificate.Read(pair.B.Key.ExportCertificate()).Judge(pair.B.Configuration.Gateway, now).Key!;
-        var octets = MessageSealer.Seal(ParcelBody.Parts(header, ["Subject: x\r\n\r\nab\r\n"u8.ToArray()]), pair.A.Key, peer, now).Octets.ToArray();
-        byte[] outer = [.. OuterMessage.Build(pair.A.Configuration.Gateway, pair.B.Configuration.Gateway, "t", now, octets).SelectMany(p => p.ToArray())];
-        Assert.StartsWith("250", (await Company.SendAsync(server, "<pgptunnel+0@pgptunnel.a.example>", ["<pgptunnel@pgptunnel.b.example>"], outer))[0].ToString());
+        var octets = MessageSealer
+            .Seal(ParcelBody.Parts(header, ["Subject: x\r\n\r\nab\r\n"u8.ToArray()]), pair.A.Key, peer, now)
+            .Octets.ToArray();
+        byte[] outer =
+        [
+            .. OuterMessage
+                .Build(pair.A.Configuration.Gateway, pair.B.Configuration.Gateway, "t", now, octets)
+                .SelectMany(p => p.ToArray()),
+        ];
+        Assert.StartsWith(
+            "250",
+            (
+                await Company.SendAsync(
+                    server,
+                    "<pgptunnel+0@pgptunnel.a.example>",
+                    ["<pgptunnel@pgptunnel.b.example>"],
+                    outer
+                )
+            )[0]
+                .ToString()
+        );
         for (var i = 0; i < 10; i++)
         {
             pair.World.Time.Advance(TimeSpan.FromMinutes(1));
@@ -204,14 +306,41 @@ public class AbuseTests
         await using var plain = new Interop.PlainServer();
         await pair.B.StopAsync();
         var text = File.ReadAllText(pair.B.File);
-        File.WriteAllText(pair.B.File, System.Text.RegularExpressions.Regex.Replace(text, "\"local\": \"[^\"]*\"", $"\"local\": \"{plain.EndPoint}\""));
+        File.WriteAllText(
+            pair.B.File,
+            System.Text.RegularExpressions.Regex.Replace(
+                text,
+                "\"local\": \"[^\"]*\"",
+                $"\"local\": \"{plain.EndPoint}\""
+            )
+        );
         await pair.B.StartAsync();
-        Assert.Contains("sealed", (await pair.A.SendAsync("<alice@a.example> ENVID=abc RET=HDRS", [asked ? "<bob@b.example> NOTIFY=SUCCESS ORCPT=rfc822;bob@b.example" : "<bob@b.example>"], "From: alice@a.example\r\nSubject: s\r\n\r\nbody of the message\r\n"))[0].ToString());
+        Assert.Contains(
+            "sealed",
+            (
+                await pair.A.SendAsync(
+                    "<alice@a.example> ENVID=abc RET=HDRS",
+                    [asked ? "<bob@b.example> NOTIFY=SUCCESS ORCPT=rfc822;bob@b.example" : "<bob@b.example>"],
+                    "From: alice@a.example\r\nSubject: s\r\n\r\nbody of the message\r\n"
+                )
+            )[0]
+                .ToString()
+        );
         await pair.B.WaitForLogAsync("event=delivered");
         if (asked)
         {
             var report = Encoding.UTF8.GetString((await pair.A.WaitAsync(1))[0].Message);
-            foreach (var part in new[] { "Action: relayed", "Final-Recipient: rfc822; bob@b.example", "Original-Recipient: rfc822; bob@b.example", "Original-Envelope-Id: abc", "Status: 2.", "Subject: s" })
+            foreach (
+                var part in new[]
+                {
+                    "Action: relayed",
+                    "Final-Recipient: rfc822; bob@b.example",
+                    "Original-Recipient: rfc822; bob@b.example",
+                    "Original-Envelope-Id: abc",
+                    "Status: 2.",
+                    "Subject: s",
+                }
+            )
                 Assert.Contains(part, report);
             Assert.DoesNotContain("body of the message", report);
         }

@@ -36,7 +36,14 @@ internal sealed class Pair : IAsyncDisposable
 
     public IPEndPoint HopAddress { get; private set; } = null!;
 
-    public static async Task<Pair> CreateAsync(string moreA = "", string moreB = "", string? policyB = null, bool publishB = true, bool publishA = true, int days = 30)
+    public static async Task<Pair> CreateAsync(
+        string moreA = "",
+        string moreB = "",
+        string? policyB = null,
+        bool publishB = true,
+        bool publishA = true,
+        int days = 30
+    )
     {
         var pair = new Pair(days);
         var (hop, _) = await pair.World.ServerAsync(pair.PassAsync, r => pair.HopRecipient(r));
@@ -53,23 +60,37 @@ internal sealed class Pair : IAsyncDisposable
         if (HopAnswer(seen) is { } answer)
             return answer;
         var domain = seen.To[0].Mailbox.Domain;
-        var next = domain == "pgptunnel.b.example" ? B : domain == "pgptunnel.a.example" ? A : Elsewhere.GetValueOrDefault(domain);
-        return next is null ? SmtpReply.Ok : (await _hop.SendAsync(new SmtpTarget("next", next.Gateway.InboundServer!.EndPoint, TlsMode.Opportunistic), seen.From, seen.To, [seen.Message], CancellationToken.None))[0];
+        var next =
+            domain == "pgptunnel.b.example" ? B
+            : domain == "pgptunnel.a.example" ? A
+            : Elsewhere.GetValueOrDefault(domain);
+        return next is null
+            ? SmtpReply.Ok
+            : (
+                await _hop.SendAsync(
+                    new SmtpTarget("next", next.Gateway.InboundServer!.EndPoint, TlsMode.Opportunistic),
+                    seen.From,
+                    seen.To,
+                    [seen.Message],
+                    CancellationToken.None
+                )
+            )[0];
     }
 
     /// <summary>The header block of a good parcel from A for B, to be made wrong in one way.</summary>
     /// <param name="size">Octets of the message behind it.</param>
-    public InnerHeader Header(string rcpt, int size) => new()
-    {
-        Id = ParcelLife.NewId(),
-        Date = World.Time.GetUtcNow(),
-        Expires = World.Time.GetUtcNow().AddDays(7),
-        Sender = ("a.example", A.Key.Fingerprint),
-        Recipient = ("b.example", B.Key.Fingerprint),
-        MailFrom = ReversePath.Parse("<alice@a.example>").Path!,
-        RcptTo = [ForwardPath.Parse(rcpt, false).Path!],
-        Size = size,
-    };
+    public InnerHeader Header(string rcpt, int size) =>
+        new()
+        {
+            Id = ParcelLife.NewId(),
+            Date = World.Time.GetUtcNow(),
+            Expires = World.Time.GetUtcNow().AddDays(7),
+            Sender = ("a.example", A.Key.Fingerprint),
+            Recipient = ("b.example", B.Key.Fingerprint),
+            MailFrom = ReversePath.Parse("<alice@a.example>").Path!,
+            RcptTo = [ForwardPath.Parse(rcpt, false).Path!],
+            Size = size,
+        };
 
     public async ValueTask DisposeAsync()
     {

@@ -17,7 +17,13 @@ public sealed class StartUnderLoadTests
         await pair.A.StopAsync();
         var endPoint = new IPEndPoint(IPAddress.Loopback, FreePort());
         var text = await File.ReadAllTextAsync(pair.A.File);
-        await File.WriteAllTextAsync(pair.A.File, text.Replace("\"outbound\": { \"address\": \"127.0.0.1:0\" }", $"\"outbound\": {{ \"address\": \"{endPoint}\" }}"));
+        await File.WriteAllTextAsync(
+            pair.A.File,
+            text.Replace(
+                "\"outbound\": { \"address\": \"127.0.0.1:0\" }",
+                $"\"outbound\": {{ \"address\": \"{endPoint}\" }}"
+            )
+        );
         var asked = new ConcurrentBag<(DomainName Name, ushort Type)>();
         pair.World.Forge = (name, type, answer) =>
         {
@@ -28,12 +34,31 @@ public sealed class StartUnderLoadTests
 
         var ready = false;
         using var limit = new CancellationTokenSource(Wait.Bound);
-        var clients = Enumerable.Range(0, Clients).Select(async i =>
-        {
-            Assert.True(await GreetedAsync(endPoint, () => Volatile.Read(ref ready), limit.Token), "a client was greeted before the gateway was ready");
-            return (await Company.SendAsync(endPoint, "<alice@a.example>", [$"<bob{i}@b.example>"], "Subject: s\r\n\r\nx\r\n"u8.ToArray()))[0].ToString();
-        }).ToList();
-        await using var gateway = await Gateway.StartAsync(ConfigurationReader.Read(pair.A.File), new EventLog(pair.A.Log, false, pair.World.Time), pair.World.Time, _ => Volatile.Write(ref ready, true));
+        var clients = Enumerable
+            .Range(0, Clients)
+            .Select(async i =>
+            {
+                Assert.True(
+                    await GreetedAsync(endPoint, () => Volatile.Read(ref ready), limit.Token),
+                    "a client was greeted before the gateway was ready"
+                );
+                return (
+                    await Company.SendAsync(
+                        endPoint,
+                        "<alice@a.example>",
+                        [$"<bob{i}@b.example>"],
+                        "Subject: s\r\n\r\nx\r\n"u8.ToArray()
+                    )
+                )[0]
+                    .ToString();
+            })
+            .ToList();
+        await using var gateway = await Gateway.StartAsync(
+            ConfigurationReader.Read(pair.A.File),
+            new EventLog(pair.A.Log, false, pair.World.Time),
+            pair.World.Time,
+            _ => Volatile.Write(ref ready, true)
+        );
         Assert.All(await Task.WhenAll(clients), reply => Assert.StartsWith("250 2.0.0", reply));
         await pair.B.WaitAsync(Clients);
 

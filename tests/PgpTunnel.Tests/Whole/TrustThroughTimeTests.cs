@@ -18,7 +18,12 @@ public class TrustThroughTimeTests
         pair.World.Time.Advance(TimeSpan.FromHours(1));
         for (var i = 0; i < 3; i++)
             Assert.StartsWith("451 4.7.5", await SendAsync(pair));
-        List<string> Notices() => [.. pair.A.Received.Select(r => Encoding.UTF8.GetString(r.Message)).Where(m => m.Contains("Subject: Mail to or from b.example waits"))];
+        List<string> Notices() =>
+            [
+                .. pair
+                    .A.Received.Select(r => Encoding.UTF8.GetString(r.Message))
+                    .Where(m => m.Contains("Subject: Mail to or from b.example waits")),
+            ];
         await pair.A.WaitAsync(1);
         var notice = Assert.Single(Notices());
         Assert.Contains("partner show b.example", notice);
@@ -52,11 +57,14 @@ public class TrustThroughTimeTests
             var before = (await RecordAsync(pair)).EnforceUntil;
             pair.World.Time.Advance(TimeSpan.FromHours(25));
             if (before - pair.World.Time.GetUtcNow() < TimeSpan.FromDays(1))
-                await Wait.UntilAsync(() =>
-                {
-                    pair.World.Time.Advance(TimeSpan.FromSeconds(11)); // the gateway may have been at work when the clock jumped
-                    return RecordAsync(pair).Result.EnforceUntil > before;
-                }, () => $"day {day}: not refreshed\n{pair.A.Log}");
+                await Wait.UntilAsync(
+                    () =>
+                    {
+                        pair.World.Time.Advance(TimeSpan.FromSeconds(11)); // the gateway may have been at work when the clock jumped
+                        return RecordAsync(pair).Result.EnforceUntil > before;
+                    },
+                    () => $"day {day}: not refreshed\n{pair.A.Log}"
+                );
         }
         Assert.True((await RecordAsync(pair)).EnforceUntil > pair.World.Time.GetUtcNow());
     }
@@ -73,10 +81,16 @@ public class TrustThroughTimeTests
     [Fact]
     public async Task A_new_encryption_subkey_takes_over_without_delay_and_the_old_secret_is_destroyed()
     {
-        await using var pair = await Pair.CreateAsync(moreB: "\"keys\": { \"encryptionLifetime\": \"60.00:00:00\" }", days: 200);
+        await using var pair = await Pair.CreateAsync(
+            moreB: "\"keys\": { \"encryptionLifetime\": \"60.00:00:00\" }",
+            days: 200
+        );
         Assert.Contains("sealed", await SendAsync(pair));
         await pair.B.WaitAsync(1);
-        var (file, first) = (Directory.EnumerateFiles(pair.B.Configuration.Keys.Directory, "*.key").Single(), pair.B.Key);
+        var (file, first) = (
+            Directory.EnumerateFiles(pair.B.Configuration.Keys.Directory, "*.key").Single(),
+            pair.B.Key
+        );
         var sealedForFirst = Encoding.ASCII.GetString(pair.HopSaw[0].Message);
         GatewayKey Now() => GatewayKey.ReadSecret(File.ReadAllBytes(file), null);
         var count = 1;
@@ -91,7 +105,13 @@ public class TrustThroughTimeTests
                 pair.World.Time.Advance(TimeSpan.FromDays(1) + TimeSpan.FromSeconds(1));
             if (log.Length > 0)
                 await pair.B.WaitForLogAsync(log);
-            await Wait.UntilAsync(() => log.Length == 0 || pair.B.Log.ToString().LastIndexOf("event=reloaded", StringComparison.Ordinal) > pair.B.Log.ToString().LastIndexOf(log, StringComparison.Ordinal), () => pair.B.Log.ToString());
+            await Wait.UntilAsync(
+                () =>
+                    log.Length == 0
+                    || pair.B.Log.ToString().LastIndexOf("event=reloaded", StringComparison.Ordinal)
+                        > pair.B.Log.ToString().LastIndexOf(log, StringComparison.Ordinal),
+                () => pair.B.Log.ToString()
+            );
             await MailAsync(); // whatever the caches hold
         }
         await DaysAsync(59, "");
@@ -109,18 +129,24 @@ public class TrustThroughTimeTests
         Assert.True(Now().HasOldEncryption);
         await DaysAsync(3, "destroyed the old encryption subkey");
         Assert.False(Now().HasOldEncryption);
-        Assert.Throws<NoKeyException>(() => MessageOpener.Decrypt(Armor.Decode(Armor.Message, Encoding.ASCII.GetBytes(sealedForFirst)), [Now()]));
+        Assert.Throws<NoKeyException>(() =>
+            MessageOpener.Decrypt(Armor.Decode(Armor.Message, Encoding.ASCII.GetBytes(sealedForFirst)), [Now()])
+        );
         MessageOpener.Decrypt(Armor.Decode(Armor.Message, Encoding.ASCII.GetBytes(sealedForFirst)), [first]); // what a backup still could
         await MailAsync();
         Assert.DoesNotContain("deferred", pair.A.Log.ToString());
     }
 
     /// <summary>Files are looked at every few seconds of the gateway's clock.</summary>
-    private static Task LookedAtAgainAsync(Pair pair, string text) => Wait.UntilAsync(() =>
-    {
-        pair.World.Time.Advance(TimeSpan.FromSeconds(11));
-        return pair.A.Log.ToString().Contains(text);
-    }, () => $"no {text}\n{pair.A.Log}");
+    private static Task LookedAtAgainAsync(Pair pair, string text) =>
+        Wait.UntilAsync(
+            () =>
+            {
+                pair.World.Time.Advance(TimeSpan.FromSeconds(11));
+                return pair.A.Log.ToString().Contains(text);
+            },
+            () => $"no {text}\n{pair.A.Log}"
+        );
 
     [Fact]
     public async Task Changed_files_are_taken_over_and_a_broken_one_is_named()
@@ -128,7 +154,13 @@ public class TrustThroughTimeTests
         await using var pair = await Pair.CreateAsync();
         Assert.Contains("sealed", await SendAsync(pair));
         var text = File.ReadAllText(pair.A.File);
-        File.WriteAllText(pair.A.File, text.Insert(text.LastIndexOf('}'), ", \"policy\": { \"partners\": { \"b.example\": { \"policy\": \"never\" } } }"));
+        File.WriteAllText(
+            pair.A.File,
+            text.Insert(
+                text.LastIndexOf('}'),
+                ", \"policy\": { \"partners\": { \"b.example\": { \"policy\": \"never\" } } }"
+            )
+        );
         await LookedAtAgainAsync(pair, "event=reloaded");
         Assert.Contains("in clear", await SendAsync(pair));
         File.WriteAllText(Path.Combine(pair.World.Directory, "root.ds"), "this is no anchor");
@@ -142,10 +174,16 @@ public class TrustThroughTimeTests
         await using var pair = await Pair.CreateAsync();
         var anchors = Path.Combine(pair.World.Directory, "root.ds");
         var right = File.ReadAllText(anchors);
-        File.WriteAllText(anchors, ". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D");
+        File.WriteAllText(
+            anchors,
+            ". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D"
+        );
         await pair.A.Gateway.ReloadAsync();
         Assert.StartsWith("451 4.4.3", await SendAsync(pair));
-        Assert.Contains("no DNSKEY matches the trust anchor (is dns.trustAnchors the right file?)", pair.A.Log.ToString());
+        Assert.Contains(
+            "no DNSKEY matches the trust anchor (is dns.trustAnchors the right file?)",
+            pair.A.Log.ToString()
+        );
         File.WriteAllText(anchors, right);
         await pair.A.Gateway.ReloadAsync();
         Assert.Contains("sealed", await SendAsync(pair));
@@ -156,21 +194,40 @@ public class TrustThroughTimeTests
     [InlineData(false, "failed: 550 5.7.1 b.example answers no echo of a.example")]
     public async Task An_echo_comes_back_from_a_partner_who_allows_it(bool allowed, string outcome)
     {
-        await using var pair = await Pair.CreateAsync(moreB: allowed ? "\"policy\": { \"partners\": { \"a.example\": { \"echo\": true } } }" : "");
+        await using var pair = await Pair.CreateAsync(
+            moreB: allowed ? "\"policy\": { \"partners\": { \"a.example\": { \"echo\": true } } }" : ""
+        );
         await using var spool = Spool.Open(pair.A.Configuration.SpoolFile, running: false);
-        var (settings, time) = (new Settings(pair.A.Configuration, KeyRing.Load(pair.A.Configuration)), pair.World.Time);
+        var (settings, time) = (
+            new Settings(pair.A.Configuration, KeyRing.Load(pair.A.Configuration)),
+            pair.World.Time
+        );
         var memory = new PeerMemory(spool, null, time);
         var peers = new Peers(pair.World.Validator, memory, _ => null, time);
-        var echoes = new Echoes(new Site(settings, spool, new EventLog(TextWriter.Null, false, time), time), peers, new Parcels(settings, time));
-        var asking = echoes.AskAsync(await peers.FindAsync("b.example", false, CancellationToken.None), TimeSpan.FromMinutes(1), CancellationToken.None);
-        await Wait.UntilAsync(() =>
-        {
-            time.Advance(TimeSpan.FromSeconds(0.3));
-            return asking.IsCompleted;
-        }, () => $"{pair.A.Log}\n{pair.B.Log}");
+        var echoes = new Echoes(
+            new Site(settings, spool, new EventLog(TextWriter.Null, false, time), time),
+            peers,
+            new Parcels(settings, time)
+        );
+        var asking = echoes.AskAsync(
+            await peers.FindAsync("b.example", false, CancellationToken.None),
+            TimeSpan.FromMinutes(1),
+            CancellationToken.None
+        );
+        await Wait.UntilAsync(
+            () =>
+            {
+                time.Advance(TimeSpan.FromSeconds(0.3));
+                return asking.IsCompleted;
+            },
+            () => $"{pair.A.Log}\n{pair.B.Log}"
+        );
         Assert.StartsWith(outcome, await asking);
         Assert.Empty(pair.A.Received.Concat(pair.B.Received));
-        Assert.DoesNotContain("Is there anybody", string.Concat(pair.HopSaw.Select(s => Encoding.ASCII.GetString(s.Message))));
+        Assert.DoesNotContain(
+            "Is there anybody",
+            string.Concat(pair.HopSaw.Select(s => Encoding.ASCII.GetString(s.Message)))
+        );
     }
 
     [Fact]
@@ -181,16 +238,37 @@ public class TrustThroughTimeTests
         async Task<List<Finding>> ExamineAsync(string domain)
         {
             var trust = new Trust(pair.A.Configuration, pair.World.Time);
-            return [.. await new Doctor(settings, new Peers(() => trust.Validator, new PeerMemory(null, null, pair.World.Time), _ => null, pair.World.Time), trust, pair.World.Time).ExamineAsync(domain, CancellationToken.None)];
+            return
+            [
+                .. await new Doctor(
+                    settings,
+                    new Peers(
+                        () => trust.Validator,
+                        new PeerMemory(null, null, pair.World.Time),
+                        _ => null,
+                        pair.World.Time
+                    ),
+                    trust,
+                    pair.World.Time
+                ).ExamineAsync(domain, CancellationToken.None),
+            ];
         }
-        void Says(List<Finding> findings, FindingLevel level, string what) => Assert.True(findings.Exists(f => f.Level == level && f.What.Contains(what)), $"not said: {what}\n{string.Join('\n', findings)}");
+        void Says(List<Finding> findings, FindingLevel level, string what) =>
+            Assert.True(
+                findings.Exists(f => f.Level == level && f.What.Contains(what)),
+                $"not said: {what}\n{string.Join('\n', findings)}"
+            );
         var good = await ExamineAsync("a.example");
         Says(good, FindingLevel.Ok, "a.example is signed (ECDSAP256SHA256), signatures until");
         Says(good, FindingLevel.Ok, $"keys {pair.A.Key.Fingerprint}");
         Says(good, FindingLevel.Ok, $"{pair.A.Key.Fingerprint} is usable");
         Says(good, FindingLevel.Wrong, "pgptunnel.a.example has no mail exchanger with an address");
         pair.World.Time.Advance(TimeSpan.FromDays(27)); // of the 30 for which the zones are signed
-        Says(await ExamineAsync("a.example"), FindingLevel.Warning, "a.example is signed (ECDSAP256SHA256), but its signatures expire at");
+        Says(
+            await ExamineAsync("a.example"),
+            FindingLevel.Warning,
+            "a.example is signed (ECDSAP256SHA256), but its signatures expire at"
+        );
         pair.World.Time.Advance(TimeSpan.FromDays(4));
         Says(await ExamineAsync("a.example"), FindingLevel.Wrong, "expired at");
     }
@@ -204,13 +282,31 @@ public class TrustThroughTimeTests
         {
             var settings = new Settings(pair.B.Configuration, KeyRing.Load(pair.B.Configuration));
             trust.Replace(pair.B.Configuration);
-            var findings = await new Doctor(settings, new Peers(() => trust.Validator, new PeerMemory(null, null, pair.World.Time), _ => null, pair.World.Time), trust, pair.World.Time).ExamineAsync("b.example", CancellationToken.None);
-            return string.Join('\n', findings.Where(f => f.Level != FindingLevel.Ok && f.Check is "policy" or "certificate"));
+            var findings = await new Doctor(
+                settings,
+                new Peers(
+                    () => trust.Validator,
+                    new PeerMemory(null, null, pair.World.Time),
+                    _ => null,
+                    pair.World.Time
+                ),
+                trust,
+                pair.World.Time
+            ).ExamineAsync("b.example", CancellationToken.None);
+            return string.Join(
+                '\n',
+                findings.Where(f => f.Level != FindingLevel.Ok && f.Check is "policy" or "certificate")
+            );
         }
         var (ours, other) = (pair.B.Key, NewKey(pair));
         Publish(pair, $"v=PGPT1; m=enforce; fp={other.Fingerprint}", other.ExportCertificate());
         Assert.Contains($"not our key {ours.Fingerprint}", await SaysAsync());
-        Publish(pair, $"v=PGPT1; m=enforce; fp={ours.Fingerprint},{other.Fingerprint}; sz=99999999999", ours.ExportCertificate(), other.ExportCertificate());
+        Publish(
+            pair,
+            $"v=PGPT1; m=enforce; fp={ours.Fingerprint},{other.Fingerprint}; sz=99999999999",
+            ours.ExportCertificate(),
+            other.ExportCertificate()
+        );
         var both = await SaysAsync();
         Assert.Contains("this gateway would publish", both);
         Assert.Contains("limits.messageSize allows", both);

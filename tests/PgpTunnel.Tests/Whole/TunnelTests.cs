@@ -8,7 +8,8 @@ namespace PgpTunnel.Tests;
 /// <summary>Two companies end to end over sockets, with a clock of the test's.</summary>
 public class TunnelTests
 {
-    private const string Message = "From: alice@a.example\r\nTo: bob@b.example\r\nSubject: CANARY-subject\r\nMessage-ID: <1@a.example>\r\n\r\nCANARY-body\r\n.dot\r\n";
+    private const string Message =
+        "From: alice@a.example\r\nTo: bob@b.example\r\nSubject: CANARY-subject\r\nMessage-ID: <1@a.example>\r\n\r\nCANARY-body\r\n.dot\r\n";
 
     private static string Text(byte[] octets) => Encoding.Latin1.GetString(octets);
 
@@ -16,13 +17,28 @@ public class TunnelTests
     public async Task A_message_travels_and_the_hop_reads_nothing()
     {
         await using var pair = await Pair.CreateAsync();
-        var reply = (await pair.A.SendAsync("<alice@a.example> RET=HDRS ENVID=abc", ["<bob@b.example> NOTIFY=FAILURE ORCPT=rfc822;bob@b.example", "<carol@b.example>"], Message))[0];
-        Assert.Matches("^250 2.0.0 [0-9a-f]{32} sealed for b.example key [0-9a-f]{40} dnssec=secure$", reply.ToString());
+        var reply = (
+            await pair.A.SendAsync(
+                "<alice@a.example> RET=HDRS ENVID=abc",
+                ["<bob@b.example> NOTIFY=FAILURE ORCPT=rfc822;bob@b.example", "<carol@b.example>"],
+                Message
+            )
+        )[0];
+        Assert.Matches(
+            "^250 2.0.0 [0-9a-f]{32} sealed for b.example key [0-9a-f]{40} dnssec=secure$",
+            reply.ToString()
+        );
         var seen = Assert.Single(await pair.B.WaitAsync(1));
         Assert.EndsWith(Message, Text(seen.Message));
-        Assert.Matches("^Received: from a.example by gw.b.example [^\0]*\r\nPgpTunnel-Result: pass; d=a.example; from=aligned;\r\n\tfpr=[0-9a-f]{40}; id=[0-9a-f]{32}\r\nFrom:", Text(seen.Message));
+        Assert.Matches(
+            "^Received: from a.example by gw.b.example [^\0]*\r\nPgpTunnel-Result: pass; d=a.example; from=aligned;\r\n\tfpr=[0-9a-f]{40}; id=[0-9a-f]{32}\r\nFrom:",
+            Text(seen.Message)
+        );
         Assert.Equal("<alice@a.example> RET=HDRS ENVID=abc", seen.From.ToString());
-        Assert.Equal(["<bob@b.example> NOTIFY=FAILURE ORCPT=rfc822;bob@b.example", "<carol@b.example>"], seen.To.Select(t => t.ToString()));
+        Assert.Equal(
+            ["<bob@b.example> NOTIFY=FAILURE ORCPT=rfc822;bob@b.example", "<carol@b.example>"],
+            seen.To.Select(t => t.ToString())
+        );
         var hop = Assert.Single(pair.HopSaw);
         Assert.Matches("^<pgptunnel\\+[0-9a-f]{32}@pgptunnel.a.example>$", hop.From.ToString());
         Assert.Equal("<pgptunnel@pgptunnel.b.example>", Assert.Single(hop.To).ToString());
@@ -40,29 +56,74 @@ public class TunnelTests
     public async Task Large_messages_in_hand_at_once_are_kept_apart()
     {
         const int count = 90;
-        await using var pair = await Pair.CreateAsync("""
+        await using var pair = await Pair.CreateAsync(
+            """
             "limits": { "connections": 100, "connectionsPerAddress": 100 }
-            """, """
+            """,
+            """
             "limits": { "connections": 100, "connectionsPerAddress": 100 }
-            """);
+            """
+        );
         pair.World.AddZone("plain.example");
-        var messages = Enumerable.Range(0, count).Select(n => $"From: alice@a.example\r\nSubject: {n}\r\n\r\n" + string.Concat(Enumerable.Repeat($"this line belongs to number {n:000}\r\n", 2500 + (n * 7 % 31 * 800)))).ToList();
+        var messages = Enumerable
+            .Range(0, count)
+            .Select(n =>
+                $"From: alice@a.example\r\nSubject: {n}\r\n\r\n"
+                + string.Concat(
+                    Enumerable.Repeat($"this line belongs to number {n:000}\r\n", 2500 + (n * 7 % 31 * 800))
+                )
+            )
+            .ToList();
         var refused = new System.Collections.Concurrent.ConcurrentDictionary<int, bool>();
-        SmtpReply? RefuseOnce(byte[] message) => int.Parse(HeaderFields.Values(message, "Subject")[0], System.Globalization.CultureInfo.InvariantCulture) is var n && n % 4 < 2 && refused.TryAdd(n, true) ? new SmtpReply(451, "4.2.0", "later") : null;
+        SmtpReply? RefuseOnce(byte[] message) =>
+            int.Parse(HeaderFields.Values(message, "Subject")[0], System.Globalization.CultureInfo.InvariantCulture)
+                is var n
+            && n % 4 < 2
+            && refused.TryAdd(n, true)
+                ? new SmtpReply(451, "4.2.0", "later")
+                : null;
         pair.B.LocalAnswer = s => RefuseOnce(s.Message);
         pair.HopAnswer = s => s.To[0].Mailbox.Domain == "plain.example" ? RefuseOnce(s.Message) : null;
-        await Parallel.ForAsync(0, count, new ParallelOptions { MaxDegreeOfParallelism = 15 }, async (n, _) =>
-            Assert.StartsWith("250", (await pair.A.SendAsync("<alice@a.example>", [n % 3 == 0 ? "<eve@plain.example>" : "<bob@b.example>"], messages[n]))[0].ToString()));
-        List<byte[]> Arrived() => [.. pair.B.Received.Select(s => s.Message), .. pair.HopSaw.Where(s => s.To[0].Mailbox.Domain == "plain.example").Select(s => s.Message)];
-        await Wait.UntilAsync(() =>
-        {
-            pair.World.Time.Advance(TimeSpan.FromSeconds(30));
-            return Arrived().Count >= count + refused.Keys.Count(n => n % 3 == 0);
-        }, () => $"{Arrived().Count} arrived\n{pair.A.Log}\n{pair.B.Log}");
+        await Parallel.ForAsync(
+            0,
+            count,
+            new ParallelOptions { MaxDegreeOfParallelism = 15 },
+            async (n, _) =>
+                Assert.StartsWith(
+                    "250",
+                    (
+                        await pair.A.SendAsync(
+                            "<alice@a.example>",
+                            [n % 3 == 0 ? "<eve@plain.example>" : "<bob@b.example>"],
+                            messages[n]
+                        )
+                    )[0]
+                        .ToString()
+                )
+        );
+        List<byte[]> Arrived() =>
+            [
+                .. pair.B.Received.Select(s => s.Message),
+                .. pair.HopSaw.Where(s => s.To[0].Mailbox.Domain == "plain.example").Select(s => s.Message),
+            ];
+        await Wait.UntilAsync(
+            () =>
+            {
+                pair.World.Time.Advance(TimeSpan.FromSeconds(30));
+                return Arrived().Count >= count + refused.Keys.Count(n => n % 3 == 0);
+            },
+            () => $"{Arrived().Count} arrived\n{pair.A.Log}\n{pair.B.Log}"
+        );
         foreach (var arrived in Arrived())
         {
-            var n = int.Parse(HeaderFields.Values(arrived, "Subject")[0], System.Globalization.CultureInfo.InvariantCulture);
-            Assert.True(Text(arrived).EndsWith(messages[n], StringComparison.Ordinal), $"number {n} has other octets than were sent");
+            var n = int.Parse(
+                HeaderFields.Values(arrived, "Subject")[0],
+                System.Globalization.CultureInfo.InvariantCulture
+            );
+            Assert.True(
+                Text(arrived).EndsWith(messages[n], StringComparison.Ordinal),
+                $"number {n} has other octets than were sent"
+            );
         }
         Assert.Equal(count, Arrived().Select(m => HeaderFields.Values(m, "Subject")[0]).Distinct().Count());
     }
@@ -74,7 +135,11 @@ public class TunnelTests
         pair.B.LocalAnswer = _ => new SmtpReply(451, "4.2.0", "later");
         pair.HopAnswer = s => s.To[0].Mailbox.Domain == "plain.example" ? new SmtpReply(451, "4.2.0", "later") : null;
         pair.World.AddZone("plain.example");
-        await pair.A.SendAsync("<CANARYalice@a.example>", ["<CANARYbob@b.example>", "<CANARYeve@plain.example>"], Message);
+        await pair.A.SendAsync(
+            "<CANARYalice@a.example>",
+            ["<CANARYbob@b.example>", "<CANARYeve@plain.example>"],
+            Message
+        );
         await pair.B.WaitForLogAsync("delivery-deferred");
         await pair.A.WaitForLogAsync("delivery-deferred");
         foreach (var file in Directory.EnumerateFiles(pair.World.Directory, "*", SearchOption.AllDirectories))
@@ -111,7 +176,9 @@ public class TunnelTests
         void Policy(string zone, params string[] texts)
         {
             foreach (var text in texts)
-                world.AddZoneOnce(zone).Add(DomainName.Parse($"_pgptunnel.{zone}"), RecordType.TXT, TestWorld.Txt(text));
+                world
+                    .AddZoneOnce(zone)
+                    .Add(DomainName.Parse($"_pgptunnel.{zone}"), RecordType.TXT, TestWorld.Txt(text));
         }
         world.AddZone("none.example");
         Policy("withdrawn.example", "v=PGPT1; m=none");
@@ -123,40 +190,67 @@ public class TunnelTests
         Policy("nocert.example", "v=PGPT1; m=enforce; " + fpr);
         Policy("nocerttesting.example", "v=PGPT1; m=testing; " + fpr);
         Policy("usable.example", $"v=PGPT1; m=enforce; fp={pair.B.Key.Fingerprint}; gw={pair.B.Configuration.Gateway}");
-        Policy("certservfail.example", $"v=PGPT1; m=testing; fp={pair.B.Key.Fingerprint}; gw=pgptunnel@pgptunnel.certservfail.example");
+        Policy(
+            "certservfail.example",
+            $"v=PGPT1; m=testing; fp={pair.B.Key.Fingerprint}; gw=pgptunnel@pgptunnel.certservfail.example"
+        );
         var insecure = world.Forge!;
-        world.Forge = (name, type, answer) => name.ToString() switch
-        {
-            "_pgptunnel.bogus.example" => TestWorld.Unsigned(answer),
-            "_pgptunnel.servfail.example" => new(2, [], []),
-            var n when type == RecordType.OPENPGPKEY && n.EndsWith("certservfail.example", StringComparison.Ordinal) => new(2, [], []),
-            _ => insecure(name, type, answer),
-        };
+        world.Forge = (name, type, answer) =>
+            name.ToString() switch
+            {
+                "_pgptunnel.bogus.example" => TestWorld.Unsigned(answer),
+                "_pgptunnel.servfail.example" => new(2, [], []),
+                var n
+                    when type == RecordType.OPENPGPKEY
+                        && n.EndsWith("certservfail.example", StringComparison.Ordinal) => new(2, [], []),
+                _ => insecure(name, type, answer),
+            };
         Assert.StartsWith(prefer, await RcptAsync(pair.A, domain));
         await pair.A.StopAsync();
-        File.WriteAllText(pair.A.File, File.ReadAllText(pair.A.File).Replace("\"domains\"", "\"policy\": { \"default\": \"require\" }, \"domains\""));
+        File.WriteAllText(
+            pair.A.File,
+            File.ReadAllText(pair.A.File)
+                .Replace("\"domains\"", "\"policy\": { \"default\": \"require\" }, \"domains\"")
+        );
         await pair.A.StartAsync();
         Assert.StartsWith(require, await RcptAsync(pair.A, domain));
     }
 
     private static async Task<string> RcptAsync(Company company, string domain)
     {
-        var (_, transaction) = await company.Gateway.OutboundFlow.BeginAsync(new SmtpClientInfo(System.Net.IPAddress.Loopback, "x", true, false), ReversePath.Parse("<alice@a.example>").Path!, CancellationToken.None);
-        return (await transaction!.AddAsync(ForwardPath.Parse($"<bob@{domain}>", false).Path!, CancellationToken.None)).ToString();
+        var (_, transaction) = await company.Gateway.OutboundFlow.BeginAsync(
+            new SmtpClientInfo(System.Net.IPAddress.Loopback, "x", true, false),
+            ReversePath.Parse("<alice@a.example>").Path!,
+            CancellationToken.None
+        );
+        return (
+            await transaction!.AddAsync(ForwardPath.Parse($"<bob@{domain}>", false).Path!, CancellationToken.None)
+        ).ToString();
     }
 
     [Fact]
     public async Task Mixed_recipients_are_answered_and_sent_each_by_its_own_decision()
     {
-        await using var pair = await Pair.CreateAsync(moreA: "\"policy\": { \"partners\": { \"strict.example\": { \"policy\": \"require\" } } }");
+        await using var pair = await Pair.CreateAsync(
+            moreA: "\"policy\": { \"partners\": { \"strict.example\": { \"policy\": \"require\" } } }"
+        );
         pair.World.AddZone("plain.example");
         pair.World.AddZone("strict.example");
-        var replies = await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>", "<eve@plain.example>", "<mallory@strict.example>", "<carol@b.example>"], Message);
+        var replies = await pair.A.SendAsync(
+            "<alice@a.example>",
+            ["<bob@b.example>", "<eve@plain.example>", "<mallory@strict.example>", "<carol@b.example>"],
+            Message
+        );
         Assert.Equal([250, 250, 550, 250], replies.Select(r => r.Code));
         await pair.B.WaitAsync(1);
         await Wait.UntilAsync(() => pair.HopSaw.Count == 2, () => $"the hop saw {pair.HopSaw.Count}");
         var clear = pair.HopSaw.Single(s => s.To[0].Mailbox.Domain == "plain.example");
-        Assert.Matches("^Received: from a.example by gw.a.example .PgpTunnel.\r\n\twith ESMTP id [0-9a-f]{32}; .*\r\n" + System.Text.RegularExpressions.Regex.Escape(Message) + "$", Text(clear.Message));
+        Assert.Matches(
+            "^Received: from a.example by gw.a.example .PgpTunnel.\r\n\twith ESMTP id [0-9a-f]{32}; .*\r\n"
+                + System.Text.RegularExpressions.Regex.Escape(Message)
+                + "$",
+            Text(clear.Message)
+        );
         Assert.Equal(["<bob@b.example>", "<carol@b.example>"], pair.B.Received[0].To.Select(t => t.ToString()));
     }
 
@@ -173,18 +267,37 @@ public class TunnelTests
         Assert.Contains("Status: 5.7.10", notice);
         Assert.Contains("Final-Recipient: rfc822; eve@plain.example", notice);
         Assert.DoesNotContain(pair.HopSaw, s => s.To[0].Mailbox.Domain == "plain.example");
-        Assert.Equal("550 5.7.10", (await pair.A.SendAsync("<alice@a.example>", ["<eve@plain.example>"], asking))[0].ToString()[..10]);
-        Assert.Equal("554 5.6.0", (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], "X-PgpTunnel-Require: no\r\n" + Message))[0].ToString()[..9]);
+        Assert.Equal(
+            "550 5.7.10",
+            (await pair.A.SendAsync("<alice@a.example>", ["<eve@plain.example>"], asking))[0].ToString()[..10]
+        );
+        Assert.Equal(
+            "554 5.6.0",
+            (await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], "X-PgpTunnel-Require: no\r\n" + Message))[
+                0
+            ]
+                .ToString()[..9]
+        );
     }
 
     [Fact]
     public async Task Larger_than_the_peer_takes_is_552_at_rcpt_and_at_data()
     {
         await using var pair = await Pair.CreateAsync(policyB: "v=PGPT1; m=enforce; fp=FPR; sz=100");
-        Assert.StartsWith("552 5.3.4 b.example takes messages of at most 100", (await pair.A.SendAsync("<alice@a.example> SIZE=101", ["<bob@b.example>"], Message))[0].ToString());
-        var (_, transaction) = await pair.A.Gateway.OutboundFlow.BeginAsync(new SmtpClientInfo(System.Net.IPAddress.Loopback, "x", true, false), ReversePath.Parse("<alice@a.example>").Path!, CancellationToken.None);
+        Assert.StartsWith(
+            "552 5.3.4 b.example takes messages of at most 100",
+            (await pair.A.SendAsync("<alice@a.example> SIZE=101", ["<bob@b.example>"], Message))[0].ToString()
+        );
+        var (_, transaction) = await pair.A.Gateway.OutboundFlow.BeginAsync(
+            new SmtpClientInfo(System.Net.IPAddress.Loopback, "x", true, false),
+            ReversePath.Parse("<alice@a.example>").Path!,
+            CancellationToken.None
+        );
         await transaction!.AddAsync(ForwardPath.Parse("<bob@b.example>", false).Path!, CancellationToken.None);
-        Assert.StartsWith("552 5.3.4 b.example takes messages of at most 100", (await transaction.CommitAsync(Encoding.ASCII.GetBytes(Message), CancellationToken.None)).ToString());
+        Assert.StartsWith(
+            "552 5.3.4 b.example takes messages of at most 100",
+            (await transaction.CommitAsync(Encoding.ASCII.GetBytes(Message), CancellationToken.None)).ToString()
+        );
     }
 
     [Fact]
@@ -204,7 +317,12 @@ public class TunnelTests
     /// <summary>A peer that only tests, asked without anything remembered: unarmed and prefer goes clear.</summary>
     private static async Task<string> RcptTestingAsync(Pair pair)
     {
-        pair.World.AddZoneOnce("t.example").Add(DomainName.Parse("_pgptunnel.t.example"), RecordType.TXT, TestWorld.Txt($"v=PGPT1; m=testing; fp={pair.B.Key.Fingerprint}; gw={pair.B.Configuration.Gateway}"));
+        pair.World.AddZoneOnce("t.example")
+            .Add(
+                DomainName.Parse("_pgptunnel.t.example"),
+                RecordType.TXT,
+                TestWorld.Txt($"v=PGPT1; m=testing; fp={pair.B.Key.Fingerprint}; gw={pair.B.Configuration.Gateway}")
+            );
         return await RcptAsync(pair.A, "t.example");
     }
 
@@ -212,7 +330,8 @@ public class TunnelTests
     public async Task A_failing_lookup_of_our_own_records_disarms_nobody_and_clears_nothing()
     {
         await using var pair = await Pair.CreateAsync(policyB: "v=PGPT1; m=testing; fp=FPR");
-        pair.World.Forge = (name, _, answer) => name.ToString().EndsWith("a.example", StringComparison.Ordinal) ? new(2, [], []) : answer;
+        pair.World.Forge = (name, _, answer) =>
+            name.ToString().EndsWith("a.example", StringComparison.Ordinal) ? new(2, [], []) : answer;
         pair.World.Time.Advance(TimeSpan.FromDays(1.1));
         await pair.A.Gateway.Arming.CheckAsync(CancellationToken.None);
         Assert.Contains("armed=true", pair.A.Gateway.ReadyLine); // what was found before stands
@@ -225,7 +344,11 @@ public class TunnelTests
     public async Task An_exempt_mailbox_exempts_nobody_beside_it()
     {
         await using var pair = await Pair.CreateAsync(moreA: "\"policy\": { \"default\": \"require\" }");
-        var replies = await pair.A.SendAsync("<>", ["<pgptunnel+0123456789abcdef0123456789abcdef@pgptunnel.b.example>", "<x@pgptunnel.b.example>"], Message);
+        var replies = await pair.A.SendAsync(
+            "<>",
+            ["<pgptunnel+0123456789abcdef0123456789abcdef@pgptunnel.b.example>", "<x@pgptunnel.b.example>"],
+            Message
+        );
         Assert.Equal([250, 550], replies.Select(r => r.Code));
     }
 
@@ -235,15 +358,34 @@ public class TunnelTests
         await using var pair = await Pair.CreateAsync();
         var world = pair.World;
         world.AddInsecureZone("c.example");
-        var c = await world.AddCompanyAsync("c.example", pair.HopAddress, publish: false, zone: false,
-            more: "\"policy\": { \"partners\": { \"a.example\": { \"policy\": \"require-verified\", \"certificate\": \"../a.cert\" } } }", before: () => File.WriteAllBytes(Path.Combine(world.Directory, "a.cert"), pair.A.Key.ExportCertificate()));
-        File.WriteAllBytes(Path.Combine(world.Directory, "c.cert"), Armor.Encode(Armor.PublicKeyBlock, c.Key.ExportCertificate()));
+        var c = await world.AddCompanyAsync(
+            "c.example",
+            pair.HopAddress,
+            publish: false,
+            zone: false,
+            more: "\"policy\": { \"partners\": { \"a.example\": { \"policy\": \"require-verified\", \"certificate\": \"../a.cert\" } } }",
+            before: () => File.WriteAllBytes(Path.Combine(world.Directory, "a.cert"), pair.A.Key.ExportCertificate())
+        );
+        File.WriteAllBytes(
+            Path.Combine(world.Directory, "c.cert"),
+            Armor.Encode(Armor.PublicKeyBlock, c.Key.ExportCertificate())
+        );
         Assert.StartsWith("250 2.1.5 goes in clear", await RcptAsync(pair.A, "c.example"));
         await pair.A.StopAsync();
-        File.WriteAllText(pair.A.File, File.ReadAllText(pair.A.File).Replace("\"domains\"", "\"policy\": { \"partners\": { \"c.example\": { \"policy\": \"require-verified\", \"certificate\": \"../c.cert\" } } }, \"domains\""));
+        File.WriteAllText(
+            pair.A.File,
+            File.ReadAllText(pair.A.File)
+                .Replace(
+                    "\"domains\"",
+                    "\"policy\": { \"partners\": { \"c.example\": { \"policy\": \"require-verified\", \"certificate\": \"../c.cert\" } } }, \"domains\""
+                )
+        );
         await pair.A.StartAsync();
         pair.Elsewhere["pgptunnel.c.example"] = c;
-        Assert.Contains("sealed for c.example", (await pair.A.SendAsync("<alice@a.example>", ["<carol@c.example>"], Message))[0].Text);
+        Assert.Contains(
+            "sealed for c.example",
+            (await pair.A.SendAsync("<alice@a.example>", ["<carol@c.example>"], Message))[0].Text
+        );
         Assert.Contains("PgpTunnel-Result: pass; d=a.example", Text((await c.WaitAsync(1))[0].Message));
         // c itself is not armed, since its zone is not signed: what must be sealed waits there, and nothing of it leaves in clear.
         Assert.StartsWith("451 4.7.5 this gateway is not armed", await RcptAsync(c, "a.example"));
@@ -257,7 +399,15 @@ public class TunnelTests
         await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message);
         await pair.A.WaitForLogAsync("event=delivery-deferred");
         await using (var spool = Spool.Open(pair.A.Configuration.SpoolFile, running: false))
-            await PeerMemory.ChangeAsync(spool, "b.example", r => r with { Override = new PartnerOverride("hold", pair.World.Time.GetUtcNow().AddHours(2), "moving") });
+            await PeerMemory.ChangeAsync(
+                spool,
+                "b.example",
+                r =>
+                    r with
+                    {
+                        Override = new PartnerOverride("hold", pair.World.Time.GetUtcNow().AddHours(2), "moving"),
+                    }
+            );
         pair.HopAnswer = _ => null;
         pair.World.Time.Advance(TimeSpan.FromHours(1));
         await pair.A.WaitForLogAsync("held by an administrator");
@@ -272,7 +422,17 @@ public class TunnelTests
         await using var pair = await Pair.CreateAsync();
         var message = "From: ålice@a.example\r\nSubject: grüße\r\n\r\nkörper\r\n";
         var octets = Encoding.UTF8.GetBytes(message);
-        Assert.Equal(250, (await Company.SendAsync(pair.A.Gateway.OutboundServer!.EndPoint, "<ålice@a.example> BODY=8BITMIME SMTPUTF8", ["<böb@b.example>"], octets))[0].Code);
+        Assert.Equal(
+            250,
+            (
+                await Company.SendAsync(
+                    pair.A.Gateway.OutboundServer!.EndPoint,
+                    "<ålice@a.example> BODY=8BITMIME SMTPUTF8",
+                    ["<böb@b.example>"],
+                    octets
+                )
+            )[0].Code
+        );
         var seen = (await pair.B.WaitAsync(1))[0];
         Assert.True(seen.Message.AsSpan().EndsWith(octets));
         Assert.Equal("<ålice@a.example> BODY=8BITMIME SMTPUTF8", seen.From.ToString());
@@ -282,13 +442,20 @@ public class TunnelTests
     [Fact]
     public async Task A_forged_result_is_taken_out_and_all_else_stays()
     {
-        await using var pair = await Pair.CreateAsync(moreB: "\"trace\": { \"token\": \"tok-1\", \"authenticationResults\": true }");
-        var forged = "PgpTunnel-Result: pass; d=bank.example\r\nAuthentication-Results: gw.b.example;\r\n\tdkim=pass\r\nAuthentication-Results: other.example; spf=pass\r\n" + Message;
+        await using var pair = await Pair.CreateAsync(
+            moreB: "\"trace\": { \"token\": \"tok-1\", \"authenticationResults\": true }"
+        );
+        var forged =
+            "PgpTunnel-Result: pass; d=bank.example\r\nAuthentication-Results: gw.b.example;\r\n\tdkim=pass\r\nAuthentication-Results: other.example; spf=pass\r\n"
+            + Message;
         await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], forged);
         var text = Text((await pair.B.WaitAsync(1))[0].Message);
         Assert.EndsWith("\r\nAuthentication-Results: other.example; spf=pass\r\n" + Message, text);
         Assert.DoesNotContain("bank.example", text);
         Assert.DoesNotContain("dkim=pass", text);
-        Assert.Contains(";\r\n\ttoken=tok-1\r\nAuthentication-Results: gw.b.example;\r\n\tx-pgptunnel=pass header.d=a.example policy.from=aligned\r\n", text);
+        Assert.Contains(
+            ";\r\n\ttoken=tok-1\r\nAuthentication-Results: gw.b.example;\r\n\tx-pgptunnel=pass header.d=a.example policy.from=aligned\r\n",
+            text
+        );
     }
 }

@@ -24,7 +24,7 @@ internal sealed class DamagedTable(SqliteConnection connection, string table)
         // Not "> the last": that would look for the last one first, on a page that may be the damaged one.
         using var command = Command($"SELECT rowid, * FROM {table} WHERE rowid >= $from ORDER BY rowid LIMIT 1");
         var parameter = command.Parameters.Add("$from", SqliteType.Integer);
-        for (long? from = 1; from is { } number;)
+        for (long? from = 1; from is { } number; )
             if (From(number) is not { } place)
             {
                 Unreadable++;
@@ -38,12 +38,13 @@ internal sealed class DamagedTable(SqliteConnection connection, string table)
             else
                 yield break;
 
-        Place? From(long number) => OrNull(() =>
-        {
-            parameter.Value = number;
-            using var row = command.ExecuteReader();
-            return row.Read() ? new Place(AsJson(row, 1), row.GetInt64(0)) : new Place(null, number);
-        });
+        Place? From(long number) =>
+            OrNull(() =>
+            {
+                parameter.Value = number;
+                using var row = command.ExecuteReader();
+                return row.Read() ? new Place(AsJson(row, 1), row.GetInt64(0)) : new Place(null, number);
+            });
     }
 
     /// <param name="Row">null: there is none any more.</param>
@@ -84,7 +85,10 @@ internal sealed class DamagedTable(SqliteConnection connection, string table)
         if (holes == 0)
             yield break;
         Unreadable++;
-        foreach (var row in InOrder(string.Join(" DESC, ", key) + " DESC", () => holes++).TakeWhile(row => !seen.Contains(Key(row))))
+        foreach (
+            var row in InOrder(string.Join(" DESC, ", key) + " DESC", () => holes++)
+                .TakeWhile(row => !seen.Contains(Key(row)))
+        )
             yield return row;
 
         string Key(JsonObject row) => string.Join('\n', key.Select(column => row[column]));

@@ -11,7 +11,13 @@ namespace PgpTunnel;
 internal static class SpoolRescue
 {
     /// <summary>The tables that matter, and the columns of their key; none = their rows are numbered, so that each hole can be stepped over.</summary>
-    private static readonly (string Name, string[] Key)[] Tables = [("parcel", []), ("replay", ["sender", "id"]), ("peer", []), ("certificate", ["domain", "fingerprint"])];
+    private static readonly (string Name, string[] Key)[] Tables =
+    [
+        ("parcel", []),
+        ("replay", ["sender", "id"]),
+        ("peer", []),
+        ("certificate", ["domain", "fingerprint"]),
+    ];
     private const int MostComplaints = 20;
 
     /// <summary>SQLITE_CONSTRAINT: text where a number belongs, or the like.</summary>
@@ -21,7 +27,15 @@ internal static class SpoolRescue
     {
         if (!File.Exists(file))
             throw new SpoolException($"there is no spool {file}", false);
-        var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = file, Mode = mode, Pooling = false, DefaultTimeout = 10 }.ToString());
+        var connection = new SqliteConnection(
+            new SqliteConnectionStringBuilder
+            {
+                DataSource = file,
+                Mode = mode,
+                Pooling = false,
+                DefaultTimeout = 10,
+            }.ToString()
+        );
         try
         {
             connection.Open();
@@ -130,7 +144,11 @@ internal static class SpoolRescue
     {
         if (row["file"] is not JsonValue file || !file.TryGetValue(out string? name) || name.Length == 0)
             return true;
-        if (row["octets"] is not JsonValue octets || !octets.TryGetValue(out long size) || !name.All(char.IsAsciiHexDigitLower))
+        if (
+            row["octets"] is not JsonValue octets
+            || !octets.TryGetValue(out long size)
+            || !name.All(char.IsAsciiHexDigitLower)
+        )
             return false; // what stands there is damaged
         if (size == 0)
             return true; // handed over
@@ -167,22 +185,32 @@ internal static class SpoolRescue
         return columns;
     }
 
-    private static int Insert(SqliteConnection connection, SqliteTransaction transaction, string table, List<string> columns, JsonObject row)
+    private static int Insert(
+        SqliteConnection connection,
+        SqliteTransaction transaction,
+        string table,
+        List<string> columns,
+        JsonObject row
+    )
     {
         var known = columns.Where(row.ContainsKey).ToList();
         using var command = connection.CreateCommand();
         command.Transaction = transaction;
 #pragma warning disable CA2100 // table and columns are our schema's
-        command.CommandText = $"INSERT OR IGNORE INTO {table}({string.Join(", ", known)}) VALUES({string.Join(", ", known.Select((_, i) => $"${i}"))})";
+        command.CommandText =
+            $"INSERT OR IGNORE INTO {table}({string.Join(", ", known)}) VALUES({string.Join(", ", known.Select((_, i) => $"${i}"))})";
 #pragma warning restore CA2100
         for (var i = 0; i < known.Count; i++)
-            command.Parameters.AddWithValue($"${i}", row[known[i]] switch
-            {
-                null => DBNull.Value,
-                JsonObject blob => Convert.FromBase64String(blob["base64"]!.GetValue<string>()),
-                JsonValue value when value.GetValueKind() == JsonValueKind.Number => value.GetValue<long>(),
-                var text => text.GetValue<string>(),
-            });
+            command.Parameters.AddWithValue(
+                $"${i}",
+                row[known[i]] switch
+                {
+                    null => DBNull.Value,
+                    JsonObject blob => Convert.FromBase64String(blob["base64"]!.GetValue<string>()),
+                    JsonValue value when value.GetValueKind() == JsonValueKind.Number => value.GetValue<long>(),
+                    var text => text.GetValue<string>(),
+                }
+            );
         return command.ExecuteNonQuery();
     }
 }
