@@ -9,7 +9,7 @@ namespace PgpTunnel;
 /// Mail from the world to our gateway mailbox, top to bottom: 1 recognise, 2 open and check before the answer to the message, 3 commit,
 /// then 250. Nothing of a parcel goes on before its integrity, signature and envelope have all passed. Mirrors <see cref="Outbound"/>.
 /// </summary>
-internal sealed class Inbound(
+internal sealed partial class Inbound(
     Site site,
     Opening opening,
     Parcels parcels,
@@ -39,85 +39,6 @@ internal sealed class Inbound(
                 ? (full, null)
                 : (new SmtpReply(250, "2.1.0", "sender OK"), new Transaction(this, client, from))
         );
-
-    /// <summary>What kind of recipient was named.</summary>
-    private enum Addressee
-    {
-        Gateway,
-        Token,
-        Postmaster,
-    }
-
-    private sealed class Transaction(Inbound inbound, SmtpClientInfo client, ReversePath from) : IMailTransaction
-    {
-        private readonly List<(Addressee Kind, string Token)> _addressees = [];
-
-        /// <summary>A report may hold a whole parcel, and more: its beginning tells.</summary>
-        public long? Enough =>
-            _addressees.Count > 0 && _addressees.TrueForAll(a => a.Kind == Addressee.Token) ? Returns.Enough : null;
-
-        public Task<SmtpReply> AddAsync(ForwardPath recipient, CancellationToken cancel)
-        {
-            var configuration = inbound._site.Configuration;
-            var mailbox = recipient.Mailbox;
-            if (GatewayAddress.Matches(configuration.Gateway, mailbox, out var token))
-            {
-                if (token.Length > 0 && inbound._returns.Refusal(from, token) is { } refusal)
-                    return Task.FromResult(refusal);
-                return Task.FromResult(Accept(token.Length > 0 ? Addressee.Token : Addressee.Gateway, token));
-            }
-            // RFC 5321 4.5.1: postmaster is there for whoever runs a server that takes mail.
-            if (
-                mailbox.Local.Equals("postmaster", StringComparison.OrdinalIgnoreCase)
-                && (
-                    mailbox.Domain.Length == 0
-                    || mailbox.Domain.Equals(configuration.GatewayDomain, StringComparison.OrdinalIgnoreCase)
-                )
-            )
-            {
-                return Task.FromResult(Accept(Addressee.Postmaster, ""));
-            }
-            return Task.FromResult(
-                new SmtpReply(550, "5.7.1", $"this gateway takes sealed mail for {configuration.Gateway} only")
-            );
-        }
-
-        /// <summary>What comes to a token is about one parcel, so it is alone in its transaction; the rest gets another (RFC 5321 4.5.3.1.10).</summary>
-        private SmtpReply Accept(Addressee kind, string token)
-        {
-            if (_addressees.Exists(a => a != (kind, token) && (a.Kind == Addressee.Token || kind == Addressee.Token)))
-                return new SmtpReply(452, "4.5.3", "this recipient in a transaction of its own, please");
-            _addressees.Add((kind, token));
-            return new SmtpReply(250, "2.1.5", "OK");
-        }
-
-        public async Task<SmtpReply> CommitAsync(ReadOnlyMemory<byte> message, CancellationToken cancel)
-        {
-            if (HeaderFields.LoopRefusal(message.Span) is { } loop)
-                return inbound.Refuse(loop, client, "a mail loop");
-            try
-            {
-                // 1 recognise
-                if (_addressees.Find(a => a.Kind == Addressee.Token) is (Addressee.Token, { } token))
-                    return await inbound._returns.TakeAsync(message, token);
-                return
-                    _addressees.Exists(a => a.Kind == Addressee.Gateway)
-                    && OuterMessage.FindParcel(message) is { } armored
-                    ? await inbound.TakeParcelAsync(armored, OuterMessage.DateOf(message), client, cancel)
-                    : await inbound.TakePlainAsync(message, OuterMessage.Parse(message), from, client);
-            }
-            catch (SpoolException e)
-            {
-                inbound._site.Log.Write(
-                    "not-taken",
-                    ("client", client.Address),
-                    ("why", e.Message),
-                    ("do", e.Full ? "make room on the spool's disk" : "see that the spool can be written")
-                );
-                return e.Reply;
-            }
-        }
-    }
 
     // 2 open and check
 
@@ -155,7 +76,7 @@ internal sealed class Inbound(
         {
             var refused = Refuse(refusal, client, opened.Why, opened.Header, opened.Alarm);
             if (refusal == Opening.Uniform)
-                await NextTickAsync(cancel);
+                await TickClock.NextAsync(cancel);
             return refused;
         }
         var content = new ParcelContent(opened.Octets, [], []) { Opened = (opened.Header!, opened.Message) };
@@ -163,35 +84,6 @@ internal sealed class Inbound(
         if (!kept) // else it is the delivery's by now, as it may be after an exception
             _parcels.GiveBack(content);
         return reply;
-    }
-
-    private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(100);
-
-    /// <summary>
-    /// The uniform refusal leaves at the next tick of a clock that knows nothing of the parcel: how long the refused step took is not told by
-    /// when it comes. Nothing is worked on meanwhile, which would be a way to stop us.
-    /// </summary>
-    private static Task NextTickAsync(CancellationToken cancel) => Ticks.Value.Next.WaitAsync(cancel);
-
-    /// <summary>All that wait leave together, by one timer: a delay of one's own would keep the part of a millisecond in which the work ended.</summary>
-    private static readonly Lazy<TickClock> Ticks = new(() => new TickClock(Tick));
-
-    private sealed class TickClock
-    {
-        private TaskCompletionSource _next = New();
-
-        public TickClock(TimeSpan tick) => _ = RunAsync(tick);
-
-        public Task Next => Volatile.Read(ref _next).Task;
-
-        private async Task RunAsync(TimeSpan tick)
-        {
-            using var timer = new PeriodicTimer(tick);
-            while (await timer.WaitForNextTickAsync())
-                Interlocked.Exchange(ref _next, New()).TrySetResult();
-        }
-
-        private static TaskCompletionSource New() => new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 
     private async Task<(bool Kept, SmtpReply Reply)> TakeOpenedAsync(
@@ -208,7 +100,7 @@ internal sealed class Inbound(
         {
             var refused = Refuse(stale, client, why, header);
             if (stale == Opening.Uniform)
-                await NextTickAsync(cancel);
+                await TickClock.NextAsync(cancel);
             return (false, refused);
         }
         var replay = new ReplayEntry(

@@ -1,0 +1,130 @@
+using System.CommandLine;
+using PgpTunnel.OpenPgp;
+
+namespace PgpTunnel.Commands;
+
+/// <summary>A spool that may be damaged: looked through, written out, taken in again.</summary>
+internal static partial class QueueCommand
+{
+    private static async Task<int> CheckAsync(ParseResult parse, CancellationToken cancel)
+    {
+        var configuration = parse.Configuration();
+        var damage = SpoolRescue.Check(configuration.SpoolFile);
+        var (whole, unreadable) = damage.Count > 0 ? (0, []) : await OpenEachAsync(configuration);
+        var ok = damage.Count == 0 && unreadable.Count == 0;
+        return parse.Report(
+            new
+            {
+                ok,
+                damage,
+                parcels = whole,
+                unreadable,
+            },
+            ok
+                ? $"the spool is whole; {whole} parcel(s), each opens"
+                : string.Join(
+                    '\n',
+                    [
+                        .. damage.Select(d => $"damaged: {d}"),
+                        .. unreadable.Select(u => $"does not open: {u}"),
+                        "'pgptunnel queue export DIR' writes out what can be read",
+                    ]
+                ),
+            ok ? Exit.Ok : Exit.Data
+        );
+    }
+
+    /// <summary>Opens each parcel that waits, as delivery would.</summary>
+    private static async Task<(int Whole, List<string> Unreadable)> OpenEachAsync(GatewayConfiguration configuration)
+    {
+        await using var spool = Spool.Open(configuration.SpoolFile, running: false);
+        var parcels = new Parcels(new Settings(configuration, KeyRing.Load(configuration)), TimeProvider.System);
+        var (whole, unreadable) = (0, new List<string>());
+        foreach (var parcel in spool.List().Where(p => p.State != ParcelState.Handed))
+        {
+            try
+            {
+                if (spool.Load(parcel.Id) is not var (_, content))
+                    continue; // delivered meanwhile
+                parcels.Open(parcel, content);
+                whole++;
+            }
+            catch (Exception e)
+                when (e is OpenPgpException or NoKeyException or MalformedParcelException or SpoolException)
+            {
+                unreadable.Add($"{parcel.Id}: {e.Message}");
+            }
+        }
+        return (whole, unreadable);
+    }
+
+    private static int Export(ParseResult parse)
+    {
+        var (configuration, directory) = (parse.Configuration(), parse.GetRequiredValue(DirectoryArgument));
+        try
+        {
+            var tables = SpoolRescue.Export(configuration.SpoolFile, directory);
+            var unreadable = tables.Sum(t => t.Unreadable);
+            return parse.Report(
+                new
+                {
+                    directory,
+                    tables = tables.Select(t => new
+                    {
+                        table = t.Table,
+                        rows = t.Rows,
+                        unreadable = t.Unreadable,
+                    }),
+                },
+                $"{string.Join('\n', tables.Select(t => $"{t.Table}: {t.Rows} row(s){(t.Unreadable > 0 ? $", {t.Unreadable} place(s) could not be read" : "")}"))}\nwritten to {directory}",
+                unreadable > 0 ? Exit.Data : Exit.Ok
+            );
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CommandException(Exit.CannotCreate, $"cannot write to {directory}: {e.Message}");
+        }
+    }
+
+    private static async Task<int> ImportAsync(ParseResult parse, CancellationToken cancel)
+    {
+        var (configuration, directory) = (parse.Configuration(), parse.GetRequiredValue(DirectoryArgument));
+        if (SpoolLock.IsHeld(configuration.SpoolFile))
+            throw new CommandException(Exit.Unavailable, "the gateway runs; stop it first");
+        if (!Directory.Exists(directory))
+            throw new CommandException(Exit.Data, $"there is no folder {directory}");
+        await Spool.Open(configuration.SpoolFile, running: true).DisposeAsync(); // made, and brought up to date
+        try
+        {
+            var tables = SpoolRescue.Import(configuration.SpoolFile, directory);
+            return parse.Report(
+                new
+                {
+                    tables = tables.Select(t => new
+                    {
+                        table = t.Table,
+                        rows = t.Rows,
+                        unfit = t.Unfit,
+                    }),
+                },
+                string.Join(
+                    '\n',
+                    tables.Select(t =>
+                        $"{t.Table}: {t.Rows} row(s) added{(t.Unfit > 0 ? $", {t.Unfit} left out that are damaged" : "")}"
+                    )
+                ),
+                tables.Any(t => t.Unfit > 0) ? Exit.Data : Exit.Ok
+            );
+        }
+        catch (Exception e)
+            when (e
+                    is System.Text.Json.JsonException
+                        or FormatException
+                        or InvalidOperationException
+                        or Microsoft.Data.Sqlite.SqliteException
+            )
+        {
+            throw new CommandException(Exit.Data, $"{directory}: {e.Message}; nothing was taken");
+        }
+    }
+}
