@@ -24,7 +24,8 @@ internal static class Denial
     ) => nsecs.Count > 0 ? ByNsec(name, type, zone, nsecs) : ByNsec3(name, type, new HashedSpans(zone, nsec3s, budget));
 
     /// <summary>For an answer made from a wildcard: no closer name than the wildcard's parent exists (RFC 4035 5.3.4, RFC 5155 8.8).</summary>
-    public static bool ProveNoCloser(
+    /// <returns>When the record that denies the name was signed; null = nothing proves it.</returns>
+    public static DateTimeOffset? ProveNoCloser(
         DomainName name,
         DomainName closestEncloser,
         DomainName zone,
@@ -37,18 +38,19 @@ internal static class Denial
         optOut = false;
         var nextCloser = name.Suffix(closestEncloser.LabelCount + 1);
         if (
-            nsecs.Any(n =>
+            nsecs.Find(n =>
                 n.Covers(name, zone)
                 && Denies(n, name)
                 && ClosestEncloser(n, name).LabelCount <= closestEncloser.LabelCount
-            )
+            ) is
+            { } nsec
         )
-            return true;
+            return nsec.Signed;
         if (nsec3s.Count == 0)
-            return false;
+            return null;
         var cover = new HashedSpans(zone, nsec3s, budget).Covering(nextCloser);
         optOut = cover?.OptOut ?? false;
-        return cover is not null;
+        return cover?.Signed;
     }
 
     private static Proof ByNsec(DomainName name, ushort type, DomainName zone, List<Nsec> nsecs)

@@ -61,7 +61,11 @@ public sealed record SignedStep(
     DateTimeOffset Signed,
     DateTimeOffset Oldest,
     bool Wildcard
-);
+)
+{
+    /// <summary>Of a set made from a wildcard: inception over the NSEC or NSEC3 that denies the name itself.</summary>
+    public DateTimeOffset? NameDenied { get; init; }
+}
 
 /// <summary>The security of the zone that holds (or would hold) a name.</summary>
 public sealed record ZoneSecurity(DomainName Zone, DnsSecurity Security, TimeSpan Ttl, string Why);

@@ -58,15 +58,16 @@ public sealed class DnsExchange(
     }
 
     /// <summary>A question to be put to the resolvers one after another, until somebody likes an answer.</summary>
-    internal DnsQuestion Ask(DomainName name, ushort type) =>
-        new(name, type, [.. _resolvers.OrderBy(r => r.IsAside)], this);
+    /// <param name="asker">Zones that strangers name may do what they like: their answers say nothing of a resolver.</param>
+    internal DnsQuestion Ask(DomainName name, ushort type, Asker asker) =>
+        new(name, type, [.. _resolvers.OrderBy(r => r.IsAside)], asker == Asker.Ours ? SetAside : (_, _) => { });
 
     /// <summary>The first answer with NOERROR or NXDOMAIN.</summary>
     /// <exception cref="DnsUnavailableException">No resolver gave one.</exception>
     public Task<DnsMessage> AskAsync(DomainName name, ushort type, CancellationToken cancel) =>
-        Ask(name, type).NextAsync(cancel);
+        Ask(name, type, Asker.Ours).NextAsync(cancel);
 
-    internal void SetAside(DnsResolver resolver, string why)
+    private void SetAside(DnsResolver resolver, string why)
     {
         if (_resolvers.Count > 1 && resolver.SetAside())
             setAside?.Invoke(resolver.Address, why);

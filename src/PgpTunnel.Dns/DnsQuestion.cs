@@ -14,11 +14,12 @@ internal enum DnsTransport
 /// that is cut short, or that its judge does not like, leads on to the next; an rcode is an answer about the resolver, which leads on to
 /// the next one.
 /// </summary>
+/// <param name="setAside">Told of a resolver that is at fault itself, and why.</param>
 internal sealed class DnsQuestion(
     DomainName name,
     ushort type,
     IReadOnlyList<DnsResolver> resolvers,
-    DnsExchange exchange
+    Action<DnsResolver, string> setAside
 )
 {
     private const int FormErr = 1,
@@ -61,7 +62,7 @@ internal sealed class DnsQuestion(
             {
                 Note($"{e.Message} over {step.Transport.ToString().ToUpperInvariant()}");
                 if (!_steps.Any(s => s.Resolver == step.Resolver))
-                    exchange.SetAside(step.Resolver, WhyOf(step.Resolver));
+                    setAside(step.Resolver, WhyOf(step.Resolver));
             }
         }
         throw new DnsUnavailableException(
@@ -103,7 +104,7 @@ internal sealed class DnsQuestion(
         Note(why);
         Leave(resolver);
         if (unfit)
-            exchange.SetAside(resolver, why);
+            setAside(resolver, why);
     }
 
     /// <summary>The resolver that answered last does not do what is needed, over this transport.</summary>
@@ -111,7 +112,7 @@ internal sealed class DnsQuestion(
     {
         Note(why);
         if (!_steps.Any(s => s.Resolver == _current))
-            exchange.SetAside(_current!, why);
+            setAside(_current!, why);
     }
 
     /// <summary>The last answer is not right; it may be the resolver, or the zone.</summary>
@@ -125,7 +126,7 @@ internal sealed class DnsQuestion(
     public void Right()
     {
         foreach (var resolver in _doubted.Where(r => r != _current).Distinct())
-            exchange.SetAside(
+            setAside(
                 resolver,
                 $"its answer does not validate, and that of {_current!.Address} does: {WhyOf(resolver)}"
             );

@@ -99,8 +99,8 @@ public sealed partial class DnsValidator
             if (covered == RecordType.DNAME)
                 throw new BogusException("a DNAME made from a wildcard"); // RFC 6672 3.3
             var (nsecs, nsec3s, denialTtl, _) = VerifiedDenial(message.Authority, zone, budget);
-            if (
-                !Denial.ProveNoCloser(
+            var denied =
+                Denial.ProveNoCloser(
                     owner,
                     owner.Suffix(signature.Labels),
                     zone.Name,
@@ -109,12 +109,12 @@ public sealed partial class DnsValidator
                     budget,
                     out var optOut
                 )
-            )
-                throw new BogusException(
+                ?? throw new BogusException(
                     $"the answer is made from a wildcard without proof that {owner} itself does not exist"
                 );
             return signed with
             {
+                Step = step with { NameDenied = denied },
                 Security = optOut ? DnsSecurity.Insecure : DnsSecurity.Secure,
                 Ttl = Shorter(ttl, denialTtl),
                 Why = $"{signed.Why}, from a wildcard",

@@ -46,11 +46,8 @@ public sealed partial class DnsValidator
             zone = Broken(name, DnsSecurity.Bogus, e.Message);
         }
         budget.Zones[name] = zone;
-        if (
-            zone.Security <= DnsSecurity.Insecure
-            || _zones.Get(name, Asker.Stranger) is not { Value.Security: <= DnsSecurity.Insecure }
-        )
-            _zones.Put(name, zone, zone.Ttl, budget.Asker);
+        var failed = zone.Security > DnsSecurity.Insecure;
+        _zones.Put(name, zone, zone.Ttl, budget.Asker, old => failed && old.Security <= DnsSecurity.Insecure);
         return (zone, zone.Ttl);
     }
 

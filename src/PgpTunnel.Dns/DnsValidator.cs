@@ -201,11 +201,8 @@ public sealed partial class DnsValidator(
         }
         budget.Links[(name, type)] = link;
         // A failure, which may be a lost answer only, is not to spoil a good one for all.
-        if (
-            link.Security <= DnsSecurity.Insecure
-            || _links.Get((name, type), Asker.Stranger) is not { Value.Security: <= DnsSecurity.Insecure }
-        )
-            _links.Put((name, type), link, link.Ttl, budget.Asker);
+        var failed = link.Security > DnsSecurity.Insecure;
+        _links.Put((name, type), link, link.Ttl, budget.Asker, old => failed && old.Security <= DnsSecurity.Insecure);
         return (link, link.Ttl);
     }
 
@@ -226,7 +223,7 @@ public sealed partial class DnsValidator(
     )
         where T : class
     {
-        var question = exchange.Ask(name, type);
+        var question = exchange.Ask(name, type, budget.Asker);
         BogusException? bogus = null;
         T? doubted = null;
         while (true)

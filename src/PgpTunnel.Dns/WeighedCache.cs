@@ -41,13 +41,17 @@ public sealed class WeighedCache<TKey, TValue>(TimeProvider time, Func<long> oct
         return (entry.Value, entry.Expires - now);
     }
 
-    public void Put(TKey key, TValue value, TimeSpan ttl, Asker asker)
+    /// <param name="unless">What is there and good stays when this is true of it; null = it makes room.</param>
+    public void Put(TKey key, TValue value, TimeSpan ttl, Asker asker, Func<TValue, bool>? unless = null)
     {
         if (ttl <= TimeSpan.Zero)
             return;
         var now = time.GetUtcNow();
         using var locked = _changing.EnterScope();
-        var ours = asker == Asker.Ours || (_entries.TryGetValue(key, out var old) && old.Ours);
+        var old = _entries.GetValueOrDefault(key);
+        if (unless is not null && old is not null && old.IsGood(now) && unless(old.Value))
+            return;
+        var ours = asker == Asker.Ours || old is { Ours: true };
         Remove(key);
         var entry = new Entry(value, now, now + ttl, weigh(value), ours);
         if (_octets + entry.Octets > octets() && !MakeRoom(entry, now))

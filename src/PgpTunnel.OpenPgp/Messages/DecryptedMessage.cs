@@ -49,14 +49,21 @@ public sealed class DecryptedMessage
         && peer.Signing.Where(s => Claims(s.Key) && created >= s.Until && created >= s.From)
             .Any(s => IsBy(s.Key, name));
 
+    /// <summary>The signature is right in all but one: by our clock it was made in the future.</summary>
+    public bool IsEarly(SignerKey peer, DateTimeOffset now) =>
+        Signature.Created is { } created && created > now + Ahead && VerifiedBy(peer, created, out _) is not null;
+
     /// <summary>An intended recipient, where stated, must be us (RFC 9580 5.2.3.36); GnuPG states none.</summary>
     private bool IsForUs =>
         Signature.IntendedRecipients.Count == 0
         || Signature.IntendedRecipients.Exists(f => Convert.ToHexStringLower(f) == KeyFingerprint);
 
+    /// <summary>How far two clocks may be apart.</summary>
+    private static readonly TimeSpan Ahead = TimeSpan.FromHours(1);
+
     /// <summary>Neither in the future nor over by its own lifetime.</summary>
     private bool IsTimely(DateTimeOffset created, DateTimeOffset now) =>
-        created <= now.AddHours(1)
+        created <= now + Ahead
         && (Signature.SignatureLifetime == 0 || created.AddSeconds(Signature.SignatureLifetime) > now);
 
     private bool IsBy(PublicKey key, HashAlgorithmName name)

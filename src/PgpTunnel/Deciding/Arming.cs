@@ -13,6 +13,7 @@ internal sealed class Arming(Settings settings, Peers peers, EventLog log, TimeP
         Soon = TimeSpan.FromSeconds(5);
 
     private readonly ConcurrentDictionary<string, (ArmState State, string Key)> _states = new();
+    private readonly HashSet<string> _doubted = [];
     private DateTimeOffset _checked;
     private bool _failed;
 
@@ -51,7 +52,22 @@ internal sealed class Arming(Settings settings, Peers peers, EventLog log, TimeP
     private async Task<ArmState> LookUpAsync(string domain, CancellationToken cancel)
     {
         var peer = await peers.FindAsync(domain, fresh: true, cancel);
-        if (peer.Class == PeerClass.Temporary)
+        // An old denial that is played back, or a delegation that is signed no more, would take the gateway out of service for all partners.
+        var doubtful = peer.Outdated || peer is { Class: PeerClass.Insecure, Remembered: true };
+        if (doubtful && _doubted.Add(domain))
+            log.Write(
+                "own-records-in-doubt",
+                ("domain", domain),
+                ("alarm", true),
+                ("why", peer.Why),
+                (
+                    "do",
+                    $"what was found before stands; 'pgptunnel doctor {domain}' here and from elsewhere, and see what dns.resolvers answer"
+                )
+            );
+        if (!doubtful)
+            _doubted.Remove(domain);
+        if (doubtful || peer.Class == PeerClass.Temporary)
         {
             // What was found before, of this key, stands until an answer says otherwise.
             _failed = true;

@@ -4,6 +4,13 @@ using PgpTunnel.Smtp;
 
 namespace PgpTunnel;
 
+/// <param name="Targets">In order.</param>
+internal sealed record Hops(IReadOnlyList<SmtpTarget> Targets)
+{
+    /// <summary>There may be others, which could not be found or are too many: these do not speak for all.</summary>
+    public bool Incomplete { get; init; }
+}
+
 /// <summary>Which servers to try for a destination, in order: a configured endpoint, or MX with address fallback (RFC 5321 5.1).</summary>
 internal sealed class NextHops(Settings settings, Trust trust)
 {
@@ -11,12 +18,7 @@ internal sealed class NextHops(Settings settings, Trust trust)
 
     /// <param name="route">To another gateway what the DNS denies is final only where it is proved: an attacker's word would bring a bounce, or clear text.</param>
     /// <exception cref="SmtpUnavailableException">None can be found now, or ever: the reply says which.</exception>
-    public async Task<IReadOnlyList<SmtpTarget>> FindAsync(
-        ParcelRoute route,
-        Endpoint? endpoint,
-        string domain,
-        CancellationToken cancel
-    )
+    public async Task<Hops> FindAsync(ParcelRoute route, Endpoint? endpoint, string domain, CancellationToken cancel)
     {
         try
         {
@@ -30,7 +32,7 @@ internal sealed class NextHops(Settings settings, Trust trust)
         }
     }
 
-    private async Task<IReadOnlyList<SmtpTarget>> OfEndpointAsync(Endpoint endpoint, CancellationToken cancel)
+    private async Task<Hops> OfEndpointAsync(Endpoint endpoint, CancellationToken cancel)
     {
         var login = endpoint.User is null
             ? null
@@ -38,8 +40,7 @@ internal sealed class NextHops(Settings settings, Trust trust)
         var addresses = await trust.Hosts.FindAsync(endpoint.Host, cancel);
         return addresses.Count == 0
             ? throw new SmtpUnavailableException(new SmtpReply(451, "4.4.4", $"{endpoint.Host} has no address"))
-            :
-            [
+            : new([
                 .. addresses
                     .Take(MaxTargets)
                     .Select(a => new SmtpTarget(
@@ -49,7 +50,7 @@ internal sealed class NextHops(Settings settings, Trust trust)
                         login,
                         endpoint.Without
                     )),
-            ];
+            ]);
     }
 
     private static async Task<string> PasswordAsync(string file, CancellationToken cancel)
@@ -67,11 +68,7 @@ internal sealed class NextHops(Settings settings, Trust trust)
         }
     }
 
-    private async Task<IReadOnlyList<SmtpTarget>> OfDomainAsync(
-        ParcelRoute parcelRoute,
-        string domain,
-        CancellationToken cancel
-    )
+    private async Task<Hops> OfDomainAsync(ParcelRoute parcelRoute, string domain, CancellationToken cancel)
     {
         if (domain.StartsWith('['))
         {
@@ -79,43 +76,36 @@ internal sealed class NextHops(Settings settings, Trust trust)
             var address = IPAddress.Parse(
                 inner.StartsWith("IPv6:", StringComparison.OrdinalIgnoreCase) ? inner[5..] : inner
             );
-            return [new SmtpTarget(address.ToString(), new IPEndPoint(address, 25), TlsMode.Opportunistic)];
+            return new([new SmtpTarget(address.ToString(), new IPEndPoint(address, 25), TlsMode.Opportunistic)]);
         }
         var route = await trust.Exchangers.FindAsync(domain, cancel);
-        if (
-            parcelRoute == ParcelRoute.Gateway
-            && route.Security != DnsSecurity.Secure
-            && (route.NullMx || route.NoSuchDomain)
-        )
-            throw new SmtpUnavailableException(
-                new SmtpReply(
-                    451,
-                    "4.4.4",
-                    $"{domain} {(route.NullMx ? "accepts no mail (null MX)" : "does not exist")}, says a DNS that is not signed; it is asked again"
-                )
-            );
-        if (route.NullMx)
-            throw new SmtpUnavailableException(new SmtpReply(556, "5.1.10", $"{domain} accepts no mail (null MX)")); // RFC 7505 3, 4.1
-        if (route.NoSuchDomain)
-            throw new SmtpUnavailableException(new SmtpReply(550, "5.1.2", $"{domain} does not exist"));
         // RFC 5321 5.1: we ourselves, and what is less preferred than we, would be a loop.
         var hosts = route
             .Hosts.TakeWhile(h => !h.Host.Equals(settings.Configuration.Hostname, StringComparison.OrdinalIgnoreCase))
             .ToList();
-        if (route.Hosts.Count > 0 && hosts.Count == 0)
+        var refusal =
+            route.NullMx ? new SmtpReply(556, "5.1.10", $"{domain} accepts no mail (null MX)") // RFC 7505 3, 4.1
+            : route.NoSuchDomain ? new SmtpReply(550, "5.1.2", $"{domain} does not exist")
+            : route.Hosts.Count > 0 && hosts.Count == 0
+                ? new SmtpReply(554, "5.4.6", $"the best mail exchanger of {domain} is this gateway: a loop")
+            : null;
+        var proved = route.Security == DnsSecurity.Secure;
+        if (refusal is not null)
             throw new SmtpUnavailableException(
-                new SmtpReply(554, "5.4.6", $"the best mail exchanger of {domain} is this gateway: a loop")
+                proved || parcelRoute != ParcelRoute.Gateway
+                    ? refusal
+                    : new SmtpReply(451, "4.4.4", $"{refusal.Text}, says a DNS that is not signed; it is asked again")
             );
         var targets = hosts
             .SelectMany(h =>
                 h.Addresses.Select(a => new SmtpTarget(h.Host, new IPEndPoint(a, 25), TlsMode.Opportunistic))
             )
-            .Take(MaxTargets)
             .ToList();
-        return targets.Count > 0
-            ? targets
-            : throw new SmtpUnavailableException(
+        if (targets.Count == 0)
+            throw new SmtpUnavailableException(
                 new SmtpReply(451, "4.4.4", $"no mail exchanger of {domain} has an address")
             );
+        var cut = targets.Count > MaxTargets || (hosts.Count < route.Hosts.Count && !proved);
+        return new([.. targets.Take(MaxTargets)]) { Incomplete = route.Incomplete || cut };
     }
 }

@@ -20,7 +20,8 @@ internal sealed class Handover(NextHops hops, SmtpSender sender, Slots slots)
         {
             SmtpUnavailableException? last = null;
             IReadOnlyList<SmtpReply>? refused = null;
-            foreach (var target in await hops.FindAsync(parcel.Route, endpoint, domain, cancel))
+            var found = await hops.FindAsync(parcel.Route, endpoint, domain, cancel);
+            foreach (var target in found.Targets)
             {
                 try
                 {
@@ -49,6 +50,14 @@ internal sealed class Handover(NextHops hops, SmtpSender sender, Slots slots)
                         throw last;
                 }
             }
+            if (last is null && found.Incomplete)
+                last = new(
+                    new(
+                        451,
+                        "4.4.4",
+                        $"refused, and not every mail exchanger of {domain} could be found: {refused![0]}"
+                    )
+                );
             return last is null ? refused! : throw last;
         }
         catch (SmtpUnavailableException)

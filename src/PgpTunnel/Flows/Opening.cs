@@ -190,11 +190,18 @@ internal sealed class Opening(
             );
         if (key is null)
             return new(Uniform, $"the certificate {fingerprint} of {domain} is not usable");
-        if (decrypted.VerifiedBy(key, time.GetUtcNow(), out var why) is null)
-            return decrypted.IsByExpired(key, time.GetUtcNow())
-                ? new(new SmtpReply(451, "4.7.5", $"the key of {domain} has expired"), why)
-                : new(Uniform, why);
-        return null;
+        var now = time.GetUtcNow();
+        if (decrypted.VerifiedBy(key, now, out var why) is not null)
+            return null;
+        if (decrypted.IsByExpired(key, now))
+            return new(new SmtpReply(451, "4.7.5", $"the key of {domain} has expired"), why);
+        // One of the two clocks is wrong, and nothing else is: that is no reason to bounce mail.
+        return decrypted.IsEarly(key, now) || decrypted.VerifiedBy(key, Sure, out _) is not null
+            ? new(
+                new SmtpReply(451, "4.7.0", "the time of the parcel's signature does not fit this gateway's clock"),
+                why
+            )
+            : new(Uniform, why);
     }
 
     /// <inheritdoc cref="Peers.IsPartner"/>

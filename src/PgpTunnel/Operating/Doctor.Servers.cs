@@ -24,7 +24,7 @@ internal sealed partial class Doctor
         try
         {
             var greeting = await FirstThatAnswersAsync(
-                await _hops.FindAsync(ParcelRoute.Local, endpoint, "", deadline.Token),
+                (await _hops.FindAsync(ParcelRoute.Local, endpoint, "", deadline.Token)).Targets,
                 deadline.Token
             );
             if (greeting.Refusal is { } refusal)

@@ -40,7 +40,8 @@ internal sealed class OwnMail(Settings settings, Parcels parcels, TimeProvider t
     public (Parcel Parcel, ParcelContent Content) ToPostmaster(string subject, string text)
     {
         var configuration = settings.Configuration;
-        var head = $"""
+        var head =
+            $"""
             From: Encryption gateway <{configuration.Postmaster}>
             To: <{configuration.Postmaster}>
             Subject: {subject}
@@ -52,7 +53,9 @@ internal sealed class OwnMail(Settings settings, Parcels parcels, TimeProvider t
             Auto-Submitted: auto-generated
             MIME-Version: 1.0
 
-            """.ReplaceLineEndings("\r\n");
+            """.ReplaceLineEndings(
+                "\r\n"
+            );
         var body = $"This is the encryption gateway {configuration.Hostname}.\n\n{text}\n".ReplaceLineEndings("\r\n");
         var (parcel, content) = PassToPostmaster(
             new ReversePath((Mailbox?)null),

@@ -144,7 +144,7 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time,
     {
         var fresh = fingerprints.Where(f => before.Distrusted.GetValueOrDefault(f) < ForEver).ToList();
         if (spool is null || fresh.Count == 0)
-            return before with { Distrusted = WithForEver(before.Distrusted, fresh) };
+            return WithoutRevoked(before, fresh);
         foreach (var fingerprint in fresh)
             log?.Write(
                 "key-revoked",
@@ -154,6 +154,13 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time,
             );
         return await TryAsync(spool, Disown(before, fresh), r => Disown(r, fresh));
     }
+
+    /// <summary>The same for one look-up only, of which nothing is kept.</summary>
+    public static PeerRecord WithoutRevoked(PeerRecord record, IReadOnlyList<string> fingerprints) =>
+        record with
+        {
+            Distrusted = WithForEver(record.Distrusted, fingerprints),
+        };
 
     /// <summary>Distrusts keys for ever, and with them whom only they vouched for.</summary>
     private PeerRecord Disown(PeerRecord record, IReadOnlyList<string> fingerprints)

@@ -22,6 +22,8 @@ internal sealed partial class Peers
         CancellationToken cancel
     )
     {
+        var policySigned = policyAnswer.Security == DnsSecurity.Secure;
+        policy = policySigned ? policy : Unsigned(policy);
         var answer = await validator.LookupAsync(
             PolicyRecord.CertificateName(policy.Gateway),
             RecordType.OPENPGPKEY,
@@ -38,17 +40,16 @@ internal sealed partial class Peers
                 Shorter(policyAnswer.Ttl, answer.Ttl),
                 $"the certificate: {answer.Why}"
             );
-        var found = new Found([.. answer.Data.Take(MaxRecords).Select(TryRead).OfType<Certificate>()])
+        var found = new Found([
+            .. answer.Data.Take(MaxRecords).Select(d => TryRead(d, lookup.Budget.Asker)).OfType<Certificate>(),
+        ])
         {
             Security = Weaker(policyAnswer.Security, answer.Security),
             Ttl = Shorter(policyAnswer.Ttl, answer.Ttl),
         };
         foreach (var fingerprint in policy.Fingerprints.Take(MaxListed))
         {
-            if (
-                (found.Security == DnsSecurity.Secure && policy.Distrusted.Contains(fingerprint))
-                || Distrusted(lookup.Record).Contains(fingerprint)
-            )
+            if (policy.Distrusted.Contains(fingerprint) || Distrusted(lookup.Record).Contains(fingerprint))
                 found.Reasons.Add($"{fingerprint} is distrusted (xfp)");
             else if (await AddAsync(validator, lookup, policy, fingerprint, found, cancel) is { } failed)
                 return failed;
@@ -56,17 +57,25 @@ internal sealed partial class Peers
         var signed = found.Security == DnsSecurity.Secure;
         lookup = lookup with
         {
-            WritesNothing = !signed || PeerMemory.IsOlder(lookup.Record, new PolicySigning(policyAnswer.Steps)),
+            WritesNothing =
+                !signed
+                || lookup.Budget.Asker == Asker.Stranger
+                || PeerMemory.IsOlder(lookup.Record, new PolicySigning(policyAnswer.Steps)),
         };
         if (signed)
+        {
+            var revoked = await RevokedAsync(validator, lookup, policy, found, cancel);
             lookup = lookup with
             {
-                Record = await memory.RevokedAsync(
-                    lookup.Record,
-                    await RevokedAsync(validator, lookup, policy, found, cancel)
-                ),
+                Record =
+                    lookup.Budget.Asker == Asker.Stranger
+                        ? PeerMemory.WithoutRevoked(lookup.Record, revoked)
+                        : await memory.RevokedAsync(lookup.Record, revoked),
             };
-        return await ChooseAsync(lookup, signed ? policy : Unsigned(policy), policyAnswer, answer, found);
+        }
+        // Where only the certificate is not signed, what the policy distrusts stays so.
+        var known = signed ? policy : Unsigned(policy) with { Distrusted = policy.Distrusted };
+        return await ChooseAsync(lookup, known, policyAnswer, answer, found);
     }
 
     /// <summary>What the certificates of one policy have come to.</summary>
@@ -130,7 +139,10 @@ internal sealed partial class Peers
                     $"the certificate {fingerprint}: {fallback.Why}"
                 );
             (found.Ttl, found.Security) = (Shorter(found.Ttl, fallback.Ttl), Weaker(found.Security, fallback.Security));
-            certificate = ReadFallback(fallback.Data) is { } read && read.Fingerprint == fingerprint ? read : null;
+            certificate =
+                ReadFallback(fallback.Data, lookup.Budget.Asker) is { } read && read.Fingerprint == fingerprint
+                    ? read
+                    : null;
         }
         var judgement =
             certificate?.Judge(policy.Gateway, time.GetUtcNow())
@@ -226,15 +238,15 @@ internal sealed partial class Peers
     }
 
     /// <summary>Reads a certificate, or takes the same one as it was read before, with what its signatures were found to be.</summary>
-    private Certificate? TryRead(byte[] octets)
+    private Certificate? TryRead(byte[] octets, Asker asker)
     {
         var hash = Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(octets));
-        if (_certificates.Get(hash, Asker.Ours) is var (known, _))
+        if (_certificates.Get(hash, asker) is var (known, _))
             return known;
         try
         {
             var certificate = Certificate.Read(octets);
-            _certificates.Put(hash, certificate, CertificateUse, Asker.Ours);
+            _certificates.Put(hash, certificate, CertificateUse, asker);
             return certificate;
         }
         catch (OpenPgpException)
@@ -244,7 +256,7 @@ internal sealed partial class Peers
     }
 
     /// <summary><c>v=PGPK1; p=&lt;base64 certificate&gt;</c>, one certificate a name.</summary>
-    private Certificate? ReadFallback(IReadOnlyList<byte[]> records)
+    private Certificate? ReadFallback(IReadOnlyList<byte[]> records, Asker asker)
     {
         var texts = records
             .Select(r => System.Text.Encoding.Latin1.GetString(PolicyRecord.Concatenate(r)))
@@ -262,7 +274,7 @@ internal sealed partial class Peers
             fields.Count == 1
             && Convert.TryFromBase64String(fields[0][2..], buffer, out var length)
             && length <= MaxFallbackOctets
-            ? TryRead(buffer[..length])
+            ? TryRead(buffer[..length], asker)
             : null;
     }
 }

@@ -37,7 +37,7 @@ internal sealed partial class Peers
                     lookup.Budget
                 )
                     is { Security: DnsSecurity.Secure } fallback
-                && ReadFallback(fallback.Data) is { } certificate
+                && ReadFallback(fallback.Data, lookup.Budget.Asker) is { } certificate
             )
                 certificates.Add(certificate);
         return
@@ -79,7 +79,7 @@ internal sealed partial class Peers
             return trusted;
         var kept = memory
             .Certificates(lookup.Domain)
-            .Select(k => (Certificate: TryRead(k.Octets), k.Listed))
+            .Select(k => (Certificate: TryRead(k.Octets, lookup.Budget.Asker), k.Listed))
             .Where(k => k.Certificate is not null)
             .Select(k => (Certificate: k.Certificate!, k.Listed))
             .ToList();

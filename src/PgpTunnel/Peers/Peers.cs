@@ -99,14 +99,14 @@ internal sealed partial class Peers(
             budget.Forget();
         var state = await LookUpAsync(domain, fresh, budget, stop); // not with the first who asked: others may wait for it
         // Not what was looked up under a configuration that is gone, nor a failure in the place of what is good still.
-        if (
-            generation == _generation
-            && (
-                state.Class != PeerClass.Temporary
-                || _cache.Get(domain, Asker.Stranger) is not { Value.Class: not PeerClass.Temporary }
-            )
-        )
-            _cache.Put(domain, state, state.Until - time.GetUtcNow(), budget.Asker);
+        if (generation == _generation)
+            _cache.Put(
+                domain,
+                state,
+                state.Until - time.GetUtcNow(),
+                budget.Asker,
+                old => state.Class == PeerClass.Temporary && old.Class != PeerClass.Temporary
+            );
         return state;
     }
 
@@ -167,7 +167,14 @@ internal sealed partial class Peers(
             budget
         );
         if (NotGood(lookup, answer) is { } weak)
-            return State(lookup, weak, answer.Security, null, answer.Ttl, answer.Why);
+            return State(lookup, weak, answer.Security, null, answer.Ttl, answer.Why) with
+            {
+                // By opt-out a signed denial proves nothing, and may be an old one all the same (RFC 5155 9.2).
+                Outdated =
+                    weak == PeerClass.Insecure
+                    && answer.Steps.Count > 0
+                    && memory.IsOutdated(lookup.Record, new PolicySigning(answer.Steps)),
+            };
         PolicyRecord? policy;
         try
         {
@@ -193,7 +200,7 @@ internal sealed partial class Peers(
         return await FindKeysAsync(validator, lookup, policy, answer, cancel);
     }
 
-    /// <summary>A secure denial, or <c>m=none</c>: counted against what is remembered, unless it is no younger than that.</summary>
+    /// <summary>A secure denial, or <c>m=none</c>: counted against what is remembered, unless it is no younger than that, or asked for by a stranger.</summary>
     private async Task<PeerState> DeniedAsync(Lookup lookup, PolicyRecord? policy, DnsAnswer answer)
     {
         var (signing, why) = (
@@ -218,7 +225,9 @@ internal sealed partial class Peers(
             {
                 Outdated = true,
             };
-        var record = await memory.DeniedAsync(lookup.Record, signing);
+        // What a stranger makes us ask counts for nothing, and where fingerprints are trusted only an administrator ends that.
+        var counts = lookup is { Trusted: false, Budget.Asker: Asker.Ours };
+        var record = counts ? await memory.DeniedAsync(lookup.Record, signing) : lookup.Record;
         return State(
             lookup with
             {

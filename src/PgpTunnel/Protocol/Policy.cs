@@ -119,7 +119,7 @@ public static class Policy
                 $"{domain} asked for encryption, and now its DNS {(facts.Class == PeerClass.None ? "says nothing of it" : "is not signed")}",
                 alarm: true
             ),
-            PeerClass.None when facts.Outdated && !prefer => Defer(
+            PeerClass.None or PeerClass.Insecure when facts.Outdated && !prefer => Defer(
                 "4.7.5",
                 $"{domain} published a gateway key, and the answer that there is none may be an old one",
                 alarm: true

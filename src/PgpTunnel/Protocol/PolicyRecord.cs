@@ -78,7 +78,7 @@ public sealed partial record PolicyRecord(
         text.AsSpan().StartsWith("v=PGPT1"u8)
         && (text.Length == Version.Length || text[Version.Length] is (byte)' ' or (byte)'\t' or (byte)';');
 
-    /// <summary>What stands there that was meant as a policy, and is none: quoted, with a mark in front, escaped, in capitals. Null = nothing like it.</summary>
+    /// <summary>What stands there that was meant as a policy, and is none: quoted, with something in front, escaped, in capitals, without its semicolon. Null = nothing like it.</summary>
     internal static string? NearMiss(IReadOnlyList<byte[]> records) =>
         records
             .Select(Concatenate)
@@ -86,10 +86,8 @@ public sealed partial record PolicyRecord(
             .Select(Miss)
             .FirstOrDefault();
 
-    [GeneratedRegex(
-        "^[^A-Za-z0-9]{0,16}v[^A-Za-z0-9=]{0,8}=[^A-Za-z0-9]{0,8}PGPT1(?![A-Za-z0-9])",
-        RegexOptions.IgnoreCase | RegexOptions.CultureInvariant
-    )]
+    /// <summary>Whatever names this version stands there for no other purpose; a later version is another matter.</summary>
+    [GeneratedRegex("PGPT1(?![0-9])", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
     private static partial Regex LooksLikeOne();
 
     private static string Miss(byte[] text)
