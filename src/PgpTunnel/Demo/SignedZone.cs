@@ -58,7 +58,8 @@ internal sealed class SignedZone
     public void Remove(DomainName name, ushort type)
     {
         using var locked = _changing.EnterScope();
-        _names[name].Remove(type);
+        if (_names.TryGetValue(name, out var sets) && sets.Remove(type) && sets.Count == 0)
+            _names.Remove(name);
     }
 
     /// <summary>Delegates a child, signed by its own key.</summary>
@@ -105,8 +106,13 @@ internal sealed class SignedZone
         while (!_names.ContainsKey(encloser) && !_names.Keys.Any(n => n.IsBelow(encloser)))
             encloser = encloser.Parent;
         var wildcard = encloser.Prepend("*"u8);
-        if (_names.TryGetValue(wildcard, out var wild) && wild.TryGetValue(type, out var set))
-            return new(0, Signed(name, wildcard, type, set), Covering(name));
+        if (_names.TryGetValue(wildcard, out var wild))
+        {
+            if (wild.TryGetValue(type, out var set))
+                return new(0, Signed(name, wildcard, type, set), Covering(name));
+            if (wild.TryGetValue(RecordType.CNAME, out var alias))
+                return new(0, Signed(name, wildcard, RecordType.CNAME, alias), Covering(name));
+        }
         return new(3, [], [.. Soa(), .. Covering(name).Concat(Covering(wildcard)).DistinctBy(r => (r.Name, r.Type))]);
     }
 

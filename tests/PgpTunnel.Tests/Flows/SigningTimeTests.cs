@@ -27,6 +27,21 @@ public sealed class SigningTimeTests : InboundSetting
         Assert.True(taken ? reply.StartsWith("250", StringComparison.Ordinal) : reply == Uniform, reply);
     }
 
+    /// <summary>One of the two clocks is wrong, and nothing else: that is no reason to bounce mail.</summary>
+    [Theory]
+    [InlineData(50, "250")]
+    [InlineData(70, "451 4.7.0")]
+    [InlineData(60 * 24 * 3, "451 4.7.0")]
+    public async Task What_comes_from_the_future_waits(int minutes, string expected)
+    {
+        var signed = Now.AddMinutes(minutes);
+        var dated = Header() with { Date = signed, Expires = signed.AddDays(7) };
+        var octets = MessageSealer
+            .Seal([Bodies.Write(dated, [Encoding.ASCII.GetBytes(Message)])], _pair.A.Key, PeerB(), signed)
+            .Octets.ToArray();
+        Assert.StartsWith(expected, await DeliverAsync(Outer(octets)));
+    }
+
     /// <summary>Its owner may have forgotten to prolong it and can mend that; what was signed while it lasted is as good as ever.</summary>
     [Fact]
     public async Task What_was_signed_after_the_key_had_expired_waits_and_what_was_backdated_is_refused()

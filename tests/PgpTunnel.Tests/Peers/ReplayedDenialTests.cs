@@ -85,6 +85,103 @@ public class ReplayedDenialTests
         Assert.StartsWith("451 4.7.5", await SendAsync(pair, TimeSpan.FromHours(2)));
     }
 
+    /// <summary>A wildcard is signed today; that the name itself does not exist was signed before there was a policy.</summary>
+    [Theory]
+    [InlineData("text")]
+    [InlineData("alias")]
+    [InlineData("m=none")]
+    public async Task Nor_does_a_wildcard_of_today_with_the_old_proof_that_the_name_does_not_exist(string wildcard)
+    {
+        await using var pair = await Pair.CreateAsync(publishB: false);
+        var (zone, any) = (pair.World.Zone("b.example"), DomainName.Parse("*.b.example"));
+        zone.Add(DomainName.Parse("www.b.example"), RecordType.A, [127, 0, 0, 1]);
+        if (wildcard == "alias")
+            zone.Add(any, RecordType.CNAME, DomainName.Parse("www.b.example").Wire.ToArray());
+        else
+            zone.Add(any, RecordType.TXT, TestWorld.Txt(wildcard == "text" ? "v=spf1 -all" : "v=PGPT1; m=none"));
+        Sign(pair, "now");
+        var recorded = zone.Answer(PolicyB, RecordType.TXT);
+        Assert.NotEmpty(recorded.Answer);
+        pair.World.Time.Advance(TimeSpan.FromHours(2));
+        Sign(pair, "now");
+        pair.B.Publish("v=PGPT1; m=enforce; fp=FPR; a=31557600");
+        Assert.Contains("sealed for b.example", await SendAsync(pair, TimeSpan.FromHours(1)));
+        pair.World.Forge = (name, type, answer) =>
+        {
+            if (name != PolicyB || type != RecordType.TXT)
+                return answer;
+            var fresh = zone.Answer(DomainName.Parse("_another.b.example"), RecordType.TXT);
+            return new(0, [.. fresh.Answer.Select(r => r with { Name = PolicyB })], recorded.Authority);
+        };
+        for (var hours = 0; hours < 100; hours += 10)
+        {
+            Sign(pair, "now");
+            Assert.StartsWith("451 4.7.5", await SendAsync(pair, TimeSpan.FromHours(10)));
+        }
+        // Withdrawn in earnest, the name's own denial is new too.
+        pair.World.Forge = null;
+        zone.Remove(PolicyB, RecordType.TXT);
+        var reply = "";
+        for (var hours = 0; hours < 80 && !reply.Contains("in clear"); hours += 10)
+        {
+            Sign(pair, "now");
+            reply = await SendAsync(pair, TimeSpan.FromHours(10));
+        }
+        Assert.Contains("in clear", reply);
+    }
+
+    /// <summary>One name of ours, played back, would take the gateway out of service for all partners.</summary>
+    [Fact]
+    public async Task Nor_does_the_old_denial_of_our_own_records_disarm_the_gateway()
+    {
+        await using var pair = await Pair.CreateAsync(publishA: false);
+        var policyA = DomainName.Parse("_pgptunnel.a.example");
+        var recorded = pair.World.Zone("a.example").Answer(policyA, RecordType.TXT);
+        pair.World.Time.Advance(TimeSpan.FromHours(2));
+        pair.World.Zone("a.example").SignAnew(pair.World.Time.GetUtcNow());
+        pair.A.Publish("v=PGPT1; m=enforce; fp=FPR; a=31557600");
+        await Wait.UntilAsync(
+            () =>
+            {
+                pair.World.Time.Advance(TimeSpan.FromMinutes(2)); // it looks every minute
+                return pair.A.Gateway.Arming.Armed;
+            },
+            () => pair.A.Log.ToString()
+        );
+        pair.World.Forge = (name, type, answer) => name == policyA && type == RecordType.TXT ? recorded : answer;
+        pair.World.Time.Advance(TimeSpan.FromHours(1));
+        await pair.A.Gateway.Arming.CheckAsync(CancellationToken.None);
+        Assert.True(pair.A.Gateway.Arming.Armed);
+        Assert.Contains("event=own-records-in-doubt", pair.A.Log.ToString());
+        Assert.Contains("sealed for b.example", await SendAsync(pair, TimeSpan.FromMinutes(1)));
+    }
+
+    /// <summary>Strangers may name any domain, and as often as they like: what is denied then is counted by nobody.</summary>
+    [Fact]
+    public async Task Nor_do_denials_count_that_a_stranger_made_us_ask_for()
+    {
+        await using var pair = await Pair.CreateAsync();
+        Assert.Contains("sealed", await TrustActs.SendAsync(pair));
+        pair.World.Zone("b.example").Remove(PolicyB, RecordType.TXT);
+        pair.World.Time.Advance(TimeSpan.FromHours(2));
+        Sign(pair, "now");
+        await using var spool = Spool.Open(pair.A.Configuration.SpoolFile, running: false);
+        var trust = new Trust(pair.A.Configuration, pair.World.Time);
+        var peers = new Peers(
+            () => trust.Validator,
+            new PeerMemory(spool, null, pair.World.Time),
+            _ => null,
+            pair.World.Time
+        );
+        async Task<DateTimeOffset?> CountedAsync(Asker asker)
+        {
+            await peers.AskAsync("b.example", true, new WorkBudget { Asker = asker }, CancellationToken.None);
+            return spool.FindPeer("b.example")!.ContrarySince;
+        }
+        Assert.Null(await CountedAsync(Asker.Stranger));
+        Assert.NotNull(await CountedAsync(Asker.Ours));
+    }
+
     [Theory]
     [InlineData("now")]
     [InlineData("hour")]

@@ -46,12 +46,32 @@ public sealed class TrustInOddPlacesTests
                 && record.Distrusted.Count == 0
                 && record.Fingerprints.Count == 0
         );
-        // What it signs is opened.
+        Assert.StartsWith("250", await DeliverAsync(pair, key)); // what it signs is opened
+        var before = world.Forge;
+        // What it says is read no further when its certificate cannot be looked up: what anybody may have distrusted bounces nothing.
+        world.Forge = (name, type, answer) =>
+            type == RecordType.OPENPGPKEY && name.IsWithin(zone.Name) ? new(2, [], []) : before!(name, type, answer);
+        pair.World.Time.Advance(TimeSpan.FromHours(1));
+        Assert.StartsWith("451 4.7.5", await DeliverAsync(pair, key));
+        world.Forge = before;
+        pair.World.Time.Advance(TimeSpan.FromMinutes(1));
+        // Another key than the trusted one is not.
+        await VerifyAsync(pair, new string('1', 40), "c.example");
+        Assert.StartsWith("451 4.7.5", await SendAsync(pair, "<carol@c.example>"));
+        Assert.Contains(
+            $"c.example offers {key.Fingerprint}, but only {new string('1', 40)} is trusted for it",
+            pair.A.Log.ToString()
+        );
+    }
+
+    /// <summary>A parcel of c.example's, by that key; the reply to it.</summary>
+    private static async Task<string> DeliverAsync(Pair pair, GatewayKey key)
+    {
         var header = new InnerHeader
         {
             Id = ParcelLife.NewId(),
-            Date = world.Time.GetUtcNow(),
-            Expires = world.Time.GetUtcNow().AddDays(7),
+            Date = pair.World.Time.GetUtcNow(),
+            Expires = pair.World.Time.GetUtcNow().AddDays(7),
             Sender = ("c.example", key.Fingerprint),
             Recipient = ("a.example", pair.A.Key.Fingerprint),
             MailFrom = ReversePath.Parse("<carol@c.example>").Path!,
@@ -60,7 +80,7 @@ public sealed class TrustInOddPlacesTests
         };
         var reader = Certificate
             .Read(pair.A.Key.ExportCertificate())
-            .Judge(pair.A.Configuration.Gateway, world.Time.GetUtcNow())
+            .Judge(pair.A.Configuration.Gateway, pair.World.Time.GetUtcNow())
             .Key!;
         byte[] outer =
         [
@@ -69,37 +89,25 @@ public sealed class TrustInOddPlacesTests
                     "pgptunnel@pgptunnel.c.example",
                     pair.A.Configuration.Gateway,
                     "t",
-                    world.Time.GetUtcNow(),
+                    pair.World.Time.GetUtcNow(),
                     MessageSealer
                         .Seal(
                             [Bodies.Write(header, [Encoding.ASCII.GetBytes(Message)])],
                             key,
                             reader,
-                            world.Time.GetUtcNow()
+                            pair.World.Time.GetUtcNow()
                         )
                         .Octets.ToArray()
                 )
                 .SelectMany(p => p.ToArray()),
         ];
-        Assert.StartsWith(
-            "250",
-            (
-                await Company.SendAsync(
-                    pair.A.Gateway.InboundServer!.EndPoint,
-                    "<>",
-                    [$"<{pair.A.Configuration.Gateway}>"],
-                    outer
-                )
-            )[0]
-                .ToString()
+        var replies = await Company.SendAsync(
+            pair.A.Gateway.InboundServer!.EndPoint,
+            "<>",
+            [$"<{pair.A.Configuration.Gateway}>"],
+            outer
         );
-        // Another key than the trusted one is not.
-        await VerifyAsync(pair, new string('1', 40), "c.example");
-        Assert.StartsWith("451 4.7.5", await SendAsync(pair, "<carol@c.example>"));
-        Assert.Contains(
-            $"c.example offers {key.Fingerprint}, but only {new string('1', 40)} is trusted for it",
-            pair.A.Log.ToString()
-        );
+        return replies[0].ToString();
     }
 
     [Fact]
@@ -272,6 +280,8 @@ public sealed class TrustInOddPlacesTests
     }
 
     [Theory]
+    [InlineData("loop", ParcelRoute.Gateway, "451 4.4.4")]
+    [InlineData("loop", ParcelRoute.World, "554 5.4.6")]
     [InlineData("signed", ParcelRoute.Gateway, "550 5.1.2")]
     [InlineData("unsigned", ParcelRoute.Gateway, "451 4.4.4")]
     [InlineData("forged", ParcelRoute.Gateway, "451 4.4.3")]
@@ -285,7 +295,10 @@ public sealed class TrustInOddPlacesTests
     )
     {
         await using var pair = await Pair.CreateAsync();
-        pair.World.AddInsecureZone("unsigned.example");
+        var zone = pair.World.AddInsecureZone("unsigned.example");
+        var own = DomainName.Parse(pair.A.Configuration.Hostname);
+        zone.Add(DomainName.Parse("loop.unsigned.example"), RecordType.MX, [0, 0, .. own.Wire]);
+        pair.World.Zone("a.example").Add(own, RecordType.A, [127, 0, 0, 1]);
         var before = pair.World.Forge!;
         pair.World.Forge = (name, type, answer) =>
             how == "forged" && type == RecordType.MX ? new(3, [], []) : before(name, type, answer);
@@ -295,10 +308,39 @@ public sealed class TrustInOddPlacesTests
             hops.FindAsync(
                 route,
                 null,
-                how == "unsigned" ? "gone.unsigned.example" : "gone.b.example",
+                how == "unsigned" ? "gone.unsigned.example"
+                    : how == "loop" ? "loop.unsigned.example"
+                    : "gone.b.example",
                 CancellationToken.None
             )
         );
         Assert.StartsWith(expected, e.Reply.ToString());
+    }
+
+    /// <summary>A refusal by those that were found is no refusal by all.</summary>
+    [Theory]
+    [InlineData("well", false)]
+    [InlineData("dead", true)]
+    [InlineData("unsigned", true)]
+    [InlineData("none", false)]
+    public async Task Exchangers_that_cannot_be_found_are_missed(string other, bool incomplete)
+    {
+        await using var pair = await Pair.CreateAsync();
+        pair.World.AddInsecureZone("unsigned.example");
+        var zone = pair.World.Zone("b.example");
+        DomainName Name(string host) => DomainName.Parse(host);
+        var second = Name(other == "unsigned" ? "gone.unsigned.example" : $"{other}.b.example");
+        zone.Add(Name("mail.b.example"), RecordType.MX, [0, 10, .. Name("one.b.example").Wire]);
+        zone.Add(Name("mail.b.example"), RecordType.MX, [0, 20, .. second.Wire]);
+        zone.Add(Name("one.b.example"), RecordType.A, [127, 0, 0, 1]);
+        zone.Add(Name("well.b.example"), RecordType.A, [127, 0, 0, 1]);
+        var before = pair.World.Forge!;
+        pair.World.Forge = (name, type, answer) =>
+            name == second && other == "dead" ? new(2, [], []) : before(name, type, answer);
+        var trust = new Trust(pair.A.Configuration, pair.World.Time);
+        var hops = new NextHops(new Settings(pair.A.Configuration, KeyRing.Load(pair.A.Configuration)), trust);
+        var found = await hops.FindAsync(ParcelRoute.Gateway, null, "mail.b.example", CancellationToken.None);
+        Assert.Equal(incomplete, found.Incomplete);
+        Assert.Equal("one.b.example", found.Targets[0].Host);
     }
 }
