@@ -6,10 +6,14 @@ namespace PgpTunnel.Dns;
 /// </summary>
 internal static class Denial
 {
-    /// <summary>As many as unbound and BIND validate. More make the answer bogus: a key look-up must not be bought down to insecure (RFC 9276 3.2).</summary>
+    /// <summary>
+    /// As many as unbound and BIND validate. More make the answer bogus: a key look-up must not be bought down to insecure (RFC 9276
+    /// 3.2).
+    /// </summary>
     public const int MaxIterations = 150;
 
-    /// <param name="OptOut">The span is opt-out: an unsigned delegation may hide in it, so nothing is proved securely (RFC 5155 9.2).</param>
+    /// <param name="OptOut">The span is opt-out: an unsigned delegation may hide in it, so nothing is proved securely (RFC 5155
+    /// 9.2).</param>
     /// <param name="Delegation">The name is a delegation without DS.</param>
     /// <param name="Signed">When the record that itself denies the name was signed.</param>
     internal sealed record Proof(DnsOutcome Outcome, bool OptOut, bool Delegation, DateTimeOffset Signed);
@@ -23,7 +27,9 @@ internal static class Denial
         WorkBudget budget
     ) => nsecs.Count > 0 ? ByNsec(name, type, zone, nsecs) : ByNsec3(name, type, new HashedSpans(zone, nsec3s, budget));
 
-    /// <summary>For an answer made from a wildcard: no closer name than the wildcard's parent exists (RFC 4035 5.3.4, RFC 5155 8.8).</summary>
+    /// <summary>
+    /// For an answer made from a wildcard: no closer name than the wildcard's parent exists (RFC 4035 5.3.4, RFC 5155 8.8).
+    /// </summary>
     /// <returns>When the record that denies the name was signed; null = nothing proves it.</returns>
     public static DateTimeOffset? ProveNoCloser(
         DomainName name,

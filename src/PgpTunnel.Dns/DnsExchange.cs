@@ -37,7 +37,9 @@ public sealed class DnsExchange(
         return found.Count > 0 ? found : OfResolvConf("/etc/resolv.conf");
     }
 
-    /// <summary>The library looks at interfaces, and passes loopback by: where nothing else is up, the file still names the resolver there.</summary>
+    /// <summary>
+    /// The library looks at interfaces, and passes loopback by: where nothing else is up, the file still names the resolver there.
+    /// </summary>
     internal static IReadOnlyList<IPEndPoint> OfResolvConf(string file)
     {
         try

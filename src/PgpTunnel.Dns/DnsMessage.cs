@@ -43,7 +43,9 @@ public sealed class DnsMessage
     /// <summary>A response that is nothing but its header: an rcode about the resolver, not an answer.</summary>
     public bool IsBare { get; private init; }
 
-    /// <summary>Reads what came for a question: its answer, or a bare rcode (servers without EDNS leave the question out, RFC 6891 7).</summary>
+    /// <summary>
+    /// Reads what came for a question: its answer, or a bare rcode (servers without EDNS leave the question out, RFC 6891 7).
+    /// </summary>
     /// <returns>Null when it is no answer to this question.</returns>
     /// <exception cref="DnsFormatException">It is, and is malformed or ends early.</exception>
     internal static DnsMessage? ReadAnswer(ReadOnlySpan<byte> octets, ushort id, DomainName name, ushort type)

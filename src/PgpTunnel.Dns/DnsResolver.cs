@@ -69,7 +69,9 @@ internal sealed class DnsResolver(IPEndPoint address, DnsPatience patience)
         }
     }
 
-    /// <summary>A fresh connected socket (random port, only this peer's datagrams) and a random id for each question (RFC 5452 9).</summary>
+    /// <summary>
+    /// A fresh connected socket (random port, only this peer's datagrams) and a random id for each question (RFC 5452 9).
+    /// </summary>
     private async Task<DnsMessage> OverUdpAsync(DomainName name, ushort type, CancellationToken deadline)
     {
         using var socket = new Socket(address.AddressFamily, SocketType.Dgram, ProtocolType.Udp);

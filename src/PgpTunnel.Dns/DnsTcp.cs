@@ -7,7 +7,9 @@ using System.Security.Cryptography;
 
 namespace PgpTunnel.Dns;
 
-/// <summary>Questions over TCP: one connection, kept while it is used, on which they do not wait for each other's answers (RFC 7766 6.2.1).</summary>
+/// <summary>
+/// Questions over TCP: one connection, kept while it is used, on which they do not wait for each other's answers (RFC 7766 6.2.1).
+/// </summary>
 [SuppressMessage("Reliability", "CA1001", Justification = "A semaphore without a wait handle holds nothing.")]
 internal sealed class DnsTcp(IPEndPoint address)
 {

@@ -3,7 +3,9 @@ namespace PgpTunnel.Dns;
 /// <summary>The zones from the root down to a name, for who wants to see why.</summary>
 public sealed partial class DnsValidator
 {
-    /// <summary>The security of the zone that <paramref name="name"/> belongs to: DS records from the anchor down, nothing of the name itself.</summary>
+    /// <summary>
+    /// The security of the zone that <paramref name="name"/> belongs to: DS records from the anchor down, nothing of the name itself.
+    /// </summary>
     /// <param name="fresh">Ask the resolvers again for the whole chain.</param>
     /// <param name="budget">What this and other look-ups for one purpose may spend together; null = this one has its own.</param>
     public async Task<ZoneSecurity> SettleAsync(
@@ -35,7 +37,9 @@ public sealed partial class DnsValidator
         }
     }
 
-    /// <summary>The zones from the anchor down to the one that holds <paramref name="name"/>, or to the first that cannot be proved.</summary>
+    /// <summary>
+    /// The zones from the anchor down to the one that holds <paramref name="name"/>, or to the first that cannot be proved.
+    /// </summary>
     public async Task<IReadOnlyList<ZoneLink>> ChainAsync(DomainName name, CancellationToken cancel)
     {
         var chain = new List<ZoneLink>();

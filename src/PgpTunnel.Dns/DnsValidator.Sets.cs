@@ -26,7 +26,8 @@ public sealed partial class DnsValidator
                 why =
                     (int)(now - signature.Expiration) > 0
                         ? $"the signature by {zone.Name} expired at {DateTimeOffset.FromUnixTimeSeconds(signature.Expiration):u}"
-                        : $"the signature by {zone.Name} is not valid before {DateTimeOffset.FromUnixTimeSeconds(signature.Inception):u} (is this machine's clock right?)";
+                        : $"the signature by {zone.Name} is not valid before "
+                            + $"{DateTimeOffset.FromUnixTimeSeconds(signature.Inception):u} (is this machine's clock right?)";
                 continue;
             }
             var data = SignedData(set, signature);

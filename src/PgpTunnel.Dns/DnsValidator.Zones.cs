@@ -203,7 +203,9 @@ public sealed partial class DnsValidator
         return new(set, Signatures(message.Answer, name, RecordType.DNSKEY), keys);
     }
 
-    /// <summary>Keys that a DS vouches for. Each digest is paid for: a thousand DS and a thousand keys of one tag are a million pairs.</summary>
+    /// <summary>
+    /// Keys that a DS vouches for. Each digest is paid for: a thousand DS and a thousand keys of one tag are a million pairs.
+    /// </summary>
     private static List<DnsKey> Matching(
         DomainName name,
         List<DnsKey> keys,

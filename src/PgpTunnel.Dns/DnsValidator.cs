@@ -149,7 +149,9 @@ public sealed partial class DnsValidator(
 
         public SignedStep? Step { get; init; }
 
-        /// <summary>Nothing is signed there, and there was nothing in the answer, not even a SOA (RFC 2308 2.2): it may have been cut out of it.</summary>
+        /// <summary>
+        /// Nothing is signed there, and there was nothing in the answer, not even a SOA (RFC 2308 2.2): it may have been cut out of it.
+        /// </summary>
         public bool IsEmpty { get; init; }
 
         /// <summary>About the octets it holds.</summary>
@@ -210,7 +212,8 @@ public sealed partial class DnsValidator(
     /// Asks until an answer is judged good: one that is bogus may be the fault of the transport or of the resolver, so it is asked for over
     /// TCP and of the next one before that is the verdict.
     /// </summary>
-    /// <param name="doubtful">Of a good judgement: it rests on an answer so empty that others are asked too; it stands when they know no better.</param>
+    /// <param name="doubtful">Of a good judgement: it rests on an answer so empty that others are asked too; it stands when they know no
+    /// better.</param>
     /// <exception cref="BogusException">Every answer was; with the reason of the first.</exception>
     /// <exception cref="DnsUnavailableException">There was none.</exception>
     private async Task<T> JudgedAsync<T>(

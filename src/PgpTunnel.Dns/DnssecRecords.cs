@@ -13,7 +13,9 @@ internal sealed class DnsKey
 
     public required byte[] Rdata { get; init; }
 
-    /// <summary>True when <paramref name="signature"/> is this key's over <paramref name="data"/>. Never throws for bad keys or signatures.</summary>
+    /// <summary>
+    /// True when <paramref name="signature"/> is this key's over <paramref name="data"/>. Never throws for bad keys or signatures.
+    /// </summary>
     public bool Verifies(byte[] data, byte[] signature)
     {
         try
@@ -170,7 +172,9 @@ internal sealed record Nsec(DomainName Owner, DomainName Next, TypeBitmap Types)
         }
     }
 
-    /// <summary>True when <paramref name="name"/> lies strictly between owner and next; the last NSEC of a zone leads back to the apex.</summary>
+    /// <summary>
+    /// True when <paramref name="name"/> lies strictly between owner and next; the last NSEC of a zone leads back to the apex.
+    /// </summary>
     public bool Covers(DomainName name, DomainName apex) =>
         name.IsWithin(apex) && Owner < name && (name < Next || Next == apex);
 }

@@ -51,7 +51,9 @@ public sealed class DomainName : IEquatable<DomainName>, IComparable<DomainName>
 
     public DomainName Prepend(string label) => Prepend(Encoding.ASCII.GetBytes(label));
 
-    /// <summary>Replaces the suffix <paramref name="from"/> by <paramref name="to"/>, or null when the result is too long (RFC 6672 2.2).</summary>
+    /// <summary>
+    /// Replaces the suffix <paramref name="from"/> by <paramref name="to"/>, or null when the result is too long (RFC 6672 2.2).
+    /// </summary>
     public DomainName? Rebase(DomainName from, DomainName to)
     {
         var prefix = _wire.AsSpan(0, _wire.Length - from._wire.Length);

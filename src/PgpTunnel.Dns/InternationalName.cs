@@ -61,9 +61,11 @@ internal static class InternationalName
     /// <summary>Letters that normalisation or folding would change (2.2, and U+0130), invisible ones, and old Hangul (2.9).</summary>
     private static readonly (int, int)[] Disallowed = Ranges(
         """
-        00AA 00B5 00BA 0130 0132-0133 013F-0140 0149 017F 01C4-01CC 01F1-01F3 03D0-03D6 03F0-03F2 03F5 03F9 0587 0675-0678 0958-095F 09DC-09DD
+        00AA 00B5 00BA 0130 0132-0133 013F-0140 0149 017F 01C4-01CC 01F1-01F3 03D0-03D6 03F0-03F2 03F5 03F9 0587 0675-0678 0958-095F
+        09DC-09DD
         09DF 0A33 0A36 0A59-0A5B 0A5E 0B5C-0B5D 0E33 0EB3 0EDC-0EDD 0F43 0F4D 0F52 0F57 0F5C 0F69 1100-11FF 13A0-13F5 13F8-13FD 1C80-1C88
-        1D00-1DBF 1E9A-1E9B 1E9E 1F71 1F73 1F75 1F77 1F79 1F7B 1F7D 1F80-1F87 1F90-1F97 1FA0-1FA7 1FB2-1FB4 1FB7 1FBB 1FBE 1FC2-1FC4 1FC7 1FC9
+        1D00-1DBF 1E9A-1E9B 1E9E 1F71 1F73 1F75 1F77 1F79 1F7B 1F7D 1F80-1F87 1F90-1F97 1FA0-1FA7 1FB2-1FB4 1FB7 1FBB 1FBE 1FC2-1FC4
+        1FC7 1FC9
         1FCB 1FD3 1FDB 1FE3 1FEB 1FF2-1FF4 1FF7 1FF9 1FFB 2100-218F 309F 30FF 3131-318E A960-A97C AB70-ABBF D7B0-D7FB F900-FFFF
         """
     );
@@ -75,7 +77,10 @@ internal static class InternationalName
 
     // Marks: the vowel signs of India, Thailand, Laos, Burma and Cambodia
 
-    /// <summary>A mark begins no label (RFC 5891 4.2.3.2), does not stand before one that sorts behind it, and is not what a composed letter has already.</summary>
+    /// <summary>
+    /// A mark begins no label (RFC 5891 4.2.3.2), does not stand before one that sorts behind it, and is not what a composed letter has
+    /// already.
+    /// </summary>
     private static bool IsMarkInPlace(int before, int c) =>
         CombiningClass(c) is { } order
         && before is not ('.' or '-' or IdeographicStop)

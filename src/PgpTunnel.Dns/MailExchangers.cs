@@ -4,7 +4,8 @@ using System.Net;
 namespace PgpTunnel.Dns;
 
 /// <summary>Where mail for a domain goes (RFC 5321 5.1).</summary>
-/// <param name="Hosts">In order of preference, each with its addresses; empty with <paramref name="NullMx"/> when the domain takes no mail (RFC 7505).</param>
+/// <param name="Hosts">In order of preference, each with its addresses; empty with <paramref name="NullMx"/> when the domain takes no
+/// mail (RFC 7505).</param>
 /// <param name="Security">The weakest answer it rests on; never worse than Insecure. What it denies is certain only when Secure.</param>
 public sealed record MailRoute(
     IReadOnlyList<(string Host, IReadOnlyList<IPAddress> Addresses)> Hosts,
@@ -13,7 +14,10 @@ public sealed record MailRoute(
     DnsSecurity Security
 )
 {
-    /// <summary>There may be exchangers besides those in <see cref="Hosts"/>: one could not be looked up, or is denied an address by what is not signed.</summary>
+    /// <summary>
+    /// There may be exchangers besides those in <see cref="Hosts"/>: one could not be looked up, or is denied an address by what is not
+    /// signed.
+    /// </summary>
     public bool Incomplete { get; init; }
 }
 

@@ -73,7 +73,9 @@ public sealed class WeighedCache<TKey, TValue>(TimeProvider time, Func<long> oct
             _octets -= old.Octets;
     }
 
-    /// <summary>Drops what is over, then strangers' values, then ours (not for a stranger's), each what ends first, until a tenth is free besides.</summary>
+    /// <summary>
+    /// Drops what is over, then strangers' values, then ours (not for a stranger's), each what ends first, until a tenth is free besides.
+    /// </summary>
     private bool MakeRoom(Entry wanted, DateTimeOffset now)
     {
         var most = octets() - wanted.Octets;

@@ -92,7 +92,8 @@ internal sealed class Gateway : IAsyncDisposable
 
     /// <summary>The line that says where it listens.</summary>
     public string ReadyLine =>
-        $"ready outbound={OutboundServer?.EndPoint.ToString() ?? "none"} inbound={InboundServer?.EndPoint.ToString() ?? "none"} armed={(Arming.Armed ? "true" : "false")}";
+        $"ready outbound={OutboundServer?.EndPoint.ToString() ?? "none"} "
+        + $"inbound={InboundServer?.EndPoint.ToString() ?? "none"} armed={(Arming.Armed ? "true" : "false")}";
 
     /// <summary>Opens the spool, takes its addresses, looks at our own records once, and then serves and delivers until disposed.</summary>
     /// <param name="ready">Told before the first client is greeted.</param>
@@ -117,7 +118,8 @@ internal sealed class Gateway : IAsyncDisposable
         try
         {
             gateway.Listen();
-            // Who knocks meanwhile waits for the greeting: until this look-up is done there would be nothing but 451 for what must be sealed.
+            // Who knocks meanwhile waits for the greeting: until this look-up is done there would be nothing but 451 for what must be
+            // sealed.
             await gateway.Arming.CheckAsync(gateway._stop.Token);
             gateway._delivering = gateway.Delivery.RunAsync(gateway._stop.Token, gateway._abort.Token);
             gateway._arming = gateway.Arming.RunAsync(gateway._stop.Token);
@@ -267,7 +269,8 @@ internal sealed class Gateway : IAsyncDisposable
         await Task.WhenAny(Task.WhenAll(sessions, _delivering), Task.Delay(Grace));
         await _abort.CancelAsync();
         await sessions;
-        await Task.WhenAll(_delivering, _arming, _keeping).ContinueWith(_ => { }, TaskScheduler.Default); // what went wrong there has been logged
+        // what went wrong there has been logged
+        await Task.WhenAll(_delivering, _arming, _keeping).ContinueWith(_ => { }, TaskScheduler.Default);
         foreach (var server in new[] { OutboundServer, InboundServer }.OfType<SmtpServer>())
             await server.DisposeAsync();
         _alarms.Dispose();

@@ -16,6 +16,8 @@ internal sealed record GrowthOptions(int Parcels, int Destinations, int Dead, in
 /// </summary>
 internal static class Growth
 {
+    private const string Line = "a line of sixty-two octets, as people write them to each other\r\n";
+
     private const int Messages = 2000,
         Sessions = 20,
         Size = 10_000,
@@ -31,7 +33,9 @@ internal static class Growth
         output.WriteLine(
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"{options.Parcels} parcels for {options.Destinations} destinations, {options.Dead} of them dead, {options.Peers} remembered peers, {options.Replays} replay ids; written in {Stopwatch.GetElapsedTime(filling).TotalSeconds:0} s"
+                $"{options.Parcels} parcels for {options.Destinations} destinations, {options.Dead} of them dead, "
+                    + $"{options.Peers} remembered peers, {options.Replays} replay ids; written in "
+                    + $"{Stopwatch.GetElapsedTime(filling).TotalSeconds:0} s"
             )
         );
         await using GatewayProcess emptyGateway = await GatewayProcess.StartAsync(empty),
@@ -55,7 +59,8 @@ internal static class Growth
         string Row(string name, double e, double f, string format) =>
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"| {name, -34} | {e.ToString(format, CultureInfo.InvariantCulture), 8} | {f.ToString(format, CultureInfo.InvariantCulture), 8} | {f / e, 6:0.00} |"
+                $"| {name, -34} | {e.ToString(format, CultureInfo.InvariantCulture), 8} | "
+                    + $"{f.ToString(format, CultureInfo.InvariantCulture), 8} | {f / e, 6:0.00} |"
             );
         var ratios = rates.Select(r => r.Full / r.Empty).ToList();
         output.WriteLine(
@@ -112,9 +117,7 @@ internal static class Growth
 
     private static async Task<(double Rate, double[] Times)> RunAsync(GatewayProcess gateway, Sink sink)
     {
-        var message = Encoding.ASCII.GetBytes(
-            $"Subject: x\r\n\r\n{string.Concat(Enumerable.Repeat("a line of sixty-two octets, as people write them to each other\r\n", Size / 64))}"
-        );
+        var message = Encoding.ASCII.GetBytes($"Subject: x\r\n\r\n{string.Concat(Enumerable.Repeat(Line, Size / 64))}");
         var (all, began) = (sink.Taken + Messages, Stopwatch.GetTimestamp());
         var times = await Source.SendAsync(
             gateway.Outbound,
@@ -127,7 +130,9 @@ internal static class Growth
         return (Messages / Stopwatch.GetElapsedTime(began).TotalSeconds, [.. times.Select(t => t.TotalMilliseconds)]);
     }
 
-    /// <summary>Dead destinations have no records in DNS any more, and one parcel each that is due; everything else waits for later.</summary>
+    /// <summary>
+    /// Dead destinations have no records in DNS any more, and one parcel each that is due; everything else waits for later.
+    /// </summary>
     private static void Fill(string directory, GrowthOptions options)
     {
         var file = Path.Combine(directory, "spool.db");
@@ -161,18 +166,23 @@ internal static class Growth
         const string Numbers = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < $count)";
         Many(
             $"""
-            {Numbers} INSERT INTO parcel(id, route, form, domain, token, state, created, expires, next, attempts, done, status, must_seal, may_clear, exempt, delayed, key_fingerprint, octets, body, key, envelope)
-            SELECT lower(hex(randomblob(16))), 0, 0, 'd' || (i % $destinations) || '.example', lower(hex(randomblob(16))), 0, $now - 3600, $now + 600000,
-                CASE WHEN i < $destinations AND i % $destinations < $dead THEN $now - 60 ELSE $now + 1800 + i % 10000 END, 3, '', '4.4.1', 1, 0, 0, 0, 'k', $body, randomblob($body), randomblob(150), randomblob(300) FROM n
+            {Numbers} INSERT INTO parcel(id, route, form, domain, token, state, created, expires, next, attempts, done, status,
+                must_seal, may_clear, exempt, delayed, key_fingerprint, octets, body, key, envelope)
+            SELECT lower(hex(randomblob(16))), 0, 0, 'd' || (i % $destinations) || '.example', lower(hex(randomblob(16))), 0,
+                $now - 3600, $now + 600000,
+                CASE WHEN i < $destinations AND i % $destinations < $dead THEN $now - 60 ELSE $now + 1800 + i % 10000 END, 3, '',
+                    '4.4.1', 1, 0, 0, 0, 'k', $body, randomblob($body), randomblob(150), randomblob(300) FROM n
             """,
             options.Parcels
         );
         Many(
-            $"{Numbers} INSERT INTO peer(domain, fingerprints, enforce_until, verified, distrusted, contrary_apart) SELECT 'd' || i || '.example', lower(hex(randomblob(20))), $now + 600000 + i, '', '', 0 FROM n",
+            $"{Numbers} INSERT INTO peer(domain, fingerprints, enforce_until, verified, distrusted, contrary_apart) "
+                + $"SELECT 'd' || i || '.example', lower(hex(randomblob(20))), $now + 600000 + i, '', '', 0 FROM n",
             options.Peers
         );
         Many(
-            $"{Numbers} INSERT INTO replay(sender, id, hash, expires) SELECT lower(hex(randomblob(20))), lower(hex(randomblob(16))), randomblob(32), $now + 600000 + i % 600000 FROM n",
+            $"{Numbers} INSERT INTO replay(sender, id, hash, expires) SELECT lower(hex(randomblob(20))), "
+                + $"lower(hex(randomblob(16))), randomblob(32), $now + 600000 + i % 600000 FROM n",
             options.Replays
         );
     }

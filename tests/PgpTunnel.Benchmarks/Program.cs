@@ -57,7 +57,8 @@ switch (args.FirstOrDefault())
         return 0;
     default:
         Console.Error.WriteLine(
-            "usage: PgpTunnel.Benchmarks tools | growth | whole [--rounds N] [--sizes 10k,1m,10m] [--sessions 1,20,100] [--ways out,in] [--only PgpTunnel,Postfix] | pieces [arguments of BenchmarkDotNet]"
+            "usage: PgpTunnel.Benchmarks tools | growth | whole [--rounds N] [--sizes 10k,1m,10m] [--sessions "
+                + "1,20,100] [--ways out,in] [--only PgpTunnel,Postfix] | pieces [arguments of BenchmarkDotNet]"
         );
         return 64;
 }

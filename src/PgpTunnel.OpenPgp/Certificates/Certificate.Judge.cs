@@ -3,7 +3,9 @@ using System.Text;
 
 namespace PgpTunnel.OpenPgp;
 
-/// <summary>What verifies a peer's signatures: the signing keys of a certificate that is not revoked, each for the time it was valid.</summary>
+/// <summary>
+/// What verifies a peer's signatures: the signing keys of a certificate that is not revoked, each for the time it was valid.
+/// </summary>
 public class SignerKey
 {
     internal SignerKey(string fingerprint, List<SigningKey> signing) => (Fingerprint, Signing) = (fingerprint, signing);
@@ -16,7 +18,10 @@ public class SignerKey
     internal sealed record SigningKey(PublicKey Key, DateTimeOffset From, DateTimeOffset Until);
 }
 
-/// <summary>A peer's usable certificate: it verifies, and can be sealed for. Only <see cref="Certificate.Judge"/> makes one, so nothing unjudged can be sealed for.</summary>
+/// <summary>
+/// A peer's usable certificate: it verifies, and can be sealed for. Only <see cref="Certificate.Judge"/> makes one, so nothing unjudged
+/// can be sealed for.
+/// </summary>
 public sealed class PeerKey : SignerKey
 {
     internal PeerKey(
@@ -43,7 +48,8 @@ public sealed class PeerKey : SignerKey
 
 /// <summary>What became of judging a certificate.</summary>
 /// <param name="Key">Usable now; null with <paramref name="Refusal"/> otherwise.</param>
-/// <param name="Signer">Still good to verify what was signed while it was valid: an expired certificate has only this, a revoked one not even this.</param>
+/// <param name="Signer">Still good to verify what was signed while it was valid: an expired certificate has only this, a revoked one not
+/// even this.</param>
 public sealed record Judgement(PeerKey? Key, SignerKey? Signer, string? Refusal);
 
 public sealed partial class Certificate
@@ -148,7 +154,9 @@ public sealed partial class Certificate
     private IEnumerable<Signature> Revocations =>
         _direct.Where(s => s.Type == SignatureType.KeyRevocation && s.IsBy(_primary, _primary.Hashed));
 
-    /// <summary>The key itself says that it is compromised, or gives no reason (RFC 9580 5.2.3.31, reasons 2 and 0): for ever, back in time too.</summary>
+    /// <summary>
+    /// The key itself says that it is compromised, or gives no reason (RFC 9580 5.2.3.31, reasons 2 and 0): for ever, back in time too.
+    /// </summary>
     public bool IsHardRevoked => Revocations.Any(r => r.RevocationReason is null or 0 or 2);
 
     private static byte[] HashedUserId(byte[] id) =>
@@ -174,7 +182,9 @@ public sealed partial class Certificate
         return revoked ? null : certification;
     }
 
-    /// <summary>The newest valid 0x18 by the primary; null when there is none or the subkey is revoked. A foreign subkey glued on has none.</summary>
+    /// <summary>
+    /// The newest valid 0x18 by the primary; null when there is none or the subkey is revoked. A foreign subkey glued on has none.
+    /// </summary>
     private Signature? Binding(PublicKey key, List<Signature> signatures, DateTimeOffset now) =>
         signatures.Exists(s =>
             s.Type == SignatureType.SubkeyRevocation && s.IsBy(_primary, _primary.Hashed, key.Hashed)

@@ -7,7 +7,9 @@ public sealed partial class GatewayKey
 {
     private const int S2kCount = 0xFF; // 62 MiB hashed a key, the most there is (RFC 9580 3.7.1.3)
 
-    /// <summary>The transferable secret key, armored; secrets are encrypted when a passphrase is given (S2K 3, SHA-256, AES-256, SHA-1 check).</summary>
+    /// <summary>
+    /// The transferable secret key, armored; secrets are encrypted when a passphrase is given (S2K 3, SHA-256, AES-256, SHA-1 check).
+    /// </summary>
     public byte[] ExportSecret(string? passphrase)
     {
         var writer = new PacketWriter()
@@ -205,7 +207,8 @@ public sealed partial class GatewayKey
     {
         byte[] once = [.. salt, .. Encoding.UTF8.GetBytes(passphrase)];
         var count = Math.Max((16 + (codedCount & 15)) << ((codedCount >> 4) + 6), once.Length);
-        byte[] unit = [.. Enumerable.Repeat(once, Math.Max(1, 64 * 1024 / once.Length)).SelectMany(o => o)]; // many at a time, since each call costs
+        // many at a time, since each call costs
+        byte[] unit = [.. Enumerable.Repeat(once, Math.Max(1, 64 * 1024 / once.Length)).SelectMany(o => o)];
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         for (var left = count; left > 0; left -= unit.Length)
             hash.AppendData(unit, 0, Math.Min(left, unit.Length));

@@ -5,7 +5,9 @@ using Sodium = NSec.Cryptography;
 
 namespace PgpTunnel.OpenPgp;
 
-/// <summary>A private key with its public packet: signs, or opens session keys. The secret leaves only through <see cref="WriteSecret"/>.</summary>
+/// <summary>
+/// A private key with its public packet: signs, or opens session keys. The secret leaves only through <see cref="WriteSecret"/>.
+/// </summary>
 internal sealed class SecretKey : IDisposable
 {
     /// <summary>The 25519 secret, little-endian as RFC 7748 and 8032 use it, or a P-256/P-384 scalar, big-endian.</summary>

@@ -143,7 +143,9 @@ internal sealed class Signature
         }
     }
 
-    /// <summary>By key: whether it made this signature. What is signed is given by where the signature stands, so it is checked once.</summary>
+    /// <summary>
+    /// By key: whether it made this signature. What is signed is given by where the signature stands, so it is checked once.
+    /// </summary>
     private readonly ConcurrentDictionary<string, bool> _by = new();
 
     private IReadOnlyList<Signature>? _backSignatures;
@@ -165,7 +167,8 @@ internal sealed class Signature
     }
 
     /// <summary>
-    /// True when <paramref name="key"/> made this signature, of a certificate, over <paramref name="prefix"/>: what its type and its place say is
+    /// True when <paramref name="key"/> made this signature, of a certificate, over <paramref name="prefix"/>: what its type and its
+    /// place say is
     /// hashed before the signature's own fields.
     /// </summary>
     public bool IsBy(PublicKey key, params ReadOnlySpan<byte[]> prefix)

@@ -27,7 +27,9 @@ public sealed class DecryptedMessage
 
     private byte[]? _bodySha256;
 
-    /// <summary>A hash that holds the body. Most signatures are over SHA-256, and so is what a replay is recognised by: one pass for both.</summary>
+    /// <summary>
+    /// A hash that holds the body. Most signatures are over SHA-256, and so is what a replay is recognised by: one pass for both.
+    /// </summary>
     private IncrementalHash HashOfBody(HashAlgorithmName name)
     {
         var hash = IncrementalHash.CreateHash(name);

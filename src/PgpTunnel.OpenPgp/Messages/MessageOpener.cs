@@ -15,7 +15,8 @@ public static class MessageOpener
 
     /// <summary>Decrypts with whichever of our keys a PKESK names.</summary>
     /// <param name="arrays">Where the array of the decrypted octets comes from; null = one of their size.</param>
-    /// <exception cref="OpenPgpException">Any failure from the first packet to the signature's form; the message tells which, for the log only.</exception>
+    /// <exception cref="OpenPgpException">Any failure from the first packet to the signature's form; the message tells which, for the log
+    /// only.</exception>
     /// <exception cref="NoKeyException">No PKESK is for a key we hold.</exception>
     public static DecryptedMessage Decrypt(
         ReadOnlySpan<byte> octets,

@@ -66,7 +66,9 @@ internal sealed record SessionKey(int Cipher, byte[] Key)
         return new PacketWriter().Packet(Tag.Pkesk, body.ToArray()).ToArray();
     }
 
-    /// <summary>False for a key that looks right and cannot be used: a point off its curve or of low order, a modulus the platform refuses.</summary>
+    /// <summary>
+    /// False for a key that looks right and cannot be used: a point off its curve or of low order, a modulus the platform refuses.
+    /// </summary>
     public static bool CanWrap(PublicKey recipient)
     {
         try

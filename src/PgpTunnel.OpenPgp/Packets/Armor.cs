@@ -4,7 +4,9 @@ using System.Text;
 
 namespace PgpTunnel.OpenPgp;
 
-/// <summary>ASCII armor (RFC 9580 6), lines of 64 characters ending in CRLF, no headers; a checksum only where GnuPG 2.2 needs it.</summary>
+/// <summary>
+/// ASCII armor (RFC 9580 6), lines of 64 characters ending in CRLF, no headers; a checksum only where GnuPG 2.2 needs it.
+/// </summary>
 public static class Armor
 {
     private const int OctetsPerLine = 48,
@@ -117,7 +119,9 @@ public static class Armor
     public static bool IsIn(string label, ReadOnlySpan<byte> text) =>
         text.IndexOf(Encoding.ASCII.GetBytes($"-----BEGIN {label}-----")) >= 0;
 
-    /// <summary>How many armored blocks with this label start in the text (after any white space or quotation at a line's start, none).</summary>
+    /// <summary>
+    /// How many armored blocks with this label start in the text (after any white space or quotation at a line's start, none).
+    /// </summary>
     public static int Count(string label, ReadOnlySpan<byte> text)
     {
         var begin = Encoding.ASCII.GetBytes($"-----BEGIN {label}-----");
@@ -189,7 +193,10 @@ public static class Armor
         return body[..at];
     }
 
-    /// <summary>Skips the rest of the BEGIN line, empty lines, <c>Name: value</c> lines and what relays folded of them, up to the first line of data.</summary>
+    /// <summary>
+    /// Skips the rest of the BEGIN line, empty lines, <c>Name: value</c> lines and what relays folded of them, up to the first line of
+    /// data.
+    /// </summary>
     private static ReadOnlySpan<byte> SkipHeaders(ReadOnlySpan<byte> body)
     {
         NextLine(ref body);

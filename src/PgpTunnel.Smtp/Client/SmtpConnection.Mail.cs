@@ -10,7 +10,8 @@ internal sealed partial class SmtpConnection
         _offers.ContainsKey(keyword) && (!_lacking.Contains(keyword) || _needed.Contains(keyword));
 
     /// <summary>
-    /// Extensions that the server may lack, and those that this message cannot do without: what a server was once found to lack is no verdict
+    /// Extensions that the server may lack, and those that this message cannot do without: what a server was once found to lack is no
+    /// verdict
     /// on a message that needs it.
     /// </summary>
     private HashSet<string> _lacking = [],
@@ -133,11 +134,15 @@ internal sealed partial class SmtpConnection
         /// <summary>A verdict of its own on a recipient came, and not only a broken connection.</summary>
         public bool HasRefusal => Recipients.Take(Answered).Any(r => !r.IsPositive);
 
-        /// <summary>Whose reply was none that may come there, -1 = MAIL's: nothing more is sent, since nobody knows what it would be answered by.</summary>
+        /// <summary>
+        /// Whose reply was none that may come there, -1 = MAIL's: nothing more is sent, since nobody knows what it would be answered by.
+        /// </summary>
         public int? Strange { get; init; }
     }
 
-    /// <summary>MAIL, RCPTs and perhaps DATA; each reply that comes counts, though the server hang up behind it (RFC 5321 4.2.1, RFC 2920 3.1).</summary>
+    /// <summary>
+    /// MAIL, RCPTs and perhaps DATA; each reply that comes counts, though the server hang up behind it (RFC 5321 4.2.1, RFC 2920 3.1).
+    /// </summary>
     private async Task<Exchanged> ExchangeAsync(List<string> commands, CancellationToken cancel)
     {
         var replies = new List<SmtpReply>(commands.Count);

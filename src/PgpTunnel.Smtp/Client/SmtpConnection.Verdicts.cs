@@ -3,7 +3,9 @@ namespace PgpTunnel.Smtp;
 /// <summary>What the replies of a transaction mean for its recipients, and how it is left.</summary>
 internal sealed partial class SmtpConnection
 {
-    /// <summary>It closed without a verdict. A server that announces PIPELINING and cannot bear it does so too, and gets one command at a time.</summary>
+    /// <summary>
+    /// It closed without a verdict. A server that announces PIPELINING and cannot bear it does so too, and gets one command at a time.
+    /// </summary>
     private SmtpOutcome BreakOff(IReadOnlyList<ForwardPath> to) =>
         Offers("PIPELINING")
             ? All(to, HungUp) with
@@ -62,7 +64,8 @@ internal sealed partial class SmtpConnection
                 {
                     Replies = [.. results.Select(r => r.IsPositive ? NoSafeWay : r)],
                 };
-        // RFC 5321 4.2.4: the command is refused, not the message, so DATA is as good; after 500 the octets may have been taken for commands.
+        // RFC 5321 4.2.4: the command is refused, not the message, so DATA is as good; after 500 the octets may have been taken for
+        // commands.
         _broken = true;
         return final.IsTemporary
             ? outcome with
@@ -76,7 +79,9 @@ internal sealed partial class SmtpConnection
             };
     }
 
-    /// <summary>Recipients whose refusal is not about them: too many for one transaction, or parameters that the server does not take.</summary>
+    /// <summary>
+    /// Recipients whose refusal is not about them: too many for one transaction, or parameters that the server does not take.
+    /// </summary>
     private (IReadOnlyList<int> Indexes, IReadOnlyList<string> Suspects) Rest(
         IReadOnlyList<ForwardPath> to,
         SmtpReply[] results
@@ -172,7 +177,9 @@ internal sealed partial class SmtpConnection
                 BrokeOff = !replies.Recipients.Any(r => r.IsPermanent),
             };
 
-    /// <summary>Leaves a transaction in which nobody was accepted. A server that wants the message all the same gets an empty one (RFC 2920 3.1).</summary>
+    /// <summary>
+    /// Leaves a transaction in which nobody was accepted. A server that wants the message all the same gets an empty one (RFC 2920 3.1).
+    /// </summary>
     /// <param name="data">Its answer to DATA, where that was sent along.</param>
     private async Task LeaveAsync(SmtpReply? data, CancellationToken cancel)
     {

@@ -61,7 +61,9 @@ internal sealed partial class SmtpConnection
         }
     }
 
-    /// <summary>Reply text should be ASCII (RFC 5321 4.2), and is UTF-8 or the charset of a country all the same: nothing of it is lost.</summary>
+    /// <summary>
+    /// Reply text should be ASCII (RFC 5321 4.2), and is UTF-8 or the charset of a country all the same: nothing of it is lost.
+    /// </summary>
     private static string Text(byte[] line)
     {
         try

@@ -192,7 +192,8 @@ internal sealed partial class SmtpConnection : IDisposable
                 new SmtpReply(
                     451,
                     "4.7.0",
-                    $"{_target} offers no login that can be used {(_stream is SslStream ? "" : "without TLS ")}(AUTH {string.Join(' ', offered)})"
+                    $"{_target} offers no login that can be used {(_stream is SslStream ? "" : "without TLS ")}(AUTH "
+                        + $"{string.Join(' ', offered)})"
                 )
             );
         SmtpReply reply;

@@ -29,7 +29,9 @@ internal static class SmtpMeaning
     /// <summary>The server asks for more, as it may at this step.</summary>
     public static bool GoesOn(this SmtpReply reply, SmtpStep step) => reply.Code == Intermediate(step);
 
-    /// <summary>Neither a completion nor a refusal nor what may be asked here: 1yz, 3yz, and 2yz to DATA, which completes nothing.</summary>
+    /// <summary>
+    /// Neither a completion nor a refusal nor what may be asked here: 1yz, 3yz, and 2yz to DATA, which completes nothing.
+    /// </summary>
     public static bool IsOutOfPlace(this SmtpReply reply, SmtpStep step) =>
         !(reply.IsTemporary || reply.IsPermanent || (reply.IsPositive && step != SmtpStep.Data) || reply.GoesOn(step));
 
@@ -37,7 +39,10 @@ internal static class SmtpMeaning
     public static SmtpReply Verdict(this SmtpReply reply, SmtpStep step, SmtpTarget target) =>
         reply.IsOutOfPlace(step) ? new SmtpReply(451, "4.5.0", $"{target} answers {Name(step)} with {reply}") : reply;
 
-    /// <summary>The command, or a parameter of it, is not known there: what is refused is how it was said, not the mail (RFC 5321 4.2.4, 4.1.1.11).</summary>
+    /// <summary>
+    /// The command, or a parameter of it, is not known there: what is refused is how it was said, not the mail (RFC 5321 4.2.4,
+    /// 4.1.1.11).
+    /// </summary>
     public static bool IsAboutSyntax(this SmtpReply reply) => reply.Code is 500 or 501 or 502 or 503 or 504 or 555;
 
     /// <summary>Too many recipients: the rest belongs into another transaction (RFC 5321 4.5.3.1.10; older servers say 552).</summary>

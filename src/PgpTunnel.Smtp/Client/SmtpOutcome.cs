@@ -2,7 +2,8 @@ namespace PgpTunnel.Smtp;
 
 /// <summary>What came of one transaction.</summary>
 /// <param name="Replies">One a recipient, in order; of those in <paramref name="Rest"/> it is not the last word.</param>
-/// <param name="Rest">Recipients, by index, that are to be sent again at once: in another transaction, or without what the server does not have.</param>
+/// <param name="Rest">Recipients, by index, that are to be sent again at once: in another transaction, or without what the server does
+/// not have.</param>
 /// <param name="Suspects">Extensions that the server announces and one of which, it seems, it does not have; the least loss first.</param>
 internal sealed record SmtpOutcome(SmtpReply[] Replies, IReadOnlyList<int> Rest, IReadOnlyList<string> Suspects)
 {

@@ -32,12 +32,14 @@ public sealed class SmtpSender : IAsyncDisposable
     public int Opened { get; private set; }
 
     /// <summary>
-    /// Sends one message. Recipients that the server wants in another transaction get one at once. What it may announce and not have is done
+    /// Sends one message. Recipients that the server wants in another transaction get one at once. What it may announce and not have is
+    /// done
     /// without, one thing at a time, and where that helped for a while.
     /// </summary>
     /// <param name="message">CRLF lines, no dot-stuffing.</param>
     /// <returns>One final reply a recipient, in order.</returns>
-    /// <exception cref="SmtpUnavailableException">No connection, or it broke; whether the server has the message is not known in the second case.</exception>
+    /// <exception cref="SmtpUnavailableException">No connection, or it broke; whether the server has the message is not known in the
+    /// second case.</exception>
     public async Task<IReadOnlyList<SmtpReply>> SendAsync(
         SmtpTarget target,
         ReversePath from,
@@ -90,7 +92,9 @@ public sealed class SmtpSender : IAsyncDisposable
         "the gateway goes down between two transactions of this message"
     );
 
-    /// <summary>One transaction. What concerns the session is not charged to the message: a connection that was used before may be worn out.</summary>
+    /// <summary>
+    /// One transaction. What concerns the session is not charged to the message: a connection that was used before may be worn out.
+    /// </summary>
     private async Task<SmtpOutcome> TransactAsync(
         SmtpTarget target,
         ReversePath from,

@@ -19,9 +19,13 @@ public sealed record ReversePath(
     bool RequireTls = false
 )
 {
-    /// <summary>The path and the parameters that are end to end, written anew: <c>&lt;a@b&gt; BODY=8BITMIME RET=HDRS</c>. SIZE belongs to a hop and is left out.</summary>
+    /// <summary>
+    /// The path and the parameters that are end to end, written anew: <c>&lt;a@b&gt; BODY=8BITMIME RET=HDRS</c>. SIZE belongs to a hop
+    /// and is left out.
+    /// </summary>
     public override string ToString() =>
-        $"<{Mailbox}>{(Body is null ? "" : $" BODY={Body}")}{(SmtpUtf8 ? " SMTPUTF8" : "")}{(Ret is null ? "" : $" RET={Ret}")}{(EnvId is null ? "" : $" ENVID={EnvId}")}{(RequireTls ? " REQUIRETLS" : "")}";
+        $"<{Mailbox}>{(Body is null ? "" : $" BODY={Body}")}{(SmtpUtf8 ? " SMTPUTF8" : "")}"
+        + $"{(Ret is null ? "" : $" RET={Ret}")}{(EnvId is null ? "" : $" ENVID={EnvId}")}{(RequireTls ? " REQUIRETLS" : "")}";
 
     /// <summary>Parses <c>&lt;path&gt; [parameters]</c>.</summary>
     /// <returns>The path, or the reply that refuses it.</returns>

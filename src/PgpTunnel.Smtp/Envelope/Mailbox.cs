@@ -57,7 +57,9 @@ public sealed record Mailbox(string Local, string Domain)
         return TryParse(text, ref at, utf8, out mailbox) && at == text.Length;
     }
 
-    /// <summary>Parses <c>Local-part "@" ( Domain / address-literal )</c> at <paramref name="at"/> and leaves it behind the address.</summary>
+    /// <summary>
+    /// Parses <c>Local-part "@" ( Domain / address-literal )</c> at <paramref name="at"/> and leaves it behind the address.
+    /// </summary>
     internal static bool TryParse(string text, ref int at, bool utf8, out Mailbox mailbox)
     {
         mailbox = new Mailbox("", "");

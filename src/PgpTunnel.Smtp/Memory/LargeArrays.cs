@@ -51,7 +51,9 @@ public sealed class LargeArrays(long mostIdle) : ArrayPool<byte>
         }
     }
 
-    /// <summary>Takes an array back that nobody uses any more, from here or not. What is secret in it must be cleared before, or here.</summary>
+    /// <summary>
+    /// Takes an array back that nobody uses any more, from here or not. What is secret in it must be cleared before, or here.
+    /// </summary>
     public override void Return(byte[] array, bool clearArray = false)
     {
         if (clearArray)

@@ -15,7 +15,9 @@ internal sealed class MessageBuffer(long limit, bool normalise, long declared, M
 {
     private const int FirstSize = 16 * 1024;
 
-    /// <summary>A message of unknown size grows by pieces of this size, which are put together at its end: copied once, not at every doubling.</summary>
+    /// <summary>
+    /// A message of unknown size grows by pieces of this size, which are put together at its end: copied once, not at every doubling.
+    /// </summary>
     private const int PieceSize = 64 * 1024;
 
     /// <summary>Octets of memory for each of a message: itself, and what is made of it while it is in hand.</summary>
@@ -112,7 +114,9 @@ internal sealed class MessageBuffer(long limit, bool normalise, long declared, M
             Dispose(); // nothing of it is kept, and others need the room
     }
 
-    /// <summary>Makes room behind what is there: in a larger array while the message is small or its size known, else in another piece.</summary>
+    /// <summary>
+    /// Makes room behind what is there: in a larger array while the message is small or its size known, else in another piece.
+    /// </summary>
     private bool Grow(long size, long most)
     {
         var larger =

@@ -49,7 +49,9 @@ public sealed record SmtpServerOptions
     /// </summary>
     public bool ReserveDeclared { get; init; }
 
-    /// <summary>How long a message waits for its share before it is told to come again (RFC 5321 4.5.3.2.4: clients wait two minutes).</summary>
+    /// <summary>
+    /// How long a message waits for its share before it is told to come again (RFC 5321 4.5.3.2.4: clients wait two minutes).
+    /// </summary>
     public TimeSpan MemoryPatience { get; init; } = TimeSpan.FromSeconds(20);
 
     /// <summary>Commands that are no SMTP, or out of order, after which the session ends; what policy refuses does not count.</summary>

@@ -26,7 +26,9 @@ internal sealed partial class SmtpSession
     /// <summary>A command line without its CRLF, or why it cannot be one.</summary>
     private readonly record struct CommandLine(string Text, SmtpReply? Refusal);
 
-    /// <summary>Replies gather while commands are at hand (RFC 2920), up to this many octets: a client that does not read must wait.</summary>
+    /// <summary>
+    /// Replies gather while commands are at hand (RFC 2920), up to this many octets: a client that does not read must wait.
+    /// </summary>
     private const int MostUnflushed = 16 * 1024;
 
     private void Write(SmtpReply reply)

@@ -35,7 +35,10 @@ internal sealed partial class SmtpSession : IAsyncDisposable
         _client = new SmtpClientInfo(address, "", false, false);
     }
 
-    /// <summary>Serves the session to its end. Throws nothing but what ends it: <see cref="OperationCanceledException"/>, <see cref="IOException"/>.</summary>
+    /// <summary>
+    /// Serves the session to its end. Throws nothing but what ends it: <see cref="OperationCanceledException"/>, <see
+    /// cref="IOException"/>.
+    /// </summary>
     public async Task RunAsync()
     {
         try

@@ -20,7 +20,8 @@ internal static class DemoCommand
     public static Command Create() =>
         Cli.Command(
             "demo",
-            "Sends a message from a.example to b.example through two gateways and a hop, all on loopback, with a DNSSEC-signed DNS of its own. Exit code 0 only if it arrives byte for byte; 65 if it is refused.",
+            "Sends a message from a.example to b.example through two gateways and a hop, all on loopback, with a "
+                + "DNSSEC-signed DNS of its own. Exit code 0 only if it arrives byte for byte; 65 if it is refused.",
             "pgptunnel demo message.eml",
             RunAsync,
             MessageArgument

@@ -177,7 +177,8 @@ internal static class DnsCommand
                 ttl = (long)answer.Ttl.TotalSeconds,
                 why = answer.Why,
             },
-            $"{name} {RecordType.Name(type)}: {answer.Outcome}, {answer.Security}, TTL {(long)answer.Ttl.TotalSeconds}\n{answer.Why}\n{string.Join('\n', answer.Data.Select(Convert.ToHexStringLower))}"
+            $"{name} {RecordType.Name(type)}: {answer.Outcome}, {answer.Security}, TTL "
+                + $"{(long)answer.Ttl.TotalSeconds}\n{answer.Why}\n{string.Join('\n', answer.Data.Select(Convert.ToHexStringLower))}"
         );
     }
 

@@ -14,13 +14,15 @@ internal static class DoctorCommand
     private static readonly Option<bool> EchoOption = new("--echo")
     {
         Description =
-            "Send the partner's gateway an encrypted echo by way of the running gateway, and wait for it to come back (at most a minute; the partner must allow it with policy.partners.OUR-DOMAIN.echo).",
+            "Send the partner's gateway an encrypted echo by way of the running gateway, and wait for it to come back "
+            + "(at most a minute; the partner must allow it with policy.partners.OUR-DOMAIN.echo).",
     };
 
     public static Command Create() =>
         Cli.Command(
             "doctor",
-            "Checks a domain from the root of the DNS to its gateway's greeting: zones, policy, certificate, mail exchanger; each line ok, warning or wrong, with what to do. Exit code 65 when something is wrong.",
+            "Checks a domain from the root of the DNS to its gateway's greeting: zones, policy, certificate, mail "
+                + "exchanger; each line ok, warning or wrong, with what to do. Exit code 65 when something is wrong.",
             "pgptunnel doctor b.example --echo",
             RunAsync,
             DomainArgument,

@@ -61,7 +61,8 @@ internal static class InitCommand
         if (domains.Contains(gatewayDomain))
             throw new CommandException(
                 Exit.Usage,
-                $"--gateway: {gatewayDomain} is a company's own mail domain; the gateway needs one of its own, such as pgptunnel.{gatewayDomain}, since its MX points to the gateway"
+                $"--gateway: {gatewayDomain} is a company's own mail domain; the gateway needs one of its own, such "
+                    + $"as pgptunnel.{gatewayDomain}, since its MX points to the gateway"
             );
         mailbox = $"{parsed.Local}@{gatewayDomain}";
         var directory = Path.GetFullPath(parse.GetValue(DirectoryOption)!);

@@ -112,7 +112,8 @@ internal static partial class KeyCommand
         Withdraw(ring, key).Save(configuration.Keys.Directory);
         return parse.Report(
             new { retired = key.Fingerprint },
-            $"{key.Fingerprint} is out of the records that 'pgptunnel dns records' prints; it still opens what was sealed for it. Publish them, then send SIGHUP to the gateway."
+            $"{key.Fingerprint} is out of the records that 'pgptunnel dns records' prints; it still opens what was "
+                + $"sealed for it. Publish them, then send SIGHUP to the gateway."
         );
     }
 
@@ -140,7 +141,8 @@ internal static partial class KeyCommand
         plan.Save(configuration.Keys.Directory);
         return parse.Report(
             new { revoked = key.Fingerprint },
-            $"{key.Fingerprint} is revoked and distrusted. Publish what 'pgptunnel dns records' prints now, at once, then send SIGHUP to the gateway. Tell partners who had verified it to verify {plan.Published[0]}."
+            $"{key.Fingerprint} is revoked and distrusted. Publish what 'pgptunnel dns records' prints now, at once, "
+                + $"then send SIGHUP to the gateway. Tell partners who had verified it to verify {plan.Published[0]}."
         );
     }
 

@@ -51,7 +51,8 @@ internal static partial class KeyCommand
             ),
             Cli.Command(
                 "rotate",
-                "Changes to a new key, step by step over a month, without a mail delayed: each call takes the next step when it is due, and says what to publish and when to call again.",
+                "Changes to a new key, step by step over a month, without a mail delayed: each call takes the next "
+                    + "step when it is due, and says what to publish and when to call again.",
                 "pgptunnel key rotate",
                 RotateAsync,
                 AlgorithmOption,
@@ -181,7 +182,8 @@ internal static partial class KeyCommand
             (plan with { Published = [.. plan.Published, key.Fingerprint] }).Save(configuration.Keys.Directory);
         return parse.Report(
             new { fingerprint = key.Fingerprint, algorithm = key.Algorithm },
-            $"generated {key.Fingerprint} ({key.Algorithm}); publish what 'pgptunnel dns records' prints now, then send SIGHUP to the gateway"
+            $"generated {key.Fingerprint} ({key.Algorithm}); publish what 'pgptunnel dns records' prints now, then "
+                + $"send SIGHUP to the gateway"
         );
     }
 

@@ -14,7 +14,8 @@ internal static class OpenCommand
     public static Command Create() =>
         Cli.Command(
             "open",
-            "Reads an outer message (or a bare OpenPGP message) on stdin, opens and verifies it, and writes the message to stdout; the verdict goes to stderr.",
+            "Reads an outer message (or a bare OpenPGP message) on stdin, opens and verifies it, and writes the "
+                + "message to stdout; the verdict goes to stderr.",
             "pgptunnel open < sealed.eml > message.eml",
             RunAsync,
             OutputOption
@@ -64,7 +65,8 @@ internal static class OpenCommand
             return parse.Report(verdict, "", code);
         await Console.Error.WriteLineAsync(
             refusal is null
-                ? $"pgptunnel: {header!.Id} from {header.Sender.Domain} key {header.Sender.Fingerprint}: verified; {header.MailFrom} to {string.Join(", ", header.RcptTo)}"
+                ? $"pgptunnel: {header!.Id} from {header.Sender.Domain} key {header.Sender.Fingerprint}: verified; "
+                    + $"{header.MailFrom} to {string.Join(", ", header.RcptTo)}"
                 : $"pgptunnel: {refusal}: {why}"
         );
         return code;

@@ -27,7 +27,9 @@ internal static partial class PartnerCommand
         if (!isOffered && !parse.GetValue(ForceOption))
             throw new CommandException(
                 Exit.Data,
-                $"{domain} does not offer {fingerprint} now ({offered.Why}; it lists {(offered.Listed.Count > 0 ? string.Join(", ", offered.Listed) : "none")}). Trusted all the same, its mail would wait until it does: --force. Nothing was done."
+                $"{domain} does not offer {fingerprint} now ({offered.Why}; it lists "
+                    + $"{(offered.Listed.Count > 0 ? string.Join(", ", offered.Listed) : "none")}). Trusted all the "
+                    + $"same, its mail would wait until it does: --force. Nothing was done."
             );
         var record = await PeerMemory.ChangeAsync(spool, domain, r => r.VerifiedByHand(fingerprint));
         return parse.Report(
@@ -37,7 +39,8 @@ internal static partial class PartnerCommand
                 verified = record.Verified,
                 offered = isOffered,
             },
-            $"{domain}: only {string.Join(", ", record.Verified)} counts from now on{(isOffered ? "" : $"; it is not offered now ({offered.Why}), so mail to {domain} waits")}"
+            $"{domain}: only {string.Join(", ", record.Verified)} counts from now "
+                + $"on{(isOffered ? "" : $"; it is not offered now ({offered.Why}), so mail to {domain} waits")}"
         );
     }
 
@@ -102,7 +105,8 @@ internal static partial class PartnerCommand
         )
             throw new CommandException(
                 Exit.Usage,
-                $"--until: '{parse.GetValue(UntilOption)}' is not a time within the next 14 days, such as {InnerHeader.Time(Now.AddDays(1))}"
+                $"--until: '{parse.GetValue(UntilOption)}' is not a time within the next 14 days, such as "
+                    + $"{InnerHeader.Time(Now.AddDays(1))}"
             );
         var reason = parse.GetRequiredValue(ReasonOption);
         if (string.IsNullOrWhiteSpace(reason) || reason.Any(char.IsControl))

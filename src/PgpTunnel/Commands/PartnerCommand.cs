@@ -51,7 +51,8 @@ internal static partial class PartnerCommand
             ),
             Cli.Command(
                 "verify",
-                "Trusts a fingerprint you have compared with the partner (by telephone, say): from then on only trusted keys count for the domain.",
+                "Trusts a fingerprint you have compared with the partner (by telephone, say): from then on only "
+                    + "trusted keys count for the domain.",
                 "pgptunnel partner verify b.example 1c45e9c78416c6f3b8460a8863c925bdb4a3730b",
                 VerifyAsync,
                 DomainArgument,
@@ -69,7 +70,8 @@ internal static partial class PartnerCommand
             ),
             Cli.Command(
                 "override",
-                "For a limited time, sends a domain's mail in clear or holds it, whatever the policy says; a message's own PgpTunnel-Require stands above --clear.",
+                "For a limited time, sends a domain's mail in clear or holds it, whatever the policy says; a "
+                    + "message's own PgpTunnel-Require stands above --clear.",
                 "pgptunnel partner override b.example --hold --until 2026-12-01T08:00:00Z --reason \"they move their gateway\"",
                 OverrideAsync,
                 DomainArgument,

@@ -12,7 +12,8 @@ internal static class PolicyCommand
     public static Command Create() =>
         Cli.Command(
             "policy",
-            "Shows what would happen to mail from FROM to TO now, and why, without sending. Exit code 0 seal or clear, 75 defer, 77 refuse.",
+            "Shows what would happen to mail from FROM to TO now, and why, without sending. Exit code 0 seal or "
+                + "clear, 75 defer, 77 refuse.",
             "pgptunnel policy alice@a.example bob@b.example",
             RunAsync,
             FromArgument,
@@ -52,7 +53,8 @@ internal static class PolicyCommand
                 fingerprint = peer is { Class: PeerClass.Usable } ? peer.Preferred.Fingerprint : null,
                 why = peer is null ? decision.Why : $"{decision.Why}; {peer.Why}",
             },
-            $"{decision.Kind.ToString().ToLowerInvariant()}: {reply}{(peer is null ? "" : $"\n{peer.Domain}: {peer.Class}, DNSSEC {peer.Security}: {peer.Why}")}",
+            $"{decision.Kind.ToString().ToLowerInvariant()}: "
+                + $"{reply}{(peer is null ? "" : $"\n{peer.Domain}: {peer.Class}, DNSSEC {peer.Security}: {peer.Why}")}",
             CodeOf(decision)
         );
     }

@@ -12,7 +12,8 @@ internal static class PostfixCommand
             "Files for Postfix beside the gateway.",
             Cli.Command(
                 "map",
-                "Prints a transport map that sends partners' mail through the gateway: those configured, and those that have asked for encryption.",
+                "Prints a transport map that sends partners' mail through the gateway: those configured, and those "
+                    + "that have asked for encryption.",
                 "pgptunnel postfix map > /etc/postfix/pgptunnel_transport",
                 MapAsync
             )

@@ -76,7 +76,13 @@ internal static partial class QueueCommand
                         unreadable = t.Unreadable,
                     }),
                 },
-                $"{string.Join('\n', tables.Select(t => $"{t.Table}: {t.Rows} row(s){(t.Unreadable > 0 ? $", {t.Unreadable} place(s) could not be read" : "")}"))}\nwritten to {directory}",
+                string.Join(
+                    '\n',
+                    tables.Select(t =>
+                        $"{t.Table}: {t.Rows} row(s)"
+                        + (t.Unreadable > 0 ? $", {t.Unreadable} place(s) could not be read" : "")
+                    )
+                ) + $"\nwritten to {directory}",
                 unreadable > 0 ? Exit.Data : Exit.Ok
             );
         }

@@ -88,7 +88,8 @@ internal static partial class QueueCommand
     {
         var configuration = parse.Configuration();
         await using var spool =
-            Session.ExistingSpool(configuration) ?? Spool.Open(configuration.SpoolFile, running: false); // empty, as it will be when the gateway first runs
+            // empty, as it will be when the gateway first runs
+            Session.ExistingSpool(configuration) ?? Spool.Open(configuration.SpoolFile, running: false);
         return await work(spool);
     }
 
@@ -239,7 +240,8 @@ internal static partial class QueueCommand
     {
         var parcel = Find(parse, spool);
         parse.Confirm(
-            $"Parcel {parcel.Id} {(parcel.Route == ParcelRoute.Local ? "from" : "for")} {parcel.Domain} will be deleted for good, and nobody told."
+            $"Parcel {parcel.Id} {(parcel.Route == ParcelRoute.Local ? "from" : "for")} {parcel.Domain} will be "
+                + $"deleted for good, and nobody told."
         );
         await spool.CommitAsync(new() { Remove = parcel.Id });
         return parse.Report(new { id = parcel.Id, state = "dropped" }, $"{parcel.Id} dropped");

@@ -90,7 +90,8 @@ internal static class SealCommand
         )
             await output.WriteAsync(part, cancel);
         await Console.Error.WriteLineAsync(
-            $"pgptunnel: {parcel.Id} sealed for {peer.Domain} key {peer.Preferred.Fingerprint} dnssec={peer.Security.ToString().ToLowerInvariant()}"
+            $"pgptunnel: {parcel.Id} sealed for {peer.Domain} key {peer.Preferred.Fingerprint} "
+                + $"dnssec={peer.Security.ToString().ToLowerInvariant()}"
         );
         return Exit.Ok;
     }

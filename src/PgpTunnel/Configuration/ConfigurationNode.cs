@@ -171,7 +171,8 @@ internal sealed class ConfigurationNode(JsonObject values, string path, string f
             return $"{mailbox.Local}@{domain}";
         Mistake(
             key,
-            $"'{text}' is not a mailbox such as {fallback}{(longestLocal < Smtp.Mailbox.LongestLocal ? $" (local part at most {longestLocal} octets)" : "")}"
+            $"'{text}' is not a mailbox such as "
+                + $"{fallback}{(longestLocal < Smtp.Mailbox.LongestLocal ? $" (local part at most {longestLocal} octets)" : "")}"
         );
         return fallback;
     }

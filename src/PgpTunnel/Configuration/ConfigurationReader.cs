@@ -17,7 +17,8 @@ internal static class ConfigurationReader
             given
                 ?? DefaultFiles.FirstOrDefault(File.Exists)
                 ?? throw new ConfigurationException([
-                    $"no configuration: neither {string.Join(" nor ", DefaultFiles)} exists; 'pgptunnel init --domain YOUR.DOMAIN' writes one",
+                    $"no configuration: neither {string.Join(" nor ", DefaultFiles)} exists; 'pgptunnel init --domain "
+                        + $"YOUR.DOMAIN' writes one",
                 ])
         );
 
@@ -134,7 +135,8 @@ internal static class ConfigurationReader
         if (domains.Contains(configuration.GatewayDomain))
             root.Mistake(
                 "gateway",
-                $"{configuration.GatewayDomain} is one of domains; the gateway's mailbox needs a mail domain of its own, such as pgptunnel.{first}"
+                $"{configuration.GatewayDomain} is one of domains; the gateway's mailbox needs a mail domain of its "
+                    + $"own, such as pgptunnel.{first}"
             );
         root.Close();
         return configuration;

@@ -8,7 +8,10 @@ internal sealed class Alarms(Site site, OwnMail ownMail) : IDisposable
 {
     private static readonly TimeSpan Silence = TimeSpan.FromDays(1);
 
-    /// <summary>Notices a day in all about domains that nobody verified or configured: a stranger with many domains must not fill the postmaster's mailbox.</summary>
+    /// <summary>
+    /// Notices a day in all about domains that nobody verified or configured: a stranger with many domains must not fill the postmaster's
+    /// mailbox.
+    /// </summary>
     private const int NoticesADay = 50;
 
     /// <summary>One at a time: mail that waits and mail that comes meet the same trouble at once, and it is told once.</summary>
@@ -18,9 +21,11 @@ internal sealed class Alarms(Site site, OwnMail ownMail) : IDisposable
 
     /// <summary>What a person can do about it.</summary>
     public static string Advice(string domain) =>
-        $"ask {domain} whether it changed its records or key, by another way than mail; then 'pgptunnel partner show {domain}', and verify, forget or override";
+        $"ask {domain} whether it changed its records or key, by another way than mail; then 'pgptunnel partner show "
+        + $"{domain}', and verify, forget or override";
 
-    /// <param name="domain">A domain that asked for encryption, or that an administrator has verified or configured; of others nothing is kept.</param>
+    /// <param name="domain">A domain that asked for encryption, or that an administrator has verified or configured; of others nothing is
+    /// kept.</param>
     public async Task RaiseAsync(string domain, string why)
     {
         await _one.WaitAsync();

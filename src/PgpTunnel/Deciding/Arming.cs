@@ -52,7 +52,8 @@ internal sealed class Arming(Settings settings, Peers peers, EventLog log, TimeP
     private async Task<ArmState> LookUpAsync(string domain, CancellationToken cancel)
     {
         var peer = await peers.FindAsync(domain, fresh: true, cancel);
-        // An old denial that is played back, or a delegation that is signed no more, would take the gateway out of service for all partners.
+        // An old denial that is played back, or a delegation that is signed no more, would take the gateway out of service for all
+        // partners.
         var doubtful = peer.Outdated || peer is { Class: PeerClass.Insecure, Remembered: true };
         if (doubtful && _doubted.Add(domain))
             log.Write(
@@ -83,7 +84,9 @@ internal sealed class Arming(Settings settings, Peers peers, EventLog log, TimeP
             );
     }
 
-    /// <summary>Checks daily, every minute while something is missing, and every few seconds while it cannot be looked up, until cancelled.</summary>
+    /// <summary>
+    /// Checks daily, every minute while something is missing, and every few seconds while it cannot be looked up, until cancelled.
+    /// </summary>
     public async Task RunAsync(CancellationToken cancel)
     {
         try

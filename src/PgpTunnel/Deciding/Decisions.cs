@@ -2,7 +2,9 @@ using PgpTunnel.Dns;
 
 namespace PgpTunnel;
 
-/// <summary>Looks a destination up and applies the table of <see cref="Policy"/>: the one way in which it is decided what happens to mail.</summary>
+/// <summary>
+/// Looks a destination up and applies the table of <see cref="Policy"/>: the one way in which it is decided what happens to mail.
+/// </summary>
 internal sealed class Decisions(Settings settings, Peers peers, PeerMemory memory, Arming arming, TimeProvider time)
 {
     /// <param name="domain">Destination domain (A-label form) or address literal.</param>

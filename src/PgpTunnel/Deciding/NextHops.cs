@@ -16,7 +16,8 @@ internal sealed class NextHops(Settings settings, Trust trust)
 {
     private const int MaxTargets = 10;
 
-    /// <param name="route">To another gateway what the DNS denies is final only where it is proved: an attacker's word would bring a bounce, or clear text.</param>
+    /// <param name="route">To another gateway what the DNS denies is final only where it is proved: an attacker's word would bring a
+    /// bounce, or clear text.</param>
     /// <exception cref="SmtpUnavailableException">None can be found now, or ever: the reply says which.</exception>
     public async Task<Hops> FindAsync(ParcelRoute route, Endpoint? endpoint, string domain, CancellationToken cancel)
     {

@@ -25,7 +25,8 @@ internal sealed partial class Attempts(
         var (parcel, used) = (listed, atHand);
         try
         {
-            // Read anew while it has its slot: only now nobody else settles it. It may be sent, held or dropped by now, even one that is new:
+            // Read anew while it has its slot: only now nobody else settles it. It may be sent, held or dropped by now, even one that is
+            // new:
             // the loop can have found it in the spool before it was offered.
             var found =
                 used is null ? site.Spool.Load(listed.Id)

@@ -21,7 +21,9 @@ internal sealed class Delivery(
 
     private readonly SemaphoreSlim _wake = new(0);
 
-    /// <summary>Destinations with more due than they have slots: the next slot that one of them gives back goes to what waits there.</summary>
+    /// <summary>
+    /// Destinations with more due than they have slots: the next slot that one of them gives back goes to what waits there.
+    /// </summary>
     private readonly ConcurrentDictionary<Destination, byte> _backlog = new();
     private readonly AtHand _atHand = new(() => site.Configuration.Limits.Memory / 16, parcels.GiveBack);
     private CancellationToken _abort;

@@ -25,7 +25,9 @@ internal sealed partial class Outcomes
             await PersistAsync(new() { Add = [Report(parcel, header, notice)] }, parcel, cancel);
     }
 
-    /// <summary>The whole parcel has failed: a notice to its sender takes its place, or, where none may be sent, a person must look.</summary>
+    /// <summary>
+    /// The whole parcel has failed: a notice to its sender takes its place, or, where none may be sent, a person must look.
+    /// </summary>
     public async Task FailAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
     {
         if (OpenForNotice(parcel, final: true) is not var (header, message, whole))
@@ -78,7 +80,9 @@ internal sealed partial class Outcomes
     private (Parcel, ParcelContent) Report(Parcel parcel, InnerHeader about, ReadOnlyMemory<byte> notice) =>
         ownMail.Report(about.Sender.Domain, about.MailFrom, notice, parcel.ReportLeaves);
 
-    /// <summary>Of a report of ours that fails itself the postmaster is told; of other mail from the null sender nobody is (RFC 5321 6.1).</summary>
+    /// <summary>
+    /// Of a report of ours that fails itself the postmaster is told; of other mail from the null sender nobody is (RFC 5321 6.1).
+    /// </summary>
     private List<(Parcel, ParcelContent)> Untold(Parcel parcel, InnerHeader header, SmtpReply reply) =>
         parcel.IsNotice ? [ownMail.Undeliverable(header, reply)] : [];
 
@@ -107,7 +111,8 @@ internal sealed partial class Outcomes
                 ("why", e.Message),
                 (
                     "do",
-                    "see 'pgptunnel queue check'; where the body comes back the parcel still goes, else its sender is told when it is given up"
+                    "see 'pgptunnel queue check'; where the body comes back the parcel still goes, else its sender is "
+                        + "told when it is given up"
                 )
             );
             if (site.Spool.LoadWithoutBody(parcel.Id) is not { } rest)

@@ -113,7 +113,9 @@ internal sealed partial class Outcomes
             : [Report(answered.Parcel, answered.Header, notice)];
     }
 
-    /// <summary>A notice back through the tunnel, to the gateway of the sender domain only (PROTOCOL.md 7); none for another sender.</summary>
+    /// <summary>
+    /// A notice back through the tunnel, to the gateway of the sender domain only (PROTOCOL.md 7); none for another sender.
+    /// </summary>
     private IReadOnlyList<(Parcel, ParcelContent)> ThroughTheTunnel(InnerHeader header, ReadOnlyMemory<byte> notice) =>
         IsOfItsSender(header)
             ? [ownMail.Report(header.Recipient.Domain, header.MailFrom, notice, Leaving.SealedOnly)]

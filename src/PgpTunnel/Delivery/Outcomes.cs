@@ -4,7 +4,8 @@ using PgpTunnel.Smtp;
 namespace PgpTunnel;
 
 /// <summary>
-/// What becomes of a parcel, written to the spool and from there on true: here of the parcel as a whole, in <c>Outcomes.Recipients.cs</c> of
+/// What becomes of a parcel, written to the spool and from there on true: here of the parcel as a whole, in <c>Outcomes.Recipients.cs</c>
+/// of
 /// its recipients one by one.
 /// </summary>
 internal sealed partial class Outcomes(
@@ -138,7 +139,10 @@ internal sealed partial class Outcomes(
     private const int RefusalsBeforeClear = 3;
     private static readonly TimeSpan RefusedBeforeClear = TimeSpan.FromHours(4);
 
-    /// <summary>One refusal is no reason for clear text: whoever can spoof a hop, or has a bad hour, would have it. Several over hours, by all servers, are.</summary>
+    /// <summary>
+    /// One refusal is no reason for clear text: whoever can spoof a hop, or has a bad hour, would have it. Several over hours, by all
+    /// servers, are.
+    /// </summary>
     public async Task RefusedTestAsync(Parcel parcel, ParcelContent content, SmtpReply reply, CancellationToken cancel)
     {
         var now = site.Time.GetUtcNow();
@@ -208,7 +212,8 @@ internal sealed partial class Outcomes(
             ("reply", reply),
             (
                 "do",
-                $"tell {parcel.Domain} that its gateway refuses what is sealed for it; 'require' in policy.partners keeps mail to it from going in clear"
+                $"tell {parcel.Domain} that its gateway refuses what is sealed for it; 'require' in policy.partners "
+                    + $"keeps mail to it from going in clear"
             )
         );
     }

@@ -22,7 +22,8 @@ public enum Standing
 /// time, and all such together leave room for the living; those that could not be reached last time get fewer still: a server that
 /// accepts and says nothing holds its slot for minutes.
 /// </summary>
-/// <param name="memory"><c>limits.memory</c>: of it attempts may have a sixteenth in hand together, besides three large parcels; each holds its parcel several times over.</param>
+/// <param name="memory"><c>limits.memory</c>: of it attempts may have a sixteenth in hand together, besides three large parcels; each
+/// holds its parcel several times over.</param>
 internal sealed class Slots(Func<long> memory)
 {
     public const int PerDestination = 5;

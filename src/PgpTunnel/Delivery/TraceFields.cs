@@ -19,7 +19,8 @@ internal static class TraceFields
         Encoding.ASCII.GetBytes(
             string.Create(
                 CultureInfo.InvariantCulture,
-                $"Received: from {header.Sender.Domain} by {configuration.Hostname} (PgpTunnel)\r\n\twith ESMTP id {header.Id}; {parcel.Created.UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000\r\n"
+                $"Received: from {header.Sender.Domain} by {configuration.Hostname} (PgpTunnel)\r\n\twith ESMTP id "
+                    + $"{header.Id}; {parcel.Created.UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000\r\n"
             )
         );
 
@@ -39,12 +40,15 @@ internal static class TraceFields
         text.Append("\r\n");
         if (configuration.Trace.AuthenticationResults)
             text.Append(
-                $"Authentication-Results: {configuration.Hostname};\r\n\tx-pgptunnel=pass header.d={header.Sender.Domain} policy.from={from}\r\n"
+                $"Authentication-Results: {configuration.Hostname};\r\n\tx-pgptunnel=pass "
+                    + $"header.d={header.Sender.Domain} policy.from={from}\r\n"
             );
         return Encoding.ASCII.GetBytes(text.ToString());
     }
 
-    /// <summary>Fields that only this gateway may write are taken out of what others wrote, and results whose author cannot be read (RFC 8601 5).</summary>
+    /// <summary>
+    /// Fields that only this gateway may write are taken out of what others wrote, and results whose author cannot be read (RFC 8601 5).
+    /// </summary>
     public static List<ReadOnlyMemory<byte>> WithoutForgeries(
         GatewayConfiguration configuration,
         ReadOnlyMemory<byte> message

@@ -136,7 +136,9 @@ internal sealed class SignedZone
         return [0, (byte)length, .. octets[..length]];
     }
 
-    /// <summary>An RRset as it is answered at <paramref name="name"/>, signed as owned by <paramref name="owner"/> (a wildcard, perhaps).</summary>
+    /// <summary>
+    /// An RRset as it is answered at <paramref name="name"/>, signed as owned by <paramref name="owner"/> (a wildcard, perhaps).
+    /// </summary>
     private List<DnsRecord> Signed(DomainName name, DomainName owner, ushort type, List<byte[]> set)
     {
         var labels = owner.IsWildcard ? owner.LabelCount - 1 : owner.LabelCount;

@@ -50,7 +50,9 @@ internal sealed partial class Inbound
             );
         }
 
-        /// <summary>What comes to a token is about one parcel, so it is alone in its transaction; the rest gets another (RFC 5321 4.5.3.1.10).</summary>
+        /// <summary>
+        /// What comes to a token is about one parcel, so it is alone in its transaction; the rest gets another (RFC 5321 4.5.3.1.10).
+        /// </summary>
         private SmtpReply Accept(Addressee kind, string token)
         {
             if (_addressees.Exists(a => a != (kind, token) && (a.Kind == Addressee.Token || kind == Addressee.Token)))

@@ -125,7 +125,9 @@ internal sealed partial class Inbound(
         return (false, answer.IsPositive ? answer : Refuse(answer, client, "an echo", header));
     }
 
-    /// <summary>That an older encryption subkey of ours is still used, where it is and by whom it matters: it is kept a while longer for that.</summary>
+    /// <summary>
+    /// That an older encryption subkey of ours is still used, where it is and by whom it matters: it is kept a while longer for that.
+    /// </summary>
     private Dictionary<string, string> OldSubkeyUse(InnerHeader header, ParcelContent content) =>
         _opening.IsFromPartner(header)
         && _site.Settings.Keys.Keys.Any(k => k.HasOldEncryption && k.NeedsOldEncryption(content.Body.Span))
@@ -227,7 +229,9 @@ internal sealed partial class Inbound(
         byte[] received = System.Text.Encoding.ASCII.GetBytes(
             string.Create(
                 System.Globalization.CultureInfo.InvariantCulture,
-                $"Received: from {client.Helo} ([{client.Address}]) by {_site.Configuration.Hostname} (PgpTunnel)\r\n\twith {(client.Esmtp ? client.Tls ? "ESMTPS" : "ESMTP" : "SMTP")}; {_site.Time.GetUtcNow().UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000\r\n"
+                $"Received: from {client.Helo} ([{client.Address}]) by {_site.Configuration.Hostname} "
+                    + $"(PgpTunnel)\r\n\twith {(client.Esmtp ? client.Tls ? "ESMTPS" : "ESMTP" : "SMTP")}; "
+                    + $"{_site.Time.GetUtcNow().UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000\r\n"
             )
         );
         var (parcel, content) = _ownMail.PassToPostmaster(from, [received, message]);

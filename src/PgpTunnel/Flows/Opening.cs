@@ -259,7 +259,8 @@ internal sealed class Opening(
     }
 
     /// <summary>The clock's part of the checks; a replay is asked for before it.</summary>
-    /// <param name="signed">The signature's own time. It decides whether its key had expired, so it must be that of the parcel, which freshness bounds.</param>
+    /// <param name="signed">The signature's own time. It decides whether its key had expired, so it must be that of the parcel, which
+    /// freshness bounds.</param>
     public (SmtpReply Reply, string Why)? CheckFreshness(InnerHeader header, DateTimeOffset signed)
     {
         var now = time.GetUtcNow();

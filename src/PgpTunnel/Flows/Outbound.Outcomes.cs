@@ -50,7 +50,8 @@ internal sealed partial class Outbound
 
     private static string Describe(Parcel parcel, Decided destination) =>
         destination.Seals
-            ? $"{parcel.Id} sealed for {destination.Domain} key {destination.Peer!.Preferred.Fingerprint} dnssec={destination.Peer.Security.ToString().ToLowerInvariant()}"
+            ? $"{parcel.Id} sealed for {destination.Domain} key {destination.Peer!.Preferred.Fingerprint} "
+                + $"dnssec={destination.Peer.Security.ToString().ToLowerInvariant()}"
         : destination.Route == ParcelRoute.Local ? $"{parcel.Id} for our own mail server"
         : $"{parcel.Id} in clear for {destination.Domain}";
 

@@ -89,7 +89,8 @@ internal sealed partial class Outbound
             bool required
         )
         {
-            // Gateways of version 0.1 refuse a parcel with a long local part: so each such recipient has one of its own, and that refusal is
+            // Gateways of version 0.1 refuse a parcel with a long local part: so each such recipient has one of its own, and that refusal
+            // is
             // no reason for clear text.
             var paths = _recipients
                 .Where(r => r.Key == destination.Key)

@@ -133,7 +133,8 @@ internal sealed partial class Outbound(
     }
 
     /// <summary>
-    /// By its envelope, a parcel of a gateway's that our own mail server sends on: the null sender or a token of ours, to the mailbox that the
+    /// By its envelope, a parcel of a gateway's that our own mail server sends on: the null sender or a token of ours, to the mailbox
+    /// that the
     /// domain's policy names as its gateway. What it is shows at its end.
     /// </summary>
     /// <returns>The state of the domain whose gateway it is for; null = it is no such parcel.</returns>

@@ -3,7 +3,9 @@ using PgpTunnel.Smtp;
 
 namespace PgpTunnel;
 
-/// <summary>Whether the spool may take more: room on its disk, and below the limit of what may wait. Asked at MAIL, before anything is sent.</summary>
+/// <summary>
+/// Whether the spool may take more: room on its disk, and below the limit of what may wait. Asked at MAIL, before anything is sent.
+/// </summary>
 internal sealed class SpoolRoom(Site site)
 {
     private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(1);

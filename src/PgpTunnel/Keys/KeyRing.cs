@@ -33,7 +33,8 @@ internal sealed class KeyRing
     /// <summary>The key that signs: the one published first.</summary>
     public GatewayKey Active => Published[0];
 
-    /// <exception cref="ConfigurationException">No key, one that cannot be read, one that others can read, or a wrong passphrase.</exception>
+    /// <exception cref="ConfigurationException">No key, one that cannot be read, one that others can read, or a wrong
+    /// passphrase.</exception>
     public static KeyRing Load(GatewayConfiguration configuration)
     {
         var passphrase = Passphrase(configuration);
@@ -61,7 +62,8 @@ internal sealed class KeyRing
         }
         if (keys.Count == 0 && mistakes.Count == 0)
             mistakes.Add(
-                $"keys.directory: no *.key file in {configuration.Keys.Directory}; 'pgptunnel key import FILE' brings a backup back, 'pgptunnel key generate' makes a new one"
+                $"keys.directory: no *.key file in {configuration.Keys.Directory}; 'pgptunnel key import FILE' brings "
+                    + $"a backup back, 'pgptunnel key generate' makes a new one"
             );
         return mistakes.Count == 0
             ? new KeyRing([.. keys.OrderBy(k => k.Created)], KeyPlan.Load(configuration.Keys.Directory))
@@ -108,7 +110,8 @@ internal sealed class KeyRing
             Path.Combine(directory, $"{key.Fingerprint}.revocation"),
             [
                 .. Encoding.ASCII.GetBytes(
-                    $"Revocation certificate of gateway key {key.Fingerprint}.\r\nKeep it apart from the key. Publishing it ends the key for good.\r\n\r\n"
+                    $"Revocation certificate of gateway key {key.Fingerprint}.\r\nKeep it apart from the key. "
+                        + $"Publishing it ends the key for good.\r\n\r\n"
                 ),
                 .. key.RevocationCertificate(now),
             ]

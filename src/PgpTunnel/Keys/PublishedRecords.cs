@@ -44,7 +44,8 @@ internal static class PublishedRecords
             records.Add(
                 Txt(
                     DomainName.Parse(domain).Prepend(PolicyRecord.Label),
-                    $"v=PGPT1; m=enforce; fp={fingerprints}{distrusted}; gw={configuration.Gateway}; a=604800; sz={configuration.Limits.MessageSize}"
+                    $"v=PGPT1; m=enforce; fp={fingerprints}{distrusted}; gw={configuration.Gateway}; a=604800; "
+                        + $"sz={configuration.Limits.MessageSize}"
                 )
             );
         foreach (
@@ -164,10 +165,11 @@ internal static class PublishedRecords
             RecordType.MX =>
                 $"; Sealed mail and bounces come here; {configuration.Hostname} needs an A or AAAA record.",
             RecordType.TXT when record.Value.Contains("v=spf1") =>
-                "; Suggested: only the gateway (and its relay) sends for the gateway's domain. Where a provider sends, use the include: it documents instead of the a:.",
+                "; Suggested: only the gateway (and its relay) sends for the gateway's domain. Where a provider "
+                    + "sends, use the include: it documents instead of the a:.",
             RecordType.TXT when record.Value.Contains("v=PGPK1") =>
                 "; The gateway's certificate as TXT. Some DNS hosts limit TXT to 2048 or 4096 characters in all; an Ed25519 key fits.",
-            _ =>
-                "; The policy. To try first without risk of delay, publish m=testing; m=enforce makes senders wait rather than send in clear.",
+            _ => "; The policy. To try first without risk of delay, publish m=testing; m=enforce makes senders wait "
+                + "rather than send in clear.",
         };
 }

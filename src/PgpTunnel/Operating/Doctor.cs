@@ -126,7 +126,8 @@ internal sealed partial class Doctor(Settings settings, Peers peers, Trust trust
             new(
                 FindingLevel.Ok,
                 check,
-                $"mode {peer.Mode?.ToString().ToLowerInvariant() ?? "enforce"}, gateway {peer.Gateway}, keys {string.Join(", ", peer.Listed)}"
+                $"mode {peer.Mode?.ToString().ToLowerInvariant() ?? "enforce"}, gateway {peer.Gateway}, keys "
+                    + $"{string.Join(", ", peer.Listed)}"
             ),
         };
         if (peer.Trusted && !peer.TrustedOffered)
@@ -147,7 +148,8 @@ internal sealed partial class Doctor(Settings settings, Peers peers, Trust trust
                     ? new(
                         FindingLevel.Warning,
                         check,
-                        $"the policy lists {string.Join(", ", peer.Listed)}; this gateway would publish {string.Join(", ", ring.Published.Select(k => k.Fingerprint))}",
+                        $"the policy lists {string.Join(", ", peer.Listed)}; this gateway would publish "
+                            + $"{string.Join(", ", ring.Published.Select(k => k.Fingerprint))}",
                         "publish what 'pgptunnel dns records' prints"
                     )
                     : new(
@@ -244,7 +246,8 @@ internal sealed partial class Doctor(Settings settings, Peers peers, Trust trust
                 new(
                     FindingLevel.Warning,
                     check,
-                    $"the published certificate of {ours.Fingerprint} lacks our newest encryption subkey {settings.Keys.Active.EncryptionFingerprint}",
+                    $"the published certificate of {ours.Fingerprint} lacks our newest encryption subkey "
+                        + $"{settings.Keys.Active.EncryptionFingerprint}",
                     "publish what 'pgptunnel dns records' prints"
                 )
             );

@@ -23,7 +23,8 @@ internal static class KeyRollover
         if (ring.Plan.Due is { } due && now < due)
             return (
                 null,
-                $"the next step ({ring.Plan.NextStep}) is due from {InnerHeader.Time(due)}; until then caches, or parcels on their way, need things as they are"
+                $"the next step ({ring.Plan.NextStep}) is due from {InnerHeader.Time(due)}; until then caches, or "
+                    + $"parcels on their way, need things as they are"
             );
         var plan = ring.Plan;
         switch (plan.Rollover)

@@ -9,7 +9,10 @@ namespace PgpTunnel;
 /// </summary>
 internal static class SubkeyRotation
 {
-    /// <summary>How long an old subkey must open what was sealed for it, once the new one is seen in DNS: caches, then the longest life of a parcel.</summary>
+    /// <summary>
+    /// How long an old subkey must open what was sealed for it, once the new one is seen in DNS: caches, then the longest life of a
+    /// parcel.
+    /// </summary>
     private static readonly TimeSpan Overlap = KeyPlan.TwoTtls + ParcelLife.Longest;
 
     /// <summary>What comes next for the active key, and when; the time is null when it waits for the records.</summary>
@@ -22,7 +25,9 @@ internal static class SubkeyRotation
                 ? ("a new encryption subkey is made", ring.Active.EncryptionCreated + life)
                 : null;
 
-    /// <summary>Only what this program made new ends what was before; other subkeys of a key brought from elsewhere are left alone.</summary>
+    /// <summary>
+    /// Only what this program made new ends what was before; other subkeys of a key brought from elsewhere are left alone.
+    /// </summary>
     private static NewSubkey? Rotating(KeyRing ring) =>
         ring.Plan.Subkey is { } subkey
         && subkey.Fingerprint == ring.Active.EncryptionFingerprint
@@ -55,7 +60,8 @@ internal static class SubkeyRotation
             var fresh = key.WithNewEncryption(now);
             KeyRing.Replace(configuration, fresh);
             (ring.Plan with { Subkey = new(fresh.EncryptionFingerprint, null) }).Save(configuration.Keys.Directory);
-            return $"made the encryption subkey {fresh.EncryptionFingerprint}; publish what 'pgptunnel dns records' prints, and back the key up anew";
+            return $"made the encryption subkey {fresh.EncryptionFingerprint}; publish what 'pgptunnel dns records' "
+                + $"prints, and back the key up anew";
         }
         if (subkey.Since is not { } since)
         {
@@ -72,7 +78,8 @@ internal static class SubkeyRotation
     }
 
     /// <summary>
-    /// A parcel for the old subkey waits in the spool, or a partner still used it within the longest life of a parcel: that puts it off, and
+    /// A parcel for the old subkey waits in the spool, or a partner still used it within the longest life of a parcel: that puts it off,
+    /// and
     /// for so long at most.
     /// </summary>
     private static bool IsNeeded(GatewayKey key, Spool? spool, DateTimeOffset now, DateTimeOffset due) =>
@@ -82,7 +89,10 @@ internal static class SubkeyRotation
             || spool.List().Where(p => p.Form == ParcelForm.Received).Any(p => IsNeeded(key, spool, p))
         );
 
-    /// <summary>Seals anew, for our own spool subkey, what waits and needs the old subkey: so that mail which cannot be handed on does not keep it.</summary>
+    /// <summary>
+    /// Seals anew, for our own spool subkey, what waits and needs the old subkey: so that mail which cannot be handed on does not keep
+    /// it.
+    /// </summary>
     public static async Task SealAnewAsync(KeyRing ring, Spool spool)
     {
         foreach (

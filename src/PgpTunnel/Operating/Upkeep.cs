@@ -112,7 +112,9 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
         }
     }
 
-    /// <summary>Partners whose remembered <c>enforce</c> would end within a day are looked up, so that silence alone never ends it.</summary>
+    /// <summary>
+    /// Partners whose remembered <c>enforce</c> would end within a day are looked up, so that silence alone never ends it.
+    /// </summary>
     private async Task RefreshAsync(CancellationToken cancel)
     {
         // Those, too, whom only a clock that has jumped has put behind their end.
@@ -133,7 +135,9 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
         );
     }
 
-    /// <summary>Partners with trusted fingerprints are looked up daily: so that a change of their keys is seen while both are listed.</summary>
+    /// <summary>
+    /// Partners with trusted fingerprints are looked up daily: so that a change of their keys is seen while both are listed.
+    /// </summary>
     private async Task RefreshVerifiedAsync(CancellationToken cancel) =>
         await RefreshAsync(
             [

@@ -15,7 +15,9 @@ internal enum NoticeAction
     Relayed,
 }
 
-/// <summary>Builds delivery reports (RFC 3464) about one message: multipart/report with the message's header fields, never its body.</summary>
+/// <summary>
+/// Builds delivery reports (RFC 3464) about one message: multipart/report with the message's header fields, never its body.
+/// </summary>
 internal static class Notice
 {
     private const int LongestHeader = 64 * 1024;
@@ -75,7 +77,8 @@ internal static class Notice
                 $"Message-ID: <{ParcelLife.NewId()}@{configuration.GatewayDomain}>\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"
             )
             .Append(
-                $"Content-Type: multipart/report; report-type={(international ? "global-delivery-status" : "delivery-status")};\r\n boundary=\"{boundary}\"\r\n"
+                $"Content-Type: multipart/report; "
+                    + $"report-type={(international ? "global-delivery-status" : "delivery-status")};\r\n boundary=\"{boundary}\"\r\n"
             );
         var human = new StringBuilder(
             $"This is the encryption gateway {configuration.Hostname}.\r\n\r\n{opening}\r\n\r\n"

@@ -194,7 +194,9 @@ internal sealed class Parcels(Settings settings, TimeProvider time, ArrayPool<by
     public (InnerHeader Header, ReadOnlyMemory<byte> Message) OpenEnvelope(ParcelContent content) =>
         ParcelBody.Read(MessageOpener.ReadSpooled(content.Envelope, settings.Keys.Keys), ours: true);
 
-    /// <summary>Gives the arrays of a parcel's contents back. It is for who has them alone and last: nothing of them may be looked at afterwards.</summary>
+    /// <summary>
+    /// Gives the arrays of a parcel's contents back. It is for who has them alone and last: nothing of them may be looked at afterwards.
+    /// </summary>
     public void GiveBack(ParcelContent content) => content.GiveBack(arrays);
 
     /// <summary>Lets the plaintext of a parcel go: it is opened again when its turn comes.</summary>

@@ -51,7 +51,10 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time,
         (record.Signed ?? (record.Fingerprints.Count > 0 ? spool?.SignedSince : null)) is { } seen
         && denial.OldestAgainst(record.SignedPath) <= seen;
 
-    /// <summary>A usable answer: lengthens what is remembered and never shortens it. One that is older than what was seen is remembered as nothing.</summary>
+    /// <summary>
+    /// A usable answer: lengthens what is remembered and never shortens it. One that is older than what was seen is remembered as
+    /// nothing.
+    /// </summary>
     public async Task UsableAsync(PeerRecord before, PolicyRecord policy, PolicySigning signing)
     {
         if (IsOlder(before, signing))
@@ -61,7 +64,8 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time,
                 ("domain", before.Domain),
                 (
                     "why",
-                    "its policy was signed before the one seen last: a name server lags behind, or an old answer is played back; it is used, and nothing of it remembered"
+                    "its policy was signed before the one seen last: a name server lags behind, or an old answer is "
+                        + "played back; it is used, and nothing of it remembered"
                 )
             );
             return;
@@ -201,12 +205,16 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time,
             .Concat(fingerprints.Select(f => KeyValuePair.Create(f, ForEver)))
             .ToDictionary();
 
-    /// <summary>Certificates of a trusted partner, kept beyond their publication: what they certify is trusted even when they are gone.</summary>
+    /// <summary>
+    /// Certificates of a trusted partner, kept beyond their publication: what they certify is trusted even when they are gone.
+    /// </summary>
     /// <returns>Each with when it was last seen listed.</returns>
     public IReadOnlyList<(byte[] Octets, DateTimeOffset Listed)> Certificates(string domain) =>
         spool?.Certificates(domain) ?? [];
 
-    /// <summary>A key that is listed no more vouches for successors for a while yet, lest a partner be lost who was not looked up in time.</summary>
+    /// <summary>
+    /// A key that is listed no more vouches for successors for a while yet, lest a partner be lost who was not looked up in time.
+    /// </summary>
     public bool MayStillVouch(DateTimeOffset listed) => Sure - listed <= Vouching;
 
     /// <summary>What it certified later than it was listed does not count: it may be stolen, or thrown away.</summary>
@@ -233,7 +241,9 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time,
         }
     }
 
-    /// <summary>A secure denial while <c>enforce</c> is remembered. When all have agreed for 48 h, two of them a day apart, it is forgotten.</summary>
+    /// <summary>
+    /// A secure denial while <c>enforce</c> is remembered. When all have agreed for 48 h, two of them a day apart, it is forgotten.
+    /// </summary>
     /// <param name="denial">One that <see cref="IsOutdated"/> counts for nothing and must not come here.</param>
     /// <returns>What is remembered afterwards.</returns>
     public async Task<PeerRecord> DeniedAsync(PeerRecord before, PolicySigning denial)

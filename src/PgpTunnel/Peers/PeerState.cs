@@ -69,7 +69,9 @@ public sealed record PeerState
     internal long Weight =>
         1024 + 2 * Why.Length + 128 * (Listed.Count + Distrusted.Count) + 512 * (Keys.Count + Signers.Count);
 
-    /// <summary>While a domain only tests and we only prefer, a final refusal may let mail go in clear: the one way from sealed to clear.</summary>
+    /// <summary>
+    /// While a domain only tests and we only prefer, a final refusal may let mail go in clear: the one way from sealed to clear.
+    /// </summary>
     public static bool OnlyTests(LocalPolicy local, PeerState? peer) =>
         local == LocalPolicy.Prefer && peer is { Mode: PolicyMode.Testing, Remembered: false };
 

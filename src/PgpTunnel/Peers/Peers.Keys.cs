@@ -6,7 +6,9 @@ namespace PgpTunnel;
 /// <summary>The certificates of a domain: which of those its policy lists are usable, and which are trusted.</summary>
 internal sealed partial class Peers
 {
-    /// <summary>Fingerprints of a policy, and look-ups for certificates that do not stand with the others: more are not looked at.</summary>
+    /// <summary>
+    /// Fingerprints of a policy, and look-ups for certificates that do not stand with the others: more are not looked at.
+    /// </summary>
     private const int MaxRecords = 8,
         MaxListed = 8,
         MaxFallbacks = 4,
@@ -187,7 +189,8 @@ internal sealed partial class Peers
         var offered = !lookup.Trusted || trusted.Count > 0;
         var why = offered
             ? $"{policyAnswer.Why}; certificate {answer.Why}"
-            : $"{lookup.Domain} offers {string.Join(", ", keys.Select(k => k.Fingerprint))}, but only {string.Join(", ", lookup.TrustedFingerprints)} is trusted for it";
+            : $"{lookup.Domain} offers {string.Join(", ", keys.Select(k => k.Fingerprint))}, but only "
+                + $"{string.Join(", ", lookup.TrustedFingerprints)} is trusted for it";
         if (found.Security == DnsSecurity.Insecure)
             return State(
                 lookup,

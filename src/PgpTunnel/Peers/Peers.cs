@@ -30,7 +30,9 @@ internal sealed partial class Peers(
         certificate => 4096 + 4L * certificate.Octets.Length
     );
 
-    /// <summary>Look-ups on their way: who asks for the same waits for the same answer. Strangers' are apart, so that they never fail ours.</summary>
+    /// <summary>
+    /// Look-ups on their way: who asks for the same waits for the same answer. Strangers' are apart, so that they never fail ours.
+    /// </summary>
     private readonly ConcurrentDictionary<(string, bool, Asker, int), Lazy<Task<PeerState>>> _flights = new();
     private volatile string _version = "";
     private int _generation;
@@ -57,7 +59,10 @@ internal sealed partial class Peers(
             await memory.UsableAsync(memory.Recall(state.Domain), policy.Policy, policy.Signing);
     }
 
-    /// <summary>As <see cref="FindAsync"/>, but a usable answer is not remembered: of domains that a stranger names, until a parcel shows that it is theirs.</summary>
+    /// <summary>
+    /// As <see cref="FindAsync"/>, but a usable answer is not remembered: of domains that a stranger names, until a parcel shows that it
+    /// is theirs.
+    /// </summary>
     public async Task<PeerState> AskAsync(string domain, bool fresh, WorkBudget budget, CancellationToken cancel)
     {
         if (memory.Version is var version && version != _version)
@@ -113,7 +118,9 @@ internal sealed partial class Peers(
     /// <summary>True when an administrator has verified a fingerprint of the domain.</summary>
     public bool IsVerified(string domain) => memory.Recall(domain).Verified.Count > 0;
 
-    /// <summary>True of whom an administrator has configured or verified, or we have written to of late: not of whoever writes to us.</summary>
+    /// <summary>
+    /// True of whom an administrator has configured or verified, or we have written to of late: not of whoever writes to us.
+    /// </summary>
     public bool IsPartner(string domain) =>
         partners(domain) is not null || IsVerified(domain) || memory.Sure - memory.Recall(domain).Sealed < OfLate;
 
@@ -200,7 +207,10 @@ internal sealed partial class Peers(
         return await FindKeysAsync(validator, lookup, policy, answer, cancel);
     }
 
-    /// <summary>A secure denial, or <c>m=none</c>: counted against what is remembered, unless it is no younger than that, or asked for by a stranger.</summary>
+    /// <summary>
+    /// A secure denial, or <c>m=none</c>: counted against what is remembered, unless it is no younger than that, or asked for by a
+    /// stranger.
+    /// </summary>
     private async Task<PeerState> DeniedAsync(Lookup lookup, PolicyRecord? policy, DnsAnswer answer)
     {
         var (signing, why) = (
@@ -220,7 +230,8 @@ internal sealed partial class Peers(
                 answer.Security,
                 policy,
                 Shorter(answer.Ttl, FailureUse),
-                $"{why}, but that was not signed after the policy that was seen here: an old answer is played back, or a name server lags behind"
+                $"{why}, but that was not signed after the policy that was seen here: an old answer is played back, "
+                    + $"or a name server lags behind"
             ) with
             {
                 Outdated = true,
@@ -240,62 +251,4 @@ internal sealed partial class Peers(
             why
         );
     }
-
-    /// <summary>One look-up while it goes on.</summary>
-    /// <param name="Configured">Trusted fingerprints of the configuration.</param>
-    private sealed record Lookup(string Domain, PeerRecord Record, bool Remembered, IReadOnlyList<string> Configured)
-    {
-        public bool Fresh { get; init; }
-
-        public WorkBudget Budget { get; init; } = new();
-
-        /// <summary>Configured and verified ones; where there are any, only they are candidates.</summary>
-        public IReadOnlyList<string> TrustedFingerprints => [.. Configured, .. Record.Verified];
-
-        public bool Trusted => TrustedFingerprints.Count > 0;
-
-        /// <summary>The answer is older than one that was seen, or not signed: nothing of it is remembered.</summary>
-        public bool WritesNothing { get; init; }
-    }
-
-    private IEnumerable<string> Distrusted(PeerRecord record) =>
-        record.Distrusted.Where(d => d.Value > memory.Sure).Select(d => d.Key);
-
-    /// <summary>
-    /// The class of an answer that cannot be believed; null = it can. Where a key is trusted by its fingerprint an answer without signatures
-    /// will do, since it may only say where that very key is.
-    /// </summary>
-    private static PeerClass? NotGood(Lookup lookup, DnsAnswer answer) =>
-        answer.Security switch
-        {
-            DnsSecurity.Secure => null,
-            DnsSecurity.Insecure => lookup.Trusted ? null : PeerClass.Insecure,
-            _ => PeerClass.Temporary,
-        };
-
-    private PeerState State(
-        Lookup lookup,
-        PeerClass @class,
-        DnsSecurity security,
-        PolicyRecord? policy,
-        TimeSpan ttl,
-        string why
-    ) =>
-        new()
-        {
-            Domain = lookup.Domain,
-            Class = @class,
-            Security = security,
-            Mode = policy?.Mode,
-            Listed = policy?.Fingerprints ?? [],
-            Distrusted = [.. policy?.Distrusted ?? [], .. Distrusted(lookup.Record)],
-            Gateway = policy?.Gateway ?? "",
-            Size = policy?.Size,
-            Trusted = lookup.Trusted,
-            Remembered = lookup.Remembered,
-            Until = time.GetUtcNow() + (ttl > ShortestUse ? ttl : ShortestUse),
-            Why = why,
-        };
-
-    private static TimeSpan Shorter(TimeSpan a, TimeSpan b) => a < b ? a : b;
 }

@@ -2,12 +2,16 @@ using System.Text;
 
 namespace PgpTunnel;
 
-/// <summary>Reads who claims to have written an Authentication-Results field (RFC 8601 2.2, with the comments and folding of RFC 5322 3.2).</summary>
+/// <summary>
+/// Reads who claims to have written an Authentication-Results field (RFC 8601 2.2, with the comments and folding of RFC 5322 3.2).
+/// </summary>
 internal static class AuthenticationResults
 {
     private const string Specials = "()<>@,;:\\\"/[]?="; // RFC 2045 5.1
 
-    /// <summary>The authserv-id, a final dot left out; null where the field cannot be read strictly, so that nobody can tell how others read it.</summary>
+    /// <summary>
+    /// The authserv-id, a final dot left out; null where the field cannot be read strictly, so that nobody can tell how others read it.
+    /// </summary>
     /// <param name="field">The whole field, folded lines included.</param>
     public static string? AuthServId(ReadOnlySpan<byte> field)
     {

@@ -64,7 +64,8 @@ internal sealed record InnerHeader
             )
             .Append($"PgpTunnel-Date: {Time(Date)}\r\nPgpTunnel-Expires: {Time(Expires)}\r\n")
             .Append(
-                $"PgpTunnel-Sender: {Sender.Domain}; {Sender.Fingerprint}\r\nPgpTunnel-Recipient: {Recipient.Domain}; {Recipient.Fingerprint}\r\n"
+                $"PgpTunnel-Sender: {Sender.Domain}; {Sender.Fingerprint}\r\nPgpTunnel-Recipient: {Recipient.Domain}; "
+                    + $"{Recipient.Fingerprint}\r\n"
             )
             .Append($"PgpTunnel-Mail-From: {MailFrom}\r\n");
         foreach (var recipient in RcptTo)

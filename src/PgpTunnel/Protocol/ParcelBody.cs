@@ -22,7 +22,9 @@ internal static class ParcelBody
         return [block, .. message, .. Padding(PaddedLength(length) - length)];
     }
 
-    /// <summary>Padmé (Nikitin et al., PURBs, 2019): lengths leak O(log log n) bits at under 12 % cost, here from a floor of 4 KiB.</summary>
+    /// <summary>
+    /// Padmé (Nikitin et al., PURBs, 2019): lengths leak O(log log n) bits at under 12 % cost, here from a floor of 4 KiB.
+    /// </summary>
     public static int PaddedLength(int length)
     {
         if (length <= Floor)

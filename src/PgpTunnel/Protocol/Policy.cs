@@ -116,7 +116,8 @@ public static class Policy
             : Defer("4.7.5", $"this gateway is not armed: {arms.Missing}"),
             PeerClass.None or PeerClass.Insecure when facts.Remembered => Defer(
                 "4.7.5",
-                $"{domain} asked for encryption, and now its DNS {(facts.Class == PeerClass.None ? "says nothing of it" : "is not signed")}",
+                $"{domain} asked for encryption, and now its DNS "
+                    + $"{(facts.Class == PeerClass.None ? "says nothing of it" : "is not signed")}",
                 alarm: true
             ),
             PeerClass.None or PeerClass.Insecure when facts.Outdated && !prefer => Defer(

@@ -78,7 +78,10 @@ public sealed partial record PolicyRecord(
         text.AsSpan().StartsWith("v=PGPT1"u8)
         && (text.Length == Version.Length || text[Version.Length] is (byte)' ' or (byte)'\t' or (byte)';');
 
-    /// <summary>What stands there that was meant as a policy, and is none: quoted, with something in front, escaped, in capitals, without its semicolon. Null = nothing like it.</summary>
+    /// <summary>
+    /// What stands there that was meant as a policy, and is none: quoted, with something in front, escaped, in capitals, without its
+    /// semicolon. Null = nothing like it.
+    /// </summary>
     internal static string? NearMiss(IReadOnlyList<byte[]> records) =>
         records
             .Select(Concatenate)

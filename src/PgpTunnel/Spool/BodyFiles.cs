@@ -11,7 +11,9 @@ internal sealed class BodyFiles(string spoolFile)
     /// <summary>Octets from which on a body has a file; smaller ones are quicker in the database.</summary>
     public const int Smallest = 128 * 1024;
 
-    /// <summary>How long a file stays that no row names: longer than any parcel lives. It may be what a damaged or exchanged database has lost.</summary>
+    /// <summary>
+    /// How long a file stays that no row names: longer than any parcel lives. It may be what a damaged or exchanged database has lost.
+    /// </summary>
     public static readonly TimeSpan LeftOverLife = ParcelLife.Longest;
 
     private readonly string _directory = $"{spoolFile}.bodies";

@@ -121,7 +121,8 @@ public sealed record Parcel
 /// <summary>A parcel's ciphertexts.</summary>
 /// <param name="Body">The sealed message, binary.</param>
 /// <param name="Key">Of the form Sealed: its session key, sealed to our spool subkey; else empty.</param>
-/// <param name="Envelope">Of the form Sealed: inner header and header fields alone, sealed to our spool subkey; what a notice is made from.</param>
+/// <param name="Envelope">Of the form Sealed: inner header and header fields alone, sealed to our spool subkey; what a notice is made
+/// from.</param>
 public sealed record ParcelContent(ReadOnlyMemory<byte> Body, byte[] Key, byte[] Envelope)
 {
     private int _givenBack;

@@ -31,7 +31,10 @@ public sealed record PeerRecord(string Domain)
     /// <summary>The newest signature over one of those answers.</summary>
     public DateTimeOffset? ContrarySigned { get; init; }
 
-    /// <summary>The newest signature over the policy, or an alias to it, in the last usable answer; null = none was seen, or by a version that did not note it.</summary>
+    /// <summary>
+    /// The newest signature over the policy, or an alias to it, in the last usable answer; null = none was seen, or by a version that did
+    /// not note it.
+    /// </summary>
     public DateTimeOffset? Signed { get; init; }
 
     /// <summary>The day on which we last sealed for it.</summary>
@@ -51,7 +54,9 @@ public sealed record PeerRecord(string Domain)
     /// <summary>When the postmaster was last told of an alarm.</summary>
     public DateTimeOffset? Alarmed { get; init; }
 
-    /// <summary>With a fingerprint that an administrator has compared: from then on it stands by itself, whoever vouched for it before.</summary>
+    /// <summary>
+    /// With a fingerprint that an administrator has compared: from then on it stands by itself, whoever vouched for it before.
+    /// </summary>
     public PeerRecord VerifiedByHand(string fingerprint) =>
         this with
         {

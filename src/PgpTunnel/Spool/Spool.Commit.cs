@@ -17,7 +17,10 @@ internal sealed partial class Spool
         public long PeerWrite { get; set; }
     }
 
-    /// <summary>Makes a change, all or nothing. Returned means durable; large bodies lie in files, which are durable before the rows that name them.</summary>
+    /// <summary>
+    /// Makes a change, all or nothing. Returned means durable; large bodies lie in files, which are durable before the rows that name
+    /// them.
+    /// </summary>
     /// <returns>False when a condition does not hold; nothing was kept then.</returns>
     /// <exception cref="SpoolException">Nothing of it is there, or may be again whole.</exception>
     public async Task<bool> CommitAsync(SpoolChange change)
@@ -146,7 +149,9 @@ internal sealed partial class Spool
 
     private static void Insert(Statements statements, Parcel p, ParcelContent c, string file) =>
         statements.Execute(
-            $"INSERT INTO parcel({Columns}, body, key, envelope, file) VALUES($id, $route, $form, $domain, $token, $state, $created, $expires, $next, $attempts, $done, $status, $must, $may, $exempt, $delayed, $fpr, $octets, $notice, $refusals, $since, $told, $server, $body, $key, $envelope, $file)",
+            $"INSERT INTO parcel({Columns}, body, key, envelope, file) VALUES($id, $route, $form, $domain, $token, "
+                + $"$state, $created, $expires, $next, $attempts, $done, $status, $must, $may, $exempt, $delayed, "
+                + $"$fpr, $octets, $notice, $refusals, $since, $told, $server, $body, $key, $envelope, $file)",
             ("$id", p.Id),
             ("$route", (int)p.Route),
             ("$form", (int)p.Form),
@@ -185,7 +190,8 @@ internal sealed partial class Spool
     // An administrator's hold that came while the attempt ran stays: Held is above Queued.
     private static void Update(Statements statements, Parcel p) =>
         statements.Execute(
-            "UPDATE parcel SET state = MAX(state, $state), next = $next, attempts = $attempts, done = $done, status = $status, delayed = $delayed, refusals = $refusals, refused_since = $since, server = $server WHERE id = $id",
+            "UPDATE parcel SET state = MAX(state, $state), next = $next, attempts = $attempts, done = $done, status = "
+                + "$status, delayed = $delayed, refusals = $refusals, refused_since = $since, server = $server WHERE id = $id",
             ("$id", p.Id),
             ("$state", (int)p.State),
             ("$next", p.Next.ToUnixTimeSeconds()),

@@ -11,21 +11,28 @@ internal sealed partial class Spool
     private static readonly string[] Schema =
     [
         """
-            CREATE TABLE parcel(id TEXT PRIMARY KEY, route INTEGER NOT NULL, form INTEGER NOT NULL, domain TEXT NOT NULL, token TEXT NOT NULL, state INTEGER NOT NULL,
-                created INTEGER NOT NULL, expires INTEGER NOT NULL, next INTEGER NOT NULL, attempts INTEGER NOT NULL, done TEXT NOT NULL, status TEXT NOT NULL,
-                must_seal INTEGER NOT NULL, may_clear INTEGER NOT NULL, exempt INTEGER NOT NULL, delayed INTEGER NOT NULL, key_fingerprint TEXT NOT NULL,
+            CREATE TABLE parcel(id TEXT PRIMARY KEY, route INTEGER NOT NULL, form INTEGER NOT NULL, domain TEXT NOT NULL,
+                token TEXT NOT NULL, state INTEGER NOT NULL,
+                created INTEGER NOT NULL, expires INTEGER NOT NULL, next INTEGER NOT NULL, attempts INTEGER NOT NULL,
+                    done TEXT NOT NULL, status TEXT NOT NULL,
+                must_seal INTEGER NOT NULL, may_clear INTEGER NOT NULL, exempt INTEGER NOT NULL, delayed INTEGER NOT NULL,
+                    key_fingerprint TEXT NOT NULL,
                 body BLOB NOT NULL, key BLOB NOT NULL, envelope BLOB NOT NULL, envelope_key BLOB NOT NULL) STRICT;
             CREATE INDEX parcel_due ON parcel(state, route, domain, next);
             CREATE INDEX parcel_token ON parcel(token) WHERE token <> '';
-            CREATE TABLE replay(sender TEXT NOT NULL, id TEXT NOT NULL, hash BLOB NOT NULL, expires INTEGER NOT NULL, PRIMARY KEY(sender, id)) STRICT, WITHOUT ROWID;
+            CREATE TABLE replay(sender TEXT NOT NULL, id TEXT NOT NULL, hash BLOB NOT NULL, expires INTEGER NOT NULL,
+                PRIMARY KEY(sender, id)) STRICT, WITHOUT ROWID;
             CREATE INDEX replay_expires ON replay(expires);
-            CREATE TABLE peer(domain TEXT PRIMARY KEY, fingerprints TEXT NOT NULL, enforce_until INTEGER NOT NULL, verified TEXT NOT NULL, distrusted TEXT NOT NULL,
-                contrary_since INTEGER, contrary_last INTEGER, contrary_apart INTEGER NOT NULL, override_action TEXT, override_until INTEGER, override_reason TEXT, alarmed INTEGER) STRICT;
+            CREATE TABLE peer(domain TEXT PRIMARY KEY, fingerprints TEXT NOT NULL, enforce_until INTEGER NOT NULL,
+                verified TEXT NOT NULL, distrusted TEXT NOT NULL,
+                contrary_since INTEGER, contrary_last INTEGER, contrary_apart INTEGER NOT NULL, override_action TEXT,
+                    override_until INTEGER, override_reason TEXT, alarmed INTEGER) STRICT;
             CREATE TABLE gateway(name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
             """,
         """
             ALTER TABLE peer ADD COLUMN alarm TEXT;
-            CREATE TABLE certificate(domain TEXT NOT NULL, fingerprint TEXT NOT NULL, octets BLOB NOT NULL, PRIMARY KEY(domain, fingerprint)) STRICT, WITHOUT ROWID;
+            CREATE TABLE certificate(domain TEXT NOT NULL, fingerprint TEXT NOT NULL, octets BLOB NOT NULL, PRIMARY KEY(domain,
+                fingerprint)) STRICT, WITHOUT ROWID;
             """,
         """
             ALTER TABLE parcel ADD COLUMN octets INTEGER NOT NULL DEFAULT 0;
@@ -89,7 +96,8 @@ internal sealed partial class Spool
                 );
             if (running && version > 0 && Damage(connection, writer) is { } damage)
                 throw new SpoolException(
-                    $"spool {file} is damaged: {damage}. 'pgptunnel queue check' says more; 'queue export DIR' writes out what can be read, then move {file} and {file}.bodies away and 'queue import DIR' into a new one",
+                    $"spool {file} is damaged: {damage}. 'pgptunnel queue check' says more; 'queue export DIR' writes "
+                        + $"out what can be read, then move {file} and {file}.bodies away and 'queue import DIR' into a new one",
                     false
                 );
             if (version < Schema.Length)
@@ -131,7 +139,10 @@ internal sealed partial class Spool
         transaction.Commit();
     }
 
-    /// <summary>What is wrong with the file. A large one is looked at only where its size and its tables' roots show it: that must not delay a start.</summary>
+    /// <summary>
+    /// What is wrong with the file. A large one is looked at only where its size and its tables' roots show it: that must not delay a
+    /// start.
+    /// </summary>
     private static string? Damage(SqliteConnection connection, Statements statements)
     {
         if (statements.Number("PRAGMA page_count") <= CheckedPages)
@@ -143,7 +154,14 @@ internal sealed partial class Spool
 
     private static SpoolException Unusable(string file, Exception e) =>
         new(
-            $"spool {file}: {e.Message.TrimEnd('.')}{(e is UnauthorizedAccessException or SqliteException { SqliteErrorCode: 8 or 14 } ? OwnFiles.Whose(file) : "")}. It must be a writable file on a local disk; if it is damaged, 'pgptunnel queue check' says more, and 'queue export DIR' writes out what can be read",
+            $"spool {file}: {e.Message.TrimEnd('.')}"
+                + (
+                    e is UnauthorizedAccessException or SqliteException { SqliteErrorCode: 8 or 14 }
+                        ? OwnFiles.Whose(file)
+                        : ""
+                )
+                + ". It must be a writable file on a local disk; if it is damaged, 'pgptunnel queue check' says more, "
+                + "and 'queue export DIR' writes out what can be read",
             false,
             e
         );

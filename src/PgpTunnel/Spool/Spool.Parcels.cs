@@ -6,7 +6,8 @@ namespace PgpTunnel;
 internal sealed partial class Spool
 {
     private const string Columns =
-        "id, route, form, domain, token, state, created, expires, next, attempts, done, status, must_seal, may_clear, exempt, delayed, key_fingerprint, octets, notice, refusals, refused_since, told, server";
+        "id, route, form, domain, token, state, created, expires, next, attempts, done, status, must_seal, may_clear, "
+        + "exempt, delayed, key_fingerprint, octets, notice, refusals, refused_since, told, server";
 
     /// <summary>An administrator's wish: another state, another time. A parcel that was handed over meanwhile stays so.</summary>
     public Task RescheduleAsync(string id, ParcelState state, DateTimeOffset next) =>
@@ -67,7 +68,10 @@ internal sealed partial class Spool
 
     private long _dataVersion;
 
-    /// <summary>Each destination for which parcels wait, with the earliest time of one. Steps over the index: the cost is that of the destinations.</summary>
+    /// <summary>
+    /// Each destination for which parcels wait, with the earliest time of one. Steps over the index: the cost is that of the
+    /// destinations.
+    /// </summary>
     public IReadOnlyList<(Destination Destination, DateTimeOffset Next)> Destinations() =>
         Read(s =>
             Enum.GetValues<ParcelRoute>()
@@ -75,8 +79,10 @@ internal sealed partial class Spool
                     s.Rows(
                         """
                         WITH RECURSIVE d(domain) AS (SELECT min(domain) FROM parcel WHERE state = 0 AND route = $route
-                            UNION ALL SELECT (SELECT min(domain) FROM parcel WHERE state = 0 AND route = $route AND domain > d.domain) FROM d WHERE d.domain IS NOT NULL)
-                        SELECT domain, (SELECT min(next) FROM parcel WHERE state = 0 AND route = $route AND domain = d.domain) FROM d WHERE domain IS NOT NULL
+                            UNION ALL SELECT (SELECT min(domain) FROM parcel WHERE state = 0 AND route = $route AND
+                                domain > d.domain) FROM d WHERE d.domain IS NOT NULL)
+                        SELECT domain, (SELECT min(next) FROM parcel WHERE state = 0 AND route = $route AND domain = d.domain)
+                            FROM d WHERE domain IS NOT NULL
                         """,
                         row => (new Destination(route, row.GetString(0)), Time(row.GetInt64(1))),
                         ("$route", (int)route)
@@ -92,9 +98,11 @@ internal sealed partial class Spool
         Read(s =>
             s.Rows(
                 $"""
-                SELECT * FROM (SELECT {Columns} FROM parcel WHERE state = 0 AND route = $route AND domain = $domain AND next <= $now ORDER BY next LIMIT $most + 0)
+                SELECT * FROM (SELECT {Columns} FROM parcel WHERE state = 0 AND route = $route AND domain = $domain AND next <= $now
+                    ORDER BY next LIMIT $most + 0)
                 UNION ALL
-                SELECT * FROM (SELECT {Columns} FROM parcel WHERE state = 0 AND route = $route AND domain = $domain AND next > $far ORDER BY next LIMIT $most + 0)
+                SELECT * FROM (SELECT {Columns} FROM parcel WHERE state = 0 AND route = $route AND domain = $domain AND next > $far
+                    ORDER BY next LIMIT $most + 0)
                 """,
                 ReadParcel,
                 ("$route", (int)destination.Route),
@@ -152,7 +160,8 @@ internal sealed partial class Spool
         return LoadRow(id) is not var (row, rest, _) ? null
             : row.Octets == 0 ? (row, rest)
             : throw new SpoolException(
-                $"the body of parcel {id} ({(file.Length > 0 ? file : "in the database")}) cannot be read or is not whole; the spool is damaged, see 'pgptunnel queue check'",
+                $"the body of parcel {id} ({(file.Length > 0 ? file : "in the database")}) cannot be read or is not "
+                    + $"whole; the spool is damaged, see 'pgptunnel queue check'",
                 false
             );
     }
@@ -240,7 +249,10 @@ internal sealed partial class Spool
             )
             .ToDictionary();
 
-    /// <summary>By the three columns of the first version; exempt came before everything there, and "never in clear" before "in clear after a test".</summary>
+    /// <summary>
+    /// By the three columns of the first version; exempt came before everything there, and "never in clear" before "in clear after a
+    /// test".
+    /// </summary>
     private static Leaving ReadLeaving(bool mustSeal, bool mayClear, bool exempt) =>
         exempt ? Leaving.Exempt
         : mustSeal ? Leaving.SealedOnly

@@ -7,7 +7,8 @@ namespace PgpTunnel;
 internal sealed partial class Spool
 {
     private const string PeerColumns =
-        "domain, fingerprints, enforce_until, verified, distrusted, contrary_since, contrary_last, contrary_apart, override_action, override_until, override_reason, alarmed, alarm, signed, signed_path, contrary_signed, sealed";
+        "domain, fingerprints, enforce_until, verified, distrusted, contrary_since, contrary_last, contrary_apart, "
+        + "override_action, override_until, override_reason, alarmed, alarm, signed, signed_path, contrary_signed, sealed";
 
     private const string PeersVersionFact = "partners",
         SignedSinceFact = "signed-since";
@@ -22,7 +23,8 @@ internal sealed partial class Spool
     private readonly Lock _versionLock = new();
 
     /// <summary>
-    /// Changes with every change that another process makes to what is remembered, so that a running gateway looks again. Each message asks;
+    /// Changes with every change that another process makes to what is remembered, so that a running gateway looks again. Each message
+    /// asks;
     /// the spool is asked every few milliseconds.
     /// </summary>
     public string PeersVersion
@@ -89,7 +91,8 @@ internal sealed partial class Spool
         var write = Interlocked.Increment(ref _peerWrites);
         var after = peer.Change(FindPeer(statements, peer.Domain) ?? new PeerRecord(peer.Domain));
         statements.Execute(
-            $"INSERT OR REPLACE INTO peer({PeerColumns}) VALUES($domain, $fprs, $enforce, $verified, $distrusted, $since, $last, $apart, $action, $until, $reason, $alarmed, $alarm, $signed, $path, $csigned, $sealed)",
+            $"INSERT OR REPLACE INTO peer({PeerColumns}) VALUES($domain, $fprs, $enforce, $verified, $distrusted, "
+                + $"$since, $last, $apart, $action, $until, $reason, $alarmed, $alarm, $signed, $path, $csigned, $sealed)",
             ("$domain", peer.Domain),
             ("$fprs", string.Join(',', after.Fingerprints)),
             ("$enforce", after.EnforceUntil.ToUnixTimeSeconds()),

@@ -11,7 +11,8 @@ namespace PgpTunnel;
 /// .NET's own files on Linux, reports when that fails.
 /// </summary>
 /// <remarks>
-/// One writer; what waits while it commits goes into the next transaction together (group commit). Opening it is in <c>Spool.Open.cs</c>, SQL in <c>Spool.Parcels.cs</c> and <c>Spool.Peers.cs</c>.
+/// One writer; what waits while it commits goes into the next transaction together (group commit). Opening it is in <c>Spool.Open.cs</c>,
+/// SQL in <c>Spool.Parcels.cs</c> and <c>Spool.Peers.cs</c>.
 /// </remarks>
 internal sealed partial class Spool : IAsyncDisposable
 {
@@ -67,7 +68,9 @@ internal sealed partial class Spool : IAsyncDisposable
         }
     }
 
-    /// <summary>Makes the names of files durable that the batch will name, all at once. Where that fails those jobs leave the batch.</summary>
+    /// <summary>
+    /// Makes the names of files durable that the batch will name, all at once. Where that fails those jobs leave the batch.
+    /// </summary>
     private void SyncNames(List<WriteJob> batch)
     {
         if (!batch.Exists(j => j.NamesFiles))

@@ -11,12 +11,16 @@ internal sealed record SpoolChange
     /// <summary>A replay id, which must not be there yet.</summary>
     public ReplayEntry? Replay { get; init; }
 
-    /// <summary>Id of a parcel that was handed over, whose sender is now told that it came back, and must not have been told before.</summary>
+    /// <summary>
+    /// Id of a parcel that was handed over, whose sender is now told that it came back, and must not have been told before.
+    /// </summary>
     public string? Tell { get; init; }
 
     // What becomes of a parcel that is there
 
-    /// <summary>Id of a parcel that goes: settled, dropped, or replaced by those in <see cref="Add"/>. One that was handed over stays.</summary>
+    /// <summary>
+    /// Id of a parcel that goes: settled, dropped, or replaced by those in <see cref="Add"/>. One that was handed over stays.
+    /// </summary>
     public string? Remove { get; init; }
 
     /// <summary>A parcel after an attempt. An administrator's hold that came meanwhile stays.</summary>

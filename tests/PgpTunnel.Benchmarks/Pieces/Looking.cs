@@ -5,7 +5,10 @@ using PgpTunnel.OpenPgp;
 
 namespace PgpTunnel.Benchmarks;
 
-/// <summary>A peer from the cache, a peer from nothing (root, top-level, zone, policy, certificate), and the same queries without a look at the answers.</summary>
+/// <summary>
+/// A peer from the cache, a peer from nothing (root, top-level, zone, policy, certificate), and the same queries without a look at the
+/// answers.
+/// </summary>
 [InProcess, MemoryDiagnoser, HideColumns("Error", "StdDev", "RatioSD")]
 public class Looking
 {

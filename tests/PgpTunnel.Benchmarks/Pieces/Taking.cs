@@ -7,6 +7,8 @@ namespace PgpTunnel.Benchmarks;
 [InProcess, MemoryDiagnoser, HideColumns("Error", "StdDev", "RatioSD")]
 public class Taking
 {
+    private const string Line = "a line of sixty-two octets, as people write them to each other\r\n";
+
     private byte[] _wire = [],
         _copy = [];
 
@@ -19,7 +21,7 @@ public class Taking
     public void Setup()
     {
         _wire = System.Text.Encoding.ASCII.GetBytes(
-            $"Subject: x\r\n\r\n{string.Concat(Enumerable.Repeat("a line of sixty-two octets, as people write them to each other\r\n", Size / 64))}.\r\n"
+            $"Subject: x\r\n\r\n{string.Concat(Enumerable.Repeat(Line, Size / 64))}.\r\n"
         );
         _copy = new byte[_wire.Length];
     }
@@ -66,7 +68,9 @@ public class Deciding
             .Alarm;
 }
 
-/// <summary>Parcels of 10 KB made durable by one after the other and by sixty-four at once, and as many octets written and synced to a file.</summary>
+/// <summary>
+/// Parcels of 10 KB made durable by one after the other and by sixty-four at once, and as many octets written and synced to a file.
+/// </summary>
 [InProcess, HideColumns("Error", "StdDev", "RatioSD")]
 public class Committing
 {

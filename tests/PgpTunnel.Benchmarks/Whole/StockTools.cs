@@ -6,7 +6,9 @@ using PgpTunnel.OpenPgp;
 
 namespace PgpTunnel.Benchmarks;
 
-/// <summary>Processor time of sealing and opening in the gateway's own code, beside the platform's limit, gpg and sq on the same files.</summary>
+/// <summary>
+/// Processor time of sealing and opening in the gateway's own code, beside the platform's limit, gpg and sq on the same files.
+/// </summary>
 internal static class StockTools
 {
     public static async Task RunAsync(int rounds, TextWriter output)
@@ -190,7 +192,9 @@ internal static class StockTools
         return (Environment.CpuUsage.TotalTime - before).TotalMilliseconds / times;
     }
 
-    /// <summary>Milliseconds of the processes that were started and have ended (proc(5), cutime and cstime); gpg's agent is not among them.</summary>
+    /// <summary>
+    /// Milliseconds of the processes that were started and have ended (proc(5), cutime and cstime); gpg's agent is not among them.
+    /// </summary>
     private static async Task<double> OthersAsync(Func<Task<Finished>> program, int times)
     {
         var before = OfChildren();
@@ -216,7 +220,10 @@ internal static class StockTools
             Table.Median(rounds.Select(of));
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"| {name, -20} | {Median(r => r.Ours), 8:0.000} | {Median(r => r.Limit), 8:0.000} | {Median(r => r.Gpg), 8:0.0} | {Median(r => r.Sq), 8:0.0} | {Median(r => r.Ours / r.Limit), 10:0.00} | {Median(r => r.Ours / r.Gpg), 8:0.000} | {Median(r => r.Gpg / r.Ours), 8:0.0} |"
+            $"| {name, -20} | {Median(r => r.Ours), 8:0.000} | {Median(r => r.Limit), 8:0.000} | "
+                + $"{Median(r => r.Gpg), 8:0.0} | {Median(r => r.Sq), 8:0.0} | "
+                + $"{Median(r => r.Ours / r.Limit), 10:0.00} | {Median(r => r.Ours / r.Gpg), 8:0.000} | "
+                + $"{Median(r => r.Gpg / r.Ours), 8:0.0} |"
         );
     }
 }

@@ -22,7 +22,10 @@ internal static class Table
         var ratios = rounds.Zip(relay, (r, a) => r.Rate / a.Rate).ToList();
         return string.Create(
             CultureInfo.InvariantCulture,
-            $"| {(way == Way.Outbound ? "out" : "in"), -5} | {Size(size), -5} | {sessions, 8} | {name, -17} | {Spread(rounds.Select(r => r.Rate)), 18} | {Spread(ratios), 19} | {Median(rounds.Select(r => r.Cpu)), 6:0.00} | {Median(rounds.Select(r => At(r.Times, 0.5))), 6:0.0} | {Median(rounds.Select(r => At(r.Times, 0.99))), 6:0.0} |"
+            $"| {(way == Way.Outbound ? "out" : "in"), -5} | {Size(size), -5} | {sessions, 8} | {name, -17} | "
+                + $"{Spread(rounds.Select(r => r.Rate)), 18} | {Spread(ratios), 19} | "
+                + $"{Median(rounds.Select(r => r.Cpu)), 6:0.00} | "
+                + $"{Median(rounds.Select(r => At(r.Times, 0.5))), 6:0.0} | {Median(rounds.Select(r => At(r.Times, 0.99))), 6:0.0} |"
         );
     }
 

@@ -79,7 +79,10 @@ internal static class WholeGateway
             : await InboundAsync(contenders, contender, size, sessions, count);
     }
 
-    /// <summary>So many that a round takes a second or two, and that each session has several: with one each all would do the same at the same time.</summary>
+    /// <summary>
+    /// So many that a round takes a second or two, and that each session has several: with one each all would do the same at the same
+    /// time.
+    /// </summary>
     private static int Count(int size, int sessions) =>
         Math.Max(
             sessions,

@@ -30,7 +30,8 @@ public sealed class DoctorTests
                             ["tls"] = new JsonObject(),
                         },
                     };
-                    c["deliver"] = new JsonObject { ["local"] = $"127.0.53.2{(company == "a" ? 2 : 1)}:25" }; // a server that answers; nothing is delivered here
+                    // a server that answers; nothing is delivered here
+                    c["deliver"] = new JsonObject { ["local"] = $"127.0.53.2{(company == "a" ? 2 : 1)}:25" };
                     c["policy"] = new JsonObject
                     {
                         ["partners"] = new JsonObject

@@ -3,7 +3,9 @@ using System.Text.RegularExpressions;
 
 namespace PgpTunnel.Interop;
 
-/// <summary>The disk fails under the gateway, and what it says is what it did: by strace, at the n-th call, then kill -9 and restart.</summary>
+/// <summary>
+/// The disk fails under the gateway, and what it says is what it did: by strace, at the n-th call, then kill -9 and restart.
+/// </summary>
 public sealed partial class DiskFaultTests
 {
     private const string Calls = "pwrite64,fsync,fdatasync";
@@ -85,7 +87,9 @@ public sealed partial class DiskFaultTests
         Assert.All(refused, m => Assert.DoesNotContain(m, lab.OpenRelayed()));
     }
 
-    /// <summary>The lines of a trace, calls that another thread interrupted put together where they end; what is sent, where it begins.</summary>
+    /// <summary>
+    /// The lines of a trace, calls that another thread interrupted put together where they end; what is sent, where it begins.
+    /// </summary>
     private static IEnumerable<string> Whole(IEnumerable<string> lines)
     {
         const string unfinished = " <unfinished ...>",

@@ -24,7 +24,9 @@ public sealed partial class StormTests
     private static partial Regex Whole();
 
     private static string Text(string way, int number) =>
-        $"Subject: {way} {number}\r\n\r\n{string.Concat(Enumerable.Repeat(new string('x', 60) + "\r\n", number % 50 == 0 ? 3000 : number % 7))}end of {way} {number}\r\n";
+        $"Subject: {way} {number}\r\n\r\n"
+        + $"{string.Concat(Enumerable.Repeat(new string('x', 60) + "\r\n", number % 50 == 0 ? 3000 : number % 7))}"
+        + $"end of {way} {number}\r\n";
 
     [Fact]
     public Task Killed_at_any_time_under_load_nothing_answered_is_lost_and_nothing_goes_in_clear() =>
@@ -125,7 +127,8 @@ public sealed partial class StormTests
         );
         var summary = string.Create(
             CultureInfo.InvariantCulture,
-            $"{cycles} times {signal}; out: {answered.Count} answered, all delivered, {twiceOut} more than once, {lost} without an answer; in: {handedIn.Count} taken, all delivered, {twiceIn} more than once"
+            $"{cycles} times {signal}; out: {answered.Count} answered, all delivered, {twiceOut} more than once, "
+                + $"{lost} without an answer; in: {handedIn.Count} taken, all delivered, {twiceIn} more than once"
         );
         TestContext.Current.SendDiagnosticMessage(summary);
         Assert.Equal(0, await last.StopAsync());

@@ -127,7 +127,9 @@ public sealed class DifferentialTests
                 var explanation = Explain(lookup);
                 if (explanation is null)
                     failures.Add(
-                        $"seed {number}, {name} {RecordType.Name(type)}: ours {answer.Security} {answer.Outcome} ({answer.Why}); libunbound {Describe(verdict)} {verdict.Why}; genuine {lookup.Genuine.Security} {lookup.Genuine.Outcome}; {lookup.Mutations}"
+                        $"seed {number}, {name} {RecordType.Name(type)}: ours {answer.Security} {answer.Outcome} "
+                            + $"({answer.Why}); libunbound {Describe(verdict)} {verdict.Why}; genuine "
+                            + $"{lookup.Genuine.Security} {lookup.Genuine.Outcome}; {lookup.Mutations}"
                     );
                 else
                     reasons[explanation] = reasons.GetValueOrDefault(explanation) + 1;
@@ -139,7 +141,8 @@ public sealed class DifferentialTests
         );
         Assert.True(
             failures.Count == 0,
-            $"{failures.Count} of {count} differ without a reason:\n{string.Join('\n', failures.Take(30))}\n{string.Join('\n', reasons.Select(r => $"{r.Value, 7}  {r.Key}"))}"
+            $"{failures.Count} of {count} differ without a "
+                + $"reason:\n{string.Join('\n', failures.Take(30))}\n{string.Join('\n', reasons.Select(r => $"{r.Value, 7}  {r.Key}"))}"
         );
         Assert.True(
             reasons.GetValueOrDefault(Same) > count / 2,
@@ -259,7 +262,8 @@ public sealed class DifferentialTests
     ];
 
     private const string Beside =
-        "laxer in form only: a denial beside an answer, or another zone's beside the right one, is no part of the proof and is not looked at";
+        "laxer in form only: a denial beside an answer, or another zone's beside the right one, is no part of the "
+        + "proof and is not looked at";
     private const string Rcode =
         "laxer in form only: the signed proof decides between NXDOMAIN and NODATA for us, not the unsigned rcode";
 

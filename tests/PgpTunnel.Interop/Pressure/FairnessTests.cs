@@ -6,7 +6,8 @@ namespace PgpTunnel.Interop;
 
 /// <summary>
 /// Dead partners do not delay living ones:
-/// <code>  test -> gateway A (process) -> MX of 20 live domains (127.0.61.n:25) and of dead ones (127.0.62.n:25), which accept and say nothing  </code>
+/// <code>  test -> gateway A (process) -> MX of 20 live domains (127.0.61.n:25) and of dead ones (127.0.62.n:25), which accept and say
+/// nothing  </code>
 /// </summary>
 public sealed class FairnessTests
 {

@@ -12,6 +12,8 @@ namespace PgpTunnel.Interop;
 /// </summary>
 public sealed class MemoryTests
 {
+    private const string Line = "a line of sixty-two octets, as people write them to each other\r\n";
+
     private const int Sessions = 100,
         Size = 25 * 1024 * 1024;
     private const long Allowance = 150L * 1024 * 1024;
@@ -65,9 +67,7 @@ public sealed class MemoryTests
         await using var lab = await Lab.CreateAsync();
         lab.Change(c => c["limits"] = new JsonObject { ["connections"] = 200, ["connectionsPerAddress"] = 100 });
         await using var gateway = await lab.StartAsync();
-        var large = lab.SealForA(
-            $"Subject: x\r\n\r\n{string.Concat(Enumerable.Repeat("a line of sixty-two octets, as people write them to each other\r\n", 20_000_000 / 64))}"
-        );
+        var large = lab.SealForA($"Subject: x\r\n\r\n{string.Concat(Enumerable.Repeat(Line, 20_000_000 / 64))}");
         var middle = large.Length / 2;
         large[middle] = (byte)(large[middle] == 'A' ? 'B' : 'A');
         var small = Encoding
@@ -109,7 +109,13 @@ public sealed class MemoryTests
             )
         );
         TestContext.Current.SendDiagnosticMessage(
-            $"peak {peak / 1048576} MB: {string.Join(", ", answers.GroupBy(a => a.Split('\n')[0][..Math.Min(9, a.Length)]).Select(g => $"{g.Count()} times {g.Key}"))}"
+            $"peak {peak / 1048576} MB: "
+                + string.Join(
+                    ", ",
+                    answers
+                        .GroupBy(a => a.Split('\n')[0][..Math.Min(9, a.Length)])
+                        .Select(g => $"{g.Count()} times {g.Key}")
+                )
         );
     }
 

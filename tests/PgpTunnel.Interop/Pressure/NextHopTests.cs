@@ -2,7 +2,9 @@ using System.Text.Json.Nodes;
 
 namespace PgpTunnel.Interop;
 
-/// <summary>Next servers that hang up, drip, babble or say nothing: mail waits, the gateway stops when told to, and nothing is lost.</summary>
+/// <summary>
+/// Next servers that hang up, drip, babble or say nothing: mail waits, the gateway stops when told to, and nothing is lost.
+/// </summary>
 public sealed class NextHopTests
 {
     private const string Message = "Subject: x\r\n\r\nbody\r\n";

@@ -1,6 +1,8 @@
 namespace PgpTunnel.Interop;
 
-/// <summary>Test data of other people, beside the checkout and not part of it; a test that reads it is skipped where it is absent.</summary>
+/// <summary>
+/// Test data of other people, beside the checkout and not part of it; a test that reads it is skipped where it is absent.
+/// </summary>
 internal static class Corpora
 {
     public static string Find(string name)

@@ -48,7 +48,10 @@ public sealed class SamplesUnderAttackTests : IAsyncDisposable
         var postfix = await Postfix.StartAsync(
             "b",
             address,
-            $"{main}\nrelayhost = [127.0.0.1]:{sink.EndPoint.Port}\n{own}\nlocal_transport = smtp:[127.0.0.1]:{sink.EndPoint.Port}\nvirtual_transport = smtp:[127.0.0.1]:{sink.EndPoint.Port}\nallow_untrusted_routing = yes\nsmtpd_error_sleep_time = 0\nsmtpd_hard_error_limit = 1000\n",
+            $"{main}\nrelayhost = [127.0.0.1]:{sink.EndPoint.Port}\n{own}\nlocal_transport = "
+                + $"smtp:[127.0.0.1]:{sink.EndPoint.Port}\nvirtual_transport = "
+                + $"smtp:[127.0.0.1]:{sink.EndPoint.Port}\nallow_untrusted_routing = yes\nsmtpd_error_sleep_time = "
+                + $"0\nsmtpd_hard_error_limit = 1000\n",
             Sample("master.cf").Replace("127.0.0.1:10026", $"{address}:10026"),
             new Dictionary<string, string> { ["pgptunnel_header_checks"] = Sample("pgptunnel_header_checks") }
         );
@@ -60,7 +63,8 @@ public sealed class SamplesUnderAttackTests : IAsyncDisposable
     [InlineData("127.0.62.1", "mydestination = b.example")]
     [InlineData("127.0.62.2", "relay_domains = b.example")]
     [InlineData("127.0.62.3", "virtual_mailbox_domains = b.example")]
-    [InlineData("127.0.62.4", "mydestination = b.example\nallow_percent_hack = yes\nswap_bangpath = yes")] // main.cf of a site that overrides the sample
+    // main.cf of a site that overrides the sample
+    [InlineData("127.0.62.4", "mydestination = b.example\nallow_percent_hack = yes\nswap_bangpath = yes")]
     public async Task Nothing_leaves_for_anybody_elsewhere(string address, string own)
     {
         Need.Programs("postfix");

@@ -14,108 +14,10 @@ namespace PgpTunnel.Interop;
 ///   DNS: NSD with signed zones behind unbound (DnsWorld)
 /// </code>
 /// </summary>
-public sealed class TwoCompaniesTests : IAsyncDisposable
+public sealed partial class TwoCompaniesTests : IAsyncDisposable
 {
-    private readonly List<IAsyncDisposable> _parts = [];
-    private readonly List<Seen> _received = [];
-    private Operators _operators = null!;
-    private Postfix _postfixA = null!,
-        _hop = null!;
-    private Daemon? _gatewayA,
-        _gatewayB;
-
-    private T Keep<T>(T part)
-        where T : IAsyncDisposable
-    {
-        _parts.Add(part);
-        return part;
-    }
-
     private static string Sample(string name) =>
         File.ReadAllText(Path.Combine(AppContext.BaseDirectory, "samples", "postfix", name));
-
-    private async Task SetUpAsync()
-    {
-        Need.Programs("postfix", "swaks", "tcpdump", "openssl");
-        _operators = Keep(await Operators.SetUpAsync(resolver: DnsWorld.Validating));
-        var capture = Keep(
-            SmtpServer.Listen(
-                new IPEndPoint(IPAddress.Loopback, 0),
-                new SmtpServerOptions { Hostname = "mailbox.b.example", MessageSize = 100_000_000 },
-                new CapturingServer(seen =>
-                {
-                    lock (_received)
-                        _received.Add(seen);
-                    return Task.FromResult(SmtpReply.Ok);
-                })
-            )
-        );
-        foreach (
-            var (company, address, local) in new[]
-            {
-                ("a", "127.0.61.2", "127.0.61.1"),
-                ("b", "127.0.61.4", "127.0.61.5"),
-            }
-        )
-            _operators.Change(
-                company,
-                c =>
-                {
-                    c["listen"] = new JsonObject
-                    {
-                        ["outbound"] = new JsonObject { ["address"] = $"{address}:10025" },
-                        ["inbound"] = new JsonObject { ["address"] = $"{address}:10020" },
-                    };
-                    c["deliver"] = new JsonObject { ["local"] = $"{local}:10026", ["relay"] = "127.0.61.3:2525" };
-                    c["retry"] = new JsonObject { ["first"] = "00:00:01", ["longest"] = "00:00:02" };
-                }
-            );
-        // The mail servers of both companies use the samples, their addresses put in.
-        async Task<Postfix> CompanyAsync(string name, string partner, string own, string gateway, string mailboxes) =>
-            Keep(
-                await Postfix.StartAsync(
-                    name,
-                    own,
-                    Sample("main.cf").Replace("message_size_limit = 52428800", "")
-                        + $"\nrelay_domains = {name}.example\n",
-                    Sample("master.cf").Replace("127.0.0.1:10026", $"{own}:10026"),
-                    new Dictionary<string, string>
-                    {
-                        ["pgptunnel_transport"] =
-                            Sample("pgptunnel_transport")
-                                .Replace("b.example ", $"{partner}.example ")
-                                .Replace("[127.0.0.1]:10025", $"[{gateway}]:10025")
-                            + $"{name}.example smtp:{mailboxes}\nelsewhere.example smtp:{mailboxes}\n",
-                        ["pgptunnel_header_checks"] = Sample("pgptunnel_header_checks"),
-                    }
-                )
-            );
-        var mailbox = $"[127.0.0.1]:{capture.EndPoint.Port}";
-        _postfixA = await CompanyAsync("a", "b", "127.0.61.1", "127.0.61.2", mailbox);
-        await CompanyAsync("b", "a", "127.0.61.5", "127.0.61.4", mailbox);
-        _hop = Keep(
-            await Postfix.StartAsync(
-                "hop",
-                "127.0.61.3",
-                "transport_maps = texthash:/etc/postfix/transport\nrelay_domains = pgptunnel.a.example pgptunnel.b.example\n",
-                "",
-                new Dictionary<string, string>
-                {
-                    ["transport"] =
-                        "pgptunnel.a.example smtp:[127.0.61.2]:10020\npgptunnel.b.example smtp:[127.0.61.4]:10020\n",
-                }
-            )
-        );
-        _gatewayA = Keep(await StartGatewayAsync("a"));
-    }
-
-    private async Task<Daemon> StartGatewayAsync(string company)
-    {
-        var gateway = new Daemon(Run.Gateway, ["run", "--config", _operators.Config(company)]);
-        await gateway.WaitForAsync("ready outbound=");
-        Assert.Contains("armed=true", gateway.Log);
-        return gateway;
-    }
 
     private IReadOnlyList<Seen> Received
     {
@@ -130,7 +32,8 @@ public sealed class TwoCompaniesTests : IAsyncDisposable
         Wait.UntilAsync(
             () => Received.Count >= count,
             () =>
-                $"{Received.Count} of {count} messages arrived\nPostfix A:\n{_postfixA.Log}\ngateway A:\n{_gatewayA?.Log}\nhop:\n{_hop.Log}\ngateway B:\n{_gatewayB?.Log}"
+                $"{Received.Count} of {count} messages arrived\nPostfix A:\n{_postfixA.Log}\ngateway "
+                + $"A:\n{_gatewayA?.Log}\nhop:\n{_hop.Log}\ngateway B:\n{_gatewayB?.Log}"
         );
 
     private static async Task SendAsync(string from, IReadOnlyList<string> to, byte[] message)
@@ -175,7 +78,10 @@ public sealed class TwoCompaniesTests : IAsyncDisposable
             await DkimAsync(
                 "sign",
                 $"{scratch}/dkim.key",
-                "From: CANARYalice@a.example\r\nTo: CANARYbob@b.example\r\nSubject: CANARY subject\r\nPgpTunnel-Result: pass; d=forged.example\r\n\r\nCANARY body\r\n.dot\r\n\r\nlast  \r\n"u8.ToArray()
+                [
+                    .. "From: CANARYalice@a.example\r\nTo: CANARYbob@b.example\r\nSubject: CANARY "u8,
+                    .. "subject\r\nPgpTunnel-Result: pass; d=forged.example\r\n\r\nCANARY body\r\n.dot\r\n\r\nlast  \r\n"u8,
+                ]
             )
         )
             .Expect(0)
@@ -213,7 +119,8 @@ public sealed class TwoCompaniesTests : IAsyncDisposable
             "<älice@a.example> BODY=8BITMIME SMTPUTF8",
             ["<böb@b.example>"],
             Encoding.UTF8.GetBytes(
-                "From: älice@a.example\r\nSubject: grüße CANARY\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nkörper\r\n"
+                "From: älice@a.example\r\nSubject: grüße CANARY\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; "
+                    + "charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nkörper\r\n"
             )
         );
         await WaitAsync(2);
@@ -228,7 +135,8 @@ public sealed class TwoCompaniesTests : IAsyncDisposable
             big.Append("VGhpcyBpcyBhIGxpbmUgb2YgYW4gYXR0YWNobWVudCBhcyBCYXNlNjQgaGFzIGl0LCA3NiBjaGFy\r\n");
         await SendAsync("<alice@a.example>", ["<bob@b.example>"], Encoding.ASCII.GetBytes(big.ToString()));
         await WaitAsync(3);
-        var body = big.ToString()[big.ToString().IndexOf("\r\n\r\n", StringComparison.Ordinal)..]; // Postfix A adds the header fields that are missing
+        // Postfix A adds the header fields that are missing
+        var body = big.ToString()[big.ToString().IndexOf("\r\n\r\n", StringComparison.Ordinal)..];
         Assert.True(
             Encoding.ASCII.GetString(Received[2].Message).EndsWith(body, StringComparison.Ordinal),
             "the large message was altered"
@@ -303,11 +211,5 @@ public sealed class TwoCompaniesTests : IAsyncDisposable
                 $"a canary is readable in {file}"
             );
         }
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        foreach (var part in Enumerable.Reverse(_parts))
-            await part.DisposeAsync();
     }
 }

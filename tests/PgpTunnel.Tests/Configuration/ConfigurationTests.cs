@@ -50,14 +50,17 @@ public sealed class ConfigurationTests : IDisposable
             {
               "domains": ["a.example", "a2.example"], // comments are allowed
               "gateway": "seal@gw.a.example", "hostname": "gw.a.example", "postmaster": "pm@a.example",
-              "listen": { "outbound": { "address": "[::1]:10025", "networks": ["192.0.2.0/24"], "senders": ["a2.example"], "bareNewline": "normalise", "tls": null },
+              "listen": { "outbound": { "address": "[::1]:10025", "networks": ["192.0.2.0/24"],
+                "senders": ["a2.example"], "bareNewline": "normalise", "tls": null },
                           "inbound": null },
-              "deliver": { "local": { "host": "mail.a.example:26", "tls": "verify", "login": { "user": "u", "passwordFile": "pw" }, "mark": { "X-Opened": "yes" } },
+              "deliver": { "local": { "host": "mail.a.example:26", "tls": "verify", "login": { "user": "u", "passwordFile": "pw" },
+                "mark": { "X-Opened": "yes" } },
                            "relay": "relay.a.example" },
               "dns": { "resolvers": ["127.0.0.1", "[::1]:5353"], "trustAnchors": "root.ds" },
               "keys": { "directory": "k", "passphraseFile": "pw" },
               "spool": "sqlite:/tmp/x.db",
-              "policy": { "default": "require", "partners": { "B.example": { "policy": "require-verified", "fingerprint": "AAAA AAAA AAAA AAAA AAAA AAAA AAAA AAAA AAAA AAAA", "certificate": null, "gateway": null } } },
+              "policy": { "default": "require", "partners": { "B.example": { "policy": "require-verified",
+                "fingerprint": "AAAA AAAA AAAA AAAA AAAA AAAA AAAA AAAA AAAA AAAA", "certificate": null, "gateway": null } } },
               "limits": { "messageSize": 1000000, "memory": 4000000, "connections": 5, "connectionsPerAddress": 2 },
               "retry": { "first": "00:00:10", "longest": "00:10:00", "giveUp": "2.00:00:00", "delayNotice": "01:00:00" },
               "trace": { "token": "t", "authenticationResults": true },
@@ -144,7 +147,10 @@ public sealed class ConfigurationTests : IDisposable
     )]
     [InlineData("""{ "domains": ["a.example"], "listen": { "outbound": null, "inbound": null } }""", "nothing to do")]
     [InlineData(
-        """{ "domains": ["a.example"], "listen": { "outbound": { "address": "127.0.0.1:25" }, "inbound": { "address": "127.0.0.1:25" } } }""",
+        """
+            { "domains": ["a.example"], "listen": { "outbound": { "address": "127.0.0.1:25" },
+              "inbound": { "address": "127.0.0.1:25" } } }
+            """,
         "the same address"
     )]
     [InlineData("""{ "domains": ["a.example"], "retry": { "first": "02:00:00" } }""", "retry.first: is longer")]

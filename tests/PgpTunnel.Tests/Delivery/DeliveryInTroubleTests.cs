@@ -3,7 +3,9 @@ using PgpTunnel.Smtp;
 
 namespace PgpTunnel.Tests;
 
-/// <summary>A spool that cannot be written, a slow server, lost bodies, dead servers, many at once: nothing is lost, nothing goes twice.</summary>
+/// <summary>
+/// A spool that cannot be written, a slow server, lost bodies, dead servers, many at once: nothing is lost, nothing goes twice.
+/// </summary>
 public sealed class DeliveryInTroubleTests
 {
     private const string Message =
@@ -18,7 +20,8 @@ public sealed class DeliveryInTroubleTests
     public async Task A_parcel_whose_body_is_lost_is_given_up_like_any_other(string how)
     {
         await using var pair = await Pair.CreateAsync(
-            moreA: "\"retry\": { \"first\": \"01:00:00\", \"longest\": \"01:00:00\", \"giveUp\": \"06:00:00\", \"delayNotice\": \"02:30:00\" }"
+            moreA: "\"retry\": { \"first\": \"01:00:00\", \"longest\": \"01:00:00\", \"giveUp\": \"06:00:00\", "
+                + "\"delayNotice\": \"02:30:00\" }"
         );
         pair.HopAnswer = _ => new SmtpReply(451, "4.2.0", "later");
         await pair.A.SendAsync(

@@ -59,7 +59,8 @@ public class DeliveryTests
         Assert.Contains("Content-Type: multipart/report; report-type=delivery-status", notice);
         Assert.Contains("Original-Envelope-Id: e-1\r\n", notice);
         Assert.Contains(
-            "Final-Recipient: rfc822; bob@b.example\r\nAction: failed\r\nStatus: 5.1.1\r\nDiagnostic-Code: smtp; 550 5.1.1 no such user bob\r\n",
+            "Final-Recipient: rfc822; bob@b.example\r\nAction: failed\r\nStatus: 5.1.1\r\nDiagnostic-Code: smtp; 550 "
+                + "5.1.1 no such user bob\r\n",
             notice
         );
         Assert.Contains("Subject: CANARY", notice);
@@ -101,7 +102,8 @@ public class DeliveryTests
     public async Task Given_up_after_the_configured_time_with_one_word_of_delay_before()
     {
         await using var pair = await Pair.CreateAsync(
-            moreA: "\"retry\": { \"first\": \"01:00:00\", \"longest\": \"01:00:00\", \"giveUp\": \"06:00:00\", \"delayNotice\": \"02:30:00\" }"
+            moreA: "\"retry\": { \"first\": \"01:00:00\", \"longest\": \"01:00:00\", \"giveUp\": \"06:00:00\", "
+                + "\"delayNotice\": \"02:30:00\" }"
         );
         pair.HopAnswer = _ => new SmtpReply(451, "4.2.0", "later");
         await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message);
@@ -132,7 +134,10 @@ public class DeliveryTests
         var token = pair.HopSaw[0].From.Mailbox!.ToString();
         static byte[] Report(string action, string status) =>
             Encoding.ASCII.GetBytes(
-                $"From: mailer-daemon@hop.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\n\r\nsorry\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; hop.example\r\n\r\nFinal-Recipient: rfc822; pgptunnel@pgptunnel.b.example\r\nAction: {action}\r\nStatus: {status}\r\n\r\n--b--\r\n"
+                $"From: mailer-daemon@hop.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report; "
+                    + $"report-type=delivery-status; boundary=b\r\n\r\n--b\r\n\r\nsorry\r\n--b\r\nContent-Type: "
+                    + $"message/delivery-status\r\n\r\nReporting-MTA: dns; hop.example\r\n\r\nFinal-Recipient: "
+                    + $"rfc822; pgptunnel@pgptunnel.b.example\r\nAction: {action}\r\nStatus: {status}\r\n\r\n--b--\r\n"
             );
         async Task<string> Send(string from, byte[] message) =>
             (await Company.SendAsync(pair.A.Gateway.InboundServer!.EndPoint, from, [$"<{token}>"], message))[0]

@@ -21,7 +21,8 @@ public sealed class WhileItWaitsTests
             s.To[0].Mailbox.Domain == "pgptunnel.b.example" ? new SmtpReply(550, "5.7.5", "no") : null;
         await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message);
         await RefusedForHoursAsync(pair, 4);
-        Assert.All(pair.HopSaw, s => Assert.Equal("pgptunnel.b.example", s.To[0].Mailbox.Domain)); // not for a few refusals, nor for a bad hour
+        // not for a few refusals, nor for a bad hour
+        Assert.All(pair.HopSaw, s => Assert.Equal("pgptunnel.b.example", s.To[0].Mailbox.Domain));
         pair.World.Time.Advance(TimeSpan.FromHours(1));
         await pair.A.WaitForLogAsync("event=clear-after-test");
         await Wait.UntilAsync(() => pair.HopSaw.Count == 6, () => pair.A.Log.ToString());

@@ -148,7 +148,8 @@ public class TrustAnchorsTests
     {
         Assert.NotNull(
             TrustAnchors.Parse(
-                "; comment\n. 3600 IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D084 58E880409BBC683457104237C7F8EC8D\nexample. IN DNSKEY 257 3 13 AAAA"
+                "; comment\n. 3600 IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D084 "
+                    + "58E880409BBC683457104237C7F8EC8D\nexample. IN DNSKEY 257 3 13 AAAA"
             )
         );
         Assert.Contains(

@@ -4,7 +4,9 @@ using PgpTunnel.Demo;
 
 namespace PgpTunnel.Tests;
 
-/// <summary>What an odd resolver makes of a good answer: the messages it sends, in order, or null to close (TCP) or be silent (UDP).</summary>
+/// <summary>
+/// What an odd resolver makes of a good answer: the messages it sends, in order, or null to close (TCP) or be silent (UDP).
+/// </summary>
 /// <param name="query">The query as it came.</param>
 /// <param name="answer">What a good resolver says.</param>
 /// <param name="tcp">Over TCP.</param>

@@ -62,7 +62,8 @@ public sealed class CarriedTests
             await SayAsync(
                 pair,
                 "MAIL FROM:<alice@a.example>",
-                $"RCPT TO:<{new string('x', 250)}@{string.Join('.', Enumerable.Repeat(new string('d', 60), 4))}> ORCPT=rfc822;{new string('o', 490)}"
+                $"RCPT TO:<{new string('x', 250)}@{string.Join('.', Enumerable.Repeat(new string('d', 60), 4))}> "
+                    + $"ORCPT=rfc822;{new string('o', 490)}"
             )
         );
     }

@@ -24,8 +24,10 @@ public sealed class RecognitionTests : InboundSetting
             $"{head}\r\n{Armored()}",
             $"{head}Content-Type: text/html\r\n\r\n<pre>\r\n{Armored()}</pre>\r\nThis mail was scanned.\r\n",
             $"{head}MIME-Version: 1.0\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n{base64}\r\n",
-            $"{head}MIME-Version: 1.0\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{Armored().Replace("=", "=3D")}",
-            $"{head}MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\n{Armored()}\r\n--c--\r\n--b\r\n\r\nfooter\r\n--b--\r\n",
+            $"{head}MIME-Version: 1.0\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: "
+                + $"quoted-printable\r\n\r\n{Armored().Replace("=", "=3D")}",
+            $"{head}MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: "
+                + $"multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\n{Armored()}\r\n--c--\r\n--b\r\n\r\nfooter\r\n--b--\r\n",
         ];
         foreach (var outer in taken)
             Assert.StartsWith("250", await DeliverAsync(Encoding.ASCII.GetBytes(outer)));

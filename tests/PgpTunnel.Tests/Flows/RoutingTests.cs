@@ -106,7 +106,8 @@ public class RoutingTests
     public async Task Where_only_partners_may_send_in_a_stranger_is_refused_and_a_partner_is_not()
     {
         const string partnersOnly =
-            "\"listen\": { \"outbound\": { \"address\": \"127.0.0.1:0\" }, \"inbound\": { \"address\": \"127.0.0.1:0\", \"from\": \"partners\" } }";
+            "\"listen\": { \"outbound\": { \"address\": \"127.0.0.1:0\" }, \"inbound\": { \"address\": "
+            + "\"127.0.0.1:0\", \"from\": \"partners\" } }";
         await using var pair = await Pair.CreateAsync();
         async Task BecomesAsync(string partners)
         {

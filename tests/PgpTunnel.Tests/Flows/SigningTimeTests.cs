@@ -5,7 +5,10 @@ using PgpTunnel.OpenPgp;
 
 namespace PgpTunnel.Tests;
 
-/// <summary>When a parcel says it was signed, against when it is dated and when its key ended: a stolen key that has expired gains nothing by another date.</summary>
+/// <summary>
+/// When a parcel says it was signed, against when it is dated and when its key ended: a stolen key that has expired gains nothing by
+/// another date.
+/// </summary>
 public sealed class SigningTimeTests : InboundSetting
 {
     [Theory]

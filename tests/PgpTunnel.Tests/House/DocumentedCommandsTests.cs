@@ -43,7 +43,9 @@ public sealed partial class DocumentedCommandsTests
         Assert.NotEmpty(Root.Create().Parse(Words("config check --lively")).Errors);
     }
 
-    /// <summary>Behind <c>pgptunnel</c>, or in backticks and beginning with the name of a command; up to what is no word of it any more.</summary>
+    /// <summary>
+    /// Behind <c>pgptunnel</c>, or in backticks and beginning with the name of a command; up to what is no word of it any more.
+    /// </summary>
     private static IEnumerable<string> Commands(string text) =>
         Typed().Matches(text).Concat(Quoted().Matches(text)).Select(m => m.Groups[1].Value.Trim()).Distinct();
 

@@ -12,7 +12,10 @@ internal sealed record HouseFile(string Room, string Name)
 /// <param name="Why">The types that make it.</param>
 internal sealed record HouseEdge(HouseFile From, HouseFile To, string Why);
 
-/// <summary>Who knows whom in <c>src/PgpTunnel</c>, file by file: types and what they use by the compiled assembly, where they stand by the sources.</summary>
+/// <summary>
+/// Who knows whom in <c>src/PgpTunnel</c>, file by file: types and what they use by the compiled assembly, where they stand by the
+/// sources.
+/// </summary>
 internal sealed partial class House(IReadOnlyList<HouseFile> files, IReadOnlyList<HouseEdge> edges)
 {
     public IReadOnlyList<HouseFile> Files => files;
@@ -98,7 +101,9 @@ internal sealed partial class House(IReadOnlyList<HouseFile> files, IReadOnlyLis
         ];
     }
 
-    /// <summary>Of <c>PgpTunnel.Commands.Cli+Inner`1</c>: <c>Cli</c>. Types of other projects keep their namespace, and so stand nowhere.</summary>
+    /// <summary>
+    /// Of <c>PgpTunnel.Commands.Cli+Inner`1</c>: <c>Cli</c>. Types of other projects keep their namespace, and so stand nowhere.
+    /// </summary>
     private static string Outermost(string fullName)
     {
         var type = fullName.Split('+', '<', '`', '[')[0];
@@ -109,7 +114,8 @@ internal sealed partial class House(IReadOnlyList<HouseFile> files, IReadOnlyLis
     private static partial Regex OwnNamespace();
 
     [GeneratedRegex(
-        "^(?:(?:public|internal|file|static|sealed|abstract|partial|readonly|unsafe)\\s+)*(?:class|record struct|record class|record|struct|interface|enum|delegate\\s+[\\w<>\\[\\]?., ]+?)\\s+(?<name>[A-Z]\\w*)(?=[\\s(<:;{]|$)",
+        "^(?:(?:public|internal|file|static|sealed|abstract|partial|readonly|unsafe)\\s+)*(?:class|record "
+            + "struct|record class|record|struct|interface|enum|delegate\\s+[\\w<>\\[\\]?., ]+?)\\s+(?<name>[A-Z]\\w*)(?=[\\s(<:;{]|$)",
         RegexOptions.Multiline
     )]
     private static partial Regex Declaration();

@@ -1,6 +1,8 @@
 namespace PgpTunnel.Tests;
 
-/// <summary>The drawing in <c>src/README.md</c>, kept: a room knows only rooms below it, no files know each other in a circle, leaves know nobody.</summary>
+/// <summary>
+/// The drawing in <c>src/README.md</c>, kept: a room knows only rooms below it, no files know each other in a circle, leaves know nobody.
+/// </summary>
 public sealed class LayersTests
 {
     /// <summary>Rooms from the ground up; those on one floor do not know each other.</summary>
@@ -59,7 +61,10 @@ public sealed class LayersTests
             a => a.Name!.StartsWith("PgpTunnel", StringComparison.OrdinalIgnoreCase)
         );
 
-    /// <summary>Who looks for a file that <c>src/README.md</c> names finds it: a path from src/PgpTunnel, src or the top, or a file beside the one named before it.</summary>
+    /// <summary>
+    /// Who looks for a file that <c>src/README.md</c> names finds it: a path from src/PgpTunnel, src or the top, or a file beside the one
+    /// named before it.
+    /// </summary>
     [Fact]
     public void Every_place_that_the_readme_of_the_sources_names_is_there()
     {

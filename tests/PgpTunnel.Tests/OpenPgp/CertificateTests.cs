@@ -2,7 +2,9 @@ using PgpTunnel.OpenPgp;
 
 namespace PgpTunnel.Tests;
 
-/// <summary>Certificates judged: each refusal with its reason. The hostile ones are files, which <see cref="HostileCertificates"/> makes.</summary>
+/// <summary>
+/// Certificates judged: each refusal with its reason. The hostile ones are files, which <see cref="HostileCertificates"/> makes.
+/// </summary>
 public class CertificateTests
 {
     private const string Gateway = HostileCertificates.Gateway;

@@ -4,7 +4,9 @@ using PgpTunnel.Smtp;
 
 namespace PgpTunnel.Tests;
 
-/// <summary>Who keeps an old encryption subkey alive: partners do, for a while; strangers do not; what lies in our own spool is sealed anew.</summary>
+/// <summary>
+/// Who keeps an old encryption subkey alive: partners do, for a while; strangers do not; what lies in our own spool is sealed anew.
+/// </summary>
 public sealed class OldSubkeyTests : InboundSetting
 {
     /// <summary>B has made a new encryption subkey by hand, and the test holds the certificate of before.</summary>
@@ -133,7 +135,9 @@ public sealed class OldSubkeyTests : InboundSetting
         );
     }
 
-    /// <summary>What waits for our own mail server is sealed anew, for the spool's own subkey, and is there after the old one is gone.</summary>
+    /// <summary>
+    /// What waits for our own mail server is sealed anew, for the spool's own subkey, and is there after the old one is gone.
+    /// </summary>
     [Fact]
     public async Task What_waits_in_our_spool_is_sealed_anew_and_outlives_it()
     {

@@ -92,7 +92,8 @@ public sealed class PeerMemoryTests : IAsyncLifetime
         _time.Advance(TimeSpan.FromHours(1));
         await Denied();
         _time.Advance(TimeSpan.FromHours(30));
-        await _memory.UsableAsync(_memory.Recall(Domain), policy, SignedAt(first)); // the same as before, but there is a denial that is younger
+        // the same as before, but there is a denial that is younger
+        await _memory.UsableAsync(_memory.Recall(Domain), policy, SignedAt(first));
         await _memory.UsableAsync(_memory.Recall(Domain), policy, SignedAt(first.AddSeconds(-1)));
         Assert.Equal([F], _memory.Recall(Domain).Fingerprints);
         _time.Advance(TimeSpan.FromHours(20));

@@ -37,7 +37,8 @@ public sealed class PeerWorkTests
     {
         static byte[] Policy(int keys) =>
             TestWorld.Txt(
-                $"v=PGPT1; m=enforce; {string.Join("; ", Enumerable.Range(1, keys).Select(i => $"fp={i:x40}"))}; {string.Join("; ", Enumerable.Range(1, keys).Select(i => $"xfp={i + 100:x40}"))}"
+                $"v=PGPT1; m=enforce; {string.Join("; ", Enumerable.Range(1, keys).Select(i => $"fp={i:x40}"))}; "
+                    + $"{string.Join("; ", Enumerable.Range(1, keys).Select(i => $"xfp={i + 100:x40}"))}"
             );
         var name = DomainName.Parse("_pgptunnel.burn.example");
         switch (how)

@@ -117,7 +117,8 @@ public class PublicationLimitsTests
         await using var world = World(key, 12_000, true);
         Assert.Equal(PeerClass.Usable, (await FindAsync(world)).Class);
         var fallback = PolicyRecord.FallbackName(key.Fingerprint, Gateway);
-        world.Forge = (name, _, answer) => name == fallback ? new Demo.WorldAnswer(2, [], []) : answer; // a fallback that fails is no absence
+        // a fallback that fails is no absence
+        world.Forge = (name, _, answer) => name == fallback ? new Demo.WorldAnswer(2, [], []) : answer;
         Assert.Equal(PeerClass.Temporary, (await FindAsync(world)).Class);
     }
 

@@ -4,7 +4,9 @@ using static PgpTunnel.Tests.TrustActs;
 
 namespace PgpTunnel.Tests;
 
-/// <summary>An attacker on the path recorded the signed proof that a domain had no policy, and plays it back after one was published.</summary>
+/// <summary>
+/// An attacker on the path recorded the signed proof that a domain had no policy, and plays it back after one was published.
+/// </summary>
 public class ReplayedDenialTests
 {
     /// <summary>What signers write as inception: the moment, an hour back, or the same all week.</summary>

@@ -7,8 +7,10 @@ using static PgpTunnel.Tests.TrustActs;
 
 namespace PgpTunnel.Tests;
 
-/// <summary>Trusted keys in unsigned zones, records that nearly are policies, keys that are listed no more, answers that cannot be had.</summary>
-public sealed class TrustInOddPlacesTests
+/// <summary>
+/// Trusted keys in unsigned zones, records that nearly are policies, keys that are listed no more, answers that cannot be had.
+/// </summary>
+public sealed partial class TrustInOddPlacesTests
 {
     [Theory]
     [InlineData("m=enforce")]
@@ -26,7 +28,8 @@ public sealed class TrustInOddPlacesTests
             DomainName.Parse("_pgptunnel.c.example"),
             RecordType.TXT,
             TestWorld.Txt(
-                $"v=PGPT1; {tags.Replace("fp=FPR", $"fp={key.Fingerprint}", StringComparison.Ordinal)}{(tags.Contains(" fp=") ? "" : $"; fp={key.Fingerprint}")}"
+                $"v=PGPT1; {tags.Replace("fp=FPR", $"fp={key.Fingerprint}", StringComparison.Ordinal)}"
+                    + (tags.Contains(" fp=") ? "" : $"; fp={key.Fingerprint}")
             )
         );
         zone.Add(
@@ -64,7 +67,7 @@ public sealed class TrustInOddPlacesTests
         );
     }
 
-    /// <summary>A parcel of c.example's, by that key; the reply to it.</summary>
+    /// <summary>A parcel of c.example's; the reply to it.</summary>
     private static async Task<string> DeliverAsync(Pair pair, GatewayKey key)
     {
         var header = new InnerHeader
@@ -123,48 +126,6 @@ public sealed class TrustInOddPlacesTests
         pair.World.Time.Advance(TimeSpan.FromHours(2));
         Assert.Contains($"sealed for b.example key {pair.B.Key.Fingerprint} dnssec=insecure", await SendAsync(pair));
         Assert.Matches("event=sealed-with-doubt .*alarm=true", pair.A.Log.ToString());
-    }
-
-    public static TheoryData<string> NearMisses => Vectors.Lines("near-misses.txt");
-
-    private static byte[] Octets(string text) =>
-        Encoding.Latin1.GetBytes(
-            Regex.Replace(
-                text.Replace(@"\\", @"\092"),
-                @"\\(\d{3})",
-                m => ((char)int.Parse(m.Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture)).ToString()
-            )
-        );
-
-    [Theory, MemberData(nameof(NearMisses))]
-    public void The_octet_that_is_wrong_is_named(string line)
-    {
-        var expected = Vectors.Split(line).Right;
-        var text = Octets(line[..line.LastIndexOf(" =>", StringComparison.Ordinal)]);
-        var miss = PolicyRecord.NearMiss([
-            [(byte)text.Length, .. text],
-        ]);
-        if (expected == "none")
-            Assert.Null(miss);
-        else
-            Assert.StartsWith(expected, miss);
-    }
-
-    [Fact]
-    public async Task A_near_miss_is_no_policy_and_no_withdrawal_either()
-    {
-        await using var pair = await Pair.CreateAsync();
-        Assert.Contains("sealed", await SendAsync(pair));
-        var zone = pair.World.Zone("b.example");
-        zone.Remove(PolicyB, RecordType.TXT);
-        zone.Add(PolicyB, RecordType.TXT, TestWorld.Txt($"\"v=PGPT1; m=enforce; fp={pair.B.Key.Fingerprint}\""));
-        for (var day = 0; day < 5; day++)
-        {
-            pair.World.Time.Advance(TimeSpan.FromDays(1));
-            zone.SignAnew(pair.World.Time.GetUtcNow());
-            Assert.StartsWith("451 4.7.5", await SendAsync(pair));
-        }
-        Assert.Contains("octet 1 is 0x22", pair.A.Log.ToString());
     }
 
     [Fact]
@@ -277,70 +238,5 @@ public sealed class TrustInOddPlacesTests
         zone.Remove(name, RecordType.OPENPGPKEY);
         zone.Add(name, RecordType.OPENPGPKEY, next.ExportCertificate());
         Assert.Contains(expected, await SendAsync(pair));
-    }
-
-    [Theory]
-    [InlineData("loop", ParcelRoute.Gateway, "451 4.4.4")]
-    [InlineData("loop", ParcelRoute.World, "554 5.4.6")]
-    [InlineData("signed", ParcelRoute.Gateway, "550 5.1.2")]
-    [InlineData("unsigned", ParcelRoute.Gateway, "451 4.4.4")]
-    [InlineData("forged", ParcelRoute.Gateway, "451 4.4.3")]
-    [InlineData("signed", ParcelRoute.World, "550 5.1.2")]
-    [InlineData("unsigned", ParcelRoute.World, "550 5.1.2")]
-    [InlineData("forged", ParcelRoute.World, "451 4.4.3")]
-    public async Task That_a_gateways_domain_does_not_exist_is_final_only_when_it_is_proved(
-        string how,
-        ParcelRoute route,
-        string expected
-    )
-    {
-        await using var pair = await Pair.CreateAsync();
-        var zone = pair.World.AddInsecureZone("unsigned.example");
-        var own = DomainName.Parse(pair.A.Configuration.Hostname);
-        zone.Add(DomainName.Parse("loop.unsigned.example"), RecordType.MX, [0, 0, .. own.Wire]);
-        pair.World.Zone("a.example").Add(own, RecordType.A, [127, 0, 0, 1]);
-        var before = pair.World.Forge!;
-        pair.World.Forge = (name, type, answer) =>
-            how == "forged" && type == RecordType.MX ? new(3, [], []) : before(name, type, answer);
-        var trust = new Trust(pair.A.Configuration, pair.World.Time);
-        var hops = new NextHops(new Settings(pair.A.Configuration, KeyRing.Load(pair.A.Configuration)), trust);
-        var e = await Assert.ThrowsAsync<SmtpUnavailableException>(() =>
-            hops.FindAsync(
-                route,
-                null,
-                how == "unsigned" ? "gone.unsigned.example"
-                    : how == "loop" ? "loop.unsigned.example"
-                    : "gone.b.example",
-                CancellationToken.None
-            )
-        );
-        Assert.StartsWith(expected, e.Reply.ToString());
-    }
-
-    /// <summary>A refusal by those that were found is no refusal by all.</summary>
-    [Theory]
-    [InlineData("well", false)]
-    [InlineData("dead", true)]
-    [InlineData("unsigned", true)]
-    [InlineData("none", false)]
-    public async Task Exchangers_that_cannot_be_found_are_missed(string other, bool incomplete)
-    {
-        await using var pair = await Pair.CreateAsync();
-        pair.World.AddInsecureZone("unsigned.example");
-        var zone = pair.World.Zone("b.example");
-        DomainName Name(string host) => DomainName.Parse(host);
-        var second = Name(other == "unsigned" ? "gone.unsigned.example" : $"{other}.b.example");
-        zone.Add(Name("mail.b.example"), RecordType.MX, [0, 10, .. Name("one.b.example").Wire]);
-        zone.Add(Name("mail.b.example"), RecordType.MX, [0, 20, .. second.Wire]);
-        zone.Add(Name("one.b.example"), RecordType.A, [127, 0, 0, 1]);
-        zone.Add(Name("well.b.example"), RecordType.A, [127, 0, 0, 1]);
-        var before = pair.World.Forge!;
-        pair.World.Forge = (name, type, answer) =>
-            name == second && other == "dead" ? new(2, [], []) : before(name, type, answer);
-        var trust = new Trust(pair.A.Configuration, pair.World.Time);
-        var hops = new NextHops(new Settings(pair.A.Configuration, KeyRing.Load(pair.A.Configuration)), trust);
-        var found = await hops.FindAsync(ParcelRoute.Gateway, null, "mail.b.example", CancellationToken.None);
-        Assert.Equal(incomplete, found.Incomplete);
-        Assert.Equal("one.b.example", found.Targets[0].Host);
     }
 }

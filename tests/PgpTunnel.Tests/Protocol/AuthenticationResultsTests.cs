@@ -32,12 +32,15 @@ public class AuthenticationResultsTests
                 || l.EndsWith("=> gw.b.example", StringComparison.OrdinalIgnoreCase)
             )
             .Select(l =>
-                $"Authentication-Results:{l[..l.LastIndexOf("=>", StringComparison.Ordinal)].Replace("\\n", "\r\n ").Replace("ä", "a")} forged=pass\r\n"
+                "Authentication-Results:"
+                + l[..l.LastIndexOf("=>", StringComparison.Ordinal)].Replace("\\n", "\r\n ").Replace("ä", "a")
+                + " forged=pass\r\n"
             );
         await pair.A.SendAsync(
             "<alice@a.example>",
             ["<bob@b.example>"],
-            $"{string.Concat(forged.Where(f => !f.Contains("(a)")))}Authentication-Results: other.example; dkim=pass\r\nSubject: s\r\n\r\nx\r\n"
+            $"{string.Concat(forged.Where(f => !f.Contains("(a)")))}Authentication-Results: other.example; "
+                + $"dkim=pass\r\nSubject: s\r\n\r\nx\r\n"
         );
         var arrived = Encoding.Latin1.GetString((await pair.B.WaitAsync(1))[0].Message);
         Assert.DoesNotContain("forged", arrived);
@@ -45,7 +48,10 @@ public class AuthenticationResultsTests
         Assert.Contains("Authentication-Results: other.example; dkim=pass\r\n", arrived);
     }
 
-    /// <summary>With the rules of a culture two domains that look alike could be one, and one two: A-labels are compared by octet, and IDNA must not depend on the machine.</summary>
+    /// <summary>
+    /// With the rules of a culture two domains that look alike could be one, and one two: A-labels are compared by octet, and IDNA must
+    /// not depend on the machine.
+    /// </summary>
     [Fact]
     public void No_culture_decides_what_a_domain_is()
     {

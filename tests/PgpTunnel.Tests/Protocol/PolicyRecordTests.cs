@@ -35,7 +35,9 @@ public class PolicyRecordTests
         {
             return PolicyRecord.Find(records, "b.example") is not { } p
                 ? "absent"
-                : $"{p.Mode.ToString().ToLowerInvariant()} {string.Join(',', p.Fingerprints)} gw={p.Gateway} a={p.MaxAge.TotalSeconds}{(p.Size is null ? "" : $" sz={p.Size}")}{(p.Distrusted.Count > 0 ? $" xfp={string.Join(',', p.Distrusted)}" : "")}";
+                : $"{p.Mode.ToString().ToLowerInvariant()} {string.Join(',', p.Fingerprints)} gw={p.Gateway} "
+                    + $"a={p.MaxAge.TotalSeconds}{(p.Size is null ? "" : $" sz={p.Size}")}"
+                    + $"{(p.Distrusted.Count > 0 ? $" xfp={string.Join(',', p.Distrusted)}" : "")}";
         }
         catch (PolicyRecordException)
         {

@@ -37,7 +37,9 @@ public class MessageBufferTests
         }
     }
 
-    /// <summary>Sizes on both sides of the borders between pieces, where the size was not stated, stated too small, rightly, and too large.</summary>
+    /// <summary>
+    /// Sizes on both sides of the borders between pieces, where the size was not stated, stated too small, rightly, and too large.
+    /// </summary>
     [Fact]
     public void Messages_larger_than_a_piece_come_out_as_they_went_in()
     {

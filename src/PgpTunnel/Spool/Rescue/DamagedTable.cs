@@ -10,7 +10,10 @@ namespace PgpTunnel;
 /// <param name="table">One of our schema; its name goes into statements as it is.</param>
 internal sealed class DamagedTable(SqliteConnection connection, string table)
 {
-    /// <summary>How fine the search for the end of a hole is: what is readable within it may be missed when it is shorter than this part of the way into it.</summary>
+    /// <summary>
+    /// How fine the search for the end of a hole is: what is readable within it may be missed when it is shorter than this part of the
+    /// way into it.
+    /// </summary>
     private const int Grain = 64;
 
     private static readonly JsonObject End = [];

@@ -10,7 +10,9 @@ namespace PgpTunnel;
 /// </summary>
 internal static class SpoolRescue
 {
-    /// <summary>The tables that matter, and the columns of their key; none = their rows are numbered, so that each hole can be stepped over.</summary>
+    /// <summary>
+    /// The tables that matter, and the columns of their key; none = their rows are numbered, so that each hole can be stepped over.
+    /// </summary>
     private static readonly (string Name, string[] Key)[] Tables =
     [
         ("parcel", []),
