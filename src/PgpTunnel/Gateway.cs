@@ -22,7 +22,7 @@ internal sealed class Gateway : IAsyncDisposable
         _abort = new();
     private volatile X509Certificate2? _outboundCertificate,
         _inboundCertificate;
-    private readonly Trust _trust;
+    private readonly NameService _names;
     private readonly Alarms _alarms;
     private readonly Upkeep _upkeep;
     private Task _delivering = Task.CompletedTask,
@@ -37,9 +37,9 @@ internal sealed class Gateway : IAsyncDisposable
         var clock = new ClockWatch(log, time);
         clock.Start(spool.LastUsed);
         var memory = new PeerMemory(spool, log, time, clock);
-        _trust = new Trust(configuration, time, log);
+        _names = new NameService(configuration, time, log);
         _peers = new Peers(
-            () => _trust.Validator,
+            () => _names.Validator,
             memory,
             domain => settings.Configuration.Policy.Partners.GetValueOrDefault(domain),
             time,
@@ -76,11 +76,11 @@ internal sealed class Gateway : IAsyncDisposable
             _peers,
             _alarms,
             parcels,
-            new Handover(new NextHops(settings, _trust), _sender, slots),
+            new Handover(new NextHops(settings, _names), _sender, slots),
             outcomes
         );
         Delivery = new Delivery(site, parcels, clock, slots, schedule, attempts);
-        _upkeep = new Upkeep(site, _peers, new Doctor(settings, _peers, _trust, time), clock, ReloadAsync);
+        _upkeep = new Upkeep(site, _peers, new Doctor(settings, _peers, _names, time), clock, ReloadAsync);
     }
 
     public Arming Arming { get; }
@@ -237,7 +237,7 @@ internal sealed class Gateway : IAsyncDisposable
                 );
             var keys = KeyRing.Load(configuration);
             LoadCertificates(configuration);
-            _trust.Replace(configuration);
+            _names.Replace(configuration);
             _settings.Replace(configuration, keys);
             _peers.Clear();
             await Arming.CheckAsync(_stop.Token);

@@ -159,7 +159,8 @@ public sealed partial class Certificate
     /// </summary>
     public bool IsHardRevoked => Revocations.Any(r => r.RevocationReason is null or 0 or 2);
 
-    private static byte[] HashedUserId(byte[] id) =>
+    /// <summary>A User ID as certifications hash it (RFC 9580 5.2.4).</summary>
+    internal static byte[] HashedUserId(byte[] id) =>
         [0xB4, (byte)(id.Length >> 24), (byte)(id.Length >> 16), (byte)(id.Length >> 8), (byte)id.Length, .. id];
 
     private Signature? SelfCertification(byte[] id, List<Signature> signatures, DateTimeOffset now)

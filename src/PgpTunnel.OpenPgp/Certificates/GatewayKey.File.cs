@@ -81,13 +81,13 @@ public sealed partial class GatewayKey
                             is >= SignatureType.CertificationGeneric
                                 and <= SignatureType.CertificationPositive
                         && certification.Created > selfCreated
-                        && certification.IsBy(primary!.Public, primary.Public.Hashed, HashedUserId(userId))
+                        && certification.IsBy(primary!.Public, primary.Public.Hashed, Certificate.HashedUserId(userId))
                     )
                         (self, selfCreated) = (body.ToArray(), certification.Created.Value);
                     else if (
                         userId is not null
                         && certification.Type == SignatureType.CertificationPositive
-                        && !certification.IsBy(primary!.Public, primary.Public.Hashed, HashedUserId(userId))
+                        && !certification.IsBy(primary!.Public, primary.Public.Hashed, Certificate.HashedUserId(userId))
                     )
                         certifications.Add(body.ToArray());
                     break;

@@ -130,7 +130,7 @@ public sealed partial class GatewayKey
                 .Add(30, [0x01])
                 .Add(25, [1]),
             primary.Public.Hashed,
-            HashedUserId(userId)
+            Certificate.HashedUserId(userId)
         );
         return new(
             primary,
@@ -215,9 +215,6 @@ public sealed partial class GatewayKey
         );
     }
 
-    private static byte[] HashedUserId(byte[] id) =>
-        [0xB4, (byte)(id.Length >> 24), (byte)(id.Length >> 16), (byte)(id.Length >> 8), (byte)id.Length, .. id];
-
     /// <summary>This key, certified as the successor of <paramref name="former"/> (0x13 on the User ID, PROTOCOL.md 3).</summary>
     public GatewayKey CertifiedBy(GatewayKey former, DateTimeOffset now) =>
         new(
@@ -231,7 +228,7 @@ public sealed partial class GatewayKey
                     former._primary,
                     new SubpacketWriter().Created(now).Issuer(former._primary.Public),
                     _primary.Public.Hashed,
-                    HashedUserId(_userId)
+                    Certificate.HashedUserId(_userId)
                 ),
             ],
             _subkeys

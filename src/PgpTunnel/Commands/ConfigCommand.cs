@@ -35,9 +35,9 @@ internal static class ConfigCommand
         var code = Check(parse, out var configuration);
         if (configuration is null || code != Exit.Ok || !parse.GetValue(LiveOption))
             return code;
-        await using var session = Session.Open(configuration);
+        await using var session = GatewayAtRest.Open(configuration);
         var findings = (
-            await new Doctor(session.Settings, session.Peers, session.Trust, TimeProvider.System).ServersAsync(cancel)
+            await new Doctor(session.Settings, session.Peers, session.Names, TimeProvider.System).ServersAsync(cancel)
         ).ToList();
         if (
             parse.GetValue(TransportOption) is { } map
@@ -130,11 +130,11 @@ internal static class ConfigCommand
                     );
             });
             if (configuration.Dns.TrustAnchorsFile is { } anchors)
-                Collect(() => Trust.Anchors(anchors));
+                Collect(() => NameService.Anchors(anchors));
             Collect(() => KeyRing.Passphrase(configuration));
             if (Path.GetDirectoryName(configuration.SpoolFile) is { } folder && !Directory.Exists(folder))
                 mistakes.Add($"spool: the folder {folder} does not exist");
-            if (Trust.Resolvers(configuration).Count == 0)
+            if (NameService.Resolvers(configuration).Count == 0)
                 mistakes.Add(
                     "dns.resolvers: none given and the system names none; give one such as [\"127.0.0.1:53\"]"
                 );

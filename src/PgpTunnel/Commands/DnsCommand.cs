@@ -105,14 +105,9 @@ internal static class DnsCommand
             throw new CommandException(Exit.Usage, $"'{parse.GetValue(DomainArgument)}' is not a domain");
         var time = TimeProvider.System;
         var configuration = ConfiguredOrNone(parse);
-        await using var spool = Session.ExistingSpool(configuration);
+        await using var spool = GatewayAtRest.ExistingSpool(configuration);
         var validator = ValidatorFor(parse, configuration, time);
-        var peers = new Peers(
-            () => validator,
-            new PeerMemory(spool, null, time),
-            d => configuration?.Policy.Partners.GetValueOrDefault(d),
-            time
-        );
+        var peers = Peers.Under(configuration, validator, new PeerMemory(spool, null, time), time);
         var peer = await peers.FindAsync(domain, fresh: true, cancel);
         var fingerprints =
             peer.Class == PeerClass.Usable ? peer.Keys.Select(k => k.Fingerprint).ToList() : [.. peer.Listed];
@@ -231,14 +226,14 @@ internal static class DnsCommand
             .ToList();
         var resolvers =
             given.Count > 0 ? given
-            : configuration is not null ? Trust.Resolvers(configuration)
+            : configuration is not null ? NameService.Resolvers(configuration)
             : DnsExchange.SystemResolvers();
         var file = parse.GetValue(AnchorOption) ?? configuration?.Dns.TrustAnchorsFile;
         try
         {
             return new DnsValidator(
                 new DnsExchange(resolvers),
-                file is null ? TrustAnchors.BuiltIn : Trust.Anchors(file),
+                file is null ? TrustAnchors.BuiltIn : NameService.Anchors(file),
                 time
             );
         }

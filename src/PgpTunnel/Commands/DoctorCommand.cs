@@ -39,8 +39,8 @@ internal static class DoctorCommand
             given is null ? configuration.Domains
             : Domains.TryNormalise(given, out var domain) ? [domain]
             : throw new CommandException(Exit.Usage, $"'{given}' is not a domain");
-        await using var session = Session.Open(configuration);
-        var doctor = new Doctor(session.Settings, session.Peers, session.Trust, TimeProvider.System);
+        await using var session = GatewayAtRest.Open(configuration);
+        var doctor = new Doctor(session.Settings, session.Peers, session.Names, TimeProvider.System);
         var results = new List<(string Domain, List<Finding> Findings)>();
         foreach (var d in domains)
             results.Add((d, [.. await doctor.ExamineAsync(d, cancel)]));
@@ -76,7 +76,7 @@ internal static class DoctorCommand
         $"  {Word(f.Level), -8} {f.Check, -12} {f.What}{(f.Do is null ? "" : $"\n{new string(' ', 24)}{f.Do}")}";
 
     private static async Task<Finding> EchoAsync(
-        Session session,
+        GatewayAtRest session,
         GatewayConfiguration configuration,
         string domain,
         CancellationToken cancel

@@ -122,7 +122,7 @@ internal static class InitCommand
                 domains.Select(d => $"\"{d}\"")
             )}}],          // the domains this gateway serves
               "gateway": "{{mailbox}}",
-              "hostname": "{{mailbox[(mailbox.LastIndexOf('@') + 1)..]}}",
+              "hostname": "{{GatewayAddress.DomainOf(mailbox)}}",
               "postmaster": "postmaster@{{domains[0]}}",
               "listen": {
                 "outbound": { "address": "127.0.0.1:10025",       // from our own mail server

@@ -10,7 +10,7 @@ internal static partial class KeyCommand
     {
         var configuration = parse.Configuration();
         var now = TimeProvider.System.GetUtcNow();
-        await using var spool = Session.ExistingSpool(configuration);
+        await using var spool = GatewayAtRest.ExistingSpool(configuration);
         if (parse.GetValue(SubkeyOption))
             return await RotateSubkeyAsync(parse, configuration, spool, now, cancel);
         using var alone = KeyRing.Lock(configuration);
@@ -49,7 +49,7 @@ internal static partial class KeyCommand
         CancellationToken cancel
     )
     {
-        await using var session = Session.Open(configuration);
+        await using var session = GatewayAtRest.Open(configuration);
         var peer = await session.Peers.FindAsync(configuration.Domains[0], fresh: true, cancel);
         var published = peer
             .Keys.FirstOrDefault(k => k.Fingerprint == session.Settings.Keys.Active.Fingerprint)

@@ -28,7 +28,7 @@ internal static class OpenCommand
             throw new CommandException(Exit.Usage, "--json needs --output FILE, since stdout holds the verdict");
         var configuration = parse.Configuration();
         var input = await SealCommand.ReadStdinAsync(configuration.Limits.OuterSize, cancel);
-        await using var session = Session.Open(configuration);
+        await using var session = GatewayAtRest.Open(configuration);
         var (parcel, date) = Find(input);
         var opened = await session.Opening.OpenAsync(parcel, date, cancel);
         var stale = opened.Refusal is null

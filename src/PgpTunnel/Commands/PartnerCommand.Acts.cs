@@ -18,7 +18,7 @@ internal static partial class PartnerCommand
         // Looked up as if it were trusted, and nothing else.
         var alone = new Partner(null, [fingerprint], null, null, null, false);
         var offered = await new Peers(
-            () => new Trust(configuration, TimeProvider.System).Validator,
+            () => new NameService(configuration, TimeProvider.System).Validator,
             new PeerMemory(null, null, TimeProvider.System),
             _ => alone,
             TimeProvider.System

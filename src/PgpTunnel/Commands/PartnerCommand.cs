@@ -138,7 +138,7 @@ internal static partial class PartnerCommand
     private static async Task<int> ListAsync(ParseResult parse, CancellationToken cancel)
     {
         var configuration = parse.Configuration();
-        await using var spool = Session.ExistingSpool(configuration);
+        await using var spool = GatewayAtRest.ExistingSpool(configuration);
         var records = (spool?.ListPeers() ?? []).ToDictionary(p => p.Domain);
         var domains = records
             .Keys.Union(configuration.Policy.Partners.Keys)
@@ -162,14 +162,11 @@ internal static partial class PartnerCommand
     private static async Task<int> ShowAsync(ParseResult parse, CancellationToken cancel)
     {
         var (configuration, domain) = (parse.Configuration(), Domain(parse));
-        await using var spool = Session.ExistingSpool(configuration);
+        await using var spool = GatewayAtRest.ExistingSpool(configuration);
         var memory = new PeerMemory(spool, null, TimeProvider.System);
-        var peer = await new Peers(
-            () => new Trust(configuration, TimeProvider.System).Validator,
-            memory,
-            d => configuration.Policy.Partners.GetValueOrDefault(d),
-            TimeProvider.System
-        ).FindAsync(domain, fresh: true, cancel);
+        var names = new NameService(configuration, TimeProvider.System);
+        var peers = Peers.Under(configuration, names.Validator, memory, TimeProvider.System);
+        var peer = await peers.FindAsync(domain, fresh: true, cancel);
         var record = memory.Recall(domain);
         return parse.Report(
             new

@@ -34,7 +34,7 @@ internal static class PolicyCommand
         var to = Address(parse.GetRequiredValue(ToArgument));
         if (!to.IsLiteral && !Domains.TryNormalise(to.Domain, out _))
             throw new CommandException(Exit.Usage, $"'{to.Domain}' is not a domain");
-        await using var session = Session.Open(parse.Configuration());
+        await using var session = GatewayAtRest.Open(parse.Configuration());
         await session.Arming.CheckAsync(cancel);
         var (decision, peer) = await session.Decisions.DecideAsync(
             to.IsLiteral ? to.Domain : Normal(to.Domain),

@@ -54,7 +54,7 @@ internal static class PostfixCommand
     private static async Task<int> MapAsync(ParseResult parse, CancellationToken cancel)
     {
         var configuration = parse.Configuration();
-        await using var spool = Session.ExistingSpool(configuration);
+        await using var spool = GatewayAtRest.ExistingSpool(configuration);
         var (next, domains) = (NextHop(configuration), Domains(configuration, spool?.ListPeers() ?? []));
         return parse.Report(
             new { transport = next, domains },

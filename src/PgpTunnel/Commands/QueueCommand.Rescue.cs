@@ -46,7 +46,7 @@ internal static partial class QueueCommand
             {
                 if (spool.Load(parcel.Id) is not var (_, content))
                     continue; // delivered meanwhile
-                parcels.Open(parcel, content);
+                parcels.Read(parcel, content);
                 whole++;
             }
             catch (Exception e)

@@ -89,7 +89,7 @@ internal static partial class QueueCommand
         var configuration = parse.Configuration();
         await using var spool =
             // empty, as it will be when the gateway first runs
-            Session.ExistingSpool(configuration) ?? Spool.Open(configuration.SpoolFile, running: false);
+            GatewayAtRest.ExistingSpool(configuration) ?? Spool.Open(configuration.SpoolFile, running: false);
         return await work(spool);
     }
 
@@ -169,7 +169,7 @@ internal static partial class QueueCommand
             var (header, _) = new Parcels(
                 new Settings(configuration, KeyRing.Load(configuration)),
                 TimeProvider.System
-            ).Open(parcel, spool.Load(parcel.Id)!.Value.Content);
+            ).Read(parcel, spool.Load(parcel.Id)!.Value.Content);
             (from, to, size) = (header.MailFrom.ToString(), [.. header.RcptTo.Select(r => r.ToString())], header.Size);
         }
         catch (Exception e)

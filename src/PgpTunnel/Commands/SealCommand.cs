@@ -46,7 +46,7 @@ internal static class SealCommand
         var message = await ReadStdinAsync(configuration.Limits.MessageSize, cancel);
         if (MessageContent.Refusal(message) is { } bad)
             throw new CommandException(Exit.Data, $"{bad}; on Unix, 'sed s/$/\\\\r/' or unix2dos makes CRLF lines");
-        await using var session = Session.Open(configuration);
+        await using var session = GatewayAtRest.Open(configuration);
         await session.Arming.CheckAsync(cancel);
         var (decision, peer) = await session.Decisions.DecideAsync(
             PolicyCommand.Normal(to.Domain),

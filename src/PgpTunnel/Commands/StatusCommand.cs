@@ -16,8 +16,8 @@ internal static class StatusCommand
     private static async Task<int> RunAsync(ParseResult parse, CancellationToken cancel)
     {
         var configuration = parse.Configuration();
-        await using var session = Session.Open(configuration);
-        await using var spool = Session.ExistingSpool(configuration);
+        await using var session = GatewayAtRest.Open(configuration);
+        await using var spool = GatewayAtRest.ExistingSpool(configuration);
         await session.Arming.CheckAsync(cancel);
         var facts = spool?.Facts() ?? [];
         var running = SpoolLock.IsHeld(configuration.SpoolFile);

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using PgpTunnel.Smtp;
 
 namespace PgpTunnel;
 
@@ -160,7 +161,7 @@ internal sealed class ConfigurationNode(JsonObject values, string path, string f
 
     /// <summary>A mailbox, its domain normalised.</summary>
     /// <param name="longestLocal">Octets of its local part.</param>
-    public string Mailbox(string key, string fallback, int longestLocal = Smtp.Mailbox.LongestLocal)
+    public Mailbox Mailbox(string key, string fallback, int longestLocal = Smtp.Mailbox.LongestLocal)
     {
         var text = Text(key, fallback)!;
         if (
@@ -168,13 +169,10 @@ internal sealed class ConfigurationNode(JsonObject values, string path, string f
             && Domains.TryNormalise(mailbox.Domain, out var domain)
             && mailbox.Local.Length <= longestLocal
         )
-            return $"{mailbox.Local}@{domain}";
-        Mistake(
-            key,
-            $"'{text}' is not a mailbox such as "
-                + $"{fallback}{(longestLocal < Smtp.Mailbox.LongestLocal ? $" (local part at most {longestLocal} octets)" : "")}"
-        );
-        return fallback;
+            return mailbox with { Domain = domain };
+        var limit = longestLocal < Smtp.Mailbox.LongestLocal ? $" (local part at most {longestLocal} octets)" : "";
+        Mistake(key, $"'{text}' is not a mailbox such as {fallback}{limit}");
+        return new Mailbox("invalid", "invalid.example"); // never used: there is a mistake
     }
 
     public ConfigurationNode Section(string key) =>

@@ -104,7 +104,8 @@ internal static class ConfigurationReader
         if (domains.Count == 0)
             root.Mistake("domains", "must list at least one domain this gateway serves, such as [\"a.example\"]");
         var first = domains.FirstOrDefault() ?? "invalid.example";
-        var gateway = root.Mailbox("gateway", PolicyRecord.DefaultMailbox(first), PolicyRecord.LongestLocalPart);
+        var gateway = root.Mailbox("gateway", PolicyRecord.DefaultMailbox(first), PolicyRecord.LongestLocalPart)
+            .ToString();
         var configuration = new GatewayConfiguration
         {
             File = file,
@@ -144,7 +145,7 @@ internal static class ConfigurationReader
 
     private static string Hostname(ConfigurationNode root, string gateway)
     {
-        var text = root.Text("hostname", gateway[(gateway.LastIndexOf('@') + 1)..])!;
+        var text = root.Text("hostname", GatewayAddress.DomainOf(gateway))!;
         if (!Domains.TryNormalise(text, out var name))
             root.Mistake("hostname", $"'{text}' is not a host name");
         return name;

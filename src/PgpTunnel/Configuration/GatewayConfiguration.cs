@@ -1,3 +1,5 @@
+using PgpTunnel.Smtp;
+
 namespace PgpTunnel;
 
 /// <summary>Everything an operator sets, checked and with defaults filled in. <see cref="ConfigurationReader"/> makes it.</summary>
@@ -12,7 +14,7 @@ public sealed record GatewayConfiguration
     /// <summary>The gateway's mailbox.</summary>
     public required string Gateway { get; init; }
     public required string Hostname { get; init; }
-    public required string Postmaster { get; init; }
+    public required Mailbox Postmaster { get; init; }
     public required ListenSettings Listen { get; init; }
     public required DeliverSettings Deliver { get; init; }
     public required DnsSettings Dns { get; init; }
@@ -23,7 +25,7 @@ public sealed record GatewayConfiguration
     public required RetryTimes Retry { get; init; }
     public required TraceSettings Trace { get; init; }
 
-    public string GatewayDomain => Gateway[(Gateway.LastIndexOf('@') + 1)..];
+    public string GatewayDomain => GatewayAddress.DomainOf(Gateway);
 
     public LocalPolicy PolicyFor(string domain) => Policy.Partners.GetValueOrDefault(domain)?.Policy ?? Policy.Default;
 

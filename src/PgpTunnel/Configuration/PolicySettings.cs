@@ -63,7 +63,7 @@ public sealed record Partner(
             node.Mistake("fingerprint", $"'{bad}' is not a fingerprint of 40 or 64 hex digits");
         var gateway = node.Text("gateway", null) is null
             ? null
-            : node.Mailbox("gateway", PolicyRecord.DefaultMailbox(domain), PolicyRecord.LongestLocalPart);
+            : node.Mailbox("gateway", PolicyRecord.DefaultMailbox(domain), PolicyRecord.LongestLocalPart).ToString();
         var (certificateFile, echo) = (node.File("certificate", null), node.Flag("echo", false));
         var certificate = ReadCertificate(node, certificateFile);
         if (certificate is not null && fingerprints.Count > 0 && !fingerprints.Contains(certificate.Fingerprint))

@@ -71,7 +71,7 @@ internal sealed class Alarms(Site site, OwnMail ownMail) : IDisposable
                 "spool-error",
                 ("what", $"the alarm about {domain}"),
                 ("why", e.Message),
-                ("do", "see that the spool's disk has room and is healthy")
+                ("do", SpoolException.Advice)
             );
         }
     }

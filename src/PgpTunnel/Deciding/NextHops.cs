@@ -12,7 +12,7 @@ internal sealed record Hops(IReadOnlyList<SmtpTarget> Targets)
 }
 
 /// <summary>Which servers to try for a destination, in order: a configured endpoint, or MX with address fallback (RFC 5321 5.1).</summary>
-internal sealed class NextHops(Settings settings, Trust trust)
+internal sealed class NextHops(Settings settings, NameService names)
 {
     private const int MaxTargets = 10;
 
@@ -38,7 +38,7 @@ internal sealed class NextHops(Settings settings, Trust trust)
         var login = endpoint.User is null
             ? null
             : new SmtpLogin(endpoint.User, await PasswordAsync(endpoint.PasswordFile!, cancel));
-        var addresses = await trust.Hosts.FindAsync(endpoint.Host, cancel);
+        var addresses = await names.Hosts.FindAsync(endpoint.Host, cancel);
         return addresses.Count == 0
             ? throw new SmtpUnavailableException(new SmtpReply(451, "4.4.4", $"{endpoint.Host} has no address"))
             : new([
@@ -79,7 +79,7 @@ internal sealed class NextHops(Settings settings, Trust trust)
             );
             return new([new SmtpTarget(address.ToString(), new IPEndPoint(address, 25), TlsMode.Opportunistic)]);
         }
-        var route = await trust.Exchangers.FindAsync(domain, cancel);
+        var route = await names.Exchangers.FindAsync(domain, cancel);
         // RFC 5321 5.1: we ourselves, and what is less preferred than we, would be a loop.
         var hosts = route
             .Hosts.TakeWhile(h => !h.Host.Equals(settings.Configuration.Hostname, StringComparison.OrdinalIgnoreCase))

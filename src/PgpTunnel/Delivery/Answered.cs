@@ -16,12 +16,12 @@ internal sealed record Answered(
     /// <summary>All that were open have had the same answer.</summary>
     public static Answered Alike(Parcel parcel, InnerHeader header, ReadOnlyMemory<byte> message, SmtpReply reply)
     {
-        var open = Open(parcel, header);
+        var open = Unsettled(parcel, header);
         return new(parcel, header, message, open, [.. open.Select(_ => reply)]);
     }
 
     /// <summary>Recipients that are not settled yet.</summary>
-    public static List<ForwardPath> Open(Parcel parcel, InnerHeader header) =>
+    public static List<ForwardPath> Unsettled(Parcel parcel, InnerHeader header) =>
         [.. header.RcptTo.Where((_, i) => !parcel.Done.Contains(i))];
 
     public IReadOnlyList<(ForwardPath To, SmtpReply Reply)> Failed { get; } =

@@ -108,7 +108,7 @@ internal sealed partial class Attempts
     /// <summary>The key it was sealed for is gone: sealed anew under a new id for the key that is there now.</summary>
     private async Task ResealAsync(Parcel parcel, ParcelContent content, PeerState peer, CancellationToken cancel)
     {
-        var (header, message) = parcels.Open(parcel, content);
+        var (header, message) = parcels.Read(parcel, content);
         if (header.Kind == ParcelKind.Echo) // it asked about the key that is gone
         {
             await outcomes.FailAsync(
@@ -122,7 +122,7 @@ internal sealed partial class Attempts
             peer,
             header.Sender.Domain,
             header.MailFrom,
-            Answered.Open(parcel, header),
+            Answered.Unsettled(parcel, header),
             [message],
             parcel.Leaving
         );
@@ -157,7 +157,7 @@ internal sealed partial class Attempts
 
     private async Task ToWorldAsync(Parcel parcel, ParcelContent content, CancellationToken cancel)
     {
-        var (header, message) = parcels.Open(parcel, content);
+        var (header, message) = parcels.Read(parcel, content);
         if (parcel.Leaving != Leaving.Exempt)
         {
             var (decision, peer) = await decisions.DecideAsync(
@@ -183,7 +183,7 @@ internal sealed partial class Attempts
             }
         }
         var relay = site.Configuration.Deliver.Relay;
-        var to = Answered.Open(parcel, header);
+        var to = Answered.Unsettled(parcel, header);
         var replies = await handover.SendAsync(
             parcel,
             relay,
@@ -198,9 +198,9 @@ internal sealed partial class Attempts
 
     private async Task ToLocalAsync(Parcel parcel, ParcelContent content, CancellationToken cancel)
     {
-        var (header, message) = parcels.Open(parcel, content);
+        var (header, message) = parcels.Read(parcel, content);
         var local = site.Configuration.Deliver.Local;
-        var to = Answered.Open(parcel, header);
+        var to = Answered.Unsettled(parcel, header);
         var (mark, received) = (TraceFields.Mark(local), TraceFields.Received(site.Configuration, parcel, header));
         OutgoingMessage outgoing =
             header.MailFrom.Mailbox is null && parcel.Form == ParcelForm.Kept ? [mark, message] // a notice of ours

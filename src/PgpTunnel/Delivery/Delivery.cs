@@ -55,11 +55,7 @@ internal sealed class Delivery(
             }
             catch (Exception e) when (e is SpoolException or Microsoft.Data.Sqlite.SqliteException)
             {
-                site.Log.Write(
-                    "spool-error",
-                    ("why", e.Message),
-                    ("do", "see that the spool's disk has room and is healthy; mail waits")
-                );
+                site.Log.Write("spool-error", ("why", e.Message), ("do", $"{SpoolException.Advice}; mail waits"));
                 anew = true;
             }
             try

@@ -15,7 +15,7 @@ internal sealed partial class Outcomes
                 site.Configuration,
                 NoticeAction.Delayed,
                 header.MailFrom,
-                [.. Answered.Open(parcel, header).Select(r => (r, reply))],
+                [.. Answered.Unsettled(parcel, header).Select(r => (r, reply))],
                 [message],
                 parcel.Created,
                 null
@@ -96,7 +96,7 @@ internal sealed partial class Outcomes
         {
             if (site.Spool.Load(parcel.Id) is not var (_, content))
                 return null;
-            var (header, message) = parcels.Open(parcel, content);
+            var (header, message) = parcels.Read(parcel, content);
             return (header, message, true);
         }
         catch (Exception e)
@@ -117,7 +117,7 @@ internal sealed partial class Outcomes
             );
             if (site.Spool.LoadWithoutBody(parcel.Id) is not { } rest)
                 return null;
-            var (header, fields) = parcels.OpenEnvelope(rest);
+            var (header, fields) = parcels.ReadEnvelope(rest);
             return (header, fields, false);
         }
     }

@@ -96,10 +96,7 @@ internal sealed partial class Outcomes(
                     ("id", parcel.Id),
                     ("alarm", true),
                     ("why", e.Message),
-                    (
-                        "do",
-                        "see that the spool's disk has room and is healthy; what was sent is written down as soon as it can be"
-                    )
+                    ("do", $"{SpoolException.Advice}; what was sent is written down as soon as it can be")
                 );
                 await Task.Delay(pause, cancel);
             }
@@ -173,7 +170,7 @@ internal sealed partial class Outcomes(
         CancellationToken cancel
     )
     {
-        var (header, message) = parcels.Open(parcel, content);
+        var (header, message) = parcels.Read(parcel, content);
         var (clear, kept) = parcels.Keep(
             ParcelRoute.World,
             parcel.Domain,

@@ -20,7 +20,7 @@ internal static class TraceFields
             string.Create(
                 CultureInfo.InvariantCulture,
                 $"Received: from {header.Sender.Domain} by {configuration.Hostname} (PgpTunnel)\r\n\twith ESMTP id "
-                    + $"{header.Id}; {parcel.Created.UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000\r\n"
+                    + $"{header.Id}; {MessageText.Date(parcel.Created)}\r\n"
             )
         );
 

@@ -78,12 +78,7 @@ internal sealed partial class Inbound
             }
             catch (SpoolException e)
             {
-                inbound._site.Log.Write(
-                    "not-taken",
-                    ("client", client.Address),
-                    ("why", e.Message),
-                    ("do", e.Full ? "make room on the spool's disk" : "see that the spool can be written")
-                );
+                inbound._site.Log.Write("not-taken", ("client", client.Address), ("why", e.Message), ("do", e.Remedy));
                 return e.Reply;
             }
         }

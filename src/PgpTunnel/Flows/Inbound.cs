@@ -231,7 +231,7 @@ internal sealed partial class Inbound(
                 System.Globalization.CultureInfo.InvariantCulture,
                 $"Received: from {client.Helo} ([{client.Address}]) by {_site.Configuration.Hostname} "
                     + $"(PgpTunnel)\r\n\twith {(client.Esmtp ? client.Tls ? "ESMTPS" : "ESMTP" : "SMTP")}; "
-                    + $"{_site.Time.GetUtcNow().UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000\r\n"
+                    + $"{MessageText.Date(_site.Time.GetUtcNow())}\r\n"
             )
         );
         var (parcel, content) = _ownMail.PassToPostmaster(from, [received, message]);

@@ -20,12 +20,7 @@ internal sealed partial class Outbound
         }
         catch (SpoolException e)
         {
-            _site.Log.Write(
-                "not-taken",
-                ("from", from.Mailbox),
-                ("why", e.Message),
-                ("do", e.Full ? "make room on the spool's disk" : "see that the spool can be written")
-            );
+            _site.Log.Write("not-taken", ("from", from.Mailbox), ("why", e.Message), ("do", e.Remedy));
             return e.Reply;
         }
         foreach (var domain in made.Where(m => m.Decided.Seals).Select(m => m.Decided.Domain).Distinct())

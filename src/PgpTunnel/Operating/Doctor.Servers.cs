@@ -81,7 +81,7 @@ internal sealed partial class Doctor
         MailRoute route;
         try
         {
-            route = await trust.Exchangers.FindAsync(gateway, cancel);
+            route = await names.Exchangers.FindAsync(gateway, cancel);
         }
         catch (DnsUnavailableException e)
         {

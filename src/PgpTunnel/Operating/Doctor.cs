@@ -7,11 +7,11 @@ namespace PgpTunnel;
 /// Looks at a domain as a stranger would, from the root of the DNS to the greeting of its gateway, and says what is wrong or about to
 /// be: 1 the zones, 2 the policy, 3 the certificate, 4 the gateway's mail exchanger; of our own domains against what we hold.
 /// </summary>
-internal sealed partial class Doctor(Settings settings, Peers peers, Trust trust, TimeProvider time)
+internal sealed partial class Doctor(Settings settings, Peers peers, NameService names, TimeProvider time)
 {
     private static readonly TimeSpan Reach = TimeSpan.FromSeconds(15);
     private const int SmtpPort = 25;
-    private readonly NextHops _hops = new(settings, trust);
+    private readonly NextHops _hops = new(settings, names);
 
     public async Task<IReadOnlyList<Finding>> ExamineAsync(string domain, CancellationToken cancel)
     {
@@ -26,7 +26,7 @@ internal sealed partial class Doctor(Settings settings, Peers peers, Trust trust
         var peer = await peers.FindAsync(domain, fresh: true, cancel);
         findings.AddRange(await PolicyAsync(domain, peer, own, cancel));
         var gateway =
-            peer.Gateway.Length > 0 ? peer.Gateway[(peer.Gateway.LastIndexOf('@') + 1)..]
+            peer.Gateway.Length > 0 ? GatewayAddress.DomainOf(peer.Gateway)
             : own ? settings.Configuration.GatewayDomain
             : null;
         if (gateway is null)
@@ -42,7 +42,7 @@ internal sealed partial class Doctor(Settings settings, Peers peers, Trust trust
     private async Task<IEnumerable<Finding>> ZonesAsync(DomainName name, bool own, CancellationToken cancel)
     {
         var findings = new List<Finding>();
-        foreach (var zone in await trust.Validator.ChainAsync(name, cancel))
+        foreach (var zone in await names.Validator.ChainAsync(name, cancel))
         {
             var where = zone.Zone.IsRoot ? "." : zone.Zone.ToString();
             findings.Add(
@@ -135,7 +135,7 @@ internal sealed partial class Doctor(Settings settings, Peers peers, Trust trust
         if (!own)
             return findings;
         var (configuration, ring) = (settings.Configuration, settings.Keys);
-        var answer = await trust.Validator.LookupAsync(
+        var answer = await names.Validator.LookupAsync(
             DomainName.Parse(domain).Prepend(PolicyRecord.Label),
             RecordType.TXT,
             cancel

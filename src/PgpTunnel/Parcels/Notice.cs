@@ -53,7 +53,7 @@ internal static class Notice
         var headers = HeaderSection(message);
         var international = from.SmtpUtf8;
         var boundary = $"pgpt-{RandomNumberGenerator.GetHexString(24, true)}";
-        var date = arrival.UtcDateTime.ToString("ddd, dd MMM yyyy HH:mm:ss", CultureInfo.InvariantCulture) + " +0000";
+        var date = MessageText.Date(arrival);
         var (subject, opening, word, status) = action switch
         {
             NoticeAction.Failed => ("Undelivered mail", "Your message could not be delivered to:", "failed", "5.0.0"),
@@ -164,7 +164,7 @@ internal static class Notice
             : [.. octets.AsSpan(0, octets.AsSpan().LastIndexOf("\r\n"u8) + 2)];
     }
 
-    private static string Clean(string text) => string.Concat(text.Take(500).Select(c => char.IsControl(c) ? ' ' : c));
+    private static string Clean(string text) => MessageText.OneLine(text, most: 500);
 
     /// <summary>RFC 3461 4: xtext back to characters, unless what comes out could not stand in a header field.</summary>
     private static string Decode(string xtext)

@@ -10,10 +10,7 @@ namespace PgpTunnel;
 /// </summary>
 internal sealed class OwnMail(Settings settings, Parcels parcels, TimeProvider time)
 {
-    public Mailbox Postmaster =>
-        Mailbox.TryParse(settings.Configuration.Postmaster, false, out var mailbox)
-            ? mailbox
-            : throw new InvalidOperationException("postmaster was checked");
+    public Mailbox Postmaster => settings.Configuration.Postmaster;
 
     /// <summary>A delivery report to the sender of a message.</summary>
     /// <param name="senderDomain">Which of our domains it comes from.</param>
@@ -40,22 +37,16 @@ internal sealed class OwnMail(Settings settings, Parcels parcels, TimeProvider t
     public (Parcel Parcel, ParcelContent Content) ToPostmaster(string subject, string text)
     {
         var configuration = settings.Configuration;
-        var head =
-            $"""
+        var head = $"""
             From: Encryption gateway <{configuration.Postmaster}>
             To: <{configuration.Postmaster}>
             Subject: {subject}
-            Date: {string.Create(
-                CultureInfo.InvariantCulture,
-                $"{time.GetUtcNow().UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000"
-            )}
+            Date: {MessageText.Date(time.GetUtcNow())}
             Message-ID: <{ParcelLife.NewId()}@{configuration.GatewayDomain}>
             Auto-Submitted: auto-generated
             MIME-Version: 1.0
 
-            """.ReplaceLineEndings(
-                "\r\n"
-            );
+            """.ReplaceLineEndings("\r\n");
         var body = $"This is the encryption gateway {configuration.Hostname}.\n\n{text}\n".ReplaceLineEndings("\r\n");
         var (parcel, content) = PassToPostmaster(
             new ReversePath((Mailbox?)null),
@@ -111,6 +102,6 @@ internal sealed class OwnMail(Settings settings, Parcels parcels, TimeProvider t
         );
     }
 
-    public static string Printable(string text) =>
-        string.Concat(text.Take(600).Select(c => char.IsControl(c) ? ' ' : c));
+    /// <summary>What somebody else said, as a notice quotes it.</summary>
+    public static string Printable(string text) => MessageText.OneLine(text, most: 600);
 }

@@ -168,7 +168,7 @@ internal sealed class Parcels(Settings settings, TimeProvider time, ArrayPool<by
     /// <summary>The header block and the message of a parcel in the spool; they are there until its contents are given back.</summary>
     /// <exception cref="OpenPgpException">It does not open with the keys held.</exception>
     /// <exception cref="NoKeyException">Its key is gone.</exception>
-    public (InnerHeader Header, ReadOnlyMemory<byte> Message) Open(Parcel parcel, ParcelContent content) =>
+    public (InnerHeader Header, ReadOnlyMemory<byte> Message) Read(Parcel parcel, ParcelContent content) =>
         content.Opened ??= parcel.Form switch
         {
             // Verified before it was kept; for our spool subkey where it was sealed anew since.
@@ -187,11 +187,11 @@ internal sealed class Parcels(Settings settings, TimeProvider time, ArrayPool<by
                     MessageOpener.ReadSealed(content.Body.Span, content.Key, settings.Keys.Keys, arrays),
                     ours: true
                 )
-                : OpenEnvelope(content),
+                : ReadEnvelope(content),
         };
 
     /// <summary>The header block and the header fields of a sealed parcel, body or no body.</summary>
-    public (InnerHeader Header, ReadOnlyMemory<byte> Message) OpenEnvelope(ParcelContent content) =>
+    public (InnerHeader Header, ReadOnlyMemory<byte> Message) ReadEnvelope(ParcelContent content) =>
         ParcelBody.Read(MessageOpener.ReadSpooled(content.Envelope, settings.Keys.Keys), ours: true);
 
     /// <summary>

@@ -94,7 +94,7 @@ internal sealed partial class Returns(Site site, Parcels parcels, OwnMail ownMai
     {
         if (site.Spool.LoadWithoutBody(parcel.Id) is not { } content)
             return false;
-        var (header, message) = parcels.OpenEnvelope(content);
+        var (header, message) = parcels.ReadEnvelope(content);
         var outcome = new SmtpReply(550, status, why);
         var notice = Notice.Build(
             site.Configuration,

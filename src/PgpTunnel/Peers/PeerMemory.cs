@@ -236,7 +236,7 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time,
                 "spool-error",
                 ("what", $"keeping a certificate of {domain}"),
                 ("why", e.Message),
-                ("do", "see that the spool's disk has room and is healthy")
+                ("do", SpoolException.Advice)
             );
         }
     }
@@ -299,7 +299,7 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time,
                 "spool-error",
                 ("what", $"remembering {before.Domain}"),
                 ("why", e.Message),
-                ("do", "see that the spool's disk has room and is healthy")
+                ("do", SpoolException.Advice)
             );
             return before;
         }

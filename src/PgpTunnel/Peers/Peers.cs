@@ -19,6 +19,14 @@ internal sealed partial class Peers(
     CancellationToken stop = default
 )
 {
+    /// <summary>Under a configuration that does not change while it is asked; null = none.</summary>
+    public static Peers Under(
+        GatewayConfiguration? configuration,
+        DnsValidator validator,
+        PeerMemory memory,
+        TimeProvider time
+    ) => new(() => validator, memory, domain => configuration?.Policy.Partners.GetValueOrDefault(domain), time);
+
     private static readonly TimeSpan ShortestUse = TimeSpan.FromSeconds(1),
         FailureUse = TimeSpan.FromSeconds(30);
     private static readonly Func<long> DefaultRoom = () => 16 * 1024 * 1024;

@@ -5,6 +5,9 @@ namespace PgpTunnel;
 /// <summary>Gateway mailboxes and the tokens behind their <c>+</c>.</summary>
 internal static class GatewayAddress
 {
+    /// <summary>The domain of a mailbox that has been checked.</summary>
+    public static string DomainOf(string mailbox) => mailbox[(mailbox.LastIndexOf('@') + 1)..];
+
     /// <summary>True when <paramref name="mailbox"/> is the gateway mailbox, with or without a token.</summary>
     public static bool Matches(string gateway, Mailbox mailbox, out string token)
     {

@@ -25,9 +25,9 @@ internal static class OuterMessage
     )
     {
         var boundary = $"pgpt-{RandomNumberGenerator.GetHexString(24, true)}";
-        var domain = from[(from.LastIndexOf('@') + 1)..];
+        var domain = GatewayAddress.DomainOf(from);
         var head = new StringBuilder()
-            .Append(CultureInfo.InvariantCulture, $"Date: {date.UtcDateTime:ddd, dd MMM yyyy HH:mm:ss} +0000\r\n")
+            .Append($"Date: {MessageText.Date(date)}\r\n")
             .Append(Field("From", $"<{from}>"))
             .Append(Field("To", $"<{to}>"))
             .Append("Subject: Encrypted message\r\n")

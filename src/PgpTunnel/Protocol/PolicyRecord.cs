@@ -210,5 +210,5 @@ public sealed partial record PolicyRecord(
 
     /// <summary>Where it stands as TXT when the DNS host has no type OPENPGPKEY.</summary>
     public static DomainName FallbackName(string fingerprint, string gateway) =>
-        DomainName.Parse($"{fingerprint[..40]}._key.{Label}.{gateway[(gateway.LastIndexOf('@') + 1)..]}");
+        DomainName.Parse($"{fingerprint[..40]}._key.{Label}.{GatewayAddress.DomainOf(gateway)}");
 }

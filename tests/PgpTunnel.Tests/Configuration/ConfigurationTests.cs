@@ -23,7 +23,7 @@ public sealed class ConfigurationTests : IDisposable
     {
         var c = Read("""{ "domains": ["A.Example."] }""");
         Assert.Equal(["a.example"], c.Domains);
-        Assert.Equal(("pgptunnel@pgptunnel.a.example", "postmaster@a.example"), (c.Gateway, c.Postmaster));
+        Assert.Equal(("pgptunnel@pgptunnel.a.example", "postmaster@a.example"), (c.Gateway, c.Postmaster.ToString()));
         Assert.Equal(
             (IPEndPoint.Parse("127.0.0.1:10025"), IPEndPoint.Parse("0.0.0.0:25")),
             (c.Listen.Outbound!.Address, c.Listen.Inbound!.Address)

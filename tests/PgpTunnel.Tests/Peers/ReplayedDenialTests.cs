@@ -168,9 +168,9 @@ public class ReplayedDenialTests
         pair.World.Time.Advance(TimeSpan.FromHours(2));
         Sign(pair, "now");
         await using var spool = Spool.Open(pair.A.Configuration.SpoolFile, running: false);
-        var trust = new Trust(pair.A.Configuration, pair.World.Time);
+        var names = new NameService(pair.A.Configuration, pair.World.Time);
         var peers = new Peers(
-            () => trust.Validator,
+            () => names.Validator,
             new PeerMemory(spool, null, pair.World.Time),
             _ => null,
             pair.World.Time

@@ -33,8 +33,8 @@ public sealed partial class TrustInOddPlacesTests
         var before = pair.World.Forge!;
         pair.World.Forge = (name, type, answer) =>
             how == "forged" && type == RecordType.MX ? new(3, [], []) : before(name, type, answer);
-        var trust = new Trust(pair.A.Configuration, pair.World.Time);
-        var hops = new NextHops(new Settings(pair.A.Configuration, KeyRing.Load(pair.A.Configuration)), trust);
+        var names = new NameService(pair.A.Configuration, pair.World.Time);
+        var hops = new NextHops(new Settings(pair.A.Configuration, KeyRing.Load(pair.A.Configuration)), names);
         var e = await Assert.ThrowsAsync<SmtpUnavailableException>(() =>
             hops.FindAsync(
                 route,
@@ -68,8 +68,8 @@ public sealed partial class TrustInOddPlacesTests
         var before = pair.World.Forge!;
         pair.World.Forge = (name, type, answer) =>
             name == second && other == "dead" ? new(2, [], []) : before(name, type, answer);
-        var trust = new Trust(pair.A.Configuration, pair.World.Time);
-        var hops = new NextHops(new Settings(pair.A.Configuration, KeyRing.Load(pair.A.Configuration)), trust);
+        var names = new NameService(pair.A.Configuration, pair.World.Time);
+        var hops = new NextHops(new Settings(pair.A.Configuration, KeyRing.Load(pair.A.Configuration)), names);
         var found = await hops.FindAsync(ParcelRoute.Gateway, null, "mail.b.example", CancellationToken.None);
         Assert.Equal(incomplete, found.Incomplete);
         Assert.Equal("one.b.example", found.Targets[0].Host);

@@ -15,18 +15,18 @@ public partial class TrustThroughTimeTests
         var settings = new Settings(pair.A.Configuration, KeyRing.Load(pair.A.Configuration));
         async Task<List<Finding>> ExamineAsync(string domain)
         {
-            var trust = new Trust(pair.A.Configuration, pair.World.Time);
+            var names = new NameService(pair.A.Configuration, pair.World.Time);
             return
             [
                 .. await new Doctor(
                     settings,
                     new Peers(
-                        () => trust.Validator,
+                        () => names.Validator,
                         new PeerMemory(null, null, pair.World.Time),
                         _ => null,
                         pair.World.Time
                     ),
-                    trust,
+                    names,
                     pair.World.Time
                 ).ExamineAsync(domain, CancellationToken.None),
             ];
@@ -55,20 +55,20 @@ public partial class TrustThroughTimeTests
     public async Task The_doctor_compares_our_records_with_what_we_hold()
     {
         await using var pair = await Pair.CreateAsync();
-        var trust = new Trust(pair.B.Configuration, pair.World.Time);
+        var names = new NameService(pair.B.Configuration, pair.World.Time);
         async Task<string> SaysAsync()
         {
             var settings = new Settings(pair.B.Configuration, KeyRing.Load(pair.B.Configuration));
-            trust.Replace(pair.B.Configuration);
+            names.Replace(pair.B.Configuration);
             var findings = await new Doctor(
                 settings,
                 new Peers(
-                    () => trust.Validator,
+                    () => names.Validator,
                     new PeerMemory(null, null, pair.World.Time),
                     _ => null,
                     pair.World.Time
                 ),
-                trust,
+                names,
                 pair.World.Time
             ).ExamineAsync("b.example", CancellationToken.None);
             return string.Join(

@@ -4,14 +4,14 @@ using PgpTunnel.Dns;
 namespace PgpTunnel;
 
 /// <summary>The DNS as a configuration sees it: resolvers, trust anchors, and what asks them. A reload replaces all of it.</summary>
-internal sealed class Trust
+internal sealed class NameService
 {
     private readonly TimeProvider _time;
     private readonly EventLog? _log;
     private volatile Tuple<DnsValidator, MailExchangers, HostAddresses> _current;
 
     /// <exception cref="ConfigurationException">The anchor file cannot be read.</exception>
-    public Trust(GatewayConfiguration configuration, TimeProvider time, EventLog? log = null) =>
+    public NameService(GatewayConfiguration configuration, TimeProvider time, EventLog? log = null) =>
         (_time, _log, _current) = (time, log, Make(configuration, time, log));
 
     public DnsValidator Validator => _current.Item1;

@@ -1,20 +1,15 @@
 namespace PgpTunnel.Commands;
 
 /// <summary>The gateway's inside without a running gateway, for commands that look up, decide, seal or open.</summary>
-internal sealed class Session : IAsyncDisposable
+internal sealed class GatewayAtRest : IAsyncDisposable
 {
-    private Session(GatewayConfiguration configuration, TimeProvider time)
+    private GatewayAtRest(GatewayConfiguration configuration, TimeProvider time)
     {
         Settings = new Settings(configuration, KeyRing.Load(configuration));
         Spool = ExistingSpool(configuration);
-        Trust = new Trust(configuration, time);
+        Names = new NameService(configuration, time);
         Memory = new PeerMemory(Spool, null, time);
-        Peers = new Peers(
-            () => Trust.Validator,
-            Memory,
-            domain => configuration.Policy.Partners.GetValueOrDefault(domain),
-            time
-        );
+        Peers = Peers.Under(configuration, Names.Validator, Memory, time);
         Arming = new Arming(Settings, Peers, new EventLog(TextWriter.Null, false, time), time);
         Decisions = new Decisions(Settings, Peers, Memory, Arming, time);
         Opening = new Opening(Settings, Peers, time);
@@ -24,14 +19,14 @@ internal sealed class Session : IAsyncDisposable
 
     /// <summary>Null when no gateway has run yet.</summary>
     public Spool? Spool { get; }
-    public Trust Trust { get; }
+    public NameService Names { get; }
     public PeerMemory Memory { get; }
     public Peers Peers { get; }
     public Arming Arming { get; }
     public Decisions Decisions { get; }
     public Opening Opening { get; }
 
-    public static Session Open(GatewayConfiguration configuration) => new(configuration, TimeProvider.System);
+    public static GatewayAtRest Open(GatewayConfiguration configuration) => new(configuration, TimeProvider.System);
 
     /// <summary>The spool holds what is remembered of peers; a command makes none.</summary>
     public static Spool? ExistingSpool(GatewayConfiguration? configuration) =>
