@@ -1,8 +1,4 @@
 using System.Globalization;
-using System.Net;
-using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
-using PgpTunnel.Dns;
 using PgpTunnel.Smtp;
 
 namespace PgpTunnel;
@@ -17,11 +13,9 @@ internal sealed class Gateway : IAsyncDisposable
     private readonly Peers _peers;
     private readonly SmtpSender _sender;
     private readonly EventLog _log;
-    private readonly LargeArrays _arrays;
     private readonly CancellationTokenSource _stop = new(),
         _abort = new();
-    private volatile X509Certificate2? _outboundCertificate,
-        _inboundCertificate;
+    private readonly Listeners _listeners;
     private readonly NameService _names;
     private readonly Alarms _alarms;
     private readonly Upkeep _upkeep;
@@ -33,7 +27,8 @@ internal sealed class Gateway : IAsyncDisposable
     {
         var configuration = settings.Configuration;
         (_settings, _spool, _log) = (settings, spool, log);
-        _arrays = new LargeArrays(configuration.Limits.Memory / 8);
+        var arrays = new LargeArrays(configuration.Limits.Memory / 8);
+        _listeners = new Listeners(arrays, log);
         var clock = new ClockWatch(log, time);
         clock.Start(spool.LastUsed);
         var memory = new PeerMemory(spool, log, time, clock);
@@ -49,7 +44,7 @@ internal sealed class Gateway : IAsyncDisposable
         Arming = new Arming(settings, _peers, log, time);
         _sender = new SmtpSender(() => settings.Configuration.Hostname);
         var site = new Site(settings, spool, log, time);
-        var parcels = new Parcels(settings, time, _arrays);
+        var parcels = new Parcels(settings, time, arrays);
         var decisions = new Decisions(settings, _peers, memory, Arming, time);
         var ownMail = new OwnMail(settings, parcels, time);
         _alarms = new Alarms(site, ownMail);
@@ -59,7 +54,7 @@ internal sealed class Gateway : IAsyncDisposable
         OutboundFlow = new Outbound(site, decisions, _peers, Arming, parcels, ownMail, _alarms, room);
         InboundFlow = new Inbound(
             site,
-            new Opening(settings, _peers, time, _arrays, clock),
+            new Opening(settings, _peers, time, arrays, clock),
             parcels,
             ownMail,
             returns,
@@ -87,8 +82,8 @@ internal sealed class Gateway : IAsyncDisposable
     public Outbound OutboundFlow { get; }
     public Inbound InboundFlow { get; }
     public Delivery Delivery { get; }
-    public SmtpServer? OutboundServer { get; private set; }
-    public SmtpServer? InboundServer { get; private set; }
+    public SmtpServer? OutboundServer => _listeners.Outbound;
+    public SmtpServer? InboundServer => _listeners.Inbound;
 
     /// <summary>The line that says where it listens.</summary>
     public string ReadyLine =>
@@ -117,7 +112,7 @@ internal sealed class Gateway : IAsyncDisposable
         var gateway = new Gateway(settings, Spool.Open(configuration.SpoolFile, running: true), log, time);
         try
         {
-            gateway.Listen();
+            gateway._listeners.Open(configuration, gateway.OutboundFlow, gateway.InboundFlow);
             // Who knocks meanwhile waits for the greeting: until this look-up is done there would be nothing but 451 for what must be
             // sealed.
             await gateway.Arming.CheckAsync(gateway._stop.Token);
@@ -126,81 +121,13 @@ internal sealed class Gateway : IAsyncDisposable
             gateway._keeping = gateway._upkeep.RunAsync(gateway._stop.Token);
             await gateway.NoteAsync(time);
             ready?.Invoke(gateway);
-            gateway.OutboundServer?.Serve();
-            gateway.InboundServer?.Serve();
+            gateway._listeners.Serve();
             return gateway;
         }
         catch
         {
             await gateway.DisposeAsync();
             throw;
-        }
-    }
-
-    private void Listen()
-    {
-        var configuration = _settings.Configuration;
-        LoadCertificates(configuration);
-        SmtpServerOptions Options(long size, Func<X509Certificate2?> certificate) =>
-            new()
-            {
-                Hostname = configuration.Hostname,
-                MessageSize = size,
-                Certificate = certificate,
-                MaxConnections = configuration.Limits.Connections,
-                MaxConnectionsPerAddress = configuration.Limits.ConnectionsPerAddress,
-                // Half of the budget each: what strangers do at one listener must not stop our own mail at the other.
-                Memory = new MemoryBudget(configuration.Limits.Memory / 2),
-                Arrays = _arrays,
-                Log = (what, e) => _log.Write(e is null ? "note" : "error", ("what", what), ("why", e?.ToString())),
-            };
-        if (configuration.Listen.Outbound is { } outbound)
-            OutboundServer = SmtpServer.Bind(
-                outbound.Address,
-                Options(configuration.Limits.MessageSize, () => _outboundCertificate) with
-                {
-                    NormaliseNewlines = outbound.Normalise,
-                    ReserveDeclared = true,
-                    Trusted = address => outbound.Networks.Any(n => n.Contains(address)),
-                },
-                OutboundFlow
-            );
-        if (configuration.Listen.Inbound is { } inbound)
-            InboundServer = SmtpServer.Bind(
-                inbound.Address,
-                Options(configuration.Limits.OuterSize, () => _inboundCertificate),
-                InboundFlow
-            );
-    }
-
-    private void LoadCertificates(GatewayConfiguration configuration) =>
-        (_outboundCertificate, _inboundCertificate) = (
-            Certificate(configuration.Listen.Outbound?.Tls, configuration),
-            Certificate(configuration.Listen.Inbound?.Tls, configuration)
-        );
-
-    /// <summary>From PEM files, or made now and signed by itself: STARTTLS here is opportunistic, what crosses is sealed anyway.</summary>
-    private static X509Certificate2? Certificate(TlsFiles? files, GatewayConfiguration configuration)
-    {
-        if (files is null)
-            return null;
-        try
-        {
-            if (files.Certificate is not null)
-                return X509Certificate2.CreateFromPemFile(files.Certificate, files.Key);
-            using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-            var request = new CertificateRequest($"CN={configuration.Hostname}", key, HashAlgorithmName.SHA256);
-            var names = new SubjectAlternativeNameBuilder();
-            names.AddDnsName(configuration.Hostname);
-            request.CertificateExtensions.Add(names.Build());
-            return request.CreateSelfSigned(
-                TimeProvider.System.GetUtcNow().AddDays(-1),
-                TimeProvider.System.GetUtcNow().AddYears(10)
-            );
-        }
-        catch (Exception e) when (e is CryptographicException or IOException or UnauthorizedAccessException)
-        {
-            throw new ConfigurationException([$"listen tls: {files.Certificate}: {e.Message}"]);
         }
     }
 
@@ -236,7 +163,7 @@ internal sealed class Gateway : IAsyncDisposable
                     ("why", $"{key} has changed, which takes a restart; everything else is taken over now")
                 );
             var keys = KeyRing.Load(configuration);
-            LoadCertificates(configuration);
+            _listeners.LoadCertificates(configuration);
             _names.Replace(configuration);
             _settings.Replace(configuration, keys);
             _peers.Clear();
@@ -263,23 +190,18 @@ internal sealed class Gateway : IAsyncDisposable
     {
         // No new attempts from here on; sessions and attempts in hand have the same time to end.
         await _stop.CancelAsync();
-        var sessions = Task.WhenAll(
-            new[] { OutboundServer, InboundServer }.OfType<SmtpServer>().Select(s => s.StopAsync(Grace))
-        );
+        var sessions = _listeners.StopAsync(Grace);
         await Task.WhenAny(Task.WhenAll(sessions, _delivering), Task.Delay(Grace));
         await _abort.CancelAsync();
         await sessions;
         // what went wrong there has been logged
         await Task.WhenAll(_delivering, _arming, _keeping).ContinueWith(_ => { }, TaskScheduler.Default);
-        foreach (var server in new[] { OutboundServer, InboundServer }.OfType<SmtpServer>())
-            await server.DisposeAsync();
+        await _listeners.DisposeAsync();
         _alarms.Dispose();
         Delivery.Dispose();
         await _sender.DisposeAsync();
         await _peers.DrainAsync();
         await _spool.DisposeAsync();
-        _outboundCertificate?.Dispose();
-        _inboundCertificate?.Dispose();
         _stop.Dispose();
         _abort.Dispose();
     }

@@ -16,6 +16,7 @@ public sealed class LayersTests
         ["Parcels"],
         ["Deciding"],
         ["Flows", "Delivery", "Operating"],
+        ["Doors"],
         ["Gateway"],
         ["Demo"],
         ["Commands"],
