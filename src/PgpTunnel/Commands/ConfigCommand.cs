@@ -9,11 +9,12 @@ internal static class ConfigCommand
     {
         Description = "Also greet our own mail server and the relay, and compare Postfix's transport map.",
     };
+    private const string PostfixFolder = "/etc/postfix";
     private static readonly Option<string> TransportOption = new("--transport")
     {
         Description = "With --live: the transport map.",
         HelpName = "FILE",
-        DefaultValueFactory = _ => "/etc/postfix/pgptunnel_transport",
+        DefaultValueFactory = _ => $"{PostfixFolder}/pgptunnel_transport",
     };
 
     public static Command Create() =>
@@ -41,7 +42,11 @@ internal static class ConfigCommand
         ).ToList();
         if (
             parse.GetValue(TransportOption) is { } map
-            && (File.Exists(map) || parse.GetResult(TransportOption) is { Implicit: false })
+            && (
+                File.Exists(map)
+                || Directory.Exists(PostfixFolder)
+                || parse.GetResult(TransportOption) is { Implicit: false }
+            )
         )
             findings.AddRange(
                 Unlisted(map, configuration, PostfixCommand.Domains(configuration, session.Spool?.ListPeers() ?? []))
@@ -80,6 +85,18 @@ internal static class ConfigCommand
     )
     {
         Dictionary<string, string> hops;
+        if (!File.Exists(map) && Path.GetDirectoryName(map) == PostfixFolder)
+            return domains.Count == 0
+                ? []
+                :
+                [
+                    new Finding(
+                        FindingLevel.Warning,
+                        "transport",
+                        $"there is no {map}, so mail to {string.Join(", ", domains)} does not pass the gateway by it",
+                        "'pgptunnel postfix map' prints the map; --transport names another"
+                    ),
+                ];
         try
         {
             hops = File.ReadLines(map)
@@ -133,7 +150,9 @@ internal static class ConfigCommand
                 Collect(() => NameService.Anchors(anchors));
             Collect(() => KeyRing.Passphrase(configuration));
             if (Path.GetDirectoryName(configuration.SpoolFile) is { } folder && !Directory.Exists(folder))
-                mistakes.Add($"spool: the folder {folder} does not exist");
+                mistakes.Add($"spool: the folder {folder} does not exist, or may not be looked into");
+            else if (Directory.Exists(configuration.SpoolFile))
+                mistakes.Add($"spool: {configuration.SpoolFile} is a directory");
             if (NameService.Resolvers(configuration).Count == 0)
                 mistakes.Add(
                     "dns.resolvers: none given and the system names none; give one such as [\"127.0.0.1:53\"]"

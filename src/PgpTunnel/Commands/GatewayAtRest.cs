@@ -30,7 +30,7 @@ internal sealed class GatewayAtRest : IAsyncDisposable
 
     /// <summary>The spool holds what is remembered of peers; a command makes none.</summary>
     public static Spool? ExistingSpool(GatewayConfiguration? configuration) =>
-        configuration is not null && File.Exists(configuration.SpoolFile)
+        configuration is not null && SpoolFile.IsThere(configuration.SpoolFile)
             ? Spool.Open(configuration.SpoolFile, running: false)
             : null;
 

@@ -14,6 +14,7 @@ namespace PgpTunnel;
 internal sealed class ConfigurationNode(JsonObject values, string path, string folder, List<string> mistakes)
 {
     private readonly List<string> _known = [];
+    private bool _keysAreTheOperators;
 
     public string PathOf(string key) => path.Length == 0 ? key : $"{path}.{key}";
 
@@ -204,6 +205,7 @@ internal sealed class ConfigurationNode(JsonObject values, string path, string f
     /// <summary>Every key of a section whose keys are the operator's own.</summary>
     public IEnumerable<string> OwnKeys()
     {
+        _keysAreTheOperators = true;
         _known.AddRange(values.Select(v => v.Key));
         return values.Select(v => v.Key);
     }
@@ -211,6 +213,11 @@ internal sealed class ConfigurationNode(JsonObject values, string path, string f
     /// <summary>Reports every key that nobody asked for.</summary>
     public void Close()
     {
+        if (!_keysAreTheOperators)
+            foreach (
+                var twice in values.GroupBy(v => v.Key, StringComparer.OrdinalIgnoreCase).Where(g => g.Count() > 1)
+            )
+                Mistake(twice.Key, $"stands twice, as {string.Join(" and ", twice.Select(v => v.Key))}");
         foreach (var (key, _) in values.Where(v => !_known.Contains(v.Key, StringComparer.OrdinalIgnoreCase)))
         {
             var nearest = _known.OrderBy(k => Distance(k, key)).FirstOrDefault();

@@ -32,7 +32,12 @@ internal static class ConfigurationReader
                 JsonNode.Parse(
                     File.ReadAllText(file),
                     null,
-                    new JsonDocumentOptions { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true }
+                    new JsonDocumentOptions
+                    {
+                        CommentHandling = JsonCommentHandling.Skip,
+                        AllowTrailingCommas = true,
+                        AllowDuplicateProperties = false,
+                    }
                 ) as JsonObject
                 ?? throw new ConfigurationException([$"{file}: must be one object {{ … }}"]);
             _ = root.Count; // finds doubled keys now, not later
@@ -40,13 +45,12 @@ internal static class ConfigurationReader
         catch (JsonException e)
         {
             var what = e.Message.Split(" Path:")[0].Split(" LineNumber:")[0];
-            throw new ConfigurationException([
-                $"{file}: line {e.LineNumber + 1}, octet {e.BytePositionInLine + 1}: {what}",
-            ]);
+            var where = e.LineNumber is { } line ? $"line {line + 1}, octet {e.BytePositionInLine + 1}: " : "";
+            throw new ConfigurationException([$"{file}: {where}{what}"]);
         }
         catch (UnauthorizedAccessException e)
         {
-            throw new ConfigurationException([$"{file}: {e.Message}{OwnFiles.Whose(file)}"]);
+            throw new ConfigurationException([$"{file}: {e.Message}{OwnFiles.WhyNot(file)}"]);
         }
         catch (Exception e) when (e is IOException or ArgumentException)
         {

@@ -53,7 +53,7 @@ internal sealed class Delivery(
                 }
                 Serve();
             }
-            catch (Exception e) when (e is SpoolException or Microsoft.Data.Sqlite.SqliteException)
+            catch (SpoolException e)
             {
                 site.Log.Write("spool-error", ("why", e.Message), ("do", $"{SpoolException.Advice}; mail waits"));
                 anew = true;

@@ -74,11 +74,15 @@ internal sealed class KeyRing
     {
         try
         {
-            return Directory.Exists(directory) ? [.. Directory.EnumerateFiles(directory, "*.key").Order()] : [];
+            if (!OwnFiles.IsThere(directory))
+                return [];
+            return Directory.Exists(directory)
+                ? [.. Directory.EnumerateFiles(directory, "*.key").Order()]
+                : throw new ConfigurationException([$"keys.directory: {directory} is not a directory"]);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new ConfigurationException([$"keys.directory: {e.Message}"]);
+            throw new ConfigurationException([$"keys.directory: {e.Message}{OwnFiles.Whose(directory)}"]);
         }
     }
 
@@ -92,7 +96,7 @@ internal sealed class KeyRing
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new ConfigurationException([$"keys.passphraseFile: {e.Message}"]);
+            throw new ConfigurationException([$"keys.passphraseFile: {e.Message}{OwnFiles.WhyNot(file)}"]);
         }
     }
 

@@ -126,6 +126,24 @@ internal static partial class OwnFiles
     [LibraryImport("libc", EntryPoint = "chown", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int ChangeOwner(string path, uint user, uint group);
 
+    /// <summary>Whether a file is there; that we may not look is no answer.</summary>
+    /// <exception cref="UnauthorizedAccessException">We may not look.</exception>
+    public static bool IsThere(string path)
+    {
+        try
+        {
+            File.GetAttributes(path);
+            return true;
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Of what was to be a file and may not be used: that it is none, or whose it is.</summary>
+    public static string WhyNot(string path) => Directory.Exists(path) ? " (it is a directory)" : Whose(path);
+
     /// <summary>Of a file that may not be used: whose it is, and who we are; empty where that cannot be seen.</summary>
     public static string Whose(string path)
     {

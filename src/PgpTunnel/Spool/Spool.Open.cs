@@ -112,7 +112,7 @@ internal sealed partial class Spool
         catch (Exception e) when (e is SqliteException or IOException or UnauthorizedAccessException)
         {
             only?.Dispose();
-            throw Unusable(file, e);
+            throw SpoolFile.Unusable(file, e);
         }
         catch
         {
@@ -151,18 +151,4 @@ internal sealed partial class Spool
         statements.Scalar("SELECT count(*) FROM (SELECT 1 FROM replay LIMIT 100)");
         return null;
     }
-
-    private static SpoolException Unusable(string file, Exception e) =>
-        new(
-            $"spool {file}: {e.Message.TrimEnd('.')}"
-                + (
-                    e is UnauthorizedAccessException or SqliteException { SqliteErrorCode: 8 or 14 }
-                        ? OwnFiles.Whose(file)
-                        : ""
-                )
-                + ". It must be a writable file on a local disk; if it is damaged, 'pgptunnel queue check' says more, "
-                + "and 'queue export DIR' writes out what can be read",
-            false,
-            e
-        );
 }

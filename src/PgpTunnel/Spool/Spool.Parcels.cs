@@ -289,7 +289,15 @@ internal sealed partial class Spool
             Server = row.GetString(22),
         };
 
-    private static DateTimeOffset Time(long seconds) => DateTimeOffset.FromUnixTimeSeconds(seconds);
+    /// <summary>A time that makes no sense is the nearest that does: one bad row is not to hide all others.</summary>
+    private static DateTimeOffset Time(long seconds) =>
+        DateTimeOffset.FromUnixTimeSeconds(
+            Math.Clamp(
+                seconds,
+                DateTimeOffset.MinValue.ToUnixTimeSeconds(),
+                DateTimeOffset.MaxValue.ToUnixTimeSeconds()
+            )
+        );
 
     private static HashSet<int> ReadDone(string text) =>
         [

@@ -192,6 +192,14 @@ internal sealed partial class Spool : IAsyncDisposable
         {
             return work(reader);
         }
+        catch (SqliteException e)
+        {
+            throw new SpoolException(
+                $"the spool cannot be read: {e.Message.TrimEnd('.')}; 'pgptunnel queue check' says more",
+                false,
+                e
+            );
+        }
         finally
         {
             _readers.Add(reader);

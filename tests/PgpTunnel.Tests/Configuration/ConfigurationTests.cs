@@ -104,6 +104,15 @@ public sealed class ConfigurationTests : IDisposable
         """{ "domains": ["a.example"], "listen": { "inbound": { "tls": { "certificate": "nope.pem", "key": "nope.key" } } } }""",
         "nope.pem does not exist"
     )]
+    [InlineData(
+        """{ "domains": ["a.example"], "Domains": ["b.example"] }""",
+        "domains: stands twice, as domains and Domains"
+    )]
+    [InlineData(
+        """{ "domains": ["a.example"], "policy": { "default": "prefer" }, "Policy": { "default": "require" } }""",
+        "policy: stands twice, as policy and Policy"
+    )]
+    [InlineData("""{ "domains": ["a.example"], "domains": ["b.example"] }""", "Duplicate property 'domains'")]
     [InlineData("""{ "domains": ["a.example"], "deliver": { "local": "host:notaport" } }""", "deliver.local")]
     [InlineData(
         """{ "domains": ["a.example"], "deliver": { "relay": { "host": "r:25", "tls": "maybe" } } }""",

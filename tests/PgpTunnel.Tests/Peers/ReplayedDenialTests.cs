@@ -153,7 +153,7 @@ public class ReplayedDenialTests
         pair.World.Forge = (name, type, answer) => name == policyA && type == RecordType.TXT ? recorded : answer;
         pair.World.Time.Advance(TimeSpan.FromHours(1));
         await pair.A.Gateway.Arming.CheckAsync(CancellationToken.None);
-        Assert.True(pair.A.Gateway.Arming.Armed);
+        Assert.True(pair.A.Gateway.Arming.Armed, pair.A.Log.ToString());
         Assert.Contains("event=own-records-in-doubt", pair.A.Log.ToString());
         Assert.Contains("sealed for b.example", await SendAsync(pair, TimeSpan.FromMinutes(1)));
     }

@@ -22,12 +22,15 @@ internal static class SpoolRescue
     ];
     private const int MostComplaints = 20;
 
+    private const int ReadOnly = 8,
+        CannotOpen = 14;
+
     /// <summary>SQLITE_CONSTRAINT: text where a number belongs, or the like.</summary>
     private const int Constraint = 19;
 
     private static SqliteConnection Open(string file, SqliteOpenMode mode)
     {
-        if (!File.Exists(file))
+        if (!SpoolFile.IsThere(file))
             throw new SpoolException($"there is no spool {file}", false);
         var connection = new SqliteConnection(
             new SqliteConnectionStringBuilder
@@ -46,11 +49,12 @@ internal static class SpoolRescue
         catch (SqliteException e)
         {
             connection.Dispose();
-            throw new SpoolException($"spool {file}: {e.Message}", false, e);
+            throw SpoolFile.Unusable(file, e);
         }
     }
 
     /// <summary>What SQLite finds wrong with the file; empty = nothing.</summary>
+    /// <exception cref="SpoolException">There is none, or it may not be opened.</exception>
     public static IReadOnlyList<string> Check(string file)
     {
         try
@@ -58,7 +62,11 @@ internal static class SpoolRescue
             using var connection = Open(file, SqliteOpenMode.ReadWrite);
             return Check(connection, "integrity_check");
         }
-        catch (Exception e) when (e is SqliteException or SpoolException)
+        catch (SqliteException e) when (e.SqliteErrorCode is CannotOpen or ReadOnly)
+        {
+            throw SpoolFile.Unusable(file, e); // that is no damage
+        }
+        catch (SqliteException e)
         {
             return [e.Message];
         }
