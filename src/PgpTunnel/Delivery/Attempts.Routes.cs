@@ -82,18 +82,7 @@ internal sealed partial class Attempts
         }
         if (reply.IsPositive)
         {
-            await outcomes.PersistAsync(
-                new() { HandOver = new(parcel.Id, parcel.Expires + TokenLife) },
-                parcel,
-                cancel
-            );
-            site.Log.Write(
-                "delivered",
-                ("id", parcel.Id),
-                ("to", parcel.Domain),
-                ("token", parcel.Token),
-                ("reply", reply)
-            );
+            await outcomes.HandedOverAsync(parcel, reply, cancel);
         }
         else if (reply.IsPermanent && parcel.Leaving == Leaving.ClearAfterTest && PeerState.OnlyTests(local, peer))
         {

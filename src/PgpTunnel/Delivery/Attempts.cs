@@ -3,7 +3,7 @@ using PgpTunnel.Smtp;
 
 namespace PgpTunnel;
 
-/// <summary>One parcel, decided about again, handed over, and brought to an outcome, by its route.</summary>
+/// <summary>One parcel, decided about again, handed over, and brought to an outcome; the three routes are in <c>Attempts.Routes.cs</c>.</summary>
 internal sealed partial class Attempts(
     Site site,
     Decisions decisions,
@@ -14,8 +14,6 @@ internal sealed partial class Attempts(
     Outcomes outcomes
 )
 {
-    private static readonly TimeSpan TokenLife = TimeSpan.FromDays(14);
-
     /// <summary>One attempt; whatever happens, the parcel is settled or tried again.</summary>
     /// <param name="listed">The parcel as the list of due ones had it: an attempt that ended since may have changed it.</param>
     /// <param name="atHand">Its ciphertexts, when it has been taken just now; null = they are in the spool.</param>
@@ -92,10 +90,4 @@ internal sealed partial class Attempts(
     private bool IsDue(Parcel parcel) =>
         parcel.Next <= site.Time.GetUtcNow()
         || parcel.Next > site.Time.GetUtcNow() + 2 * site.Configuration.Retry.Longest;
-
-    // Sealed, to the gateway of another domain
-
-    // In clear, to the recipients themselves
-
-    // Opened, or a notice, to our own mail server
 }

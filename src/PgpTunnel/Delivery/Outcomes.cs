@@ -4,9 +4,8 @@ using PgpTunnel.Smtp;
 namespace PgpTunnel;
 
 /// <summary>
-/// What becomes of a parcel, written to the spool and from there on true: here of the parcel as a whole, in <c>Outcomes.Recipients.cs</c>
-/// of
-/// its recipients one by one.
+/// What becomes of a parcel, written to the spool and from there on true: here of the parcel as a whole, in <c>Outcomes.Recipients.cs</c> of
+/// its recipients one by one, in <c>Outcomes.Notices.cs</c> who is told that it is late or lost.
 /// </summary>
 internal sealed partial class Outcomes(
     Site site,
@@ -18,7 +17,21 @@ internal sealed partial class Outcomes(
     Schedule schedule
 )
 {
-    private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1),
+        TokenLife = TimeSpan.FromDays(14);
+
+    /// <summary>The next server has the sealed parcel; its envelope stays for a bounce to its token.</summary>
+    public async Task HandedOverAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
+    {
+        await PersistAsync(new() { HandOver = new(parcel.Id, parcel.Expires + TokenLife) }, parcel, cancel);
+        site.Log.Write(
+            "delivered",
+            ("id", parcel.Id),
+            ("to", parcel.Domain),
+            ("token", parcel.Token),
+            ("reply", reply)
+        );
+    }
 
     /// <summary>Tries again with growing pauses, tells of a long delay once, gives up when the time is over.</summary>
     public async Task LaterAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)

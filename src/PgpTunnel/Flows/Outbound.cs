@@ -4,9 +4,9 @@ using PgpTunnel.Smtp;
 namespace PgpTunnel;
 
 /// <summary>
-/// Mail from our own mail server to the world, top to bottom:
-/// 1 policy and 2 peer lookup at RCPT, each recipient answered; 3 seal and 4 commit at the end of the message, then 250. The message is
-/// taken whole or not at all. Mirrors <see cref="Inbound"/>.
+/// Mail from our own mail server to the world: 1 policy and 2 peer look-up at RCPT, each recipient answered (<c>Outbound.Transaction.cs</c>,
+/// AddAsync); at the end of the message it is looked at again, and 3 sealed (<c>Outbound.Sealing.cs</c>); 4 committed, then 250
+/// (<c>Outbound.Storing.cs</c>). The message is taken whole or not at all. Mirrors <see cref="Inbound"/>.
 /// </summary>
 internal sealed partial class Outbound(
     Site site,

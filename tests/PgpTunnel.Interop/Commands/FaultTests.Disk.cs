@@ -57,4 +57,37 @@ public sealed partial class FaultTests
         Assert.Contains("2 parcel(s), each opens", (await lab.PgpTunnelAsync("queue", "check")).Expect(0).Text);
         Assert.Equal(0, await again.StopAsync());
     }
+
+    /// <summary>What may not be looked at is neither absent nor damaged: a map without its partners would send their mail past the gateway.</summary>
+    [Fact]
+    public async Task A_spool_that_may_not_be_looked_at_is_named_by_every_command()
+    {
+        Need.Root();
+        await using var lab = await Lab.CreateAsync();
+        var folder = Path.Combine(lab.Directory, "a");
+        Directory.CreateDirectory(Path.Combine(folder, "hidden"));
+        lab.Change(c => c["spool"] = "sqlite:hidden/spool.db");
+        (await lab.PgpTunnelAsync("queue", "list")).Expect(0);
+        (await Run.ProgramAsync("chmod", ["-R", "a+rX", lab.Directory])).Expect(0);
+        (await Run.ProgramAsync("chown", ["-R", "nobody", Path.Combine(folder, "keys")])).Expect(0);
+        (await Run.ProgramAsync("chmod", ["-R", "go-rwx", Path.Combine(folder, "keys")])).Expect(0);
+        (await Run.ProgramAsync("chmod", ["700", Path.Combine(folder, "hidden")])).Expect(0);
+        string[][] commands =
+        [
+            ["postfix", "map"],
+            ["partner", "list"],
+            ["partner", "show", "b.example"],
+            ["status"],
+            ["queue", "list"],
+            ["queue", "check"],
+        ];
+        foreach (var command in commands)
+        {
+            var said = await Run.ProgramAsync(
+                "setpriv",
+                ["--reuid=nobody", "--clear-groups", Run.Gateway, .. command, "--config", lab.Config]
+            );
+            Assert.Contains("this is user nobody", said.Expect(73).Error);
+        }
+    }
 }

@@ -150,6 +150,8 @@ public class ReplayedDenialTests
             },
             () => pair.A.Log.ToString()
         );
+        await using (var spool = Spool.Open(pair.A.Configuration.SpoolFile, running: false))
+            await Wait.UntilAsync(() => spool.FindPeer("a.example")?.Signed is not null, () => "nothing is remembered");
         pair.World.Forge = (name, type, answer) => name == policyA && type == RecordType.TXT ? recorded : answer;
         pair.World.Time.Advance(TimeSpan.FromHours(1));
         await pair.A.Gateway.Arming.CheckAsync(CancellationToken.None);
