@@ -6,8 +6,7 @@ using PgpTunnel.Benchmarks;
 
 // PgpTunnel.Benchmarks whole [--rounds N] [--sizes 10k,1m,10m] [--sessions 1,20,100] [--ways out,in] [--only PgpTunnel,Postfix]
 // PgpTunnel.Benchmarks growth [--parcels 1000000] [--destinations 10000] [--dead 1000] [--peers 100000] [--replays 1000000] [--rounds N]
-// PgpTunnel.Benchmarks tools [--rounds N]
-// PgpTunnel.Benchmarks pieces [BenchmarkDotNet's own arguments]
+// PgpTunnel.Benchmarks tools [--rounds N] PgpTunnel.Benchmarks pieces [BenchmarkDotNet's own arguments]
 IReadOnlyList<string> Option(string name, string otherwise) =>
     (Array.IndexOf(args, name) is var at and >= 0 && at + 1 < args.Length ? args[at + 1] : otherwise).Split(',');
 

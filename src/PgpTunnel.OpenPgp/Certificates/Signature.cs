@@ -168,8 +168,7 @@ internal sealed class Signature
 
     /// <summary>
     /// True when <paramref name="key"/> made this signature, of a certificate, over <paramref name="prefix"/>: what its type and its
-    /// place say is
-    /// hashed before the signature's own fields.
+    /// place say is hashed before the signature's own fields.
     /// </summary>
     public bool IsBy(PublicKey key, params ReadOnlySpan<byte[]> prefix)
     {

@@ -11,8 +11,7 @@ internal sealed partial class SmtpConnection
 
     /// <summary>
     /// Extensions that the server may lack, and those that this message cannot do without: what a server was once found to lack is no
-    /// verdict
-    /// on a message that needs it.
+    /// verdict on a message that needs it.
     /// </summary>
     private HashSet<string> _lacking = [],
         _needed = [];

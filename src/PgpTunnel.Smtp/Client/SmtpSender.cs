@@ -33,8 +33,7 @@ public sealed class SmtpSender : IAsyncDisposable
 
     /// <summary>
     /// Sends one message. Recipients that the server wants in another transaction get one at once. What it may announce and not have is
-    /// done
-    /// without, one thing at a time, and where that helped for a while.
+    /// done without, one thing at a time, and where that helped for a while.
     /// </summary>
     /// <param name="message">CRLF lines, no dot-stuffing.</param>
     /// <returns>One final reply a recipient, in order.</returns>

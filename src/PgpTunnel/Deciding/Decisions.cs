@@ -3,7 +3,8 @@ using PgpTunnel.Dns;
 namespace PgpTunnel;
 
 /// <summary>
-/// Looks a destination up and applies the table of <see cref="Policy"/>: how it is decided what happens to mail. (What is sealed already is asked about in <c>Attempts.Routes.cs</c>: from there no way leads to clear text.)
+/// Looks a destination up and applies the table of <see cref="Policy"/>: how it is decided what happens to mail. (What is sealed already
+/// is asked about in <c>Attempts.Routes.cs</c>: from there no way leads to clear text.)
 /// </summary>
 internal sealed class Decisions(Settings settings, Peers peers, PeerMemory memory, Arming arming, TimeProvider time)
 {

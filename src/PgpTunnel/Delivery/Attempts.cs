@@ -3,7 +3,9 @@ using PgpTunnel.Smtp;
 
 namespace PgpTunnel;
 
-/// <summary>One parcel, decided about again, handed over, and brought to an outcome; the three routes are in <c>Attempts.Routes.cs</c>.</summary>
+/// <summary>
+/// One parcel, decided about again, handed over, and brought to an outcome; the three routes are in <c>Attempts.Routes.cs</c>.
+/// </summary>
 internal sealed partial class Attempts(
     Site site,
     Decisions decisions,

@@ -4,8 +4,8 @@ using PgpTunnel.Smtp;
 namespace PgpTunnel;
 
 /// <summary>
-/// What becomes of a parcel, written to the spool and from there on true: here of the parcel as a whole, in <c>Outcomes.Recipients.cs</c> of
-/// its recipients one by one, in <c>Outcomes.Notices.cs</c> who is told that it is late or lost.
+/// What becomes of a parcel, written to the spool and from there on true: here of the parcel as a whole, in <c>Outcomes.Recipients.cs</c>
+/// of its recipients one by one, in <c>Outcomes.Notices.cs</c> who is told that it is late or lost.
 /// </summary>
 internal sealed partial class Outcomes(
     Site site,

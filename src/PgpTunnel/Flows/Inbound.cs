@@ -6,9 +6,9 @@ using PgpTunnel.Smtp;
 namespace PgpTunnel;
 
 /// <summary>
-/// Mail from the world to our gateway mailbox: 1 recognise (<c>Inbound.Transaction.cs</c>); 2 open and check before the answer to the message
-/// (<see cref="Opening"/>), 3 commit, then 250 (here). Nothing of a parcel goes on before its integrity, signature and envelope have all
-/// passed. Mirrors <see cref="Outbound"/>.
+/// Mail from the world to our gateway mailbox: 1 recognise (<c>Inbound.Transaction.cs</c>); 2 open and check before the answer to the
+/// message (<see cref="Opening"/>), 3 commit, then 250 (here). Nothing of a parcel goes on before its integrity, signature and envelope
+/// have all passed. Mirrors <see cref="Outbound"/>.
 /// </summary>
 internal sealed partial class Inbound(
     Site site,

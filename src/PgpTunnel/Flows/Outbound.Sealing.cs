@@ -90,8 +90,7 @@ internal sealed partial class Outbound
         )
         {
             // Gateways of version 0.1 refuse a parcel with a long local part: so each such recipient has one of its own, and that refusal
-            // is
-            // no reason for clear text.
+            // is no reason for clear text.
             var paths = _recipients
                 .Where(r => r.Key == destination.Key)
                 .Select(r => r.Path)

@@ -4,9 +4,10 @@ using PgpTunnel.Smtp;
 namespace PgpTunnel;
 
 /// <summary>
-/// Mail from our own mail server to the world: 1 policy and 2 peer look-up at RCPT, each recipient answered (<c>Outbound.Transaction.cs</c>,
-/// AddAsync); at the end of the message it is looked at again, and 3 sealed (<c>Outbound.Sealing.cs</c>); 4 committed, then 250
-/// (<c>Outbound.Storing.cs</c>). The message is taken whole or not at all. Mirrors <see cref="Inbound"/>.
+/// Mail from our own mail server to the world: 1 policy and 2 peer look-up at RCPT, each recipient answered
+/// (<c>Outbound.Transaction.cs</c>, AddAsync); at the end of the message it is looked at again, and 3 sealed
+/// (<c>Outbound.Sealing.cs</c>); 4 committed, then 250 (<c>Outbound.Storing.cs</c>). The message is taken whole or not at all. Mirrors
+/// <see cref="Inbound"/>.
 /// </summary>
 internal sealed partial class Outbound(
     Site site,
@@ -134,8 +135,7 @@ internal sealed partial class Outbound(
 
     /// <summary>
     /// By its envelope, a parcel of a gateway's that our own mail server sends on: the null sender or a token of ours, to the mailbox
-    /// that the
-    /// domain's policy names as its gateway. What it is shows at its end.
+    /// that the domain's policy names as its gateway. What it is shows at its end.
     /// </summary>
     /// <returns>The state of the domain whose gateway it is for; null = it is no such parcel.</returns>
     private async Task<PeerState?> OwnParcelAsync(ReversePath from, Mailbox recipient, CancellationToken cancel)

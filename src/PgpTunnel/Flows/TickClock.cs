@@ -1,10 +1,9 @@
 namespace PgpTunnel;
 
 /// <summary>
-/// A tick every 100 ms that knows nothing of parcels: the uniform refusal leaves at the next one, so that how long the refused step took is
-/// not told by when it comes. All that wait leave together, by one timer: a delay of one's own would keep the part of a millisecond in
-/// which
-/// the work ended. Nothing is worked on meanwhile, which would be a way to stop us.
+/// A tick every 100 ms that knows nothing of parcels: the uniform refusal leaves at the next one, so that how long the refused step took
+/// is not told by when it comes. All that wait leave together, by one timer: a delay of one's own would keep the part of a millisecond in
+/// which the work ended. Nothing is worked on meanwhile, which would be a way to stop us.
 /// </summary>
 internal sealed class TickClock
 {

@@ -79,8 +79,7 @@ internal static class SubkeyRotation
 
     /// <summary>
     /// A parcel for the old subkey waits in the spool, or a partner still used it within the longest life of a parcel: that puts it off,
-    /// and
-    /// for so long at most.
+    /// and for so long at most.
     /// </summary>
     private static bool IsNeeded(GatewayKey key, Spool? spool, DateTimeOffset now, DateTimeOffset due) =>
         spool is not null

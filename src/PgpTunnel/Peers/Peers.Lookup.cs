@@ -29,8 +29,7 @@ internal sealed partial class Peers
 
     /// <summary>
     /// The class of an answer that cannot be believed; null = it can. Where a key is trusted by its fingerprint an answer without
-    /// signatures
-    /// will do, since it may only say where that very key is.
+    /// signatures will do, since it may only say where that very key is.
     /// </summary>
     private static PeerClass? NotGood(Lookup lookup, DnsAnswer answer) =>
         answer.Security switch

@@ -23,8 +23,7 @@ internal sealed class PolicySigning(IReadOnlyList<SignedStep> steps)
     /// <summary>
     /// Of a denial, or of <c>m=none</c>: the oldest signature that it rests on. An alias that led to the policy too says nothing new, so
     /// its age does not count. What was made from a wildcard rests on the denial of the name itself too; where the policy came from one,
-    /// that
-    /// denial says nothing new, and the denial of the wildcard counts.
+    /// that denial says nothing new, and the denial of the wildcard counts.
     /// </summary>
     /// <param name="path"><see cref="Path"/> of the last usable answer.</param>
     public DateTimeOffset OldestAgainst(IReadOnlyList<string> path) =>

@@ -24,8 +24,7 @@ internal sealed partial class Spool
 
     /// <summary>
     /// Changes with every change that another process makes to what is remembered, so that a running gateway looks again. Each message
-    /// asks;
-    /// the spool is asked every few milliseconds.
+    /// asks; the spool is asked every few milliseconds.
     /// </summary>
     public string PeersVersion
     {

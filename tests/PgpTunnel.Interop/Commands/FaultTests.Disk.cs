@@ -58,7 +58,9 @@ public sealed partial class FaultTests
         Assert.Equal(0, await again.StopAsync());
     }
 
-    /// <summary>What may not be looked at is neither absent nor damaged: a map without its partners would send their mail past the gateway.</summary>
+    /// <summary>
+    /// What may not be looked at is neither absent nor damaged: a map without its partners would send their mail past the gateway.
+    /// </summary>
     [Fact]
     public async Task A_spool_that_may_not_be_looked_at_is_named_by_every_command()
     {

@@ -12,8 +12,8 @@ using PgpTunnel.Smtp;
 namespace PgpTunnel.Tests;
 
 /// <summary>
-/// What we send, read by a server that others wrote (the SmtpServer package). It leaves the last line end out, whether there was one or not,
-/// and shows no parameters of RCPT; all else must be there octet for octet.
+/// What we send, read by a server that others wrote (the SmtpServer package). It leaves the last line end out, whether there was one or
+/// not, and shows no parameters of RCPT; all else must be there octet for octet.
 /// </summary>
 public sealed class AnothersServerTests : IAsyncLifetime
 {
