@@ -42,6 +42,7 @@ internal static class ConfigCommand
         ).ToList();
         if (
             parse.GetValue(TransportOption) is { } map
+            && configuration.Listen.Outbound is not null
             && (
                 File.Exists(map)
                 || Directory.Exists(PostfixFolder)
@@ -148,7 +149,7 @@ internal static class ConfigCommand
             });
             if (configuration.Dns.TrustAnchorsFile is { } anchors)
                 Collect(() => NameService.Anchors(anchors));
-            Collect(() => KeyRing.Passphrase(configuration));
+            Collect(() => Listeners.Check(configuration));
             if (Path.GetDirectoryName(configuration.SpoolFile) is { } folder && !Directory.Exists(folder))
                 mistakes.Add($"spool: the folder {folder} does not exist, or may not be looked into");
             else if (Directory.Exists(configuration.SpoolFile))

@@ -213,6 +213,8 @@ internal static partial class QueueCommand
     private static async Task<int> RetryAsync(ParseResult parse, Spool spool)
     {
         var (id, domain) = (parse.GetValue(OptionalIdArgument), parse.GetValue(DomainOption));
+        if (domain is not null && !Domains.TryNormalise(domain, out domain))
+            throw new CommandException(Exit.Usage, $"'{parse.GetValue(DomainOption)}' is not a domain");
         var chosen = spool
             .List()
             .Where(p =>

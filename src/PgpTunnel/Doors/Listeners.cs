@@ -62,6 +62,14 @@ internal sealed class Listeners(LargeArrays arrays, EventLog log) : IAsyncDispos
         Inbound?.Serve();
     }
 
+    /// <summary>Looks whether the certificates can be used.</summary>
+    /// <exception cref="ConfigurationException">One cannot.</exception>
+    public static void Check(GatewayConfiguration configuration)
+    {
+        foreach (var files in new[] { configuration.Listen.Outbound?.Tls, configuration.Listen.Inbound?.Tls })
+            Certificate(files, configuration)?.Dispose();
+    }
+
     /// <exception cref="ConfigurationException">One cannot be used; those of before stay.</exception>
     public void LoadCertificates(GatewayConfiguration configuration) =>
         (_outboundCertificate, _inboundCertificate) = (

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 
 namespace PgpTunnel;
@@ -61,9 +62,40 @@ internal sealed record KeyPlan
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
         {
-            throw new ConfigurationException([$"{FileIn(directory)}: {e.Message}"]);
+            var what =
+                e is JsonException ? e.Message.Split(" Path:")[0] : e.Message + OwnFiles.WhyNot(FileIn(directory));
+            throw new ConfigurationException([$"{FileIn(directory)}: {what}"]);
         }
     }
+
+    private const string Begin = "-----BEGIN PGPTUNNEL KEY PLAN-----",
+        End = "-----END PGPTUNNEL KEY PLAN-----";
+
+    /// <summary>As it goes with the keys into a backup: without it a restored key would be published again though it was revoked.</summary>
+    public byte[] ForBackup() =>
+        [.. Encoding.ASCII.GetBytes($"{Begin}\r\n{JsonSerializer.Serialize(this)}\r\n{End}\r\n")];
+
+    /// <summary>The plan in a backup; null = it has none, as those of version 0.1 and of other programs.</summary>
+    /// <exception cref="JsonException">It cannot be read.</exception>
+    public static KeyPlan? OfBackup(string backup)
+    {
+        var begin = backup.IndexOf(Begin, StringComparison.Ordinal);
+        var end = begin < 0 ? -1 : backup.IndexOf(End, begin, StringComparison.Ordinal);
+        return end < 0 ? null : JsonSerializer.Deserialize<KeyPlan>(backup[(begin + Begin.Length)..end]);
+    }
+
+    /// <summary>What is known here stands; what a backup knows of revoked keys is added, and the rest where nothing is known.</summary>
+    public KeyPlan With(KeyPlan backup) =>
+        this is { Published.Count: 0, Revoked.Count: 0, Rollover: null, Subkey: null }
+            ? backup
+            : this with
+            {
+                Revoked = backup
+                    .Revoked.Concat(Revoked)
+                    .GroupBy(r => r.Key)
+                    .ToDictionary(g => g.Key, g => g.Min(r => r.Value)),
+                Published = [.. Published.Where(p => !backup.Revoked.ContainsKey(p))],
+            };
 
     /// <summary>Replaces the file in one step.</summary>
     public void Save(string directory)

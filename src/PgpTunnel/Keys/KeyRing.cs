@@ -109,20 +109,40 @@ internal sealed class KeyRing
         OwnFiles.MakeDirectory(directory);
         if (isNew)
             OwnFiles.KeepOwner(directory, parent);
-        OwnFiles.Write(Path.Combine(directory, $"{key.Fingerprint}.key"), key.ExportSecret(passphrase));
-        OwnFiles.Write(
-            Path.Combine(directory, $"{key.Fingerprint}.revocation"),
-            [
-                .. Encoding.ASCII.GetBytes(
-                    $"Revocation certificate of gateway key {key.Fingerprint}.\r\nKeep it apart from the key. "
-                        + $"Publishing it ends the key for good.\r\n\r\n"
-                ),
-                .. key.RevocationCertificate(now),
-            ]
-        );
-        foreach (var kind in new[] { "key", "revocation" })
-            OwnFiles.KeepOwner(Path.Combine(directory, $"{key.Fingerprint}.{kind}"), directory);
+        var (file, revocation) = (FileOf(directory, key, "key"), FileOf(directory, key, "revocation"));
+        OwnFiles.Write(file, key.ExportSecret(passphrase));
+        try
+        {
+            OwnFiles.KeepOwner(file, directory);
+            if (File.Exists(revocation))
+                return; // of the same key, which was here before
+            OwnFiles.Write(
+                revocation,
+                [
+                    .. Encoding.ASCII.GetBytes(
+                        $"Revocation certificate of gateway key {key.Fingerprint}.\r\nKeep it apart from the key. "
+                            + $"Publishing it ends the key for good.\r\n\r\n"
+                    ),
+                    .. key.RevocationCertificate(now),
+                ]
+            );
+            OwnFiles.KeepOwner(revocation, directory);
+        }
+        catch
+        {
+            File.Delete(file);
+            throw;
+        }
     }
+
+    private static string FileOf(string directory, GatewayKey key, string kind) =>
+        Path.Combine(directory, $"{key.Fingerprint}.{kind}");
+
+    /// <summary>True when its file is there.</summary>
+    public static bool Has(string directory, GatewayKey key) => File.Exists(FileOf(directory, key, "key"));
+
+    /// <summary>Takes back what <see cref="Write"/> has written.</summary>
+    public static void Remove(string directory, GatewayKey key) => File.Delete(FileOf(directory, key, "key"));
 
     /// <summary>Puts a changed key in the place of its file in one step.</summary>
     public static void Replace(GatewayConfiguration configuration, GatewayKey key)

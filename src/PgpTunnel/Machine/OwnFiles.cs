@@ -22,11 +22,19 @@ internal static partial class OwnFiles
         return new FileStream(path, options);
     }
 
-    /// <summary>A new file with that content, mode 0600.</summary>
+    /// <summary>A new file with that content, mode 0600: whole, or none.</summary>
     public static void Write(string path, ReadOnlySpan<byte> content)
     {
         using var file = Create(path);
-        file.Write(content);
+        try
+        {
+            file.Write(content);
+        }
+        catch (IOException)
+        {
+            File.Delete(path); // a part of a key would be in the way of all that is whole
+            throw;
+        }
     }
 
     /// <summary>A folder, mode 0700 if it is new.</summary>

@@ -118,7 +118,9 @@ internal sealed partial class Doctor(Settings settings, Peers peers, NameService
                     FindingLevel.Wrong,
                     check,
                     $"{domain} is {peer.Class}: {peer.Why}",
-                    own ? "publish what 'pgptunnel dns records' prints" : Advice(peer)
+                    own && peer.Class != PeerClass.Temporary
+                        ? "publish what 'pgptunnel dns records' prints"
+                        : Advice(peer)
                 ),
             ];
         var findings = new List<Finding>
