@@ -96,6 +96,19 @@ public static class MessageOpener
         ReadShape(octets).Pkesks is [var (start, length)]
         && FindKey(octets.Slice(start, length), keys, k => k.Spools) is not null;
 
+    /// <summary>Has the shape of a message that is sealed for somebody: one to four PKESK, then what they open.</summary>
+    public static bool IsSealed(ReadOnlySpan<byte> octets)
+    {
+        try
+        {
+            return ReadShape(octets).Pkesks.Count > 0;
+        }
+        catch (OpenPgpException)
+        {
+            return false;
+        }
+    }
+
     private readonly ref struct Shape(List<(int Start, int Length)> pkesks, ReadOnlySpan<byte> encrypted)
     {
         public List<(int Start, int Length)> Pkesks { get; } = pkesks;

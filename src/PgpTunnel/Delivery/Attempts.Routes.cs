@@ -192,7 +192,7 @@ internal sealed partial class Attempts
         var to = Answered.Unsettled(parcel, header);
         var (mark, received) = (TraceFields.Mark(local), TraceFields.Received(site.Configuration, parcel, header));
         OutgoingMessage outgoing =
-            header.MailFrom.Mailbox is null && parcel.Form == ParcelForm.Kept ? [mark, message] // a notice of ours
+            parcel.IsNotice ? [mark, message] // of ours
             : parcel.Form == ParcelForm.Kept
                 ? [mark, received, .. TraceFields.WithoutForgeries(site.Configuration, message)]
             :

@@ -45,6 +45,8 @@ internal sealed partial class Outcomes
             && (header.MailFrom.Mailbox is null || failed.All(f => !f.To.NotifiesFailure))
         ) // RFC 5321 6.1, RFC 3461 4.1: nobody wants to hear
             await SettleAsync(answered, Successes(answered), cancel);
+        else if (header.MailFrom.Mailbox is null && parcel is { Form: ParcelForm.Kept, IsNotice: false })
+            await SettleAsync(answered, Successes(answered), cancel); // a bounce of somebody's, as above
         else if (parcel.Form == ParcelForm.Kept && header.MailFrom.Mailbox is not null)
             await SettleAsync(answered, [.. Successes(answered), .. OwnUsersAreTold(answered)], cancel);
         // A notice, or mail of a forwarded sender, that our own server refuses: no one can be told, so it is kept for a person to see. The

@@ -23,7 +23,7 @@ internal sealed partial class Outbound
         )
         {
             var claimed = _destinations.Values.Where(d => d.OwnParcel).ToList();
-            if (claimed.Count == 0 || OuterMessage.FindParcel(message) is not null)
+            if (claimed.Count == 0 || IsParcel(message))
                 return;
             var report = from.Mailbox is null && (message.Length <= LongestReport || OuterMessage.IsReport(message));
             foreach (var destination in claimed.Where(d => !(report && IsToken(d.Gateway!))))
@@ -44,10 +44,28 @@ internal sealed partial class Outbound
             }
         }
 
+        private const int LongestAround = 16 * 1024;
+
+        /// <summary>An encrypted message and no more than what gateways and relays write about one: a line that begins an armor is none.</summary>
+        private static bool IsParcel(ReadOnlyMemory<byte> message)
+        {
+            try
+            {
+                return OuterMessage.FindParcel(message) is { } armored
+                    && Armor.Decode(Armor.Message, armored.Span) is var octets
+                    && MessageOpener.IsSealed(octets)
+                    && message.Length <= 2L * octets.Length + LongestAround;
+            }
+            catch (OpenPgpException)
+            {
+                return false;
+            }
+        }
+
         private static bool IsToken(Mailbox mailbox) =>
-            mailbox.Local.IndexOf('+') is > 0 and var plus
+            mailbox.Local.LastIndexOf('+') is > 0 and var plus
             && mailbox.Local.Length - plus - 1 == TokenDigits
-            && mailbox.Local.Skip(plus + 1).All(char.IsAsciiHexDigitLower);
+            && mailbox.Local.Skip(plus + 1).All(char.IsAsciiHexDigit);
 
         /// <summary>
         /// Takes a decision again whose time has run out, or that the message itself raises to require; a worse one defers the whole

@@ -125,10 +125,15 @@ internal sealed partial class Outbound
                     "too many destinations for a message of this size; declare SIZE, or send to fewer at once"
                 );
             var refused = _destinations.Values.Where(d => d.Decision.Reply is not null).ToList();
-            if (refused.Count == _destinations.Count)
+            // One that waits, or whose sender cannot be told, is no part of a message that was taken: the client keeps all of it.
+            var whole =
+                refused.Count == _destinations.Count
+                    ? refused[0]
+                    : refused.Find(d => d.Decision.Reply!.IsTemporary || from.Mailbox is null);
+            if (whole?.Decision.Reply is { } reply)
             {
-                await outbound.ReportAsync(refused[0], from, refused[0].Decision.Reply!);
-                return refused[0].Decision.Reply!;
+                await outbound.ReportAsync(whole, from, reply);
+                return reply;
             }
             var made = await LargeWork.DoAsync(
                 size,

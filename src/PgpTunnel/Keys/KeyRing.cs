@@ -104,11 +104,7 @@ internal sealed class KeyRing
     /// <exception cref="IOException">It cannot be created.</exception>
     public static void Write(string directory, GatewayKey key, string? passphrase, DateTimeOffset now)
     {
-        var parent = Path.GetDirectoryName(Path.GetFullPath(directory))!;
-        var isNew = !Directory.Exists(directory) && Directory.Exists(parent);
-        OwnFiles.MakeDirectory(directory);
-        if (isNew)
-            OwnFiles.KeepOwner(directory, parent);
+        MakeFolder(directory);
         var (file, revocation) = (FileOf(directory, key, "key"), FileOf(directory, key, "revocation"));
         OwnFiles.Write(file, key.ExportSecret(passphrase));
         try
@@ -133,6 +129,16 @@ internal sealed class KeyRing
             File.Delete(file);
             throw;
         }
+    }
+
+    /// <summary>A new one belongs to whom the folder above belongs to.</summary>
+    private static void MakeFolder(string directory)
+    {
+        var parent = Path.GetDirectoryName(Path.GetFullPath(directory))!;
+        var isNew = !Directory.Exists(directory) && Directory.Exists(parent);
+        OwnFiles.MakeDirectory(directory);
+        if (isNew)
+            OwnFiles.KeepOwner(directory, parent);
     }
 
     private static string FileOf(string directory, GatewayKey key, string kind) =>
@@ -163,7 +169,7 @@ internal sealed class KeyRing
             try
             {
                 var file = Path.Combine(configuration.Keys.Directory, ".lock");
-                OwnFiles.MakeDirectory(configuration.Keys.Directory);
+                MakeFolder(configuration.Keys.Directory);
                 var held = new FileStream(file, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
                 OwnFiles.KeepOwner(file, configuration.Keys.Directory);
                 return held;

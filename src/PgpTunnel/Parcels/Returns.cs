@@ -108,8 +108,10 @@ internal sealed partial class Returns(Site site, Parcels parcels, OwnMail ownMai
         var told = new SpoolChange
         {
             Tell = parcel.Id,
-            Add = notice is null
-                ? []
+            // Of a report of ours that comes back the postmaster is told; nobody of other mail from the null sender (RFC 5321 6.1).
+            Add =
+                notice is null && parcel.IsNotice ? [ownMail.Undeliverable(header, outcome)]
+                : notice is null ? []
                 : [ownMail.Report(header.Sender.Domain, header.MailFrom, notice.Value, parcel.ReportLeaves)],
             Facts = header.Kind == ParcelKind.Echo ? echoes.Outcome(header.Id, $"failed: {outcome}") : [],
         };

@@ -21,6 +21,7 @@ internal static class AuthenticationResults
             at == 0
             || !SkipComments(text, ref at)
             || Value(text, ref at) is not { Length: > 0 } id
+            || id.Any(c => char.IsWhiteSpace(c)) // some readers trim it
             || !SkipComments(text, ref at)
         )
             return null;

@@ -21,7 +21,7 @@ internal static class GatewayAddress
         var rest = mailbox.Local.AsSpan(own.Length);
         if (rest.Length > 0 && (rest[0] != '+' || rest.Length == 1)) // a plus with nothing behind it is no token, and no mailbox
             return false;
-        token = rest.Length > 0 ? rest[1..].ToString() : "";
+        token = rest.Length > 0 ? rest[1..].ToString().ToLowerInvariant() : ""; // hops may fold its case
         return true;
     }
 

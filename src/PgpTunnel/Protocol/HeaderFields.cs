@@ -36,7 +36,10 @@ internal static class HeaderFields
             } while (next < end && message[next] is (byte)' ' or (byte)'\t');
             var colon = message[at..next].IndexOf((byte)':');
             fields.Add(
-                (colon < 0 ? "" : Encoding.Latin1.GetString(message.Slice(at, colon)).TrimEnd(' ', '\t'), at..next)
+                (
+                    colon < 0 ? "" : Encoding.Latin1.GetString(message.Slice(at, colon)).TrimEnd(' ', '\t', '\r', '\n'),
+                    at..next
+                )
             );
             at = next;
         }

@@ -150,6 +150,8 @@ public sealed class CarriedTests
     [InlineData("<pgptunnel+0123456789abcdef0123456789abcdef@pgptunnel.b.example>", "parcel", 250)]
     [InlineData("<pgptunnel+01@pgptunnel.b.example>", "plain", 550)]
     [InlineData("<pgptunnel+0123456789abcdef0123456789abcdeg@pgptunnel.b.example>", "plain", 550)]
+    [InlineData("<pgptunnel@pgptunnel.b.example>", "armored text", 550)]
+    [InlineData("<pgptunnel@pgptunnel.b.example>", "begin line", 550)]
     public async Task The_null_sender_alone_exempts_nothing(string to, string what, int code)
     {
         await using var pair = await Pair.CreateAsync(moreA: "\"policy\": { \"default\": \"require\" }");
@@ -158,7 +160,10 @@ public sealed class CarriedTests
         );
         var message = what switch
         {
-            "parcel" => $"Subject: x\r\n\r\n{Encoding.ASCII.GetString(Armor.Encode(Armor.Message, new byte[400]))}",
+            "parcel" => $"Subject: x\r\n\r\n{Encoding.ASCII.GetString(Armor.Encode(Armor.Message, Sealed(pair)))}",
+            "armored text" =>
+                $"Subject: x\r\n\r\n{Encoding.ASCII.GetString(Armor.Encode(Armor.Message, new byte[400]))}",
+            "begin line" => $"Subject: secret\r\n\r\n{filler}-----BEGIN PGP MESSAGE-----\r\n",
             "report" or "large report" =>
                 $"Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\r\n{filler}--b--\r\n",
             _ => $"Subject: secret\r\n\r\n{filler}",
@@ -166,5 +171,26 @@ public sealed class CarriedTests
         Assert.Equal(code, (await pair.A.SendAsync("<>", [to], message))[0].Code);
         if (code == 550)
             Assert.Equal(550, (await pair.A.SendAsync("<>", [to], "PgpTunnel-Require: yes\r\n" + message))[0].Code);
+    }
+
+    private static byte[] Sealed(Pair pair)
+    {
+        var now = pair.World.Time.GetUtcNow();
+        var reader = Certificate.Read(pair.B.Key.ExportCertificate()).Judge(pair.B.Configuration.Gateway, now).Key!;
+        return MessageSealer.Seal(["x"u8.ToArray()], pair.A.Key, reader, now).Octets.ToArray();
+    }
+
+    /// <summary>What must wait, or cannot be told to anybody, keeps the whole message with its client: nothing of it is taken and dropped.</summary>
+    [Fact]
+    public async Task A_recipient_that_must_wait_is_not_taken_along_with_others()
+    {
+        await using var pair = await Pair.CreateAsync(moreA: "\"policy\": { \"default\": \"require-verified\" }");
+        var replies = await pair.A.SendAsync(
+            "<>",
+            ["<pgptunnel@pgptunnel.b.example>", "<alice@a.example>"],
+            "Subject: no parcel\r\n\r\nx\r\n"
+        );
+        Assert.Equal(451, replies[^1].Code);
+        Assert.Empty(pair.HopSaw);
     }
 }
