@@ -87,6 +87,13 @@ public sealed partial class StormTests
                     })
                 )
                 .ToList();
+            // At any time, and every other time when there is load, however slow the machine.
+            var before = answered.Count;
+            if (cycle % 2 == 0)
+                await Wait.UntilAsync(
+                    () => answered.Count > before && (cycle > 0 || !handedIn.IsEmpty),
+                    () => $"nothing is taken:\n{gateway.Log}"
+                );
             await Task.Delay(random.Next(20, 400));
             gateway.Signal(signal);
             await dead.CancelAsync();
@@ -122,7 +129,7 @@ public sealed partial class StormTests
         var atOnce = signal == "KILL" ? 25 : 0;
         Assert.True(twiceOut <= cycles * atOnce && twiceIn <= cycles * atOnce, $"{twiceOut} and {twiceIn} duplicates");
         Assert.True(
-            answered.Count > cycles && !handedIn.IsEmpty,
+            answered.Count >= cycles / 2 && !handedIn.IsEmpty,
             $"only {answered.Count} and {handedIn.Count} messages: no load"
         );
         var summary = string.Create(
