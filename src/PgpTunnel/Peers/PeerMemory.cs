@@ -5,7 +5,7 @@ namespace PgpTunnel;
 /// answers write; only time, an administrator, or 48 hours of agreeing secure denials forget.
 /// </summary>
 /// <param name="clock">Tells how much time has passed for certain; null = the clock is believed.</param>
-internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time, ClockWatch? clock = null)
+internal sealed partial class PeerMemory(Spool? spool, EventLog? log, TimeProvider time, ClockWatch? clock = null)
 {
     private static readonly TimeSpan Agreement = TimeSpan.FromHours(48),
         Apart = TimeSpan.FromHours(24),
@@ -204,42 +204,6 @@ internal sealed class PeerMemory(Spool? spool, EventLog? log, TimeProvider time,
             .Where(d => !fingerprints.Contains(d.Key))
             .Concat(fingerprints.Select(f => KeyValuePair.Create(f, ForEver)))
             .ToDictionary();
-
-    /// <summary>
-    /// Certificates of a trusted partner, kept beyond their publication: what they certify is trusted even when they are gone.
-    /// </summary>
-    /// <returns>Each with when it was last seen listed.</returns>
-    public IReadOnlyList<(byte[] Octets, DateTimeOffset Listed)> Certificates(string domain) =>
-        spool?.Certificates(domain) ?? [];
-
-    /// <summary>
-    /// A key that is listed no more vouches for successors for a while yet, lest a partner be lost who was not looked up in time.
-    /// </summary>
-    public bool MayStillVouch(DateTimeOffset listed) => Sure - listed <= Vouching;
-
-    /// <summary>What it certified later than it was listed does not count: it may be stolen, or thrown away.</summary>
-    public static DateTimeOffset VouchesUntil(DateTimeOffset listed) => listed + Grain;
-
-    /// <summary>Whether it is worth noting that the certificate is listed still.</summary>
-    public bool IsNewsOf(DateTimeOffset listed) => time.GetUtcNow() - listed >= Grain;
-
-    public async Task KeepCertificateAsync(string domain, string fingerprint, byte[] octets)
-    {
-        try
-        {
-            if (spool is not null)
-                await spool.KeepCertificateAsync(domain, fingerprint, octets, time.GetUtcNow());
-        }
-        catch (SpoolException e)
-        {
-            log?.Write(
-                "spool-error",
-                ("what", $"keeping a certificate of {domain}"),
-                ("why", e.Message),
-                ("do", SpoolException.Advice)
-            );
-        }
-    }
 
     /// <summary>
     /// A secure denial while <c>enforce</c> is remembered. When all have agreed for 48 h, two of them a day apart, it is forgotten.
