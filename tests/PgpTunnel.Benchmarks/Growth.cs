@@ -177,12 +177,12 @@ internal static class Growth
         );
         Many(
             $"{Numbers} INSERT INTO peer(domain, fingerprints, enforce_until, verified, distrusted, contrary_apart) "
-                + $"SELECT 'd' || i || '.example', lower(hex(randomblob(20))), $now + 600000 + i, '', '', 0 FROM n",
+                + "SELECT 'd' || i || '.example', lower(hex(randomblob(20))), $now + 600000 + i, '', '', 0 FROM n",
             options.Peers
         );
         Many(
             $"{Numbers} INSERT INTO replay(sender, id, hash, expires) SELECT lower(hex(randomblob(20))), "
-                + $"lower(hex(randomblob(16))), randomblob(32), $now + 600000 + i % 600000 FROM n",
+                + "lower(hex(randomblob(16))), randomblob(32), $now + 600000 + i % 600000 FROM n",
             options.Replays
         );
     }

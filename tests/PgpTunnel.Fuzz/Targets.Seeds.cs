@@ -81,10 +81,10 @@ internal static partial class Targets
         Encoding.ASCII.GetBytes(
             $"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: binary\r\nPgpTunnel-Version: "
                 + $"1\r\nPgpTunnel-Kind: message\r\nPgpTunnel-Id: {new string('a', 32)}\r\nPgpTunnel-Date: "
-                + $"2026-09-01T10:00:00Z\r\nPgpTunnel-Expires: 2026-09-08T10:00:00Z\r\nPgpTunnel-Sender: a.example; "
+                + "2026-09-01T10:00:00Z\r\nPgpTunnel-Expires: 2026-09-08T10:00:00Z\r\nPgpTunnel-Sender: a.example; "
                 + $"{new string('1', 40)}\r\nPgpTunnel-Recipient: b.example; "
                 + $"{new string('2', 40)}\r\nPgpTunnel-Mail-From: <alice@a.example> "
-                + $"BODY=8BITMIME\r\nPgpTunnel-Rcpt-To: <bob@b.example> NOTIFY=NEVER\r\nPgpTunnel-Size: 4\r\n\r\nbody  \r\n"
+                + "BODY=8BITMIME\r\nPgpTunnel-Rcpt-To: <bob@b.example> NOTIFY=NEVER\r\nPgpTunnel-Size: 4\r\n\r\nbody  \r\n"
         );
 
     private static byte[] InsideSeed()

@@ -24,6 +24,27 @@ public static class MessageOpener
         ArrayPool<byte>? arrays = null
     )
     {
+        return OpenFirst(octets, keys, arrays, ReadSigned);
+    }
+
+    /// <summary>
+    /// The body of a message that was verified when it came, by the rules of that time: only what is needed to read it is asked.
+    /// </summary>
+    /// <inheritdoc cref="Decrypt"/>
+    public static ReadOnlyMemory<byte> ReadVerified(
+        ReadOnlySpan<byte> octets,
+        IReadOnlyList<GatewayKey> keys,
+        ArrayPool<byte>? arrays = null
+    ) => OpenFirst(octets, keys, arrays, ReadBody);
+
+    /// <summary>Decrypts for the first PKESK that names a key of ours.</summary>
+    private static T OpenFirst<T>(
+        ReadOnlySpan<byte> octets,
+        IReadOnlyList<GatewayKey> keys,
+        ArrayPool<byte>? arrays,
+        Func<ReadOnlyMemory<byte>, string, T> read
+    )
+    {
         var shape = ReadShape(octets);
         if (shape.Pkesks.Count == 0)
             throw new OpenPgpException("there is no PKESK");
@@ -35,7 +56,7 @@ public static class MessageOpener
             var packets = OpenOnce(shape.Encrypted, session, arrays);
             try
             {
-                return ReadSigned(packets, own.Fingerprint);
+                return read(packets, own.Fingerprint);
             }
             catch (OpenPgpException)
             {
@@ -97,17 +118,8 @@ public static class MessageOpener
         && FindKey(octets.Slice(start, length), keys, k => k.Spools) is not null;
 
     /// <summary>Has the shape of a message that is sealed for somebody: one to four PKESK, then what they open.</summary>
-    public static bool IsSealed(ReadOnlySpan<byte> octets)
-    {
-        try
-        {
-            return ReadShape(octets).Pkesks.Count > 0;
-        }
-        catch (OpenPgpException)
-        {
-            return false;
-        }
-    }
+    /// <exception cref="OpenPgpException">It has another.</exception>
+    public static bool IsSealed(ReadOnlySpan<byte> octets) => ReadShape(octets).Pkesks.Count > 0;
 
     private readonly ref struct Shape(List<(int Start, int Length)> pkesks, ReadOnlySpan<byte> encrypted)
     {
@@ -213,6 +225,29 @@ public static class MessageOpener
         return memory[Prefix..^MdcLength];
     }
 
+    private static ReadOnlyMemory<byte> ReadBody(ReadOnlyMemory<byte> packets, string keyFingerprint)
+    {
+        var reader = new PacketReader(packets.Span);
+        reader.Packet(out _);
+        return Literal(packets, ref reader).Body;
+    }
+
+    /// <param name="packets">What the reader reads.</param>
+    private static (byte Format, ReadOnlyMemory<byte> Body) Literal(
+        ReadOnlyMemory<byte> packets,
+        ref PacketReader reader
+    )
+    {
+        var literal = reader.Packet(out var tag);
+        if (tag != Tag.Literal || literal.Length < 6 || literal.Length < 6 + literal[1])
+            throw new OpenPgpException($"a packet of type {tag} stands where the literal belongs");
+        var skip = 2 + literal[1] + 4;
+        // Where the literal came in one piece its body is a slice of the buffer; in parts it has been put together elsewhere.
+        return packets.Span.Overlaps(literal, out var offset)
+            ? (literal[0], packets.Slice(offset + skip, literal.Length - skip))
+            : (literal[0], literal[skip..].ToArray());
+    }
+
     private static DecryptedMessage ReadSigned(ReadOnlyMemory<byte> packets, string keyFingerprint)
     {
         var reader = new PacketReader(packets.Span);
@@ -225,17 +260,10 @@ public static class MessageOpener
             );
         if (onePass.Length != 13 || onePass[0] != 3 || onePass[12] != 1)
             throw new OpenPgpException("the one-pass signature is not of version 3 or not the last");
-        var literal = reader.Packet(out tag);
-        if (tag != Tag.Literal || literal.Length < 6 || literal.Length < 6 + literal[1])
-            throw new OpenPgpException($"a packet of type {tag} stands where the literal belongs");
+        var (format, body) = Literal(packets, ref reader);
         // RFC 9580 5.9: text would be changed in its line ends, or its charset, by whoever reads it so.
-        if (literal[0] != (byte)'b')
-            throw new OpenPgpException($"the literal has format {literal[0]:X2}, not 'b'");
-        var skip = 2 + literal[1] + 4;
-        // Where the literal came in one piece its body is a slice of the buffer; in parts it has been put together elsewhere.
-        ReadOnlyMemory<byte> body = packets.Span.Overlaps(literal, out var offset)
-            ? packets.Slice(offset + skip, literal.Length - skip)
-            : literal[skip..].ToArray();
+        if (format != (byte)'b')
+            throw new OpenPgpException($"the literal has format {format:X2}, not 'b'");
         var signature = Signature.Read(
             reader.Packet(out tag) is var octets && tag == Tag.Signature
                 ? octets

@@ -58,7 +58,11 @@ internal static partial class KeyCommand
         DateTimeOffset now
     )
     {
-        var written = new List<GatewayKey>();
+        var (folder, written) = (configuration.Keys.Directory, new List<GatewayKey>());
+        using var alone = KeyRing.Lock(configuration);
+        // The plan first: a gateway that looks in between must not sign with a key that was revoked.
+        if (plan is not null)
+            KeyPlan.Load(folder).With(plan, KeyRing.Names(folder)).Save(folder);
         try
         {
             foreach (var key in keys)
@@ -66,14 +70,10 @@ internal static partial class KeyCommand
                 Write(configuration, key, now);
                 written.Add(key);
             }
-            if (plan is null)
-                return;
-            using var alone = KeyRing.Lock(configuration);
-            KeyPlan.Load(configuration.Keys.Directory).With(plan).Save(configuration.Keys.Directory);
         }
         catch
         {
-            written.ForEach(k => KeyRing.Remove(configuration.Keys.Directory, k));
+            written.ForEach(k => KeyRing.Remove(folder, k));
             throw;
         }
     }

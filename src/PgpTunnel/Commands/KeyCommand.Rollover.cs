@@ -113,7 +113,7 @@ internal static partial class KeyCommand
         return parse.Report(
             new { retired = key.Fingerprint },
             $"{key.Fingerprint} is out of the records that 'pgptunnel dns records' prints; it still opens what was "
-                + $"sealed for it. Publish them, then send SIGHUP to the gateway."
+                + "sealed for it. Publish them, then send SIGHUP to the gateway."
         );
     }
 

@@ -183,7 +183,7 @@ internal static partial class KeyCommand
         return parse.Report(
             new { fingerprint = key.Fingerprint, algorithm = key.Algorithm },
             $"generated {key.Fingerprint} ({key.Algorithm}); publish what 'pgptunnel dns records' prints now, then "
-                + $"send SIGHUP to the gateway"
+                + "send SIGHUP to the gateway"
         );
     }
 

@@ -29,7 +29,7 @@ internal static partial class PartnerCommand
                 Exit.Data,
                 $"{domain} does not offer {fingerprint} now ({offered.Why}; it lists "
                     + $"{(offered.Listed.Count > 0 ? string.Join(", ", offered.Listed) : "none")}). Trusted all the "
-                    + $"same, its mail would wait until it does: --force. Nothing was done."
+                    + "same, its mail would wait until it does: --force. Nothing was done."
             );
         var record = await PeerMemory.ChangeAsync(spool, domain, r => r.VerifiedByHand(fingerprint));
         return parse.Report(

@@ -243,7 +243,7 @@ internal static partial class QueueCommand
         var parcel = Find(parse, spool);
         parse.Confirm(
             $"Parcel {parcel.Id} {(parcel.Route == ParcelRoute.Local ? "from" : "for")} {parcel.Domain} will be "
-                + $"deleted for good, and nobody told."
+                + "deleted for good, and nobody told."
         );
         await spool.CommitAsync(new() { Remove = parcel.Id });
         return parse.Report(new { id = parcel.Id, state = "dropped" }, $"{parcel.Id} dropped");

@@ -18,7 +18,7 @@ internal static class ConfigurationReader
                 ?? DefaultFiles.FirstOrDefault(File.Exists)
                 ?? throw new ConfigurationException([
                     $"no configuration: neither {string.Join(" nor ", DefaultFiles)} exists; 'pgptunnel init --domain "
-                        + $"YOUR.DOMAIN' writes one",
+                        + "YOUR.DOMAIN' writes one",
                 ])
         );
 

@@ -116,22 +116,7 @@ internal sealed partial class Attempts
             parcel.Leaving
         );
         await outcomes.PersistAsync(
-            new()
-            {
-                Remove = parcel.Id,
-                Add =
-                [
-                    (
-                        anew with
-                        {
-                            Created = parcel.Created,
-                            Delayed = parcel.Delayed,
-                            IsNotice = parcel.IsNotice,
-                        },
-                        sealedAnew
-                    ),
-                ],
-            },
+            new() { Remove = parcel.Id, Add = [(anew.InPlaceOf(parcel), sealedAnew)] },
             parcel,
             cancel
         );

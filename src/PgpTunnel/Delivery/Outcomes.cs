@@ -193,26 +193,7 @@ internal sealed partial class Outcomes(
             [message],
             Leaving.ClearAfterTest
         );
-        await PersistAsync(
-            new()
-            {
-                Remove = parcel.Id,
-                Add =
-                [
-                    (
-                        clear with
-                        {
-                            Created = parcel.Created,
-                            Delayed = parcel.Delayed,
-                            IsNotice = parcel.IsNotice,
-                        },
-                        kept
-                    ),
-                ],
-            },
-            parcel,
-            cancel
-        );
+        await PersistAsync(new() { Remove = parcel.Id, Add = [(clear.InPlaceOf(parcel), kept)] }, parcel, cancel);
         site.Log.Write(
             "clear-after-test",
             ("id", clear.Id),
@@ -223,7 +204,7 @@ internal sealed partial class Outcomes(
             (
                 "do",
                 $"tell {parcel.Domain} that its gateway refuses what is sealed for it; 'require' in policy.partners "
-                    + $"keeps mail to it from going in clear"
+                    + "keeps mail to it from going in clear"
             )
         );
     }

@@ -46,7 +46,9 @@ internal sealed partial class Outbound
 
         private const int LongestAround = 16 * 1024;
 
-        /// <summary>An encrypted message and no more than what gateways and relays write about one: a line that begins an armor is none.</summary>
+        /// <summary>
+        /// An encrypted message and no more than what gateways and relays write about one: a line that begins an armor is none.
+        /// </summary>
         private static bool IsParcel(ReadOnlyMemory<byte> message)
         {
             try

@@ -85,17 +85,21 @@ internal sealed record KeyPlan
     }
 
     /// <summary>What is known here stands; what a backup knows of revoked keys is added, and the rest where nothing is known.</summary>
-    public KeyPlan With(KeyPlan backup) =>
-        this is { Published.Count: 0, Revoked.Count: 0, Rollover: null, Subkey: null }
-            ? backup
-            : this with
-            {
-                Revoked = backup
-                    .Revoked.Concat(Revoked)
-                    .GroupBy(r => r.Key)
-                    .ToDictionary(g => g.Key, g => g.Min(r => r.Value)),
-                Published = [.. Published.Where(p => !backup.Revoked.ContainsKey(p))],
-            };
+    /// <param name="here">Keys that are there already: what is published stays so.</param>
+    public KeyPlan With(KeyPlan backup, IReadOnlyList<string> here)
+    {
+        var revoked = backup
+            .Revoked.Concat(Revoked)
+            .GroupBy(r => r.Key)
+            .ToDictionary(g => g.Key, g => g.Min(r => r.Value));
+        var isNew = this is { Published.Count: 0, Revoked.Count: 0, Rollover: null, Subkey: null };
+        var published = isNew && backup.Published.Count > 0 ? backup.Published.Concat(here).Distinct() : Published;
+        return (isNew ? backup : this) with
+        {
+            Revoked = revoked,
+            Published = [.. published.Where(p => !revoked.ContainsKey(p))],
+        };
+    }
 
     /// <summary>Replaces the file in one step.</summary>
     public void Save(string directory)

@@ -63,7 +63,7 @@ internal sealed class KeyRing
         if (keys.Count == 0 && mistakes.Count == 0)
             mistakes.Add(
                 $"keys.directory: no *.key file in {configuration.Keys.Directory}; 'pgptunnel key import FILE' brings "
-                    + $"a backup back, 'pgptunnel key generate' makes a new one"
+                    + "a backup back, 'pgptunnel key generate' makes a new one"
             );
         return mistakes.Count == 0
             ? new KeyRing([.. keys.OrderBy(k => k.Created)], KeyPlan.Load(configuration.Keys.Directory))
@@ -117,7 +117,7 @@ internal sealed class KeyRing
                 [
                     .. Encoding.ASCII.GetBytes(
                         $"Revocation certificate of gateway key {key.Fingerprint}.\r\nKeep it apart from the key. "
-                            + $"Publishing it ends the key for good.\r\n\r\n"
+                            + "Publishing it ends the key for good.\r\n\r\n"
                     ),
                     .. key.RevocationCertificate(now),
                 ]
@@ -143,6 +143,10 @@ internal sealed class KeyRing
 
     private static string FileOf(string directory, GatewayKey key, string kind) =>
         Path.Combine(directory, $"{key.Fingerprint}.{kind}");
+
+    /// <summary>Fingerprints of the keys that are there.</summary>
+    public static IReadOnlyList<string> Names(string directory) =>
+        [.. Files(directory).Select(f => Path.GetFileNameWithoutExtension(f))];
 
     /// <summary>True when its file is there.</summary>
     public static bool Has(string directory, GatewayKey key) => File.Exists(FileOf(directory, key, "key"));

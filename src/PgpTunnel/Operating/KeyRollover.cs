@@ -24,7 +24,7 @@ internal static class KeyRollover
             return (
                 null,
                 $"the next step ({ring.Plan.NextStep}) is due from {InnerHeader.Time(due)}; until then caches, or "
-                    + $"parcels on their way, need things as they are"
+                    + "parcels on their way, need things as they are"
             );
         var plan = ring.Plan;
         switch (plan.Rollover)

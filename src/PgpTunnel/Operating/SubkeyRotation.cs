@@ -61,7 +61,7 @@ internal static class SubkeyRotation
             KeyRing.Replace(configuration, fresh);
             (ring.Plan with { Subkey = new(fresh.EncryptionFingerprint, null) }).Save(configuration.Keys.Directory);
             return $"made the encryption subkey {fresh.EncryptionFingerprint}; publish what 'pgptunnel dns records' "
-                + $"prints, and back the key up anew";
+                + "prints, and back the key up anew";
         }
         if (subkey.Since is not { } since)
         {

@@ -175,7 +175,7 @@ internal sealed class Parcels(Settings settings, TimeProvider time, ArrayPool<by
             ParcelForm.Received => ParcelBody.Read(
                 MessageOpener.IsSpooled(content.Body.Span, settings.Keys.Keys)
                     ? MessageOpener.ReadSpooled(content.Body.Span, settings.Keys.Keys, arrays)
-                    : MessageOpener.Decrypt(content.Body.Span, settings.Keys.Keys, arrays).UnverifiedBody,
+                    : MessageOpener.ReadVerified(content.Body.Span, settings.Keys.Keys, arrays),
                 ours: false
             ),
             ParcelForm.Kept => ParcelBody.Read(

@@ -142,39 +142,83 @@ internal sealed partial class Returns(Site site, Parcels parcels, OwnMail ownMai
     internal static string? Read(ReadOnlyMemory<byte> message)
     {
         var parsed = OuterMessage.Parse(message);
-        var groups = Entities(parsed?.Body).OfType<MessageDeliveryStatus>().SelectMany(Groups).ToList();
-        if (groups.Find(g => HeaderFields.Word(g["Action"]) == "failed") is { } failed)
+        var parts = Entities(parsed?.Body).OfType<MessageDeliveryStatus>().ToList();
+        var groups = parts.SelectMany(Groups).ToList();
+        if (groups.Find(g => Actions(g).Contains("failed")) is { } failed)
             return Status(failed) ?? "5.0.0";
-        if (groups.Exists(g => HeaderFields.Word(g["Action"]).Length > 0))
-            return groups.Exists(g =>
-                HeaderFields.Word(g["Action"]) is "delayed" or "delivered" or "relayed" or "expanded"
-            )
-                ? null
-                : "5.0.0";
+        if (groups.SelectMany(Actions).ToList() is { Count: > 0 } actions)
+            return actions.Exists(a => a is "delayed" or "delivered" or "relayed" or "expanded") ? null : "5.0.0";
         if (groups.Select(Status).OfType<string>().ToList() is { Count: > 0 } digits)
-            return digits.Find(d => d[0] == '5') ?? (digits.Exists(d => d[0] is '2' or '4') ? null : "5.0.0");
-        // RFC 3834 5: what answers by itself says so; most that report a failure without a status part do not.
-        if (
-            parsed?.Headers["Auto-Submitted"] is { } auto
-            && HeaderFields.Word(auto).StartsWith("auto-replied", StringComparison.Ordinal)
-        )
-            return null;
-        var subject = parsed?.Subject ?? "";
-        return Delay().IsMatch(subject) && !Failure().IsMatch(subject) ? null : "5.0.0";
+            return digits.Find(d => d[0] == '5' || d == GivenUp)
+                ?? (digits.Exists(d => d[0] is '2' or '4') ? null : "5.0.0");
+        return parsed is not null && (IsAnswer(parsed, parts.Count > 0) || IsDelayOrSuccess(parsed)) ? null : "5.0.0";
     }
 
+    /// <summary>Delivery time expired: a transient code (RFC 3463 3.5) that nobody sends before all is over.</summary>
+    private const string GivenUp = "4.4.7";
+
+    /// <summary>
+    /// RFC 3834 5: what answers by itself says so. So do some that report a failure; those are reports by their form, or say in the subject
+    /// what has failed.
+    /// </summary>
+    private static bool IsAnswer(MimeMessage message, bool hasStatus)
+    {
+        var type = message.Body?.ContentType;
+        if (type?.Parameters["report-type"] is { } report && report.Equals("disposition-notification", IgnoreCase))
+            return true; // RFC 8098: it came, and somebody has or has not read it
+        return message.Headers["Auto-Submitted"] is { } auto
+            && HeaderFields.Word(auto).StartsWith("auto-replied", StringComparison.Ordinal)
+            && !hasStatus
+            && type?.IsMimeType("multipart", "report") is not true
+            && !message.Headers.Contains("X-Failed-Recipients")
+            && !Failure().IsMatch(SubjectOf(message));
+    }
+
+    private const StringComparison IgnoreCase = StringComparison.OrdinalIgnoreCase;
+
+    private static bool IsDelayOrSuccess(MimeMessage message)
+    {
+        var subject = SubjectOf(message);
+        return StillTried().IsMatch(subject)
+            || Arrived().IsMatch(subject)
+            || (Delay().IsMatch(subject) && !Failure().IsMatch(subject));
+    }
+
+    /// <summary>Without addresses and domains, whose names say nothing.</summary>
+    private static string SubjectOf(MimeMessage message) => Names().Replace(message.Subject ?? "", "");
+
+    [GeneratedRegex(@"\S+@\S+|[\w-]+(\.[\w-]+)+")]
+    private static partial Regex Names();
+
+    /// <summary>What sendmail, qmail's kin and Exim call a message that they have not given up.</summary>
     [GeneratedRegex(
-        @"\b(delayed|delay|still being retried)\b",
+        @"could not send message for past|still undelivered after|message deferred|still being retried",
         RegexOptions.IgnoreCase | RegexOptions.CultureInvariant
     )]
+    private static partial Regex StillTried();
+
+    [GeneratedRegex(
+        @"^\s*(successful mail delivery|delivered:|relayed:)",
+        RegexOptions.IgnoreCase | RegexOptions.CultureInvariant
+    )]
+    private static partial Regex Arrived();
+
+    [GeneratedRegex(@"\b(delayed|delay)\b", RegexOptions.IgnoreCase | RegexOptions.CultureInvariant)]
     private static partial Regex Delay();
 
     /// <summary>What a delay is named beside, when it is one no more.</summary>
     [GeneratedRegex(
-        @"fail|undeliver|reject|refus|return|bounc|block|denied|exceed|expired|gave up|given up|could not",
+        @"fail|undeliver|not (be )?delivered|reject|refus|return|bounc|block|denied|exceed|expired|gave up|given up|could not"
+            + "|delet|discard|unknown|problem|error|too long",
         RegexOptions.IgnoreCase | RegexOptions.CultureInvariant
     )]
     private static partial Regex Failure();
+
+    private static IEnumerable<string> Actions(HeaderList group) =>
+        group
+            .Where(h => h.Field.Equals("Action", IgnoreCase))
+            .Select(h => HeaderFields.Word(h.Value))
+            .Where(a => a.Length > 0);
 
     /// <summary>Every part, whatever the multiparts around it; not what is inside an attached message.</summary>
     private static IEnumerable<MimeEntity> Entities(MimeEntity? entity) =>

@@ -239,7 +239,7 @@ internal sealed partial class Peers(
                 policy,
                 Shorter(answer.Ttl, FailureUse),
                 $"{why}, but that was not signed after the policy that was seen here: an old answer is played back, "
-                    + $"or a name server lags behind"
+                    + "or a name server lags behind"
             ) with
             {
                 Outdated = true,

@@ -116,6 +116,15 @@ public sealed record Parcel
     public int Refusals { get; init; }
 
     public DateTimeOffset? RefusedSince { get; init; }
+
+    /// <summary>Made of another's message: as old, and with what was told of that.</summary>
+    public Parcel InPlaceOf(Parcel former) =>
+        this with
+        {
+            Created = former.Created,
+            Delayed = former.Delayed,
+            IsNotice = former.IsNotice,
+        };
 }
 
 /// <summary>A parcel's ciphertexts.</summary>

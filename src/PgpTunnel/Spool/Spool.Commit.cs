@@ -150,8 +150,8 @@ internal sealed partial class Spool
     private static void Insert(Statements statements, Parcel p, ParcelContent c, string file) =>
         statements.Execute(
             $"INSERT INTO parcel({Columns}, body, key, envelope, file) VALUES($id, $route, $form, $domain, $token, "
-                + $"$state, $created, $expires, $next, $attempts, $done, $status, $must, $may, $exempt, $delayed, "
-                + $"$fpr, $octets, $notice, $refusals, $since, $told, $server, $body, $key, $envelope, $file)",
+                + "$state, $created, $expires, $next, $attempts, $done, $status, $must, $may, $exempt, $delayed, "
+                + "$fpr, $octets, $notice, $refusals, $since, $told, $server, $body, $key, $envelope, $file)",
             ("$id", p.Id),
             ("$route", (int)p.Route),
             ("$form", (int)p.Form),

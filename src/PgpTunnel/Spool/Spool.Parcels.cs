@@ -161,7 +161,7 @@ internal sealed partial class Spool
             : row.Octets == 0 ? (row, rest)
             : throw new SpoolException(
                 $"the body of parcel {id} ({(file.Length > 0 ? file : "in the database")}) cannot be read or is not "
-                    + $"whole; the spool is damaged, see 'pgptunnel queue check'",
+                    + "whole; the spool is damaged, see 'pgptunnel queue check'",
                 false
             );
     }

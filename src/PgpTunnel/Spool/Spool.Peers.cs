@@ -91,7 +91,7 @@ internal sealed partial class Spool
         var after = peer.Change(FindPeer(statements, peer.Domain) ?? new PeerRecord(peer.Domain));
         statements.Execute(
             $"INSERT OR REPLACE INTO peer({PeerColumns}) VALUES($domain, $fprs, $enforce, $verified, $distrusted, "
-                + $"$since, $last, $apart, $action, $until, $reason, $alarmed, $alarm, $signed, $path, $csigned, $sealed)",
+                + "$since, $last, $apart, $action, $until, $reason, $alarmed, $alarm, $signed, $path, $csigned, $sealed)",
             ("$domain", peer.Domain),
             ("$fprs", string.Join(',', after.Fingerprints)),
             ("$enforce", after.EnforceUntil.ToUnixTimeSeconds()),

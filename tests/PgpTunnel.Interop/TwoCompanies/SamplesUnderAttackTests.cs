@@ -51,7 +51,7 @@ public sealed class SamplesUnderAttackTests : IAsyncDisposable
             $"{main}\nrelayhost = [127.0.0.1]:{sink.EndPoint.Port}\n{own}\nlocal_transport = "
                 + $"smtp:[127.0.0.1]:{sink.EndPoint.Port}\nvirtual_transport = "
                 + $"smtp:[127.0.0.1]:{sink.EndPoint.Port}\nallow_untrusted_routing = yes\nsmtpd_error_sleep_time = "
-                + $"0\nsmtpd_hard_error_limit = 1000\n",
+                + "0\nsmtpd_hard_error_limit = 1000\n",
             Sample("master.cf").Replace("127.0.0.1:10026", $"{address}:10026"),
             new Dictionary<string, string> { ["pgptunnel_header_checks"] = Sample("pgptunnel_header_checks") }
         );

@@ -135,8 +135,8 @@ public class DeliveryTests
         static byte[] Report(string action, string status) =>
             Encoding.ASCII.GetBytes(
                 $"From: mailer-daemon@hop.example\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report; "
-                    + $"report-type=delivery-status; boundary=b\r\n\r\n--b\r\n\r\nsorry\r\n--b\r\nContent-Type: "
-                    + $"message/delivery-status\r\n\r\nReporting-MTA: dns; hop.example\r\n\r\nFinal-Recipient: "
+                    + "report-type=delivery-status; boundary=b\r\n\r\n--b\r\n\r\nsorry\r\n--b\r\nContent-Type: "
+                    + "message/delivery-status\r\n\r\nReporting-MTA: dns; hop.example\r\n\r\nFinal-Recipient: "
                     + $"rfc822; pgptunnel@pgptunnel.b.example\r\nAction: {action}\r\nStatus: {status}\r\n\r\n--b--\r\n"
             );
         async Task<string> Send(string from, byte[] message) =>

@@ -180,7 +180,9 @@ public sealed class CarriedTests
         return MessageSealer.Seal(["x"u8.ToArray()], pair.A.Key, reader, now).Octets.ToArray();
     }
 
-    /// <summary>What must wait, or cannot be told to anybody, keeps the whole message with its client: nothing of it is taken and dropped.</summary>
+    /// <summary>
+    /// What must wait, or cannot be told to anybody, keeps the whole message with its client: nothing of it is taken and dropped.
+    /// </summary>
     [Fact]
     public async Task A_recipient_that_must_wait_is_not_taken_along_with_others()
     {

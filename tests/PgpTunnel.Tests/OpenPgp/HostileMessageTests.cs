@@ -34,6 +34,17 @@ public class HostileMessageTests
         return (verdict, GC.GetAllocatedBytesForCurrentThread() - allocated, Environment.CpuUsage.TotalTime - cpu);
     }
 
+    /// <summary>Version 0.1 took other formats; what it has taken and not handed on yet is read by what it was taken by.</summary>
+    [Theory]
+    [InlineData("good")]
+    [InlineData("literal-format-text")]
+    [InlineData("literal-format-utf8")]
+    public void What_was_verified_when_it_came_is_still_read(string name)
+    {
+        var octets = File.ReadAllBytes(Path.Combine(Folder, $"{name}.pgp"));
+        Assert.False(MessageOpener.ReadVerified(octets, [Keys().Reader]).IsEmpty);
+    }
+
     [Fact]
     public void Every_vector_in_the_folder_is_refused_but_the_good_one()
     {

@@ -40,7 +40,7 @@ public class AuthenticationResultsTests
             "<alice@a.example>",
             ["<bob@b.example>"],
             $"{string.Concat(forged.Where(f => !f.Contains("(a)")))}Authentication-Results: other.example; "
-                + $"dkim=pass\r\nSubject: s\r\n\r\nx\r\n"
+                + "dkim=pass\r\nSubject: s\r\n\r\nx\r\n"
         );
         var arrived = Encoding.Latin1.GetString((await pair.B.WaitAsync(1))[0].Message);
         Assert.DoesNotContain("forged", arrived);
