@@ -13,7 +13,7 @@ internal sealed class Arming(Settings settings, Peers peers, EventLog log, TimeP
         Soon = TimeSpan.FromSeconds(5);
 
     private readonly ConcurrentDictionary<string, (ArmState State, string Key)> _states = new();
-    private readonly HashSet<string> _doubted = [];
+    private readonly ConcurrentDictionary<string, bool> _doubted = new(); // a reload looks too, while the daily look goes on
     private DateTimeOffset _checked;
     private bool _failed;
 
@@ -55,7 +55,7 @@ internal sealed class Arming(Settings settings, Peers peers, EventLog log, TimeP
         // An old denial that is played back, or a delegation that is signed no more, would take the gateway out of service for all
         // partners.
         var doubtful = peer.Outdated || peer is { Class: PeerClass.Insecure, Remembered: true };
-        if (doubtful && _doubted.Add(domain))
+        if (doubtful && _doubted.TryAdd(domain, true))
             log.Write(
                 "own-records-in-doubt",
                 ("domain", domain),
@@ -67,7 +67,7 @@ internal sealed class Arming(Settings settings, Peers peers, EventLog log, TimeP
                 )
             );
         if (!doubtful)
-            _doubted.Remove(domain);
+            _doubted.TryRemove(domain, out _);
         if (doubtful || peer.Class == PeerClass.Temporary)
         {
             // What was found before, of this key, stands until an answer says otherwise.
