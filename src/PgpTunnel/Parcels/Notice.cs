@@ -16,11 +16,15 @@ internal enum NoticeAction
 }
 
 /// <summary>
-/// Builds delivery reports (RFC 3464) about one message: multipart/report with the message's header fields, never its body.
+/// Builds delivery reports (RFC 3464) about one message: multipart/report with the message's header fields, never its body. MimeKit's
+/// MessageDeliveryStatus does not write them: it turns a recipient of more than 70 octets, and any that is not ASCII, into encoded words,
+/// which have no place there (RFC 3464 2.1.1), has no message/global-delivery-status (RFC 6533), and its TextRfc822Headers writes the
+/// quoted fields anew.
 /// </summary>
 internal static class Notice
 {
     private const int LongestHeader = 64 * 1024;
+    private const int LongestReply = 500;
 
     /// <param name="outcomes">Recipients and what was answered for them; those who asked for silence are left out (RFC 3461 4.1).</param>
     /// <param name="message">The message or its header section.</param>
@@ -51,7 +55,7 @@ internal static class Notice
         if (from.Mailbox is null || told.Count == 0)
             return null;
         var headers = HeaderSection(message);
-        var international = from.SmtpUtf8;
+        var international = IsInternational(from);
         var boundary = $"pgpt-{RandomNumberGenerator.GetHexString(24, true)}";
         var date = MessageText.Date(arrival);
         var (subject, opening, word, status) = action switch
@@ -84,23 +88,23 @@ internal static class Notice
             $"This is the encryption gateway {configuration.Hostname}.\r\n\r\n{opening}\r\n\r\n"
         );
         foreach (var (to, reply) in told)
-            human.Append($"  <{to.Mailbox}>\r\n    {Clean(reply.ToString())}\r\n");
+            human.Append($"  <{to.Mailbox}>\r\n    {MessageText.OneLine(reply.ToString(), LongestReply)}\r\n");
         if (remark is not null)
             human.Append($"\r\n{remark}\r\n");
-        var machine = Status(configuration, from, told, date, word, status);
+        Func<string, string> written = international ? Plain : SevenBit.Escape;
+        var machine = Status(configuration, from, told, date, word, status, written);
         byte[] separator = Encoding.ASCII.GetBytes($"\r\n--{boundary}\r\n");
-        // RFC 6533 where the sender can take it, else seven bits throughout.
         byte[][] parts = international
             ?
             [
-                Global("text/plain; charset=utf-8", Encoding.UTF8.GetBytes(human.ToString())),
-                Global("message/global-delivery-status", Encoding.UTF8.GetBytes(machine)),
-                Global("message/global-headers", headers),
+                SevenBit.OrEight("text/plain; charset=utf-8", Encoding.UTF8.GetBytes(human.ToString())),
+                SevenBit.OrEight("message/global-delivery-status", Encoding.UTF8.GetBytes(machine)),
+                SevenBit.OrEight("message/global-headers", headers),
             ]
             :
             [
                 SevenBit.Part("text/plain; charset=utf-8", Encoding.UTF8.GetBytes(human.ToString())),
-                SevenBit.Part("message/delivery-status", Encoding.ASCII.GetBytes(SevenBitLines(machine))),
+                SevenBit.Part("message/delivery-status", Encoding.ASCII.GetBytes(machine)),
                 SevenBit.Part("text/rfc822-headers", headers),
             ];
         return (byte[])
@@ -111,38 +115,45 @@ internal static class Notice
             ];
     }
 
-    private static byte[] Global(string type, byte[] content) =>
-        [.. Encoding.ASCII.GetBytes($"Content-Type: {type}\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"), .. content];
+    /// <summary>
+    /// A report for this sender needs SMTPUTF8 (RFC 6533): only where its own address does. To anyone else it goes in seven bits, since the
+    /// servers on its way may take no others.
+    /// </summary>
+    public static bool IsInternational(ReversePath from) => from.Mailbox?.IsInternational ?? false;
 
-    private static string SevenBitLines(string text) => string.Join("\r\n", text.Split("\r\n").Select(SevenBit.Escape));
+    private static string Plain(string text) => MessageText.OneLine(text, text.Length);
 
     /// <summary>The fields for programs (RFC 3464 2.2, 2.3).</summary>
+    /// <param name="written">How what others said is written there.</param>
     private static string Status(
         GatewayConfiguration configuration,
         ReversePath from,
         List<(ForwardPath To, SmtpReply Reply)> told,
         string date,
         string word,
-        string status
+        string status,
+        Func<string, string> written
     )
     {
-        var text = new StringBuilder($"Reporting-MTA: dns; {configuration.Hostname}\r\n");
+        var text = new StringBuilder();
+        void Field(string name, string value) =>
+            text.Append($"{name}: {MessageText.Folded(written(value), name.Length)}\r\n");
+        Field("Reporting-MTA", $"dns; {configuration.Hostname}");
         if (from.EnvId is not null)
-            text.Append($"Original-Envelope-Id: {Decode(from.EnvId)}\r\n");
-        text.Append($"Arrival-Date: {date}\r\n");
+            Field("Original-Envelope-Id", Decode(from.EnvId));
+        Field("Arrival-Date", date);
         foreach (var (to, reply) in told)
         {
             text.Append("\r\n");
             if (to.Orcpt is { } orcpt)
-                text.Append(
-                    $"Original-Recipient: {orcpt[..(orcpt.IndexOf(';') + 1)]} {Decode(orcpt[(orcpt.IndexOf(';') + 1)..])}\r\n"
+                Field(
+                    "Original-Recipient",
+                    $"{orcpt[..(orcpt.IndexOf(';') + 1)]} {Decode(orcpt[(orcpt.IndexOf(';') + 1)..])}"
                 );
-            text.Append(
-                    $"Final-Recipient: {(to.Mailbox.IsInternational ? "utf-8" : "rfc822")}; {to.Mailbox}\r\nAction: {word}\r\n"
-                )
-                .Append(
-                    $"Status: {(reply.Status.Length > 0 ? reply.Status : status)}\r\nDiagnostic-Code: smtp; {Clean(reply.ToString())}\r\n"
-                );
+            Field("Final-Recipient", $"{(to.Mailbox.IsInternational ? "utf-8" : "rfc822")}; {to.Mailbox}");
+            Field("Action", word);
+            Field("Status", reply.Status.Length > 0 ? reply.Status : status);
+            Field("Diagnostic-Code", $"smtp; {MessageText.OneLine(reply.ToString(), LongestReply)}");
         }
         return text.ToString();
     }
@@ -163,8 +174,6 @@ internal static class Notice
             ? octets[..length]
             : [.. octets.AsSpan(0, octets.AsSpan().LastIndexOf("\r\n"u8) + 2)];
     }
-
-    private static string Clean(string text) => MessageText.OneLine(text, most: 500);
 
     /// <summary>RFC 3461 4: xtext back to characters, unless what comes out could not stand in a header field.</summary>
     private static string Decode(string xtext)

@@ -23,9 +23,10 @@ internal sealed class OwnMail(Settings settings, Parcels parcels, TimeProvider t
         Leaving leaving
     )
     {
+        var international = Notice.IsInternational(about);
         var (parcel, content) = Keep(
             senderDomain,
-            new ReversePath((Mailbox?)null, SmtpUtf8: about.SmtpUtf8, Body: about.SmtpUtf8 ? "8BITMIME" : null),
+            new ReversePath((Mailbox?)null, SmtpUtf8: international, Body: international ? "8BITMIME" : null),
             about.Mailbox!,
             [report],
             leaving

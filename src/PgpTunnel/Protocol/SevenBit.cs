@@ -15,30 +15,48 @@ internal static class SevenBit
         return options;
     }
 
-    /// <summary>ASCII, with everything else and controls spelled out as <c>\xB7</c> or <c>\u4E2D</c>.</summary>
+    /// <summary>ASCII: a control as a blank, everything else spelled out as <c>\x{4E2D}</c> (RFC 6533 3).</summary>
     public static string Escape(string text) =>
         string.Concat(
-            text.Select(c =>
-                c switch
-                {
-                    < ' ' or '\x7F' => " ",
-                    < '\x80' => c.ToString(),
-                    <= '\xFF' => $"\\x{(int)c:X2}",
-                    _ => $"\\u{(int)c:X4}",
-                }
-            )
+            text.EnumerateRunes()
+                .Select(r =>
+                    r.Value switch
+                    {
+                        < ' ' or '\x7F' => " ",
+                        < '\x80' => r.ToString(),
+                        _ => $"\\x{{{r.Value:X2}}}",
+                    }
+                )
         );
 
-    /// <summary>One MIME part with its header, quoted-printable where its content is not seven-bit.</summary>
+    /// <summary>One MIME part with its header, quoted-printable where its content is not seven-bit or has lines too long.</summary>
     /// <param name="type">Content-Type, parameters included.</param>
-    public static byte[] Part(string type, byte[] content)
+    public static byte[] Part(string type, byte[] content) =>
+        content.AsSpan().ContainsAnyInRange((byte)0x80, (byte)0xFF) || HasLongLine(content)
+            ? QuotedPrintable(type, content)
+            : AsItStands(type, "7bit", content);
+
+    /// <summary>The same for servers that take eight bits.</summary>
+    public static byte[] OrEight(string type, byte[] content) =>
+        HasLongLine(content) ? QuotedPrintable(type, content) : AsItStands(type, "8bit", content);
+
+    /// <summary>998 octets is the most that a line may have (RFC 5322 2.1.1).</summary>
+    private static bool HasLongLine(ReadOnlySpan<byte> content)
     {
-        if (!content.AsSpan().ContainsAnyInRange((byte)0x80, (byte)0xFF))
-            return
-            [
-                .. Encoding.ASCII.GetBytes($"Content-Type: {type}\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"),
-                .. content,
-            ];
+        foreach (var line in content.Split("\r\n"u8))
+            if (line.End.GetOffset(content.Length) - line.Start.GetOffset(content.Length) > 998)
+                return true;
+        return false;
+    }
+
+    private static byte[] AsItStands(string type, string encoding, byte[] content) =>
+        [
+            .. Encoding.ASCII.GetBytes($"Content-Type: {type}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"),
+            .. content,
+        ];
+
+    private static byte[] QuotedPrintable(string type, byte[] content)
+    {
         using var encoded = new MemoryStream();
         using (
             var part = new MimePart(ContentType.Parse(type))
