@@ -9,8 +9,6 @@ namespace PgpTunnel.Dns;
 /// </summary>
 internal static class InternationalName
 {
-    private static readonly IdnMapping Idn = new() { AllowUnassigned = false, UseStd3AsciiRules = false };
-
     /// <summary>The name in A-labels.</summary>
     /// <exception cref="FormatException">A character is not allowed where it stands, or a label is too long.</exception>
     public static string ToAscii(string text)
@@ -24,15 +22,51 @@ internal static class InternationalName
             throw new FormatException(
                 $"the name '{text}' has the character U+{name[bad]:X4}, which is no letter there; give the name in its xn-- form"
             );
-        try
-        {
-            return Idn.GetAscii(text.ToLowerInvariant());
-        }
-        catch (ArgumentException e)
-        {
-            throw new FormatException($"the name '{text}' is not a valid internationalised domain name: {e.Message}");
-        }
+        return string.Join(
+            '.',
+            text.ToLowerInvariant().Split('.', (char)IdeographicStop).Select(l => ToAscii(text, l))
+        );
     }
+
+    private static string ToAscii(string name, string text)
+    {
+        if (Ascii.IsValid(text))
+            return text;
+        int[] label = [.. text.EnumerateRunes().Select(r => r.Value)];
+        if (Objection(label) is { } objection)
+            throw new FormatException($"the name '{name}' has the label '{text}', which {objection}");
+        var encoded = $"xn--{Punycode.Encode(label)}";
+        return encoded.Length <= LongestLabel
+            ? encoded
+            : throw new FormatException($"the name '{name}' has the label '{text}', which is too long: '{encoded}'");
+    }
+
+    private const int LongestLabel = 63; // octets (RFC 1035 2.3.4)
+
+    /// <summary>Why these letters are no U-label (RFC 5891 4.2.2, 4.2.3; RFC 5893 2), or null.</summary>
+    private static string? Objection(int[] label) =>
+        Array.Exists(label, c => c < 0x80 && !char.IsAsciiLetterOrDigit((char)c) && c != '-')
+            ? "has more than letters, digits and hyphens"
+        : label[0] == '-' || label[^1] == '-' || label is [_, _, '-', '-', ..] ? "has a hyphen where none may be"
+        : Array.Exists(label, IsRightToLeft) && !IsRightToLeftLabel(label) ? "is written in both directions"
+        : null;
+
+    // Right to left (RFC 5893 2)
+
+    /// <summary>Of class R, AL or AN: Hebrew, Arabic, Syriac, Thaana, N'Ko and their like stand together.</summary>
+    private static bool IsRightToLeft(int c) => c is >= 0x0590 and <= 0x08FF && !In(ExtendedArabicDigits, c);
+
+    /// <summary>It begins with a letter of such a script, has besides only digits, hyphens and joiners, and ends in no joiner.</summary>
+    private static bool IsRightToLeftLabel(int[] label) =>
+        IsRightToLeft(label[0])
+        && !In(ArabicDigits, label[0])
+        && !IsJoiner(label[^1])
+        && Array.TrueForAll(label, c => IsRightToLeft(c) || IsEuropeanDigit(c) || c == '-' || IsJoiner(c))
+        && !(Array.Exists(label, c => In(ArabicDigits, c)) && Array.Exists(label, IsEuropeanDigit));
+
+    private static bool IsEuropeanDigit(int c) => c is >= '0' and <= '9' || In(ExtendedArabicDigits, c);
+
+    private static bool IsJoiner(int c) => c is 0x200C or 0x200D;
 
     private static bool Fits(int[] name, int at)
     {

@@ -264,7 +264,7 @@ internal static partial class Targets
         var left = HeaderFields
             .Without(input, (name, _) => name.StartsWith("PgpTunnel-", StringComparison.OrdinalIgnoreCase))
             .Sum(p => p.Length);
-        if (left > input.Length || HeaderFields.SectionLength(input) > input.Length)
+        if (left > input.Length || MessageContent.HeaderLength(input) > input.Length)
             throw new InvalidDataException("more came out than went in");
     }
 

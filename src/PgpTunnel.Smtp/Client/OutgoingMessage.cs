@@ -20,7 +20,7 @@ public sealed class OutgoingMessage : IEnumerable<ReadOnlyMemory<byte>>
     {
         (Size, _parts) = (size, parts);
         _eightBit = new(() => !plain && parts.Any(HasEightBitOctet));
-        _eightBitHeader = new(() => !plain && parts.Any(p => HasEightBitOctet(Header(p))));
+        _eightBitHeader = new(() => !plain && HasEightBitBeforeBody(parts));
         _needsStuffing = new(() => !plain && WouldBeStuffed([.. parts]));
         _hidesDots = new(() => !plain && parts.Any(p => p.Span.Contains((byte)0)) && WouldHideDots(parts));
     }
@@ -65,10 +65,20 @@ public sealed class OutgoingMessage : IEnumerable<ReadOnlyMemory<byte>>
     private static bool HasEightBitOctet(ReadOnlyMemory<byte> part) =>
         part.Span.ContainsAnyInRange((byte)0x80, (byte)0xFF);
 
-    private static ReadOnlyMemory<byte> Header(ReadOnlyMemory<byte> part)
+    /// <summary>By lines, since a part may end anywhere, and the header may be empty.</summary>
+    private static bool HasEightBitBeforeBody(IEnumerable<ReadOnlyMemory<byte>> parts)
     {
-        var end = part.Span.IndexOf("\r\n\r\n"u8);
-        return end < 0 ? part : part[..end];
+        var inLine = 0; // octets
+        foreach (var part in parts)
+        foreach (var octet in part.Span)
+        {
+            if (octet >= 0x80)
+                return true;
+            if (octet == '\n' && inLine <= 1)
+                return false;
+            inLine = octet == '\n' ? 0 : inLine + 1;
+        }
+        return false;
     }
 
     /// <summary>Whether a line begins with a dot, or the last line does not end.</summary>

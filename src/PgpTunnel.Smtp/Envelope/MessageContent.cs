@@ -18,10 +18,18 @@ public static class MessageContent
         if (message.Length > 0 && message[0] is (byte)' ' or (byte)'\t')
             return new SmtpReply(550, "5.6.0", "the message begins with a continuation line");
         // RFC 5322 2.1: NUL has no place in a header; what follows the header is left alone.
-        var header = message.IndexOf("\r\n\r\n"u8);
-        return message[..(header < 0 ? message.Length : header)].Contains((byte)0)
+        return message[..HeaderLength(message)].Contains((byte)0)
             ? new SmtpReply(554, "5.6.0", "the message header contains a NUL")
             : null;
+    }
+
+    /// <summary>Octets of the header section with the empty line that ends it; all of the message where none does (RFC 5322 2.1).</summary>
+    public static int HeaderLength(ReadOnlySpan<byte> message)
+    {
+        if (message.StartsWith("\r\n"u8))
+            return 2;
+        var end = message.IndexOf("\r\n\r\n"u8);
+        return end < 0 ? message.Length : end + 4;
     }
 
     /// <summary>True when a CR or LF stands without the other.</summary>

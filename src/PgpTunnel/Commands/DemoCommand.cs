@@ -42,7 +42,7 @@ internal static class DemoCommand
             new ReversePath(
                 new Mailbox("alice", "a.example"),
                 Body: Any8Bit(message) ? "8BITMIME" : null,
-                SmtpUtf8: Any8Bit(message.AsSpan(0, HeaderFields.SectionLength(message)))
+                SmtpUtf8: Any8Bit(message.AsSpan(0, MessageContent.HeaderLength(message)))
             ),
             new ForwardPath(new Mailbox("bob", "b.example"))
         );

@@ -168,7 +168,7 @@ internal static class Notice
                 break;
         }
         var octets = start.ToArray();
-        var length = HeaderFields.SectionLength(octets);
+        var length = MessageContent.HeaderLength(octets);
         // Cut at the last whole field when the section is longer than we quote.
         return length < octets.Length || length < LongestHeader
             ? octets[..length]

@@ -161,7 +161,7 @@ internal sealed class Parcels(Settings settings, TimeProvider time, ArrayPool<by
             part.Span[..take].CopyTo(fields.AsSpan(filled));
             filled += take;
         }
-        var section = fields.AsMemory(0, HeaderFields.SectionLength(fields));
+        var section = fields.AsMemory(0, MessageContent.HeaderLength(fields));
         return MessageSealer.SealForSpool([(header with { Size = section.Length }).Write(), section], own).ToArray();
     }
 

@@ -12,20 +12,11 @@ internal static class HeaderFields
 {
     private const int MaxReceived = 100;
 
-    /// <summary>Length of the header section with the empty line that ends it; the whole message when none does.</summary>
-    public static int SectionLength(ReadOnlySpan<byte> message)
-    {
-        if (message.StartsWith("\r\n"u8))
-            return 2;
-        var end = message.IndexOf("\r\n\r\n"u8);
-        return end < 0 ? message.Length : end + 4;
-    }
-
     /// <summary>The fields in order: name as written, and where the field lies, folded lines and CRLF included.</summary>
     public static List<(string Name, Range Span)> Fields(ReadOnlySpan<byte> message)
     {
         var fields = new List<(string, Range)>();
-        var end = SectionLength(message);
+        var end = MessageContent.HeaderLength(message);
         for (var at = 0; at < end && !message[at..end].StartsWith("\r\n"u8); )
         {
             var next = at;
