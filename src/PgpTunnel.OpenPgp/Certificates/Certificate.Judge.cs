@@ -61,7 +61,7 @@ public sealed partial class Certificate
     /// <param name="gateway">The gateway's mailbox, <c>local@domain</c>.</param>
     public Judgement Judge(string gateway, DateTimeOffset now)
     {
-        if (_primary.Weakness() is { } weakness)
+        if (_primary.Part.Weakness is { } weakness)
             return Refused(weakness);
         if (_primary.Created > now + ClockSkew)
             return Refused("it was made in the future (is this machine's clock right?)");
@@ -79,15 +79,17 @@ public sealed partial class Certificate
             return Refused($"it has no unrevoked, self-certified User ID <{gateway}>");
         var end = Earlier(End(_primary, self), direct is null ? DateTimeOffset.MaxValue : End(_primary, direct));
         var bound = _subkeys
-            .Where(k => k.Key.Weakness() is null && k.Key.Created <= now + ClockSkew)
+            .Where(k => k.Key.Part.Weakness is null && k.Key.Created <= now + ClockSkew)
             .Select(k => (k.Key, Binding: Binding(k.Key, k.Signatures, now)!))
             .Where(k => k.Binding is not null)
             .ToList();
         var signing = bound
-            .Where(k => k.Key.CanSign && ((k.Binding.KeyFlags ?? 0) & 0x02) != 0 && HasBackSignature(k.Key, k.Binding))
+            .Where(k =>
+                k.Key.Part.CanSign && ((k.Binding.KeyFlags ?? 0) & 0x02) != 0 && HasBackSignature(k.Key, k.Binding)
+            )
             .Select(k => new SignerKey.SigningKey(k.Key, k.Key.Created, Earlier(end, End(k.Key, k.Binding))))
             .ToList();
-        if (_primary.CanSign && ((self.KeyFlags ?? direct?.KeyFlags ?? 0) & 0x02) != 0)
+        if (_primary.Part.CanSign && ((self.KeyFlags ?? direct?.KeyFlags ?? 0) & 0x02) != 0)
             signing.Add(new(_primary, _primary.Created, end));
         if (signing.Count > MaxSigning)
             signing = [.. signing.OrderByDescending(s => s.From).Take(MaxSigning)];
@@ -98,7 +100,7 @@ public sealed partial class Certificate
             return Refused("it has expired", signer);
         var encryption = bound
             .Where(k =>
-                k.Key.CanEncrypt
+                k.Key.Part.CanEncrypt
                 && ((k.Binding.KeyFlags ?? 0) & 0x04) != 0
                 && End(k.Key, k.Binding) > now
                 && SessionKey.CanWrap(k.Key)
@@ -137,7 +139,7 @@ public sealed partial class Certificate
     /// <param name="until">Certifications that say they are later do not count.</param>
     public bool IsSuccessorOf(Certificate former, string gateway, DateTimeOffset until) =>
         !former.IsHardRevoked
-        && former._primary.Weakness() is null
+        && former._primary.Part.Weakness is null
         && _userIds
             .Where(u => Names(u.Id, gateway))
             .Any(u =>

@@ -122,11 +122,7 @@ public sealed partial class GatewayKey
         }
         if (addSpool is { } now && primary is not null && !subkeys.Exists(s => s.Item3 == FlagSpool))
         {
-            var spool = SecretKey.Generate(
-                KeyAlgorithm.Ecdh,
-                PublicKey.Curve.X25519,
-                DateTimeOffset.FromUnixTimeSeconds(now.ToUnixTimeSeconds())
-            );
+            var spool = NewSpool(DateTimeOffset.FromUnixTimeSeconds(now.ToUnixTimeSeconds()));
             subkeys.Add((spool, Bind(primary, spool, FlagSpool, spool.Public.Created), FlagSpool));
         }
         return primary is not null && userId is not null && self is not null

@@ -2,15 +2,6 @@ using System.Text;
 
 namespace PgpTunnel.OpenPgp;
 
-/// <summary>The algorithms a gateway key can have.</summary>
-public enum GatewayAlgorithm
-{
-    /// <summary>Ed25519 and X25519 in the version 4 ids 22 and 18, which every OpenPGP program reads.</summary>
-    Ed25519,
-    P256,
-    Rsa3072,
-}
-
 /// <summary>
 /// Our own key: a primary that only certifies, a signing subkey, an encryption subkey, and a spool subkey that never leaves this
 /// machine's key file. Kept as an OpenPGP transferable secret key, so that any OpenPGP program can read it.
@@ -66,15 +57,7 @@ public sealed partial class GatewayKey
     public bool IsFor(string gateway) => Certificate.Names(_userId, gateway);
 
     /// <summary>What the key is made of, for people: <c>Ed25519</c>, <c>P-256</c>, <c>RSA-3072</c>.</summary>
-    public string Algorithm =>
-        _primary.Public.Algorithm == KeyAlgorithm.Rsa
-            ? $"RSA-{_primary.Public.Point.Length * 8}"
-            : _primary.Public.KeyCurve switch
-            {
-                PublicKey.Curve.P256 => "P-256",
-                PublicKey.Curve.P384 => "P-384",
-                _ => "Ed25519",
-            };
+    public string Algorithm => _primary.Public.Part.Name;
 
     /// <summary>The subkey that peers seal for, the newest one.</summary>
     public string EncryptionFingerprint => _encryption.Public.FingerprintHex;
@@ -106,16 +89,11 @@ public sealed partial class GatewayKey
     public static GatewayKey Generate(GatewayAlgorithm algorithm, string mailbox, DateTimeOffset now)
     {
         var created = DateTimeOffset.FromUnixTimeSeconds(now.ToUnixTimeSeconds());
-        SecretKey Signer() =>
-            algorithm switch
-            {
-                GatewayAlgorithm.Rsa3072 => SecretKey.Generate(KeyAlgorithm.Rsa, PublicKey.Curve.None, created),
-                GatewayAlgorithm.P256 => SecretKey.Generate(KeyAlgorithm.Ecdsa, PublicKey.Curve.P256, created),
-                _ => SecretKey.Generate(KeyAlgorithm.EdDsaLegacy, PublicKey.Curve.Ed25519, created),
-            };
+        var suite = Suite.Of(algorithm);
+        SecretKey Signer() => SecretKey.Of(suite.MakeSigning(), created);
         var (primary, signing) = (Signer(), Signer());
-        var encryption = GenerateEncryption(algorithm, created);
-        var spool = SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.X25519, created);
+        var encryption = SecretKey.Of(suite.MakeEncryption(), created);
+        var spool = NewSpool(created);
         var userId = Encoding.UTF8.GetBytes(mailbox);
         var self = SignatureMaker.OverKeys(
             SignatureType.CertificationPositive,
@@ -145,13 +123,8 @@ public sealed partial class GatewayKey
         );
     }
 
-    private static SecretKey GenerateEncryption(GatewayAlgorithm algorithm, DateTimeOffset created) =>
-        algorithm switch
-        {
-            GatewayAlgorithm.Rsa3072 => SecretKey.Generate(KeyAlgorithm.Rsa, PublicKey.Curve.None, created),
-            GatewayAlgorithm.P256 => SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.P256, created),
-            _ => SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.X25519, created),
-        };
+    private static SecretKey NewSpool(DateTimeOffset created) =>
+        SecretKey.Of(EcdhPublic.Make(Curve25519.Instance), created);
 
     /// <summary>This key with a new encryption subkey, which peers seal for once it is published; the old ones still open.</summary>
     public GatewayKey WithNewEncryption(DateTimeOffset now)
@@ -159,11 +132,7 @@ public sealed partial class GatewayKey
         var created = DateTimeOffset.FromUnixTimeSeconds(
             Math.Max(now.ToUnixTimeSeconds(), EncryptionCreated.ToUnixTimeSeconds() + 1)
         ); // the newest is the one that counts
-        var algorithm =
-            _primary.Public.Algorithm == KeyAlgorithm.Rsa ? GatewayAlgorithm.Rsa3072
-            : _primary.Public.KeyCurve is PublicKey.Curve.P256 or PublicKey.Curve.P384 ? GatewayAlgorithm.P256
-            : GatewayAlgorithm.Ed25519;
-        var encryption = GenerateEncryption(algorithm, created);
+        var encryption = SecretKey.Of(Suite.Of(_primary.Public).MakeEncryption(), created);
         return new(
             _primary,
             _userId,

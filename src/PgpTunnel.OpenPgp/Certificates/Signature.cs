@@ -191,7 +191,7 @@ internal sealed class Signature
             || (HasUnknownCritical && !revokes)
             || Created is null
             || Algorithm != key.Algorithm
-            || !key.CanSign
+            || !key.Part.CanSign
         )
             return false;
         using var hash = IncrementalHash.CreateHash(name);

@@ -38,7 +38,7 @@ internal static class SignatureMaker
             .ToArray();
     }
 
-    /// <summary>A signature over keys and User IDs: hashes <paramref name="parts"/> in order. SHA-256, SHA-384 for P-384.</summary>
+    /// <summary>A signature over keys and User IDs: hashes <paramref name="parts"/> in order.</summary>
     public static byte[] OverKeys(
         int type,
         SecretKey key,
@@ -46,7 +46,7 @@ internal static class SignatureMaker
         params ReadOnlySpan<byte[]> parts
     )
     {
-        var hashId = key.Public.KeyCurve == PublicKey.Curve.P384 ? 9 : 8;
+        var hashId = key.Public.Part.HashId;
         using var hash = IncrementalHash.CreateHash(Signature.HashName(hashId)!.Value);
         foreach (var part in parts)
             hash.AppendData(part);

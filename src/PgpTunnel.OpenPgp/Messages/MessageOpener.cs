@@ -78,9 +78,11 @@ public static class MessageOpener
         ArrayPool<byte>? arrays = null
     )
     {
-        var session =
-            SessionKey.Decode(ReadSpooled(spoolKey, keys).Span)
-            ?? throw new OpenPgpException("what is kept as session key is none");
+        var kept = ReadSpooled(spoolKey, keys);
+        var session = SessionKey.Decode(kept.Span);
+        Octets.GiveBack(null, kept, secret: true);
+        if (session is null)
+            throw new OpenPgpException("what is kept as session key is none");
         return ReadSigned(OpenOnce(ReadShape(octets).Encrypted, session, arrays), "").UnverifiedBody;
     }
 

@@ -29,12 +29,13 @@ public static class MessageSealer
     )
     {
         var session = SessionKey.Random(recipient.Aes256 ? 9 : 7);
+        var encoded = session.Encode();
         var signature = Sign(body, signer.Signing, Convert.FromHexString(recipient.Fingerprint), now);
         byte[] onePass =
         [
             3,
             SignatureType.Binary,
-            (byte)HashId(signer.Signing),
+            (byte)signer.Signing.Public.Part.HashId,
             (byte)signer.Signing.Public.Algorithm,
             .. signer.Signing.Public.Fingerprint.AsSpan(12),
             1,
@@ -49,9 +50,10 @@ public static class MessageSealer
             inner = Inner([0xC0 | Tag.OnePass, 255, 0, 0, 0, (byte)onePass.Length]);
         var sealedMessage = new SealedMessage(
             Encrypt(wrapped, session, inner, arrays),
-            SealForSpool([session.Encode()], signer).ToArray()
+            SealForSpool([encoded], signer).ToArray()
         );
         session.Wipe();
+        CryptographicOperations.ZeroMemory(encoded);
         return sealedMessage;
     }
 
@@ -158,7 +160,7 @@ public static class MessageSealer
         DateTimeOffset now
     )
     {
-        var hashId = HashId(key);
+        var hashId = key.Public.Part.HashId;
         using var hash = IncrementalHash.CreateHash(Signature.HashName(hashId)!.Value);
         foreach (var part in body)
             hash.AppendData(part.Span);
@@ -166,6 +168,4 @@ public static class MessageSealer
         var subpackets = new SubpacketWriter().Created(now).Issuer(key.Public).Add(35, [4, .. recipientPrimary]);
         return SignatureMaker.Packet(SignatureType.Binary, key, hash, hashId, subpackets);
     }
-
-    private static int HashId(SecretKey key) => key.Public.KeyCurve == PublicKey.Curve.P384 ? 9 : 8;
 }

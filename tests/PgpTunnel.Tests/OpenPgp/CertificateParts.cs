@@ -10,9 +10,9 @@ internal sealed record CertificateKeys(SecretKey Primary, SecretKey Signing, Sec
 {
     public static CertificateKeys Ed25519(DateTimeOffset made) =>
         new(
-            SecretKey.Generate(KeyAlgorithm.EdDsaLegacy, PublicKey.Curve.Ed25519, made),
-            SecretKey.Generate(KeyAlgorithm.EdDsaLegacy, PublicKey.Curve.Ed25519, made),
-            SecretKey.Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.X25519, made)
+            SecretKey.Of(EdDsaLegacyPublic.Make(), made),
+            SecretKey.Of(EdDsaLegacyPublic.Make(), made),
+            SecretKey.Of(EcdhPublic.Make(Curve25519.Instance), made)
         );
 }
 

@@ -147,7 +147,7 @@ public class CertificateTests
             .Mpi(modulus)
             .Mpi(System.Numerics.BigInteger.Parse(exponent).ToByteArray(true, true))
             .ToArray();
-        Assert.Contains(why, PublicKey.Read(body).Weakness());
+        Assert.Contains(why, PublicKey.Read(body).Part.Weakness);
     }
 
     [Fact]

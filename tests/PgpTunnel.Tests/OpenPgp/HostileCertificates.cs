@@ -98,19 +98,12 @@ internal static class HostileCertificates
         yield return (
             "encryption-subkey-of-order-one",
             encryption,
-            Join((good with { Encryption = Point(PublicKey.Curve.X25519, [0x40, .. new byte[32]]) }).Packets())
+            Join((good with { Encryption = Point(Curve25519.Instance, new byte[32]) }).Packets())
         );
         yield return (
             "encryption-subkey-off-its-curve",
             encryption,
-            Join(
-                (
-                    good with
-                    {
-                        Encryption = Point(PublicKey.Curve.P256, [0x04, .. Enumerable.Repeat((byte)7, 64)]),
-                    }
-                ).Packets()
-            )
+            Join((good with { Encryption = Point(NistCurve.P256, [.. Enumerable.Repeat((byte)7, 64)]) }).Packets())
         );
         yield return (
             "encryption-subkey-from-the-future",
@@ -119,9 +112,7 @@ internal static class HostileCertificates
                 (
                     good with
                     {
-                        Encryption = SecretKey
-                            .Generate(KeyAlgorithm.Ecdh, PublicKey.Curve.X25519, now.AddDays(2))
-                            .Public,
+                        Encryption = SecretKey.Of(EcdhPublic.Make(Curve25519.Instance), now.AddDays(2)).Public,
                     }
                 ).Packets()
             )
@@ -258,14 +249,13 @@ internal static class HostileCertificates
         yield return ("truncated", "", Join(p)[..^20]);
         yield return ("empty", "there is no certificate", []);
 
-        PublicKey Point(PublicKey.Curve curve, byte[] point) =>
+        PublicKey Point(Curve curve, byte[] point) =>
             PublicKey.Read(
                 new PacketWriter()
                     .U8(4)
                     .U32((uint)made.ToUnixTimeSeconds())
                     .U8(KeyAlgorithm.Ecdh)
-                    .Bytes(PublicKey.Oid(curve))
-                    .Mpi(point)
+                    .Bytes(curve.WriteKey(point).ToArray())
                     .U8(3)
                     .U8(1)
                     .U8(8)
