@@ -47,7 +47,7 @@ internal sealed class Gateway : IAsyncDisposable
         var parcels = new Parcels(settings, time, arrays);
         var decisions = new Decisions(settings, _peers, memory, Arming, time);
         var ownMail = new OwnMail(settings, parcels, time);
-        _alarms = new Alarms(site, ownMail);
+        _alarms = new Alarms(site, memory, ownMail);
         var echoes = new Echoes(site, _peers, parcels);
         var returns = new Returns(site, parcels, ownMail, echoes);
         var room = new SpoolRoom(site);

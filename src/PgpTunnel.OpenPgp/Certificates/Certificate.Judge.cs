@@ -241,7 +241,7 @@ public sealed partial class Certificate
     {
         try
         {
-            return new IdnMapping().GetAscii(domain.TrimEnd('.')).ToLowerInvariant();
+            return new IdnMapping().GetAscii(domain.TrimEnd('.').ToLowerInvariant());
         }
         catch (ArgumentException)
         {

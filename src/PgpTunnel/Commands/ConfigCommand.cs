@@ -49,9 +49,7 @@ internal static class ConfigCommand
                 || parse.GetResult(TransportOption) is { Implicit: false }
             )
         )
-            findings.AddRange(
-                Unlisted(map, configuration, PostfixCommand.Domains(configuration, session.Spool?.ListPeers() ?? []))
-            );
+            findings.AddRange(Unlisted(map, configuration, PostfixCommand.Domains(configuration, session.Spool)));
         var wrong = findings.Exists(f => f.Level == FindingLevel.Wrong);
         return parse.Report(
             new

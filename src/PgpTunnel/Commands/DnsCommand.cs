@@ -107,7 +107,7 @@ internal static class DnsCommand
         var configuration = ConfiguredOrNone(parse);
         await using var spool = GatewayAtRest.ExistingSpool(configuration);
         var validator = ValidatorFor(parse, configuration, time);
-        var peers = Peers.Under(configuration, validator, new PeerMemory(spool, null, time), time);
+        var peers = Peers.Under(configuration, validator, PeerMemory.ToLookAt(spool, time), time);
         var peer = await peers.FindAsync(domain, fresh: true, cancel);
         var fingerprints =
             peer.Class == PeerClass.Usable ? peer.Keys.Select(k => k.Fingerprint).ToList() : [.. peer.Listed];

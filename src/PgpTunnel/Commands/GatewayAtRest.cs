@@ -8,7 +8,7 @@ internal sealed class GatewayAtRest : IAsyncDisposable
         Settings = new Settings(configuration, KeyRing.Load(configuration));
         Spool = ExistingSpool(configuration);
         Names = new NameService(configuration, time);
-        Memory = new PeerMemory(Spool, null, time);
+        Memory = PeerMemory.ToLookAt(Spool, time);
         Peers = Peers.Under(configuration, Names.Validator, Memory, time);
         Arming = new Arming(Settings, Peers, new EventLog(TextWriter.Null, false, time), time);
         Decisions = new Decisions(Settings, Peers, Memory, Arming, time);

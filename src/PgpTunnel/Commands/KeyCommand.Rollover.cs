@@ -54,7 +54,14 @@ internal static partial class KeyCommand
         var published = peer
             .Keys.FirstOrDefault(k => k.Fingerprint == session.Settings.Keys.Active.Fingerprint)
             ?.EncryptionFingerprint;
-        var done = SubkeyRotation.TakeStep(configuration, spool, published, now, byHand: true);
+        var done = SubkeyRotation.TakeStep(
+            configuration,
+            spool,
+            published,
+            now,
+            byHand: true,
+            ClockWatch.SureAfter(spool?.LastUsed, now)
+        );
         var next = SubkeyRotation.Next(KeyRing.Load(configuration), configuration.Keys.EncryptionLifetime);
         if (done is null)
             throw new CommandException(

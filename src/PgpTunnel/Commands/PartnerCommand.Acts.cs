@@ -19,7 +19,7 @@ internal static partial class PartnerCommand
         var alone = new Partner(null, [fingerprint], null, null, null, false);
         var offered = await new Peers(
             () => new NameService(configuration, TimeProvider.System).Validator,
-            new PeerMemory(null, null, TimeProvider.System),
+            PeerMemory.ToLookAt(null, TimeProvider.System),
             _ => alone,
             TimeProvider.System
         ).FindAsync(domain, fresh: true, cancel);

@@ -163,7 +163,7 @@ internal static partial class PartnerCommand
     {
         var (configuration, domain) = (parse.Configuration(), Domain(parse));
         await using var spool = GatewayAtRest.ExistingSpool(configuration);
-        var memory = new PeerMemory(spool, null, TimeProvider.System);
+        var memory = PeerMemory.ToLookAt(spool, TimeProvider.System);
         var names = new NameService(configuration, TimeProvider.System);
         var peers = Peers.Under(configuration, names.Validator, memory, TimeProvider.System);
         var peer = await peers.FindAsync(domain, fresh: true, cancel);

@@ -20,15 +20,19 @@ internal static class PostfixCommand
         );
 
     /// <summary>Domains whose mail belongs through the gateway.</summary>
-    public static IReadOnlyList<string> Domains(GatewayConfiguration configuration, IEnumerable<PeerRecord> remembered)
+    public static IReadOnlyList<string> Domains(GatewayConfiguration configuration, Spool? spool)
     {
-        var now = TimeProvider.System.GetUtcNow();
+        var memory = PeerMemory.ToLookAt(spool, TimeProvider.System);
         return
         [
             .. configuration
                 .Policy.Partners.Where(p => (p.Value.Policy ?? configuration.Policy.Default) != LocalPolicy.Never)
                 .Select(p => p.Key)
-                .Concat(remembered.Where(r => r.EnforceUntil > now || r.Verified.Count > 0).Select(r => r.Domain))
+                .Concat(
+                    (spool?.ListPeers() ?? [])
+                        .Where(r => memory.RemembersEnforce(r) || r.Verified.Count > 0)
+                        .Select(r => r.Domain)
+                )
                 .Except(configuration.Domains)
                 .Distinct()
                 .Order(),
@@ -55,7 +59,7 @@ internal static class PostfixCommand
     {
         var configuration = parse.Configuration();
         await using var spool = GatewayAtRest.ExistingSpool(configuration);
-        var (next, domains) = (NextHop(configuration), Domains(configuration, spool?.ListPeers() ?? []));
+        var (next, domains) = (NextHop(configuration), Domains(configuration, spool));
         return parse.Report(
             new { transport = next, domains },
             $"# Domains whose mail goes through the gateway.\n{string.Join('\n', domains.Select(d => $"{d, -40} {next}"))}"

@@ -4,7 +4,7 @@ namespace PgpTunnel;
 /// A partner whose mail waits because its records are not what they were: remembered for <c>partner list</c>, and told to the postmaster
 /// at most once a day and partner. The log line and its count are the caller's.
 /// </summary>
-internal sealed class Alarms(Site site, OwnMail ownMail) : IDisposable
+internal sealed class Alarms(Site site, PeerMemory memory, OwnMail ownMail) : IDisposable
 {
     private static readonly TimeSpan Silence = TimeSpan.FromDays(1);
 
@@ -44,7 +44,7 @@ internal sealed class Alarms(Site site, OwnMail ownMail) : IDisposable
         var now = site.Time.GetUtcNow();
         var record = site.Spool.FindPeer(domain) ?? new PeerRecord(domain);
         if (
-            record.EnforceUntil <= now
+            !memory.RemembersEnforce(record)
             && record.Verified.Count == 0
             && !site.Configuration.Policy.Partners.ContainsKey(domain)
         )

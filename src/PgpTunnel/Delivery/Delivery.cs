@@ -74,7 +74,7 @@ internal sealed class Delivery(
     private async Task PurgeAsync(DateTimeOffset now)
     {
         _atHand.Clear();
-        await site.Spool.UsedAsync(now);
+        await site.Spool.UsedAsync(clock.Sure); // while the clock is in doubt, a time that is not
         if (!clock.IsInDoubt)
             await site.Spool.PurgeAsync(now);
     }

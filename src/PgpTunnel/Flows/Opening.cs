@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Collections.Concurrent;
 using PgpTunnel.Dns;
 using PgpTunnel.OpenPgp;
 using PgpTunnel.Smtp;
@@ -116,33 +117,39 @@ internal sealed class Opening(
         var failure = Check(peer, decrypted, header);
         // A key may have been published since; and nothing is refused for good on an old answer. Strangers name domains too, so each is
         // asked afresh once in a while only.
-        if (
-            failure is not null
-            && (failure.Reply.IsPermanent || !peer.Listed.Contains(header.Sender.Fingerprint))
-            && MayAskAfresh(domain)
-        )
+        if (failure is not null && (failure.Reply.IsPermanent || !peer.Listed.Contains(header.Sender.Fingerprint)))
         {
-            peer = await peers.AskAsync(domain, fresh: true, budget, cancel);
-            failure = Check(peer, decrypted, header);
+            if (MayAskAfresh(domain))
+            {
+                peer = await peers.AskAsync(domain, fresh: true, budget, cancel);
+                failure = Check(peer, decrypted, header);
+                _asked[domain] = (time.GetUtcNow(), peer.Class != PeerClass.Temporary);
+            }
+            else if (failure.Reply.IsPermanent && _asked.TryGetValue(domain, out var last) && !last.Settled)
+                failure = failure with { Reply = NotNow(domain) };
         }
         if (failure is null)
             await peers.RememberAsync(peer);
         return failure;
     }
 
+    private static SmtpReply NotNow(string domain) =>
+        new(451, "4.7.5", $"the keys of {domain} cannot be established now");
+
     private static readonly TimeSpan FreshEvery = TimeSpan.FromSeconds(30);
     private const int MostRemembered = 10_000;
 
-    private readonly System.Collections.Concurrent.ConcurrentDictionary<string, DateTimeOffset> _asked = new();
+    /// <summary>When a domain was last asked afresh, and whether it answered.</summary>
+    private readonly ConcurrentDictionary<string, (DateTimeOffset At, bool Settled)> _asked = new();
 
     private bool MayAskAfresh(string domain)
     {
         var now = time.GetUtcNow();
-        if (_asked.TryGetValue(domain, out var last) && (now - last).Duration() < FreshEvery)
+        if (_asked.TryGetValue(domain, out var last) && (now - last.At).Duration() < FreshEvery)
             return false;
         if (_asked.Count >= MostRemembered)
             _asked.Clear();
-        _asked[domain] = now;
+        _asked[domain] = (now, false);
         return true;
     }
 
@@ -158,11 +165,7 @@ internal sealed class Opening(
         if (peer.Distrusted.Contains(fingerprint))
             return new(Uniform, $"{domain} distrusts {fingerprint} (xfp)");
         if (peer.Class == PeerClass.Temporary || (peer.Class == PeerClass.Unusable && key is null && !peer.Trusted))
-            return new(
-                new SmtpReply(451, "4.7.5", $"the keys of {domain} cannot be established now"),
-                peer.Why,
-                Alarm: suspicious
-            );
+            return new(NotNow(domain), peer.Why, Alarm: suspicious);
         // Where fingerprints are trusted only those count, in every class (PROTOCOL.md 3).
         if (peer.Trusted && key is null)
             return new(
@@ -172,11 +175,7 @@ internal sealed class Opening(
             );
         if (peer.Class is PeerClass.None or PeerClass.Insecure)
             return peer.Remembered || peer.Outdated
-                ? new(
-                    new SmtpReply(451, "4.7.5", $"the keys of {domain} cannot be established now"),
-                    peer.Why,
-                    Alarm: suspicious
-                )
+                ? new(NotNow(domain), peer.Why, Alarm: suspicious)
                 : new(
                     young
                         ? new SmtpReply(451, "4.7.1", $"{domain} publishes no gateway key that can be trusted")

@@ -58,6 +58,14 @@ internal sealed class ClockWatch(EventLog log, TimeProvider time)
     public static bool Follows(DateTimeOffset? last, DateTimeOffset now) =>
         last is not { } then || (now - then <= LongestPause && then - now <= Tolerance);
 
+    /// <summary>
+    /// The time that has certainly come, for a program that does not run all the time: where the clock does not follow when the spool was
+    /// last used, that time.
+    /// </summary>
+    /// <param name="last">When a gateway last used the spool; null = never.</param>
+    public static DateTimeOffset SureAfter(DateTimeOffset? last, DateTimeOffset now) =>
+        Follows(last, now) ? now : last!.Value;
+
     /// <summary>True when the clock has jumped since this was last asked.</summary>
     public bool HasJumped()
     {

@@ -52,6 +52,13 @@ internal static class KeyRollover
                     Rollover = r with { Step = 3, Since = now },
                 };
                 break;
+            // A secret that is destroyed does not come back: the time must have passed for certain.
+            case { } when ClockWatch.SureAfter(spool?.LastUsed, now) < ring.Plan.Due:
+                return (
+                    null,
+                    $"the clock does not follow {InnerHeader.Time(spool!.LastUsed!.Value)}, when a gateway last used the spool; "
+                        + "see that it is right, and call it again when the gateway has run for a day"
+                );
             case { } r:
                 // What waits may be sealed for the old key, or kept with its spool subkey.
                 if (

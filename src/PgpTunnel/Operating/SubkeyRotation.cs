@@ -39,6 +39,7 @@ internal static class SubkeyRotation
     /// <param name="published">The encryption subkey of ours that peers find in DNS now; null = not known.</param>
     /// <param name="now">The time.</param>
     /// <param name="byHand">Make a new subkey although none is due.</param>
+    /// <param name="sure">The time that has certainly come; null = the same.</param>
     /// <returns>What was done, or null.</returns>
     /// <exception cref="IOException">A key file cannot be written.</exception>
     /// <exception cref="ConfigurationException">The keys cannot be read.</exception>
@@ -47,7 +48,8 @@ internal static class SubkeyRotation
         Spool? spool,
         string? published,
         DateTimeOffset now,
-        bool byHand = false
+        bool byHand = false,
+        DateTimeOffset? sure = null
     )
     {
         using var alone = KeyRing.Lock(configuration);
@@ -70,7 +72,8 @@ internal static class SubkeyRotation
             (ring.Plan with { Subkey = subkey with { Since = now } }).Save(configuration.Keys.Directory);
             return $"the new encryption subkey is published; the old one is destroyed from {InnerHeader.Time(now + Overlap)}";
         }
-        if (now < since + Overlap || IsNeeded(key, spool, now, since + Overlap))
+        // A secret that is destroyed does not come back.
+        if ((sure ?? now) < since + Overlap || IsNeeded(key, spool, now, since + Overlap))
             return null;
         KeyRing.Replace(configuration, key.WithoutOldEncryption());
         (ring.Plan with { Subkey = null }).Save(configuration.Keys.Directory);
@@ -100,10 +103,7 @@ internal static class SubkeyRotation
             if (spool.Load(parcel.Id) is var (_, content) && content.Body.Length > 0)
                 await spool.ChangeBodyAsync(
                     parcel.Id,
-                    MessageSealer.SealForSpool(
-                        [MessageOpener.Decrypt(content.Body.Span, ring.Keys).UnverifiedBody],
-                        ring.Active
-                    )
+                    MessageSealer.SealForSpool([MessageOpener.ReadVerified(content.Body.Span, ring.Keys)], ring.Active)
                 );
     }
 

@@ -25,8 +25,8 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
             await Task.WhenAll(
                 WatchFilesAsync(cancel),
                 EveryAsync(Hourly, site.Time.GetUtcNow(), "looking partners up", RefreshAsync, cancel),
-                EveryAsync(Daily, DateTimeOffset.MinValue, "the self-check", CheckAsync, cancel),
-                EveryAsync(Daily, site.Time.GetUtcNow(), "looking verified partners up", RefreshVerifiedAsync, cancel)
+                EveryAsync(Daily, null, "the self-check", CheckAsync, cancel),
+                EveryAsync(Daily, site.Spool.PartnersSeen, "looking verified partners up", RefreshVerifiedAsync, cancel)
             );
         }
         catch (OperationCanceledException)
@@ -35,10 +35,10 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
         }
     }
 
-    /// <param name="last">When it was last done.</param>
+    /// <param name="last">When it was last done; null = never.</param>
     private async Task EveryAsync(
         TimeSpan period,
-        DateTimeOffset last,
+        DateTimeOffset? last,
         string what,
         Func<CancellationToken, Task> work,
         CancellationToken cancel
@@ -46,7 +46,7 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
     {
         while (true)
         {
-            if ((site.Time.GetUtcNow() - last).Duration() >= period)
+            if (last is not { } before || (site.Time.GetUtcNow() - before).Duration() >= period)
             {
                 last = site.Time.GetUtcNow();
                 await TryAsync(what, () => work(cancel), cancel);
@@ -80,7 +80,7 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
         now.Split('\n')
             .Except(before.Split('\n'))
             .Concat(before.Split('\n').Except(now.Split('\n')))
-            .Select(l => Path.GetFileName(l.Split(' ')[0]))
+            .Select(l => Path.GetFileName(l.Split('\0')[0]))
             .Distinct();
 
     private async Task TryAsync(string what, Func<Task> work, CancellationToken cancel)
@@ -103,7 +103,7 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
             return string.Join(
                 '\n',
                 site.Configuration.Files.Select(f => new FileInfo(f))
-                    .Select(f => $"{f.FullName} {(f.Exists ? $"{f.LastWriteTimeUtc.Ticks} {f.Length}" : "-")}")
+                    .Select(f => $"{f.FullName}\0{(f.Exists ? $"{f.LastWriteTimeUtc.Ticks} {f.Length}" : "-")}")
             );
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -138,7 +138,8 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
     /// <summary>
     /// Partners with trusted fingerprints are looked up daily: so that a change of their keys is seen while both are listed.
     /// </summary>
-    private async Task RefreshVerifiedAsync(CancellationToken cancel) =>
+    private async Task RefreshVerifiedAsync(CancellationToken cancel)
+    {
         await RefreshAsync(
             [
                 .. site
@@ -151,6 +152,8 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
             ],
             cancel
         );
+        await site.Spool.PartnersSeenAsync(site.Time.GetUtcNow());
+    }
 
     private async Task CheckAsync(CancellationToken cancel)
     {

@@ -25,8 +25,8 @@ internal sealed partial class PeerMemory
     {
         try
         {
-            if (spool is not null)
-                await spool.KeepCertificateAsync(domain, fingerprint, octets, time.GetUtcNow());
+            if (Written is not null)
+                await Written.KeepCertificateAsync(domain, fingerprint, octets, time.GetUtcNow());
         }
         catch (SpoolException e)
         {

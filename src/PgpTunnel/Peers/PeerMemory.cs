@@ -4,9 +4,20 @@ namespace PgpTunnel;
 /// Remembers that a domain asked for encryption, so that stripping its records later does not bring back clear text. Only usable
 /// answers write; only time, an administrator, or 48 hours of agreeing secure denials forget.
 /// </summary>
-/// <param name="clock">Tells how much time has passed for certain; null = the clock is believed.</param>
+/// <param name="clock">Tells how much time has passed for certain; null = by when a gateway last used the spool.</param>
 internal sealed partial class PeerMemory(Spool? spool, EventLog? log, TimeProvider time, ClockWatch? clock = null)
 {
+    /// <summary>
+    /// What a gateway remembers, for a command to look at: what it finds in the DNS is the gateway's to remember, which knows how much
+    /// time has passed and who asked for what.
+    /// </summary>
+    public static PeerMemory ToLookAt(Spool? spool, TimeProvider time) => new(spool, null, time) { _onlyLooks = true };
+
+    private bool _onlyLooks;
+
+    /// <summary>Where it is written down; null = nowhere.</summary>
+    private Spool? Written => _onlyLooks ? null : spool;
+
     private static readonly TimeSpan Agreement = TimeSpan.FromHours(48),
         Apart = TimeSpan.FromHours(24),
         Grain = TimeSpan.FromHours(1),
@@ -20,7 +31,7 @@ internal sealed partial class PeerMemory(Spool? spool, EventLog? log, TimeProvid
     public bool RemembersEnforce(PeerRecord record) => record.EnforceUntil > Sure;
 
     /// <summary>By which memory ends: a clock that has jumped forgets nothing.</summary>
-    public DateTimeOffset Sure => clock?.Sure ?? time.GetUtcNow();
+    public DateTimeOffset Sure => clock?.Sure ?? ClockWatch.SureAfter(spool?.LastUsed, time.GetUtcNow());
 
     /// <summary>Changes with every command that changes what is remembered, so that a running gateway looks again.</summary>
     public string Version => spool?.PeersVersion ?? "";
@@ -93,7 +104,7 @@ internal sealed partial class PeerMemory(Spool? spool, EventLog? log, TimeProvid
         var after = After(before);
         // Written when it says something new or was signed anew, or lengthens what is known by an hour: not for each message.
         if (
-            spool is null
+            Written is null
             || (
                 after.Signed == before.Signed
                 && after.SignedPath.SequenceEqual(before.SignedPath)
@@ -107,15 +118,15 @@ internal sealed partial class PeerMemory(Spool? spool, EventLog? log, TimeProvid
             )
         )
             return;
-        await TryAsync(spool, before, After);
+        await TryAsync(Written, before, After);
     }
 
     /// <summary>We have sealed for it; noted once a day.</summary>
     public async Task SealedAsync(string domain)
     {
         var (now, before) = (time.GetUtcNow(), Recall(domain));
-        if (spool is not null && !(now - before.Sealed < TimeSpan.FromDays(1)))
-            await TryAsync(spool, before, r => r with { Sealed = now });
+        if (Written is not null && !(now - before.Sealed < TimeSpan.FromDays(1)))
+            await TryAsync(Written, before, r => r with { Sealed = now });
     }
 
     /// <summary>A trusted key has certified its successor, which is trusted from now on.</summary>
@@ -127,9 +138,9 @@ internal sealed partial class PeerMemory(Spool? spool, EventLog? log, TimeProvid
             ("key", fingerprint),
             ("why", "certified by a key that was trusted")
         );
-        if (spool is not null)
+        if (Written is not null)
             await TryAsync(
-                spool,
+                Written,
                 before,
                 r =>
                     r with
@@ -147,7 +158,7 @@ internal sealed partial class PeerMemory(Spool? spool, EventLog? log, TimeProvid
     public async Task<PeerRecord> RevokedAsync(PeerRecord before, IReadOnlyList<string> fingerprints)
     {
         var fresh = fingerprints.Where(f => before.Distrusted.GetValueOrDefault(f) < ForEver).ToList();
-        if (spool is null || fresh.Count == 0)
+        if (Written is null || fresh.Count == 0)
             return WithoutRevoked(before, fresh);
         foreach (var fingerprint in fresh)
             log?.Write(
@@ -156,7 +167,7 @@ internal sealed partial class PeerMemory(Spool? spool, EventLog? log, TimeProvid
                 ("key", fingerprint),
                 ("why", "its owner has revoked it; it is distrusted for ever")
             );
-        return await TryAsync(spool, Disown(before, fresh), r => Disown(r, fresh));
+        return await TryAsync(Written, Disown(before, fresh), r => Disown(r, fresh));
     }
 
     /// <summary>The same for one look-up only, of which nothing is kept.</summary>
@@ -214,14 +225,14 @@ internal sealed partial class PeerMemory(Spool? spool, EventLog? log, TimeProvid
     {
         var now = Sure;
         if (
-            spool is null
+            Written is null
             || before.EnforceUntil <= now
             || before.Verified.Count > 0
             || (before.ContraryLast is { } last && now - last < Grain)
         )
             return before;
         return await TryAsync(
-            spool,
+            Written,
             before,
             r =>
             {

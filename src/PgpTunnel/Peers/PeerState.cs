@@ -62,6 +62,12 @@ public sealed record PeerState
     /// <summary>It denies what was seen to be signed no earlier: it may be an old answer, played back.</summary>
     public bool Outdated { get; init; }
 
+    /// <summary>
+    /// Of a domain that something is remembered of, looked up for a stranger: it has counted for nothing, and written nothing down. Our own
+    /// mail asks again, lest who sends us junk keeps us from seeing what it says.
+    /// </summary>
+    internal bool IsForStrangers { get; init; }
+
     /// <summary>What to remember of it; null = nothing.</summary>
     internal PolicyToRemember? ToRemember { get; init; }
 

@@ -59,6 +59,7 @@ internal sealed partial class Peers
             Size = policy?.Size,
             Trusted = lookup.Trusted,
             Remembered = lookup.Remembered,
+            IsForStrangers = lookup.Budget.Asker == Asker.Stranger && (lookup.Remembered || lookup.Trusted),
             Until = time.GetUtcNow() + (ttl > ShortestUse ? ttl : ShortestUse),
             Why = why,
         };

@@ -7,7 +7,7 @@ namespace PgpTunnel;
 internal sealed partial class Peers
 {
     /// <summary>
-    /// Listed or distrusted keys that have revoked themselves for good. A distrusted one that was known here is asked for in the
+    /// Known keys that have revoked themselves for good, whether listed still or not. A distrusted one that was known here is asked for in the
     /// fallback too, since its revocation outlasts the record.
     /// </summary>
     private async Task<IReadOnlyList<string>> RevokedAsync(
@@ -43,11 +43,7 @@ internal sealed partial class Peers
         return
         [
             .. certificates
-                .Where(c =>
-                    c.IsHardRevoked
-                    && (policy.Fingerprints.Contains(c.Fingerprint) || policy.Distrusted.Contains(c.Fingerprint))
-                    && Known(lookup, c.Fingerprint)
-                )
+                .Where(c => c.IsHardRevoked && Known(lookup, c.Fingerprint))
                 .Select(c => c.Fingerprint)
                 .Distinct(),
         ];

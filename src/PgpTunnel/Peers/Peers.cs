@@ -78,7 +78,11 @@ internal sealed partial class Peers(
             _version = version; // an administrator has changed what is remembered
             Clear();
         }
-        if (!fresh && _cache.Get(domain, budget.Asker) is var (cached, _))
+        if (
+            !fresh
+            && _cache.Get(domain, budget.Asker) is var (cached, _)
+            && !(cached.IsForStrangers && budget.Asker == Asker.Ours)
+        )
             return cached;
         var key = (domain, fresh, budget.Asker, _generation);
         var flight = _flights.GetOrAdd(key, _ => new(() => FlyAsync(domain, fresh, budget)));
@@ -208,7 +212,9 @@ internal sealed partial class Peers(
                     answer.Security,
                     null,
                     answer.Ttl,
-                    $"the DNS is not signed, and offers no key: {answer.Why}"
+                    PolicyRecord.NearMiss(answer.Data) is { } miss
+                        ? $"the DNS is not signed, and has something that was meant as a policy: {miss}"
+                        : $"the DNS is not signed, and offers no key: {answer.Why}"
                 );
         if (policy is null or { Mode: PolicyMode.None })
             return await DeniedAsync(lookup, policy, answer);

@@ -7,30 +7,34 @@ namespace PgpTunnel;
 internal sealed partial class Spool
 {
     private const string UsedFact = "used",
+        PartnersFact = "partners-seen",
         OldSubkeyFact = "old-subkey";
 
     /// <summary>When a parcel for an older encryption subkey of ours last came.</summary>
-    public DateTimeOffset? OldSubkeyUsed =>
-        Fact(OldSubkeyFact) is { } text ? Time(long.Parse(text, CultureInfo.InvariantCulture)) : null;
+    public DateTimeOffset? OldSubkeyUsed => Noted(OldSubkeyFact);
 
     public static KeyValuePair<string, string> OldSubkeyUsedNow(DateTimeOffset now) =>
-        new(OldSubkeyFact, now.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture));
+        new(OldSubkeyFact, InSeconds(now));
 
     /// <summary>Notes that a gateway uses the spool now.</summary>
-    public Task UsedAsync(DateTimeOffset now) =>
-        CommitAsync(
-            new()
-            {
-                Facts = new Dictionary<string, string>
-                {
-                    [UsedFact] = now.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture),
-                },
-            }
-        );
+    public Task UsedAsync(DateTimeOffset now) => NoteAsync(UsedFact, now);
 
     /// <summary>When a gateway last noted that.</summary>
-    public DateTimeOffset? LastUsed =>
-        Fact(UsedFact) is { } text ? Time(long.Parse(text, CultureInfo.InvariantCulture)) : null;
+    public DateTimeOffset? LastUsed => Noted(UsedFact);
+
+    /// <summary>Notes that verified partners have been looked up.</summary>
+    public Task PartnersSeenAsync(DateTimeOffset now) => NoteAsync(PartnersFact, now);
+
+    public DateTimeOffset? PartnersSeen => Noted(PartnersFact);
+
+    private Task NoteAsync(string fact, DateTimeOffset now) =>
+        CommitAsync(new() { Facts = new Dictionary<string, string> { [fact] = InSeconds(now) } });
+
+    private DateTimeOffset? Noted(string fact) =>
+        Fact(fact) is { } text ? Time(long.Parse(text, CultureInfo.InvariantCulture)) : null;
+
+    private static string InSeconds(DateTimeOffset time) =>
+        time.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture);
 
     public string? Fact(string name) =>
         Read(s => s.Scalar("SELECT value FROM gateway WHERE name = $name", ("$name", name))) as string;
