@@ -73,6 +73,8 @@ internal sealed class DnsQuestion(
         );
     }
 
+    private static readonly TimeSpan Restart = TimeSpan.FromMilliseconds(300);
+
     private async Task<DnsMessage> AskTwiceAsync(DnsResolver resolver, DnsTransport transport, CancellationToken cancel)
     {
         try
@@ -84,6 +86,10 @@ internal sealed class DnsQuestion(
         catch (Exception e) when (e is TimeoutException && transport == DnsTransport.Udp || e is IOException)
         {
             // A datagram may be lost, a connection closed (RFC 7766 6.2.4); a resolver that was busy may not be any more.
+        }
+        catch (SocketException)
+        {
+            await Task.Delay(Restart, cancel); // nobody is there in this moment: it may be starting anew
         }
         return await resolver.AskAsync(name, type, transport, cancel);
     }

@@ -28,9 +28,9 @@ public sealed class MailExchangers(DnsValidator validator)
     private const int MaxHosts = 10;
 
     /// <exception cref="DnsUnavailableException">The lookup failed; try later.</exception>
-    public async Task<MailRoute> FindAsync(string domain, CancellationToken cancel)
+    /// <param name="budget">One for all of them: a domain may name ten exchangers in slow zones.</param>
+    public async Task<MailRoute> FindAsync(string domain, WorkBudget budget, CancellationToken cancel)
     {
-        var budget = new WorkBudget(); // one for all of them: a domain may name ten exchangers in slow zones
         var answer = DomainName.TryParse(domain, out var name)
             ? await QueryAsync(name, RecordType.MX, budget, cancel)
             : throw new DnsUnavailableException($"{domain} is not a domain name");

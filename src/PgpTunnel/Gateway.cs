@@ -64,7 +64,7 @@ internal sealed class Gateway : IAsyncDisposable
         );
         var slots = new Slots(() => settings.Configuration.Limits.Memory);
         var schedule = new Schedule(slots);
-        var outcomes = new Outcomes(site, parcels, ownMail, returns, echoes, clock, schedule);
+        var outcomes = new Outcomes(site, _peers, parcels, ownMail, returns, echoes, clock, schedule);
         var attempts = new Attempts(
             site,
             decisions,

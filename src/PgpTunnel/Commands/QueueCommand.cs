@@ -96,10 +96,10 @@ internal static partial class QueueCommand
     private static Parcel Find(ParseResult parse, Spool spool)
     {
         var id = parse.GetRequiredValue(IdArgument);
-        return spool.Find(id) is { State: not ParcelState.Handed } parcel
-            ? parcel
-            : throw new CommandException(Exit.Data, $"no parcel {id} waits in the spool");
+        return spool.Find(id) is { State: not ParcelState.Handed } parcel ? parcel : throw Gone(id);
     }
+
+    private static CommandException Gone(string id) => new(Exit.Data, $"no parcel {id} waits in the spool");
 
     private static object AsJson(Parcel p) =>
         new
@@ -169,7 +169,7 @@ internal static partial class QueueCommand
             var (header, _) = new Parcels(
                 new Settings(configuration, KeyRing.Load(configuration)),
                 TimeProvider.System
-            ).Read(parcel, spool.Load(parcel.Id)!.Value.Content);
+            ).Read(parcel, spool.Load(parcel.Id)?.Content ?? throw Gone(parcel.Id));
             (from, to, size) = (header.MailFrom.ToString(), [.. header.RcptTo.Select(r => r.ToString())], header.Size);
         }
         catch (Exception e)

@@ -11,12 +11,14 @@ internal sealed class Decisions(Settings settings, Peers peers, PeerMemory memor
     /// <param name="domain">Destination domain (A-label form) or address literal.</param>
     /// <param name="senderDomain">Which of our domains the mail is from; it must be armed for sealing.</param>
     /// <param name="atLeast">Raises the local policy, never lowers it.</param>
+    /// <param name="budget">What may be spent on it; null = that of one look-up.</param>
     /// <returns>The decision, and the peer where one was looked up.</returns>
     public async Task<(Decision Decision, PeerState? Peer)> DecideAsync(
         string domain,
         string senderDomain,
         LocalPolicy atLeast,
-        CancellationToken cancel
+        CancellationToken cancel,
+        WorkBudget? budget = null
     )
     {
         if (settings.Configuration.Domains.Contains(domain)) // it goes to our own mail server and nowhere else
@@ -36,7 +38,7 @@ internal sealed class Decisions(Settings settings, Peers peers, PeerMemory memor
             );
         if (local == LocalPolicy.Never)
             return (Policy.Decide(local, default, ArmState.Armed, domain), null);
-        var budget = new WorkBudget(); // one for all that this recipient causes
+        budget ??= new WorkBudget(); // one for all that this recipient causes
         var peer = await peers.FindAsync(domain, fresh: false, cancel, budget);
         var decision = Policy.Decide(local, peer.Facts, arming.State(senderDomain), domain);
         if (decision.Kind != DecisionKind.Refuse)

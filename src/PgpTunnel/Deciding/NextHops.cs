@@ -19,13 +19,20 @@ internal sealed class NextHops(Settings settings, NameService names)
     /// <param name="route">To another gateway what the DNS denies is final only where it is proved: an attacker's word would bring a
     /// bounce, or clear text.</param>
     /// <exception cref="SmtpUnavailableException">None can be found now, or ever: the reply says which.</exception>
-    public async Task<Hops> FindAsync(ParcelRoute route, Endpoint? endpoint, string domain, CancellationToken cancel)
+    /// <param name="budget">What the look-ups may spend.</param>
+    public async Task<Hops> FindAsync(
+        ParcelRoute route,
+        Endpoint? endpoint,
+        string domain,
+        WorkBudget budget,
+        CancellationToken cancel
+    )
     {
         try
         {
             return endpoint is not null
                 ? await OfEndpointAsync(endpoint, cancel)
-                : await OfDomainAsync(route, domain, cancel);
+                : await OfDomainAsync(route, domain, budget, cancel);
         }
         catch (DnsUnavailableException e)
         {
@@ -69,7 +76,12 @@ internal sealed class NextHops(Settings settings, NameService names)
         }
     }
 
-    private async Task<Hops> OfDomainAsync(ParcelRoute parcelRoute, string domain, CancellationToken cancel)
+    private async Task<Hops> OfDomainAsync(
+        ParcelRoute parcelRoute,
+        string domain,
+        WorkBudget budget,
+        CancellationToken cancel
+    )
     {
         if (domain.StartsWith('['))
         {
@@ -79,7 +91,7 @@ internal sealed class NextHops(Settings settings, NameService names)
             );
             return new([new SmtpTarget(address.ToString(), new IPEndPoint(address, 25), TlsMode.Opportunistic)]);
         }
-        var route = await names.Exchangers.FindAsync(domain, cancel);
+        var route = await names.Exchangers.FindAsync(domain, budget, cancel);
         // RFC 5321 5.1: we ourselves, and what is less preferred than we, would be a loop.
         var hosts = route
             .Hosts.TakeWhile(h => !h.Host.Equals(settings.Configuration.Hostname, StringComparison.OrdinalIgnoreCase))

@@ -1,3 +1,4 @@
+using PgpTunnel.Dns;
 using PgpTunnel.OpenPgp;
 using PgpTunnel.Smtp;
 
@@ -13,11 +14,13 @@ internal sealed partial class Attempts
             await outcomes.LaterAsync(parcel, held, cancel);
             return;
         }
+        var budget = new WorkBudget(); // one for all that this attempt causes
         // A last attempt is not given up on an old answer.
         var peer = await peers.FindAsync(
             parcel.Domain,
             fresh: site.Time.GetUtcNow() - parcel.Created >= site.Configuration.Retry.GiveUp,
-            cancel
+            cancel,
+            budget
         );
         var local = site.Configuration.PolicyFor(parcel.Domain);
         // It is sealed already, so being armed is not asked; and "never" is no reason to unseal.
@@ -72,6 +75,7 @@ internal sealed partial class Attempts
                     new ReversePath(GatewayAddress.WithToken(gateway, parcel.Token)),
                     [new ForwardPath(to)],
                     outer,
+                    budget,
                     cancel
                 )
             )[0];
@@ -132,13 +136,15 @@ internal sealed partial class Attempts
     private async Task ToWorldAsync(Parcel parcel, ParcelContent content, CancellationToken cancel)
     {
         var (header, message) = parcels.Read(parcel, content);
+        var budget = new WorkBudget(); // one for all that this attempt causes
         if (parcel.Leaving != Leaving.Exempt)
         {
             var (decision, peer) = await decisions.DecideAsync(
                 parcel.Domain,
                 header.Sender.Domain,
                 parcel.Leaving == Leaving.SealedOnly ? LocalPolicy.Require : LocalPolicy.Never,
-                cancel
+                cancel,
+                budget
             );
             var refusedTest =
                 parcel.Leaving == Leaving.ClearAfterTest
@@ -165,6 +171,7 @@ internal sealed partial class Attempts
             header.MailFrom,
             to,
             [TraceFields.Mark(relay), TraceFields.Received(site.Configuration, parcel, header), message],
+            budget,
             cancel
         );
         await outcomes.WorldAsync(new(parcel, header, message, to, replies), cancel);
@@ -217,6 +224,7 @@ internal sealed partial class Attempts
                     header.MailFrom,
                     taken,
                     message,
+                    new WorkBudget(),
                     cancel
                 );
         if (taken.Count == to.Count)

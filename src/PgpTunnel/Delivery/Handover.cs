@@ -1,3 +1,4 @@
+using PgpTunnel.Dns;
 using PgpTunnel.Smtp;
 
 namespace PgpTunnel;
@@ -6,6 +7,7 @@ namespace PgpTunnel;
 internal sealed class Handover(NextHops hops, SmtpSender sender, Slots slots)
 {
     /// <summary>Tries the servers in order until one gives a verdict.</summary>
+    /// <param name="budget">What is left to this attempt for look-ups.</param>
     public async Task<IReadOnlyList<SmtpReply>> SendAsync(
         Parcel parcel,
         Endpoint? endpoint,
@@ -13,6 +15,7 @@ internal sealed class Handover(NextHops hops, SmtpSender sender, Slots slots)
         ReversePath from,
         IReadOnlyList<ForwardPath> to,
         OutgoingMessage message,
+        WorkBudget budget,
         CancellationToken cancel
     )
     {
@@ -20,7 +23,7 @@ internal sealed class Handover(NextHops hops, SmtpSender sender, Slots slots)
         {
             SmtpUnavailableException? last = null;
             IReadOnlyList<SmtpReply>? refused = null;
-            var found = await hops.FindAsync(parcel.Route, endpoint, domain, cancel);
+            var found = await hops.FindAsync(parcel.Route, endpoint, domain, budget, cancel);
             foreach (var target in found.Targets)
             {
                 try

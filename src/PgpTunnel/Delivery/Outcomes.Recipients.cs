@@ -28,34 +28,48 @@ internal sealed partial class Outcomes
     /// <summary>Of what went to our own mail server, opened or a notice.</summary>
     public async Task LocalAsync(Answered answered, CancellationToken cancel)
     {
-        var (parcel, header, failed) = (answered.Parcel, answered.Header, answered.Failed);
+        var (parcel, failed) = (answered.Parcel, answered.Failed);
         if (failed.Count == 0)
             await SettleAsync(answered, Successes(answered), cancel);
-        else if (parcel.Form == ParcelForm.Received && IsOfItsSender(header))
-            await SettleAsync(
-                answered,
-                [
-                    .. Successes(answered),
-                    .. FailureNotice(answered) is { } notice ? ThroughTheTunnel(header, notice) : [],
-                ],
-                cancel
-            );
-        else if (
-            parcel.Form == ParcelForm.Received
-            && (header.MailFrom.Mailbox is null || failed.All(f => !f.To.NotifiesFailure))
-        ) // RFC 5321 6.1, RFC 3461 4.1: nobody wants to hear
-            await SettleAsync(answered, Successes(answered), cancel);
-        else if (header.MailFrom.Mailbox is null && parcel is { Form: ParcelForm.Kept, IsNotice: false })
-            await SettleAsync(answered, Successes(answered), cancel); // a bounce of somebody's, as above
-        else if (parcel.Form == ParcelForm.Kept && header.MailFrom.Mailbox is not null)
-            await SettleAsync(answered, [.. Successes(answered), .. OwnUsersAreTold(answered)], cancel);
-        // A notice, or mail of a forwarded sender, that our own server refuses: no one can be told, so it is kept for a person to see. The
-        // others first.
-        else if (answered.Later is { } later)
+        else if (SomebodyIsTold(answered))
+            await SettleAsync(answered, [.. Successes(answered), .. ToldOfLocal(answered)], cancel);
+        else if (answered.Later is { } later) // the others first
             await LaterAsync(parcel with { Done = answered.Have }, later, cancel);
-        else
+        else if (parcel.Form == ParcelForm.Kept || peers.IsPartner(answered.Header.Sender.Domain) || !HoldsMany())
             await HoldAsync(parcel, failed[0].Reply, answered.Have, cancel);
+        else
+        {
+            LogDiscarded(answered, "strangers have enough held here already; see 'pgptunnel queue list'");
+            await SettleAsync(answered, Successes(answered), cancel);
+        }
     }
+
+    /// <summary>
+    /// Not of a notice to the postmaster, who is the last to be told, nor of mail that a partner passed on for a sender of another domain: to
+    /// tell that sender would be backscatter. (Who wants to hear nothing counts as told: RFC 5321 6.1, RFC 3461 4.1.)
+    /// </summary>
+    private bool SomebodyIsTold(Answered answered) =>
+        answered.Parcel.Form == ParcelForm.Received
+            ? IsOfItsSender(answered.Header)
+                || answered.Header.MailFrom.Mailbox is null
+                || answered.Failed.All(f => !f.To.NotifiesFailure)
+            : !(answered.Parcel.IsNotice && ownMail.IsForPostmaster(answered.Header));
+
+    private IReadOnlyList<(Parcel, ParcelContent)> ToldOfLocal(Answered answered) =>
+        answered.Parcel.Form == ParcelForm.Received
+            ? FailureNotice(answered) is { } notice
+                ? ThroughTheTunnel(answered.Header, notice)
+                : []
+            : answered.Header.MailFrom.Mailbox is not null
+                ? OwnUsersAreTold(answered)
+                : Untold(answered.Parcel, answered.Header, answered.Failed[0].Reply);
+
+    /// <summary>What strangers may have us keep for a person to see; it has no end, so it has a bound.</summary>
+    private const int MostHeld = 1000;
+    private const long MostHeldOctets = 256 * 1024 * 1024;
+
+    private bool HoldsMany() =>
+        site.Spool.Held() is var (parcels, octets) && (parcels >= MostHeld || octets >= MostHeldOctets);
 
     /// <summary>
     /// Of our own users' mail they are told. A stranger's mail to the postmaster was kept with NOTIFY=NEVER: strangers get no notices
@@ -65,18 +79,21 @@ internal sealed partial class Outcomes
     {
         if (FailureNotice(answered) is { } notice)
             return [Report(answered.Parcel, answered.Header, notice)];
+        LogDiscarded(
+            answered,
+            $"our own mail server refuses mail whose sender is not told; does it take mail for {site.Configuration.Postmaster}?"
+        );
+        return [];
+    }
+
+    private void LogDiscarded(Answered answered, string advice) =>
         site.Log.Write(
             "discarded",
             ("id", answered.Parcel.Id),
             ("alarm", true),
             ("reply", answered.Failed[0].Reply),
-            (
-                "do",
-                $"our own mail server refuses mail whose sender is not told; does it take mail for {site.Configuration.Postmaster}?"
-            )
+            ("do", advice)
         );
-        return [];
-    }
 
     private ReadOnlyMemory<byte>? FailureNotice(Answered answered) =>
         Notice.Build(

@@ -9,6 +9,7 @@ namespace PgpTunnel;
 /// </summary>
 internal sealed partial class Outcomes(
     Site site,
+    Peers peers,
     Parcels parcels,
     OwnMail ownMail,
     Returns returns,

@@ -1,3 +1,4 @@
+using PgpTunnel.Dns;
 using PgpTunnel.OpenPgp;
 using PgpTunnel.Smtp;
 
@@ -17,21 +18,8 @@ internal sealed partial class Outbound
 
         public async Task<SmtpReply> AddAsync(ForwardPath recipient, CancellationToken cancel)
         {
-            if (recipient.Mailbox.Domain.Length == 0) // RFC 5321 4.5.1
-                return Accept(
-                    recipient with
-                    {
-                        Mailbox = outbound._ownMail.Postmaster,
-                    },
-                    new Decided(
-                        "",
-                        "",
-                        ParcelRoute.Local,
-                        new(DecisionKind.Clear, null, false, "postmaster"),
-                        null,
-                        false
-                    )
-                );
+            if (recipient.Mailbox.Domain.Length == 0) // RFC 5321 4.5.1; wherever that is, it is held to the same policy
+                recipient = recipient with { Mailbox = outbound._ownMail.Postmaster };
             var domain = recipient.Mailbox.Domain;
             if (!recipient.Mailbox.IsLiteral && !Domains.TryNormalise(domain, out domain))
                 return new SmtpReply(550, "5.1.2", "the recipient's domain is not a domain");
@@ -44,12 +32,13 @@ internal sealed partial class Outbound
                 && configuration.Domains.Contains(domain)
             )
                 return Mailbox.RoutingRefusal;
-            var own = await outbound.OwnParcelAsync(from, recipient.Mailbox, cancel);
+            var budget = new WorkBudget(); // one for all that this recipient causes
+            var own = await outbound.OwnParcelAsync(from, recipient.Mailbox, budget, cancel);
             var key = own is not null ? $"{domain} {recipient.Mailbox}" : domain; // an exempt mailbox exempts nobody beside it
             if (!_decided.TryGetValue(key, out var destination))
                 _decided[key] = destination = own is not null
                     ? Decided.Own(key, domain, recipient.Mailbox, outbound.PolicyOf(own))
-                    : await outbound.DecideAsync(domain, SenderDomain(null), LocalPolicy.Never, cancel);
+                    : await outbound.DecideAsync(domain, SenderDomain(null), LocalPolicy.Never, cancel, budget);
             if (destination.Decision.Reply is { } refusal)
             {
                 await outbound.ReportAsync(destination, from, refusal);

@@ -1,3 +1,4 @@
+using PgpTunnel.Dns;
 using PgpTunnel.OpenPgp;
 using PgpTunnel.Smtp;
 
@@ -119,10 +120,11 @@ internal sealed partial class Outbound(
         string domain,
         string senderDomain,
         LocalPolicy atLeast,
-        CancellationToken cancel
+        CancellationToken cancel,
+        WorkBudget? budget = null
     )
     {
-        var (decision, peer) = await _decisions.DecideAsync(domain, senderDomain, atLeast, cancel);
+        var (decision, peer) = await _decisions.DecideAsync(domain, senderDomain, atLeast, cancel, budget);
         return new Decided(
             domain,
             domain,
@@ -138,7 +140,12 @@ internal sealed partial class Outbound(
     /// that the domain's policy names as its gateway. What it is shows at its end.
     /// </summary>
     /// <returns>The state of the domain whose gateway it is for; null = it is no such parcel.</returns>
-    private async Task<PeerState?> OwnParcelAsync(ReversePath from, Mailbox recipient, CancellationToken cancel)
+    private async Task<PeerState?> OwnParcelAsync(
+        ReversePath from,
+        Mailbox recipient,
+        WorkBudget budget,
+        CancellationToken cancel
+    )
     {
         string domain;
         if (from.Mailbox is not null)
@@ -160,7 +167,7 @@ internal sealed partial class Outbound(
             )
                 return null;
         }
-        var peer = await _peers.FindAsync(domain, false, cancel);
+        var peer = await _peers.FindAsync(domain, false, cancel, budget);
         return GatewayAddress.Matches(peer.Gateway, recipient, out _) ? peer : null;
     }
 

@@ -24,7 +24,7 @@ internal sealed partial class Doctor
         try
         {
             var greeting = await FirstThatAnswersAsync(
-                (await _hops.FindAsync(ParcelRoute.Local, endpoint, "", deadline.Token)).Targets,
+                (await _hops.FindAsync(ParcelRoute.Local, endpoint, "", new WorkBudget(), deadline.Token)).Targets,
                 deadline.Token
             );
             if (greeting.Refusal is { } refusal)
@@ -81,7 +81,7 @@ internal sealed partial class Doctor
         MailRoute route;
         try
         {
-            route = await names.Exchangers.FindAsync(gateway, cancel);
+            route = await names.Exchangers.FindAsync(gateway, new WorkBudget(), cancel);
         }
         catch (DnsUnavailableException e)
         {

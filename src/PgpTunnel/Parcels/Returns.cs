@@ -158,8 +158,8 @@ internal sealed partial class Returns(Site site, Parcels parcels, OwnMail ownMai
     private const string GivenUp = "4.4.7";
 
     /// <summary>
-    /// RFC 3834 5: what answers by itself says so. So do some that report a failure; those are reports by their form, or say in the subject
-    /// what has failed.
+    /// RFC 3834 5: what answers by itself says so. So do some that report a failure; those are reports by their form, or by what such a
+    /// subject begins with: an answer repeats the subject of a person, in which anything may have failed.
     /// </summary>
     private static bool IsAnswer(MimeMessage message, bool hasStatus)
     {
@@ -171,7 +171,7 @@ internal sealed partial class Returns(Site site, Parcels parcels, OwnMail ownMai
             && !hasStatus
             && type?.IsMimeType("multipart", "report") is not true
             && !message.Headers.Contains("X-Failed-Recipients")
-            && !Failure().IsMatch(SubjectOf(message));
+            && !Bounce().IsMatch(SubjectOf(message));
     }
 
     private const StringComparison IgnoreCase = StringComparison.OrdinalIgnoreCase;
@@ -213,6 +213,15 @@ internal sealed partial class Returns(Site site, Parcels parcels, OwnMail ownMai
         RegexOptions.IgnoreCase | RegexOptions.CultureInvariant
     )]
     private static partial Regex Failure();
+
+    /// <summary>How mail servers begin the subject of a bounce.</summary>
+    [GeneratedRegex(
+        @"^\W*((mail|message|e-?mail)\W+)?(undeliver|non-?deliver|not deliver|deliver\w*\W+(has\W+|status\W+notification\W+)*(fail|problem|error)"
+            + @"|fail(ure|ed)\W+(notice|deliver|mail|to deliver)|return(ed|ing)\W+(mail|message|e-?mail|to sender)|(could|can)\W*not\b.*deliver"
+            + @"|rejected|refused|bounce|system error|blocked)",
+        RegexOptions.IgnoreCase | RegexOptions.CultureInvariant
+    )]
+    private static partial Regex Bounce();
 
     private static IEnumerable<string> Actions(HeaderList group) =>
         group

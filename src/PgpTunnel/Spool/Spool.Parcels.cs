@@ -127,6 +127,16 @@ internal sealed partial class Spool
             ? Time(next)
             : null;
 
+    /// <summary>What is held of what came from peers: how many parcels, and octets of those that lie in files.</summary>
+    public (long Parcels, long Octets) Held() =>
+        Read(s =>
+            s.Rows(
+                "SELECT count(*), coalesce(sum(octets), 0) FROM parcel WHERE state = 1 AND form = $form",
+                row => (row.GetInt64(0), row.GetInt64(1)),
+                ("$form", (int)ParcelForm.Received)
+            )
+        )[0];
+
     public IReadOnlyList<Parcel> List() =>
         Read(s => s.Rows($"SELECT {Columns} FROM parcel ORDER BY created, id", ReadParcel));
 

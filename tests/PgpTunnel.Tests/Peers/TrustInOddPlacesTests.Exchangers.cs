@@ -42,6 +42,7 @@ public sealed partial class TrustInOddPlacesTests
                 how == "unsigned" ? "gone.unsigned.example"
                     : how == "loop" ? "loop.unsigned.example"
                     : "gone.b.example",
+                new WorkBudget(),
                 CancellationToken.None
             )
         );
@@ -70,7 +71,13 @@ public sealed partial class TrustInOddPlacesTests
             name == second && other == "dead" ? new(2, [], []) : before(name, type, answer);
         var names = new NameService(pair.A.Configuration, pair.World.Time);
         var hops = new NextHops(new Settings(pair.A.Configuration, KeyRing.Load(pair.A.Configuration)), names);
-        var found = await hops.FindAsync(ParcelRoute.Gateway, null, "mail.b.example", CancellationToken.None);
+        var found = await hops.FindAsync(
+            ParcelRoute.Gateway,
+            null,
+            "mail.b.example",
+            new WorkBudget(),
+            CancellationToken.None
+        );
         Assert.Equal(incomplete, found.Incomplete);
         Assert.Equal("one.b.example", found.Targets[0].Host);
     }

@@ -43,11 +43,11 @@ internal static class SpoolLock
         try
         {
             if (File.Exists(FileOf(spool)))
-                using (new FileStream(FileOf(spool), FileMode.Open, FileAccess.ReadWrite, FileShare.None))
+                using (new FileStream(FileOf(spool), FileMode.Open, FileAccess.Read, FileShare.None))
                     return false;
             return false;
         }
-        catch (IOException)
+        catch (IOException e) when (e.HResult == WouldBlock)
         {
             return true;
         }
