@@ -153,6 +153,24 @@ public class DeliveryTests
         Assert.Equal("250 2.0.0 noted; the sender has been told before", await Send("<>", Report("failed", "5.4.4")));
     }
 
+    /// <summary>By whatever route it goes: the postmaster knows who does not.</summary>
+    [Fact]
+    public async Task A_notice_that_only_its_reader_s_mailbox_refuses_is_told_to_the_postmaster()
+    {
+        await using var pair = await Pair.CreateAsync();
+        pair.HopAnswer = _ => new SmtpReply(554, "5.7.1", "relaying denied");
+        pair.A.LocalAnswer = seen =>
+            seen.To[0].Mailbox.Local == "alice" ? new SmtpReply(550, "5.1.1", "no such user") : null;
+        await pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message);
+        await Wait.UntilAsync(
+            () => pair.A.Received.Any(r => r.To[0].Mailbox.Local == "postmaster"),
+            () => pair.A.Log.ToString()
+        );
+        var told = Text(pair.A.Received.First(r => r.To[0].Mailbox.Local == "postmaster").Message);
+        Assert.Contains("<alice@a.example>", told);
+        Assert.DoesNotContain("event=held", pair.A.Log.ToString());
+    }
+
     [Fact]
     public async Task A_notice_that_our_own_server_refuses_is_held_not_lost()
     {

@@ -49,6 +49,29 @@ public class ExchangeTests
         Assert.Contains(address.ToString(), e.Message);
     }
 
+    /// <summary>The only resolver starts anew: for a moment nobody is at its port.</summary>
+    [Fact]
+    public async Task A_resolver_that_starts_anew_is_asked_again()
+    {
+        using var reserved = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        reserved.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        var address = (IPEndPoint)reserved.LocalEndPoint!;
+        reserved.Close();
+        var asking = new DnsExchange([address]).AskAsync(
+            DomainName.Parse("b.example"),
+            RecordType.TXT,
+            CancellationToken.None
+        );
+        using var server = new Socket(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        await Task.Delay(100); // the first attempt has met a closed port; where the machine was slower, this one is the first
+        server.Bind(address);
+        var buffer = new byte[512];
+        var got = await server.ReceiveFromAsync(buffer, new IPEndPoint(IPAddress.Any, 0));
+        buffer[2] |= 0x80;
+        await server.SendToAsync(buffer.AsMemory(0, got.ReceivedBytes), got.RemoteEndPoint);
+        Assert.True((await asking).IsResponse);
+    }
+
     [Fact]
     public void Random_octets_never_throw_anything_but_DnsFormatException()
     {

@@ -147,6 +147,21 @@ public sealed partial class InboundTests : InboundSetting
         Assert.Contains("is wrong", detail);
     }
 
+    /// <summary>While the DNS owes a fresh answer nothing is refused for good on the one of before.</summary>
+    [Fact]
+    public async Task Nothing_is_refused_for_good_on_an_old_answer()
+    {
+        Assert.StartsWith("250", await DeliverAsync(Header()));
+        var forged = Outer(Seal(Header(), GatewayKey.Generate(GatewayAlgorithm.Ed25519, "x@a.example", Now)));
+        _pair.World.Forge = (_, _, _) => new(2, [], []);
+        Assert.StartsWith("451 4.7.5", await DeliverAsync(forged)); // asked afresh, in vain
+        Assert.StartsWith("451 4.7.5", await DeliverAsync(forged)); // too soon to ask again
+        _pair.World.Forge = null;
+        _pair.World.Time.Advance(TimeSpan.FromMinutes(1));
+        Assert.Equal(Uniform, await DeliverAsync(forged));
+        Assert.Equal(Uniform, await DeliverAsync(forged));
+    }
+
     [Fact]
     public async Task A_parcel_for_a_key_we_lack_waits_two_days()
     {

@@ -43,6 +43,28 @@ public class RoutingTests
             ? mailbox
             : throw new InvalidOperationException(local);
 
+    [Theory]
+    [InlineData("prefer", "250 2.1.5 goes in clear: the DNS of plain.example is not signed")]
+    [InlineData("require", "550 5.7.10")]
+    public async Task A_postmaster_elsewhere_is_held_to_the_policy(string policy, string reply)
+    {
+        await using var pair = await Pair.CreateAsync(
+            moreA: $"\"postmaster\": \"help@plain.example\", \"policy\": {{ \"default\": \"{policy}\" }}"
+        );
+        pair.World.AddInsecureZone("plain.example");
+        using var client = new System.Net.Sockets.TcpClient();
+        await client.ConnectAsync(pair.A.Gateway.OutboundServer!.EndPoint);
+        using var reader = new StreamReader(client.GetStream());
+        await reader.ReadLineAsync();
+        var last = "";
+        foreach (var line in new[] { "HELO x", "MAIL FROM:<alice@a.example>", "RCPT TO:<postmaster>" })
+        {
+            await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes($"{line}\r\n"));
+            last = await reader.ReadLineAsync() ?? "";
+        }
+        Assert.StartsWith(reply, last);
+    }
+
     [Fact]
     public async Task From_our_own_server_for_our_own_domains_it_is_refused_at_once_and_passed_on_where_that_is_wanted()
     {

@@ -150,6 +150,19 @@ public class CertificateTests
         Assert.Contains(why, PublicKey.Read(body).Part.Weakness);
     }
 
+    [Theory]
+    [InlineData("pgptunnel@xn--bcher-kva.example", true)]
+    [InlineData("pgptunnel@b\u00FCcher.example", true)]
+    [InlineData("Gate <pgptunnel@B\u00DCCHER.Example>", true)]
+    [InlineData("pgptunnel@BUCHER.example", false)]
+    public void A_User_ID_names_the_same_domain_however_it_is_written(string userId, bool same) =>
+        Assert.Equal(
+            same,
+            GatewayKey
+                .Generate(GatewayAlgorithm.Ed25519, userId, DateTimeOffset.UnixEpoch)
+                .IsFor("pgptunnel@xn--bcher-kva.example")
+        );
+
     [Fact]
     public void Random_octets_and_flipped_certificates_throw_nothing_else()
     {

@@ -41,6 +41,30 @@ public class RolloverTests
         await pair.B.WaitAsync(b + 1);
     }
 
+    /// <summary>No secret is destroyed because a clock says that its time is over.</summary>
+    [Fact]
+    public async Task A_clock_that_jumped_destroys_no_key()
+    {
+        await using var pair = await Pair.CreateAsync();
+        var old = pair.B.Key.Fingerprint;
+        Assert.Null(await StepAsync(pair));
+        for (var step = 2; step <= 3; step++)
+        {
+            pair.World.Time.Advance(TimeSpan.FromDays(15));
+            Assert.Null(await StepAsync(pair));
+        }
+        var file = Path.Combine(pair.B.Configuration.Keys.Directory, $"{old}.key");
+        await using (var spool = Spool.Open(pair.B.Configuration.SpoolFile, running: false))
+            await spool.UsedAsync(pair.World.Time.GetUtcNow());
+        pair.World.Time.Advance(TimeSpan.FromDays(40));
+        Assert.Contains("the clock does not follow", await StepAsync(pair));
+        Assert.True(File.Exists(file));
+        await using (var spool = Spool.Open(pair.B.Configuration.SpoolFile, running: false))
+            await spool.UsedAsync(pair.World.Time.GetUtcNow());
+        Assert.Null(await StepAsync(pair));
+        Assert.False(File.Exists(file));
+    }
+
     private static async Task<string?> StepAsync(Pair pair)
     {
         var b = pair.B.Configuration;

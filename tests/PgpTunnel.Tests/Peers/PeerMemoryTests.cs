@@ -56,6 +56,33 @@ public sealed class PeerMemoryTests : IAsyncLifetime
         Assert.False(Enforced);
     }
 
+    /// <summary>A command looks: it counts nothing, remembers nothing, and believes no clock that has jumped.</summary>
+    [Fact]
+    public async Task A_command_changes_nothing_of_it()
+    {
+        await _spool.UsedAsync(_time.GetUtcNow());
+        await Usable(PolicyMode.Enforce, TimeSpan.FromDays(7));
+        var looking = PeerMemory.ToLookAt(_spool, _time);
+        var before = looking.Recall(Domain);
+        _time.Advance(TimeSpan.FromDays(400)); // the clock has jumped: no gateway has used the spool meanwhile
+        Assert.True(looking.RemembersEnforce(before));
+        var signing = SignedAt(_time.GetUtcNow());
+        await looking.DeniedAsync(before, signing);
+        await looking.UsableAsync(
+            before,
+            new PolicyRecord(PolicyMode.Enforce, [G], [], "pgptunnel@pgptunnel.b.example", TimeSpan.FromDays(7), null),
+            signing
+        );
+        await looking.SealedAsync(Domain);
+        await looking.SucceededAsync(before, G, F);
+        await looking.KeepCertificateAsync(Domain, F, [1]);
+        Assert.Contains(F, (await looking.RevokedAsync(before, [F])).Distrusted.Keys); // for this look-up
+        Assert.Equivalent(before, looking.Recall(Domain), strict: true);
+        Assert.Empty(looking.Certificates(Domain));
+        await _spool.UsedAsync(_time.GetUtcNow()); // by a gateway, which has noticed the jump and waited
+        Assert.False(looking.RemembersEnforce(before));
+    }
+
     [Fact]
     public async Task Agreeing_denials_over_48_hours_forget_and_no_fewer()
     {

@@ -70,6 +70,32 @@ public sealed class SuccessorTests
         Assert.Equal(9999, (await RecordAsync(pair)).Distrusted[old.Fingerprint].Year);
     }
 
+    /// <summary>It vouches no more, though its policy neither lists nor distrusts it.</summary>
+    [Fact]
+    public async Task A_verified_key_that_revoked_itself_vouches_for_nobody()
+    {
+        await using var pair = await Pair.CreateAsync();
+        var next = await MissedStepAsync(pair, "");
+        var revoked = pair.B.Key.ExportCertificate(pair.World.Time.GetUtcNow());
+        Publish(pair, $"v=PGPT1; m=enforce; fp={next.Fingerprint}", next.ExportCertificate(), revoked);
+        Assert.StartsWith("451 4.7.5", await SendAsync(pair));
+        Assert.Equal(9999, (await RecordAsync(pair)).Distrusted[pair.B.Key.Fingerprint].Year);
+    }
+
+    /// <summary>However often the gateway is started anew: the day is counted from the last time.</summary>
+    [Fact]
+    public async Task Verified_partners_are_looked_up_daily()
+    {
+        await using var pair = await Pair.CreateAsync();
+        await VerifyAsync(pair, pair.B.Key.Fingerprint);
+        await pair.A.StopAsync();
+        await using var spool = Spool.Open(pair.A.Configuration.SpoolFile, running: false);
+        await spool.PartnersSeenAsync(pair.World.Time.GetUtcNow().AddHours(-25));
+        await pair.A.StartAsync();
+        await Wait.UntilAsync(() => spool.Certificates("b.example").Count > 0, () => pair.A.Log.ToString());
+        Assert.Equal(pair.World.Time.GetUtcNow().ToUnixTimeSeconds(), spool.PartnersSeen?.ToUnixTimeSeconds());
+    }
+
     [Fact]
     public async Task Whom_only_a_revoked_key_vouched_for_falls_with_it()
     {

@@ -36,6 +36,17 @@ public sealed partial class TrustInOddPlacesTests
     }
 
     [Fact]
+    public async Task It_is_named_of_a_trusted_partner_whose_zone_is_not_signed()
+    {
+        await using var pair = await Pair.CreateAsync();
+        pair.World.AddInsecureZone("c.example")
+            .Add(DomainName.Parse("_pgptunnel.c.example"), RecordType.TXT, TestWorld.Txt("v=PGPT1\\; m=enforce; fp=0"));
+        await VerifyAsync(pair, new string('1', 40), "c.example");
+        Assert.StartsWith("451 4.7.5", await SendAsync(pair, "<carol@c.example>"));
+        Assert.Contains("something that was meant as a policy: octet 8", pair.A.Log.ToString());
+    }
+
+    [Fact]
     public async Task A_near_miss_is_no_policy_and_no_withdrawal_either()
     {
         await using var pair = await Pair.CreateAsync();

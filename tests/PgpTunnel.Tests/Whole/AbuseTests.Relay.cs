@@ -112,4 +112,64 @@ public partial class AbuseTests
         Assert.DoesNotContain(pair.HopSaw, s => s.To.Any(t => t.Mailbox.Domain == "c.example"));
         Assert.Empty(pair.HopSaw);
     }
+
+    /// <summary>
+    /// Mail for nobody here, from a sender who may not be told: kept for a person to see, but not without end where a stranger brings it.
+    /// </summary>
+    [Theory]
+    [InlineData(999, false, "event=held")]
+    [InlineData(1000, false, "event=discarded")]
+    [InlineData(1000, true, "event=held")]
+    public async Task What_strangers_have_held_has_a_bound(int held, bool partner, string expected)
+    {
+        await using var pair = await Pair.CreateAsync();
+        pair.B.LocalAnswer = _ => new SmtpReply(550, "5.1.1", "nobody");
+        var now = pair.World.Time.GetUtcNow();
+        await using (var spool = Spool.Open(pair.B.Configuration.SpoolFile, running: false))
+        {
+            Parcel Held(int number) =>
+                new()
+                {
+                    Id = $"{number}",
+                    Route = ParcelRoute.Local,
+                    Form = ParcelForm.Received,
+                    Domain = "a.example",
+                    State = ParcelState.Held,
+                    Leaving = Leaving.AsDecided,
+                    Created = now,
+                    Expires = now,
+                    Next = now,
+                };
+            await spool.CommitAsync(
+                new()
+                {
+                    Add = [.. Enumerable.Range(0, held).Select(n => (Held(n), new ParcelContent(new byte[1], [], [])))],
+                }
+            );
+            if (partner)
+                await PeerMemory.ChangeAsync(spool, "a.example", r => r with { Sealed = now });
+        }
+        var header = pair.Header("<bob@b.example>", 18) with
+        {
+            MailFrom = ReversePath.Parse("<victim@c.example>").Path!,
+        };
+        var peer = Certificate.Read(pair.B.Key.ExportCertificate()).Judge(pair.B.Configuration.Gateway, now).Key!;
+        var octets = MessageSealer
+            .Seal(ParcelBody.Parts(header, ["Subject: x\r\n\r\nab\r\n"u8.ToArray()]), pair.A.Key, peer, now)
+            .Octets.ToArray();
+        byte[] outer =
+        [
+            .. OuterMessage
+                .Build(pair.A.Configuration.Gateway, pair.B.Configuration.Gateway, "t", now, octets)
+                .SelectMany(p => p.ToArray()),
+        ];
+        await Company.SendAsync(
+            pair.B.Gateway.InboundServer!.EndPoint,
+            "<pgptunnel+0@pgptunnel.a.example>",
+            ["<pgptunnel@pgptunnel.b.example>"],
+            outer
+        );
+        await pair.B.WaitForLogAsync(expected);
+        Assert.Contains("alarm=true", pair.B.Log.ToString());
+    }
 }
