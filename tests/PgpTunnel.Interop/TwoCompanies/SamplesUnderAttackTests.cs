@@ -24,7 +24,14 @@ public sealed class SamplesUnderAttackTests : IAsyncDisposable
         ];
 
     /// <param name="own">How Postfix knows b.example as its own.</param>
-    private async Task<Postfix> SetUpAsync(string address, string own)
+    /// <param name="change">What the site makes of main.cf.</param>
+    /// <param name="files">Files of the site's own.</param>
+    private async Task<Postfix> SetUpAsync(
+        string address,
+        string own,
+        Func<string, string>? change = null,
+        Dictionary<string, string>? files = null
+    )
     {
         var sink = SmtpServer.Listen(
             new IPEndPoint(IPAddress.Loopback, 0),
@@ -42,7 +49,7 @@ public sealed class SamplesUnderAttackTests : IAsyncDisposable
             })
         );
         _parts.Add(sink);
-        var main = Sample("main.cf")
+        var main = (change ?? (text => text))(Sample("main.cf"))
             .Replace("message_size_limit = 52428800", "")
             .Replace("transport_maps = texthash:/etc/postfix/pgptunnel_transport", "");
         var postfix = await Postfix.StartAsync(
@@ -53,7 +60,10 @@ public sealed class SamplesUnderAttackTests : IAsyncDisposable
                 + $"smtp:[127.0.0.1]:{sink.EndPoint.Port}\nallow_untrusted_routing = yes\nsmtpd_error_sleep_time = "
                 + "0\nsmtpd_hard_error_limit = 1000\n",
             Sample("master.cf").Replace("127.0.0.1:10026", $"{address}:10026"),
-            new Dictionary<string, string> { ["pgptunnel_header_checks"] = Sample("pgptunnel_header_checks") }
+            new Dictionary<string, string>(files ?? [])
+            {
+                ["pgptunnel_header_checks"] = Sample("pgptunnel_header_checks"),
+            }
         );
         _parts.Add(postfix);
         return postfix;
@@ -115,6 +125,53 @@ public sealed class SamplesUnderAttackTests : IAsyncDisposable
             )
         )
             Assert.Contains(Left.SelectMany(s => s.To), t => t.Mailbox.Local == local);
+    }
+
+    /// <summary>
+    /// What the gateway writes comes through from the gateway only; the site's own checks of headers, parts and bodies see opened mail like any
+    /// other, and an attached message keeps its fields.
+    /// </summary>
+    [Fact]
+    public async Task What_only_the_gateway_writes_is_believed_from_it_alone_and_the_site_s_own_checks_stay()
+    {
+        Need.Programs("postfix");
+        const string address = "127.0.62.5";
+        const string site = "/^X-Site: /    IGNORE\n/^Content-Type:.*\\.exe/    REJECT no programs\n";
+        var postfix = await SetUpAsync(
+            address,
+            "mydestination = b.example\nbody_checks = regexp:/etc/postfix/site_body",
+            main =>
+                main.Replace("pgptunnel_site_checks =\n", "pgptunnel_site_checks = regexp:/etc/postfix/site_checks\n"),
+            new() { ["site_checks"] = site, ["site_body"] = "/^unspeakable/    REJECT not here\n" }
+        );
+        const string message =
+            "PgpTunnel-Result: pass; d=a.example\r\nAuthentication-Results: gw.b.example;\r\n\tx-pgptunnel=pass\r\nX-Site: x\r\n"
+            + "Subject: s\r\nMIME-Version: 1.0\r\nContent-Type: message/rfc822\r\n\r\nPgpTunnel-Result: inner\r\n\r\nx\r\n";
+        await using var sender = new SmtpSender(() => "gw.b.example");
+        async Task<string> SendAsync(int port, string to, string text) =>
+            (
+                await sender.SendAsync(
+                    new SmtpTarget("postfix-b", IPEndPoint.Parse($"{address}:{port}"), TlsMode.None),
+                    new ReversePath(new Mailbox("alice", "a.example")),
+                    [new ForwardPath(new Mailbox(to, "b.example"))],
+                    [System.Text.Encoding.ASCII.GetBytes(text)],
+                    CancellationToken.None
+                )
+            )[0]
+                .ToString();
+        foreach (var (port, to) in new[] { (2525, "outside"), (10026, "tunnel") })
+        {
+            Assert.StartsWith("250", await SendAsync(port, to, message));
+            Assert.StartsWith("550", await SendAsync(port, to, "Subject: s\r\n\r\nunspeakable\r\n"));
+            Assert.StartsWith("550", await SendAsync(port, to, "Content-Type: application/x; name=a.exe\r\n\r\nx\r\n"));
+            await Wait.UntilAsync(() => Left.Any(s => s.To[0].Mailbox.Local == to), () => postfix.Log);
+            var came = System.Text.Encoding.ASCII.GetString(Left.First(s => s.To[0].Mailbox.Local == to).Message);
+            var ofTunnel = port == 10026;
+            Assert.Equal(ofTunnel, came.Contains("PgpTunnel-Result: pass", StringComparison.Ordinal));
+            Assert.Equal(ofTunnel, came.Contains("x-pgptunnel=pass", StringComparison.Ordinal));
+            Assert.DoesNotContain("X-Site:", came);
+            Assert.Contains("PgpTunnel-Result: inner", came);
+        }
     }
 
     private IReadOnlyList<Seen> Left
