@@ -218,6 +218,19 @@ public sealed partial class GatewayKey
         return writer.ToArray();
     }
 
+    /// <summary>Octets that the certificate may come to have: certified by a former key, revoked, and with a second encryption subkey.</summary>
+    public int LargestCertificate
+    {
+        get
+        {
+            var (when, binding) = (Created, _subkeys.First(s => ReferenceEquals(s.Key, _encryption)).Binding);
+            var encryption = new PacketWriter()
+                .Packet(Tag.PublicSubkey, _encryption.Public.Body)
+                .Packet(Tag.Signature, binding);
+            return CertifiedBy(this, when).ExportCertificate(when).Length + encryption.Length;
+        }
+    }
+
     /// <summary>A ready-made revocation (0x20, no reason given), armored, to be kept apart from the key.</summary>
     public byte[] RevocationCertificate(DateTimeOffset now)
     {

@@ -119,9 +119,7 @@ public static class Armor
     public static bool IsIn(string label, ReadOnlySpan<byte> text) =>
         text.IndexOf(Encoding.ASCII.GetBytes($"-----BEGIN {label}-----")) >= 0;
 
-    /// <summary>
-    /// How many armored blocks with this label start in the text (after any white space or quotation at a line's start, none).
-    /// </summary>
+    /// <summary>How many armored blocks with this label start in the text, wherever in a line.</summary>
     public static int Count(string label, ReadOnlySpan<byte> text)
     {
         var begin = Encoding.ASCII.GetBytes($"-----BEGIN {label}-----");

@@ -79,8 +79,15 @@ internal static class Cli
     /// <summary>A failure as the one JSON document on stdout, where JSON was asked for.</summary>
     public static void ReportError(bool json, string message, int code)
     {
-        if (json)
-            Console.Out.WriteLine(JsonSerializer.Serialize(new { error = message, exitCode = code }, Format));
+        try
+        {
+            if (json)
+                Console.Out.WriteLine(JsonSerializer.Serialize(new { error = message, exitCode = code }, Format));
+        }
+        catch (IOException)
+        {
+            // Where stdout takes nothing more, the exit code still says it.
+        }
     }
 
     /// <summary>A command whose help ends with an example.</summary>
@@ -121,8 +128,10 @@ internal static class Cli
     public static string Suggestion(ParseResult parsed, string error)
     {
         var word = error.Split('\'') is [_, var quoted, ..] ? quoted : "";
-        var near = parsed
-            .CommandResult.Command.Subcommands.Select(c => c.Name)
+        var command = parsed.CommandResult.Command;
+        var near = command
+            .Subcommands.Select(c => c.Name)
+            .Concat(command.Options.Append(Config).Append(Json).Select(o => o.Name))
             .Where(n => word.Length > 1 && ConfigurationNode.Distance(n, word) <= MostWrong)
             .OrderBy(n => ConfigurationNode.Distance(n, word))
             .FirstOrDefault();

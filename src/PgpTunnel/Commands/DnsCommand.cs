@@ -32,10 +32,10 @@ internal static class DnsCommand
     {
         var option = new Option<string>("--format")
         {
-            Description = "zone (default), txt (certificate as TXT), panel (for web forms) or json.",
+            Description = "zone (default), txt (certificate as TXT), panel (for web forms), panel-txt (both) or json.",
             DefaultValueFactory = _ => "zone",
         };
-        option.AcceptOnlyFromAmong("zone", "txt", "panel", "json");
+        option.AcceptOnlyFromAmong("zone", "txt", "panel", "panel-txt", "json");
         return option;
     }
 
@@ -85,14 +85,18 @@ internal static class DnsCommand
     {
         var configuration = parse.Configuration();
         var format = parse.GetValue(FormatOption);
-        var records = PublishedRecords.For(configuration, KeyRing.Load(configuration), asTxt: format == "txt");
+        var records = PublishedRecords.For(
+            configuration,
+            KeyRing.Load(configuration),
+            asTxt: format is "txt" or "panel-txt"
+        );
         if (format == "json" || parse.GetValue(Cli.Json))
         {
             Console.Out.WriteLine(System.Text.Json.JsonSerializer.Serialize(new { records = records.Select(AsJson) }));
             return Exit.Ok;
         }
         Console.Out.Write(
-            format == "panel"
+            format is "panel" or "panel-txt"
                 ? PublishedRecords.AsPanel(configuration, records)
                 : PublishedRecords.AsZone(configuration, records, asTxt: format == "txt")
         );

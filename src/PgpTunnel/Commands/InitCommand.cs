@@ -77,17 +77,11 @@ internal static class InitCommand
             );
         var now = TimeProvider.System.GetUtcNow();
         var key = GatewayKey.Generate(parse.GetValue(KeyCommand.AlgorithmOption), mailbox, now);
-        try
-        {
-            Directory.CreateDirectory(directory);
-            KeyRing.Write(keys, key, null, now);
-            File.WriteAllText(file, Template(domains, mailbox, state));
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new CommandException(Exit.CannotCreate, $"cannot write to {directory}: {e.Message}");
-        }
-        var configuration = ConfigurationReader.Read(file);
+        var configuration = WriteAll(
+            file,
+            Template(domains, mailbox, state),
+            () => KeyRing.Write(keys, key, null, now)
+        );
         var records = PublishedRecords.For(configuration, [key], [], asTxt: false);
         return parse.Report(
             new
@@ -111,6 +105,32 @@ internal static class InitCommand
         );
     }
 
+    /// <summary>All of it or nothing: what is written has been read first.</summary>
+    private static GatewayConfiguration WriteAll(string file, string text, Action writeKey)
+    {
+        var draft = $"{file}.new";
+        try
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+            File.WriteAllText(draft, text);
+            ConfigurationReader.Read(draft);
+            writeKey();
+            File.Move(draft, file);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CommandException(
+                Exit.CannotCreate,
+                $"cannot write to {Path.GetDirectoryName(file)}: {e.Message}"
+            );
+        }
+        finally
+        {
+            File.Delete(draft);
+        }
+        return ConfigurationReader.Read(file);
+    }
+
     private static string Template(List<string> domains, string mailbox, string? state)
     {
         var text = new StringBuilder();
@@ -122,7 +142,7 @@ internal static class InitCommand
                 domains.Select(d => $"\"{d}\"")
             )}}],          // the domains this gateway serves
               "gateway": "{{mailbox}}",
-              "hostname": "{{GatewayAddress.DomainOf(mailbox)}}",
+              "hostname": "gw.{{domains[0]}}",                     // needs an A or AAAA record; the MX of {{GatewayAddress.DomainOf(mailbox)}} points here
               "postmaster": "postmaster@{{domains[0]}}",
               "listen": {
                 "outbound": { "address": "127.0.0.1:10025",       // from our own mail server

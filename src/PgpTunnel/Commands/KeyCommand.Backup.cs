@@ -59,7 +59,7 @@ internal static partial class KeyCommand
     )
     {
         var (folder, written) = (configuration.Keys.Directory, new List<GatewayKey>());
-        using var alone = KeyRing.Lock(configuration);
+        using var alone = Alone(configuration);
         // The plan first: a gateway that looks in between must not sign with a key that was revoked.
         if (plan is not null)
             KeyPlan.Load(folder).With(plan, KeyRing.Names(folder)).Save(folder);

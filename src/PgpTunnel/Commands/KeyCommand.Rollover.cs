@@ -13,7 +13,7 @@ internal static partial class KeyCommand
         await using var spool = GatewayAtRest.ExistingSpool(configuration);
         if (parse.GetValue(SubkeyOption))
             return await RotateSubkeyAsync(parse, configuration, spool, now, cancel);
-        using var alone = KeyRing.Lock(configuration);
+        using var alone = Alone(configuration);
         var ring = KeyRing.Load(configuration);
         var (after, notYet) = KeyRollover.TakeStep(configuration, ring, parse.GetValue(AlgorithmOption), spool, now);
         if (after is null)
@@ -84,6 +84,22 @@ internal static partial class KeyCommand
         );
     }
 
+    /// <summary>No other command changes the keys meanwhile.</summary>
+    private static IDisposable Alone(GatewayConfiguration configuration)
+    {
+        try
+        {
+            return KeyRing.Lock(configuration);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CommandException(
+                Exit.CannotCreate,
+                $"the keys cannot be changed: {e.Message}{OwnFiles.WhyNot(configuration.Keys.Directory)}"
+            );
+        }
+    }
+
     private static string Done(int step) =>
         step switch
         {
@@ -108,9 +124,17 @@ internal static partial class KeyCommand
     private static int Retire(ParseResult parse)
     {
         var configuration = parse.Configuration();
-        using var alone = KeyRing.Lock(configuration);
+        using var alone = Alone(configuration);
         var ring = KeyRing.Load(configuration);
         var key = Find(parse, ring);
+        RequireDigits(parse, key, RetireDigits);
+        if (ring.Plan.Revoked.ContainsKey(key.Fingerprint))
+            throw new CommandException(
+                Exit.Refused,
+                $"{key.Fingerprint} is revoked, and out of the records but for that"
+            );
+        if (!ring.Published.Contains(key))
+            throw new CommandException(Exit.Refused, $"{key.Fingerprint} is out of the records already");
         if (ring.Plan.Rollover is not null)
             throw new CommandException(
                 Exit.Refused,
@@ -127,14 +151,10 @@ internal static partial class KeyCommand
     private static int Revoke(ParseResult parse)
     {
         var configuration = parse.Configuration();
-        using var alone = KeyRing.Lock(configuration);
+        using var alone = Alone(configuration);
         var ring = KeyRing.Load(configuration);
         var key = Find(parse, ring);
-        if (parse.GetRequiredValue(RequiredFingerprint).Count(char.IsAsciiHexDigit) < LeastDigits)
-            throw new CommandException(
-                Exit.Usage,
-                $"give at least {LeastDigits} digits of the fingerprint, such as {key.Fingerprint[..LeastDigits]}; nothing was done"
-            );
+        RequireDigits(parse, key, RevokeDigits);
         var left = Withdraw(ring, key);
         parse.Confirm($"{key.Fingerprint} will be revoked and distrusted for ever; there is no way back.");
         var plan = left with
@@ -153,8 +173,17 @@ internal static partial class KeyCommand
         );
     }
 
-    /// <summary>Of a fingerprint, before what cannot be undone.</summary>
-    private const int LeastDigits = 16;
+    private const int RetireDigits = 8,
+        RevokeDigits = 16; // before what cannot be undone
+
+    private static void RequireDigits(ParseResult parse, GatewayKey key, int digits)
+    {
+        if (parse.GetRequiredValue(RequiredFingerprint).Count(char.IsAsciiHexDigit) < digits)
+            throw new CommandException(
+                Exit.Usage,
+                $"give at least {digits} digits of the fingerprint, such as {key.Fingerprint[..digits]}; nothing was done"
+            );
+    }
 
     private static KeyPlan Withdraw(KeyRing ring, GatewayKey key)
     {

@@ -173,7 +173,7 @@ internal static partial class KeyCommand
         var configuration = parse.Configuration();
         var now = TimeProvider.System.GetUtcNow();
         var key = GatewayKey.Generate(parse.GetValue(AlgorithmOption), configuration.Gateway, now);
-        using var alone = KeyRing.Lock(configuration);
+        using var alone = Alone(configuration);
         var plan = KeyPlan.Load(configuration.Keys.Directory);
         if (plan.Rollover is not null)
             throw new CommandException(Exit.CannotCreate, "a rollover is under way ('key list'); finish it first");

@@ -14,7 +14,7 @@ internal static partial class PartnerCommand
             throw new CommandException(Exit.Usage, $"'{fingerprint}' is not a fingerprint of 40 or 64 hex digits");
         await using var spool = OpenSpool(configuration);
         if (parse.GetValue(RemoveOption))
-            return await RemoveAsync(parse, spool, domain, fingerprint);
+            return await RemoveAsync(parse, spool, configuration, domain, fingerprint);
         // Looked up as if it were trusted, and nothing else.
         var alone = new Partner(null, [fingerprint], null, null, null, false);
         var offered = await new Peers(
@@ -44,7 +44,13 @@ internal static partial class PartnerCommand
         );
     }
 
-    private static async Task<int> RemoveAsync(ParseResult parse, Spool spool, string domain, string fingerprint)
+    private static async Task<int> RemoveAsync(
+        ParseResult parse,
+        Spool spool,
+        GatewayConfiguration configuration,
+        string domain,
+        string fingerprint
+    )
     {
         if (spool.FindPeer(domain)?.Verified.Contains(fingerprint) != true)
             throw new CommandException(
@@ -61,15 +67,20 @@ internal static partial class PartnerCommand
                     VouchedBy = r.VouchedBy.Where(v => v.Key != fingerprint).ToDictionary(),
                 }
         );
+        List<string> left =
+        [
+            .. record.Verified,
+            .. configuration.Policy.Partners.GetValueOrDefault(domain)?.Fingerprints ?? [],
+        ];
         return parse.Report(
             new
             {
                 domain,
                 verified = record.Verified,
-                offered = true,
+                offered = (bool?)null,
             },
-            record.Verified.Count > 0
-                ? $"{domain}: only {string.Join(", ", record.Verified)} counts from now on"
+            left.Count > 0
+                ? $"{domain}: only {string.Join(", ", left)} counts from now on"
                 : $"{domain}: no fingerprint is trusted any more; what its signed DNS says counts"
         );
     }

@@ -9,7 +9,6 @@ internal sealed partial class Outbound
     private sealed partial class Transaction
     {
         private const int LongestReport = 64 * 1024;
-        private const int TokenDigits = 32;
 
         /// <summary>
         /// What was exempt by its envelope stays so only by its shape: a parcel, or to a token a report or something as small (bounces of a
@@ -63,11 +62,6 @@ internal sealed partial class Outbound
                 return false;
             }
         }
-
-        private static bool IsToken(Mailbox mailbox) =>
-            mailbox.Local.LastIndexOf('+') is > 0 and var plus
-            && mailbox.Local.Length - plus - 1 == TokenDigits
-            && mailbox.Local.Skip(plus + 1).All(char.IsAsciiHexDigit);
 
         /// <summary>
         /// Takes a decision again whose time has run out, or that the message itself raises to require; a worse one defers the whole

@@ -137,7 +137,8 @@ internal sealed partial class Outbound(
 
     /// <summary>
     /// By its envelope, a parcel of a gateway's that our own mail server sends on: the null sender or a token of ours, to the mailbox
-    /// that the domain's policy names as its gateway. What it is shows at its end.
+    /// that the domain's policy names as its gateway. From the null sender the domain is the one above the gateway's. What it is shows at
+    /// its end.
     /// </summary>
     /// <returns>The state of the domain whose gateway it is for; null = it is no such parcel.</returns>
     private async Task<PeerState?> OwnParcelAsync(
@@ -162,7 +163,12 @@ internal sealed partial class Outbound(
             var under = recipient.Domain.IndexOf('.');
             if (
                 under <= 0
-                || !recipient.Domain[..under].Equals(PolicyRecord.DefaultLocalPart, StringComparison.OrdinalIgnoreCase)
+                || !(
+                    IsToken(recipient)
+                    || recipient
+                        .Domain[..under]
+                        .Equals(PolicyRecord.DefaultLocalPart, StringComparison.OrdinalIgnoreCase)
+                )
                 || !Domains.TryNormalise(recipient.Domain[(under + 1)..], out domain)
             )
                 return null;
@@ -170,6 +176,14 @@ internal sealed partial class Outbound(
         var peer = await _peers.FindAsync(domain, false, cancel, budget);
         return GatewayAddress.Matches(peer.Gateway, recipient, out _) ? peer : null;
     }
+
+    private const int TokenDigits = 32;
+
+    /// <summary>A gateway's mailbox with a token (PROTOCOL.md 4).</summary>
+    private static bool IsToken(Mailbox mailbox) =>
+        mailbox.Local.LastIndexOf('+') is > 0 and var plus
+        && mailbox.Local.Length - plus - 1 == TokenDigits
+        && mailbox.Local.Skip(plus + 1).All(char.IsAsciiHexDigit);
 
     /// <summary>What a domain's own mail would be held to.</summary>
     private LocalPolicy PolicyOf(PeerState peer)

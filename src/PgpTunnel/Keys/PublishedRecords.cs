@@ -11,6 +11,9 @@ internal sealed record PublishedRecord(DomainName Name, ushort Type, string Valu
 {
     public const int Ttl = 3600;
 
+    /// <summary>Characters of the value when a key has been rotated, or revoked.</summary>
+    public int Growth { get; init; }
+
     public string ZoneLine => $"{Name}. {Ttl} IN {RecordType.Name(Type)} {Value}";
 }
 
@@ -46,26 +49,29 @@ internal static class PublishedRecords
                     DomainName.Parse(domain).Prepend(PolicyRecord.Label),
                     $"v=PGPT1; m=enforce; fp={fingerprints}{distrusted}; gw={configuration.Gateway}; a=604800; "
                         + $"sz={configuration.Limits.MessageSize}"
-                )
+                ) with
+                {
+                    Growth = LaterFingerprints,
+                }
             );
         foreach (
             var (key, certificate) in keys.Select(k => (k, k.ExportCertificate()))
                 .Concat(revoked.Select(r => (r.Key, r.Key.ExportCertificate(r.When))))
         )
         {
-            records.Add(
-                asTxt
-                    ? Txt(
-                        PolicyRecord.FallbackName(key.Fingerprint, configuration.Gateway),
-                        $"v=PGPK1; p={Convert.ToBase64String(certificate)}"
-                    )
-                    : new(
-                        PolicyRecord.CertificateName(configuration.Gateway),
-                        RecordType.OPENPGPKEY,
-                        Convert.ToBase64String(certificate),
-                        certificate
-                    )
-            );
+            var certified = asTxt
+                ? Txt(
+                    PolicyRecord.FallbackName(key.Fingerprint, configuration.Gateway),
+                    $"v=PGPK1; p={Convert.ToBase64String(certificate)}"
+                )
+                : new(
+                    PolicyRecord.CertificateName(configuration.Gateway),
+                    RecordType.OPENPGPKEY,
+                    Convert.ToBase64String(certificate),
+                    certificate
+                );
+            var growth = (key.LargestCertificate - certificate.Length) * 4 / 3;
+            records.Add(certified with { Growth = Math.Max(0, growth) });
         }
         var gateway = DomainName.Parse(configuration.GatewayDomain);
         var host = DomainName.Parse(configuration.Hostname);
@@ -88,8 +94,8 @@ internal static class PublishedRecords
     private static readonly int[] PanelLimits = [LongestString, 1024, 4096];
 
     /// <summary>
-    /// For web panels: type, name relative to the zone, value without quotes, and whether it fits what panels allow, now and with a second
-    /// key beside it, as in a rotation or after a revocation.
+    /// For web panels: type, name relative to the zone, value without quotes, and whether it fits what panels allow, now and after a rotation
+    /// or a revocation.
     /// </summary>
     public static string AsPanel(GatewayConfiguration configuration, IReadOnlyList<PublishedRecord> records)
     {
@@ -111,23 +117,29 @@ internal static class PublishedRecords
                 .AppendLine($"type   {RecordType.Name(record.Type)}")
                 .AppendLine($"name   {(name == zone ? "@" : zone.Length == 0 ? name : name[..^(zone.Length + 1)])}")
                 .AppendLine($"value  {value}")
-                .AppendLine($"length {Fits(value)}")
-                .AppendLine();
+                .AppendLine($"length {Fits(value, record.Growth)}");
+            if (Note(record, configuration) is { } note)
+                text.AppendLine($"note   {note}");
+            text.AppendLine();
         }
         return text.ToString();
     }
 
-    private static string Fits(string value)
+    private static string Fits(string value, int growth)
     {
-        var later = value.StartsWith("v=PGPT1", StringComparison.Ordinal)
-            ? value.Length + LaterFingerprints
-            : value.Length;
         string Word(int limit) =>
             value.Length > limit ? $"more than {limit}"
-            : later > limit ? $"fits {limit}, but not with a second key or one revoked"
+            : value.Length + growth > limit ? $"fits {limit}, but not after a rotation or a revocation"
             : $"fits {limit}";
         return $"{value.Length}: {string.Join(", ", PanelLimits.Select(Word))}";
     }
+
+    private static string? Note(PublishedRecord record, GatewayConfiguration configuration) =>
+        record.Type == RecordType.OPENPGPKEY ? "a host without this type takes what '--format panel-txt' prints instead"
+        : record.Type == RecordType.MX ? $"{configuration.Hostname} needs an A or AAAA record"
+        : record.Value.Contains("v=spf1", StringComparison.Ordinal)
+            ? "suggested; where a provider sends for the gateway, the include: that it documents takes the place of the a:"
+        : null;
 
     /// <summary>A second fingerprint, and one in xfp.</summary>
     private const int LaterFingerprints = 41 + 46;

@@ -14,7 +14,7 @@ public sealed class DoctorTests
     {
         Need.Root(); // port 25
         await using var operators = await Operators.SetUpAsync(more: company =>
-            $"\npgptunnel.{company}.example. A 127.0.53.2{(company == "a" ? 1 : 2)}\n"
+            $"\ngw.{company}.example. A 127.0.53.2{(company == "a" ? 1 : 2)}\n"
         );
         foreach (var (company, partner) in new[] { ("a", "b"), ("b", "a") })
             operators.Change(
@@ -56,7 +56,7 @@ public sealed class DoctorTests
                     "a.example is signed",
                     "mode enforce",
                     "is usable",
-                    "pgptunnel.a.example [127.0.53.21] answers: pgptunnel.a.example",
+                    "gw.a.example [127.0.53.21] answers: gw.a.example",
                     "STARTTLS works",
                 }
             )

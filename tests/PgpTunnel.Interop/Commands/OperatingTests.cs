@@ -168,7 +168,16 @@ public sealed partial class OperatingTests
         Assert.DoesNotContain(records, r => r["value"].Contains('"') || r["name"].Contains("a.example"));
         Assert.Matches("^\\d+: fits 255, fits 1024, fits 4096$", policy["length"]);
         Assert.Contains(records, r => r["type"] == "OPENPGPKEY" && r["length"].Contains("more than 255"));
-        Assert.Contains(records, r => r["type"] == "MX" && r["name"] == "pgptunnel");
+        Assert.Contains(
+            records,
+            r => r["type"] == "MX" && r["name"] == "pgptunnel" && r["note"].Contains("needs an A")
+        );
+        Assert.Contains(records, r => r["value"].StartsWith("v=spf1") && r["note"].Contains("include:"));
+        // As TXT, and with the largest that they become.
+        var texts = (await lab.PgpTunnelAsync("dns", "records", "--format", "panel-txt")).Expect(0).Text;
+        Assert.DoesNotContain("OPENPGPKEY", texts);
+        Assert.Matches("name   [0-9a-f]+\\._key\\._pgptunnel|value  v=PGPK1; p=", texts);
+        Assert.Contains("fits 1024, but not after a rotation or a revocation", texts);
     }
 
     [Fact]
@@ -249,5 +258,11 @@ public sealed partial class OperatingTests
         );
         Assert.Contains("revoked", (await lab.PgpTunnelAsync("key", "list")).Expect(0).Text);
         (await lab.PgpTunnelAsync("key", "revoke", "ffff", "--yes")).Expect(65);
+        Assert.Contains("is revoked", (await lab.PgpTunnelAsync("key", "retire", old)).Expect(77).Error);
+        Assert.Contains("at least 8 digits", (await lab.PgpTunnelAsync("key", "retire", key[..7])).Expect(64).Error);
+        Assert.Contains(
+            "Did you mean '--format'",
+            (await lab.PgpTunnelAsync("dns", "records", "--fromat")).Expect(64).Error
+        );
     }
 }

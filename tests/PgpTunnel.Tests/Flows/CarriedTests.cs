@@ -173,6 +173,24 @@ public sealed class CarriedTests
             Assert.Equal(550, (await pair.A.SendAsync("<>", [to], "PgpTunnel-Require: yes\r\n" + message))[0].Code);
     }
 
+    /// <summary>Bounces of a partner's parcels, made by our own server, whatever its gateway is called.</summary>
+    [Fact]
+    public async Task A_gateway_of_another_name_gets_its_bounces_too()
+    {
+        await using var pair = await Pair.CreateAsync(
+            moreA: "\"policy\": { \"default\": \"require\" }",
+            moreB: "\"gateway\": \"crypt@mail.b.example\""
+        );
+        const string report = "Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n";
+        var token = $"<crypt+{ParcelLife.NewId()}@mail.b.example>";
+        Assert.Equal(250, (await pair.A.SendAsync("<>", [token], report))[0].Code);
+        Assert.Equal(550, (await pair.A.SendAsync("<>", ["<crypt@mail.b.example>"], report))[0].Code);
+        Assert.Equal(
+            550,
+            (await pair.A.SendAsync("<>", [$"<other+{ParcelLife.NewId()}@mail.b.example>"], report))[0].Code
+        );
+    }
+
     private static byte[] Sealed(Pair pair)
     {
         var now = pair.World.Time.GetUtcNow();
