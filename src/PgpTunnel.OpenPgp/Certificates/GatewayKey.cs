@@ -218,7 +218,9 @@ public sealed partial class GatewayKey
         return writer.ToArray();
     }
 
-    /// <summary>Octets that the certificate may come to have: certified by a former key, revoked, and with a second encryption subkey.</summary>
+    /// <summary>
+    /// Octets that the certificate may come to have: certified by a former key, revoked, and with a second encryption subkey.
+    /// </summary>
     public int LargestCertificate
     {
         get

@@ -142,7 +142,7 @@ internal static class InitCommand
                 domains.Select(d => $"\"{d}\"")
             )}}],          // the domains this gateway serves
               "gateway": "{{mailbox}}",
-              "hostname": "gw.{{domains[0]}}",                     // needs an A or AAAA record; the MX of {{GatewayAddress.DomainOf(mailbox)}} points here
+              "hostname": "gw.{{domains[0]}}",                     // needs an A or AAAA record; the gateway's MX points here
               "postmaster": "postmaster@{{domains[0]}}",
               "listen": {
                 "outbound": { "address": "127.0.0.1:10025",       // from our own mail server

@@ -45,8 +45,8 @@ internal sealed partial class Outcomes
     }
 
     /// <summary>
-    /// Not of a notice to the postmaster, who is the last to be told, nor of mail that a partner passed on for a sender of another domain: to
-    /// tell that sender would be backscatter. (Who wants to hear nothing counts as told: RFC 5321 6.1, RFC 3461 4.1.)
+    /// Not of a notice to the postmaster, who is the last to be told, nor of mail that a partner passed on for a sender of another
+    /// domain: to tell that sender would be backscatter. (Who wants to hear nothing counts as told: RFC 5321 6.1, RFC 3461 4.1.)
     /// </summary>
     private bool SomebodyIsTold(Answered answered) =>
         answered.Parcel.Form == ParcelForm.Received

@@ -94,8 +94,8 @@ internal static class PublishedRecords
     private static readonly int[] PanelLimits = [LongestString, 1024, 4096];
 
     /// <summary>
-    /// For web panels: type, name relative to the zone, value without quotes, and whether it fits what panels allow, now and after a rotation
-    /// or a revocation.
+    /// For web panels: type, name relative to the zone, value without quotes, and whether it fits what panels allow, now and after a
+    /// rotation or a revocation.
     /// </summary>
     public static string AsPanel(GatewayConfiguration configuration, IReadOnlyList<PublishedRecord> records)
     {

@@ -216,9 +216,10 @@ internal sealed partial class Returns(Site site, Parcels parcels, OwnMail ownMai
 
     /// <summary>How mail servers begin the subject of a bounce.</summary>
     [GeneratedRegex(
-        @"^\W*((mail|message|e-?mail)\W+)?(undeliver|non-?deliver|not deliver|deliver\w*\W+(has\W+|status\W+notification\W+)*(fail|problem|error)"
-            + @"|fail(ure|ed)\W+(notice|deliver|mail|to deliver)|return(ed|ing)\W+(mail|message|e-?mail|to sender)|(could|can)\W*not\b.*deliver"
-            + @"|rejected|refused|bounce|system error|blocked)",
+        @"^\W*((mail|message|e-?mail)\W+)?(undeliver|non-?deliver|not deliver"
+            + @"|deliver\w*\W+(has\W+|status\W+notification\W+)*(fail|problem|error)"
+            + @"|fail(ure|ed)\W+(notice|deliver|mail|to deliver)|return(ed|ing)\W+(mail|message|e-?mail|to sender)"
+            + @"|(could|can)\W*not\b.*deliver|rejected|refused|bounce|system error|blocked)",
         RegexOptions.IgnoreCase | RegexOptions.CultureInvariant
     )]
     private static partial Regex Bounce();

@@ -7,8 +7,8 @@ namespace PgpTunnel;
 internal sealed partial class Peers
 {
     /// <summary>
-    /// Known keys that have revoked themselves for good, whether listed still or not. A distrusted one that was known here is asked for in the
-    /// fallback too, since its revocation outlasts the record.
+    /// Known keys that have revoked themselves for good, whether listed still or not. A distrusted one that was known here is asked for
+    /// in the fallback too, since its revocation outlasts the record.
     /// </summary>
     private async Task<IReadOnlyList<string>> RevokedAsync(
         DnsValidator validator,

@@ -17,7 +17,9 @@ internal static class MessageText
 
     private const int LongestLine = 900; // octets of ASCII; RFC 5322 2.1.1 has 998
 
-    /// <summary>The body of a field, folded only where its line would be too long (RFC 5322 2.2.3), at a blank where there is one.</summary>
+    /// <summary>
+    /// The body of a field, folded only where its line would be too long (RFC 5322 2.2.3), at a blank where there is one.
+    /// </summary>
     /// <param name="indent">Characters before it.</param>
     public static string Folded(string body, int indent)
     {

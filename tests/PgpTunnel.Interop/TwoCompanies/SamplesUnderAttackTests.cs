@@ -128,8 +128,8 @@ public sealed class SamplesUnderAttackTests : IAsyncDisposable
     }
 
     /// <summary>
-    /// What the gateway writes comes through from the gateway only; the site's own checks of headers, parts and bodies see opened mail like any
-    /// other, and an attached message keeps its fields.
+    /// What the gateway writes comes through from the gateway only; the site's own checks of headers, parts and bodies see opened mail
+    /// like any other, and an attached message keeps its fields.
     /// </summary>
     [Fact]
     public async Task What_only_the_gateway_writes_is_believed_from_it_alone_and_the_site_s_own_checks_stay()
