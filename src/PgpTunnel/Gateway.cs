@@ -71,7 +71,7 @@ internal sealed class Gateway : IAsyncDisposable
             _peers,
             _alarms,
             parcels,
-            new Handover(new NextHops(settings, _names), _sender, slots),
+            new Handover(site, new NextHops(settings, _names), _sender, slots),
             outcomes
         );
         Delivery = new Delivery(site, parcels, clock, slots, schedule, attempts);

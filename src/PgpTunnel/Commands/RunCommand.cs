@@ -53,8 +53,8 @@ internal static class RunCommand
             Console.Error.WriteLine(gateway.ReadyLine);
             systemd.Notify(ServiceState.Ready);
         }
-        using var metrics = Metrics.Export();
-        var log = new EventLog(Console.Error, json, TimeProvider.System);
+        using var telemetry = new Telemetry();
+        using var log = new EventLog(Telemetry.Listeners(Console.Error, json), TimeProvider.System);
         await using var gateway = started = await Gateway.StartAsync(configuration, log, TimeProvider.System, Ready);
         await stopped.Task;
         systemd.Notify(ServiceState.Stopping);

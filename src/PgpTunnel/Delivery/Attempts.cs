@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using PgpTunnel.OpenPgp;
 using PgpTunnel.Smtp;
 
@@ -22,7 +23,7 @@ internal sealed partial class Attempts(
     /// <returns>When its time comes, where an attempt that ended since has put it off; else null.</returns>
     public async Task<DateTimeOffset?> MakeAsync(Parcel listed, ParcelContent? atHand, CancellationToken cancel)
     {
-        var (parcel, used) = (listed, atHand);
+        var (parcel, used, begun) = (listed, atHand, site.Time.GetUtcNow());
         try
         {
             // Read anew while it has its slot: only now nobody else settles it. It may be sent, held or dropped by now, even one that is
@@ -45,6 +46,7 @@ internal sealed partial class Attempts(
                     _ => ToLocalAsync(parcel, content, cancel),
                 }
             );
+            Trace(parcel, begun, null);
         }
         catch (OperationCanceledException)
         {
@@ -52,7 +54,9 @@ internal sealed partial class Attempts(
         }
         catch (Exception e)
         {
-            await outcomes.LaterAsync(parcel, Reason(parcel, e), cancel);
+            var reason = Reason(parcel, e);
+            Trace(parcel, begun, reason);
+            await outcomes.LaterAsync(parcel, reason, cancel);
         }
         finally
         {
@@ -61,6 +65,18 @@ internal sealed partial class Attempts(
         }
         return null;
     }
+
+    private void Trace(Parcel parcel, DateTimeOffset begun, SmtpReply? failed) =>
+        Traces.Span(
+            "attempt",
+            ActivityKind.Internal,
+            parcel.Id,
+            (begun, site.Time.GetUtcNow()),
+            failed?.Status,
+            ("route", parcel.Route),
+            ("domain", parcel.Domain),
+            ("number", parcel.Attempts + 1)
+        );
 
     private SmtpReply Reason(Parcel parcel, Exception e)
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Security.Cryptography;
 using MimeKit;
 using PgpTunnel.OpenPgp;
@@ -70,6 +71,7 @@ internal sealed partial class Inbound(
         CancellationToken cancel
     )
     {
+        var begun = _site.Time.GetUtcNow();
         var opened = await _opening.OpenAsync(armored, outerDate, cancel);
         if (opened is { Refusal.IsTemporary: true, Alarm: true, Header.Sender.Domain: var domain })
             await _alarms.RaiseAsync(domain, opened.Why);
@@ -82,6 +84,15 @@ internal sealed partial class Inbound(
         }
         var content = new ParcelContent(opened.Octets, [], []) { Opened = (opened.Header!, opened.Message) };
         var (kept, reply) = await TakeOpenedAsync(opened.Header!, opened.Decrypted!, content, client, cancel);
+        Traces.Span(
+            "open",
+            ActivityKind.Server,
+            opened.Header!.Id,
+            (begun, _site.Time.GetUtcNow()),
+            reply.IsPositive ? null : reply.Status,
+            ("domain", opened.Header.Sender.Domain),
+            ("size", opened.Header.Size)
+        );
         if (!kept) // else it is the delivery's by now, as it may be after an exception
             _parcels.GiveBack(content);
         return reply;

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using PgpTunnel.Dns;
 using PgpTunnel.OpenPgp;
 using PgpTunnel.Smtp;
@@ -13,6 +14,8 @@ internal sealed partial class Outbound
         private readonly Dictionary<string, Decided> _decided = [],
             _destinations = [];
         private readonly List<(ForwardPath Path, string Key)> _recipients = [];
+
+        private readonly DateTimeOffset _begun = outbound._site.Time.GetUtcNow();
 
         // 1 and 2: policy and peer, at RCPT
 
@@ -137,13 +140,25 @@ internal sealed partial class Outbound
             foreach (var destination in refused)
                 await outbound.ReportAsync(destination, from, destination.Decision.Reply!);
             items.AddRange(NoticesFor(refused, senderDomain, content));
-            return await outbound.StoreAsync(
+            var answer = await outbound.StoreAsync(
                 items,
                 made.Select(m => (m.Parcel, m.Decided)).ToList(),
                 from,
                 HeaderFields.Values(message.Span, "Message-ID").FirstOrDefault(),
                 size
             );
+            var time = (_begun, outbound._site.Time.GetUtcNow());
+            foreach (var (parcel, _, decided) in made)
+                Traces.Span(
+                    decided.Seals ? "seal" : "accept",
+                    ActivityKind.Server,
+                    parcel.Id,
+                    time,
+                    answer.IsPositive ? null : answer.Status,
+                    ("domain", decided.Domain),
+                    ("size", size)
+                );
+            return answer;
         }
     }
 }

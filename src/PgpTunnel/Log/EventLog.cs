@@ -1,91 +1,36 @@
-using System.Globalization;
-using System.Text;
-using System.Text.Json;
+using Microsoft.Extensions.Logging;
 
 namespace PgpTunnel;
 
 /// <summary>
-/// One line an event: <c>event=sealed id=… reply="250 2.0.0 …"</c>, or JSON. Never a body, a subject or a secret; control characters
-/// are escaped, so that no mail can write log lines.
+/// What happens, event by event, for whoever listens: the log's lines, the counts of the metrics, the log of OpenTelemetry. Never a body, a
+/// subject or a secret.
 /// </summary>
-internal sealed class EventLog(TextWriter output, bool json, TimeProvider time)
+internal sealed class EventLog : IDisposable
 {
-    private readonly Lock _lock = new();
+    private readonly ILoggerFactory _factory;
+    private readonly ILogger _listeners;
+    private readonly TimeProvider _time;
+
+    /// <param name="factory">Has the listeners; disposed with this.</param>
+    public EventLog(ILoggerFactory factory, TimeProvider time) =>
+        (_factory, _listeners, _time) = (factory, factory.CreateLogger("PgpTunnel"), time);
+
+    /// <summary>One line an event, counted too.</summary>
+    public EventLog(TextWriter output, bool json, TimeProvider time)
+        : this(new LoggerFactory([new EventLines(output, json), new EventCounts()]), time) { }
 
     public void Write(string name, params ReadOnlySpan<(string Key, object? Value)> fields)
     {
-        Metrics.Count(name, IsAlarm(fields));
-        var line = json ? Json(name, fields) : Text(name, fields);
-        lock (_lock)
-        {
-            try
-            {
-                output.WriteLine(line);
-                output.Flush();
-            }
-            catch (IOException)
-            {
-                // A log on a full disk must not stop the mail.
-            }
-        }
+        var happened = new Event(name, _time.GetUtcNow(), fields);
+        _listeners.Log(
+            happened.IsAlarm ? LogLevel.Warning : LogLevel.Information,
+            new EventId(0, name),
+            happened,
+            null,
+            static (e, _) => e.ToString()
+        );
     }
 
-    private static bool IsAlarm(ReadOnlySpan<(string Key, object? Value)> fields)
-    {
-        foreach (var (key, value) in fields)
-            if (key == "alarm" && value is true)
-                return true;
-        return false;
-    }
-
-    private static string Text(string name, ReadOnlySpan<(string Key, object? Value)> fields)
-    {
-        var line = new StringBuilder($"event={name}");
-        foreach (var (key, value) in fields)
-            if (value is not null)
-                line.Append(' ').Append(key).Append('=').Append(Quote(Plain(value)));
-        return line.ToString();
-    }
-
-    private static readonly JsonSerializerOptions Format = new()
-    {
-        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-    };
-
-    private static string Plain(object value) =>
-        value is bool flag
-            ? flag
-                ? "true"
-                : "false"
-            : Convert.ToString(value, CultureInfo.InvariantCulture) ?? "";
-
-    private static string Quote(string text)
-    {
-        if (text.Length > 0 && text.All(c => c is > ' ' and <= '~' and not ('"' or '\\' or '=')))
-            return text;
-        var quoted = new StringBuilder("\"");
-        foreach (var c in text)
-        {
-            if (c is '"' or '\\')
-                quoted.Append('\\').Append(c);
-            else if (char.IsControl(c) || c is '\u2028' or '\u2029')
-                quoted.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}");
-            else
-                quoted.Append(c);
-        }
-        return quoted.Append('"').ToString();
-    }
-
-    private string Json(string name, ReadOnlySpan<(string Key, object? Value)> fields)
-    {
-        var values = new Dictionary<string, object>
-        {
-            ["time"] = time.GetUtcNow().ToString("O", CultureInfo.InvariantCulture),
-            ["event"] = name,
-        };
-        foreach (var (key, value) in fields)
-            if (value is not null)
-                values[key] = value is int or long or bool ? value : Plain(value);
-        return JsonSerializer.Serialize(values, Format);
-    }
+    public void Dispose() => _factory.Dispose();
 }

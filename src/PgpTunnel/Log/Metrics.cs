@@ -1,16 +1,13 @@
 using System.Diagnostics.Metrics;
-using OpenTelemetry;
-using OpenTelemetry.Metrics;
 
 namespace PgpTunnel;
 
 /// <summary>
-/// What can be watched from outside, meter <c>PgpTunnel</c>: every event of the log counted by its name, alarms by theirs, and the days
-/// left of what expires. Exported by OTLP when the environment names a collector (<c>OTEL_EXPORTER_OTLP_ENDPOINT</c>).
+/// What can be watched from outside: every event of the log counted by its name, alarms by theirs, and the days left of what expires.
 /// </summary>
 internal static class Metrics
 {
-    private const string MeterName = "PgpTunnel";
+    public const string MeterName = "PgpTunnel";
     private static readonly Meter Meter = new(MeterName);
     private static readonly Counter<long> Events = Meter.CreateCounter<long>(
         "pgptunnel.events",
@@ -51,12 +48,10 @@ internal static class Metrics
             new KeyValuePair<string, object?>("domain", domain),
             new KeyValuePair<string, object?>("level", level)
         );
+}
 
-    /// <summary>Begins to export, where the environment says whereto; the OpenTelemetry variables have their usual meaning.</summary>
-    public static IDisposable? Export() =>
-        new[] { "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT" }.Any(v =>
-            !string.IsNullOrEmpty(Environment.GetEnvironmentVariable(v))
-        )
-            ? Sdk.CreateMeterProviderBuilder().AddMeter(MeterName).AddOtlpExporter().Build()
-            : null;
+/// <summary>Counts events.</summary>
+internal sealed class EventCounts : EventListener
+{
+    protected override void Take(Event happened) => Metrics.Count(happened.Name, happened.IsAlarm);
 }

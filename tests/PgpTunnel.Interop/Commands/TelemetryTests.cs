@@ -4,16 +4,16 @@ using System.Text;
 
 namespace PgpTunnel.Interop;
 
-/// <summary>Metrics by OTLP to a collector, as the OpenTelemetry environment variables say.</summary>
-public sealed class MetricsTests
+/// <summary>Metrics, traces and the log by OTLP to a collector, as the OpenTelemetry environment variables say.</summary>
+public sealed class TelemetryTests
 {
     [Fact]
-    public async Task Events_and_alarms_are_exported_where_the_environment_names_a_collector()
+    public async Task Metrics_traces_and_the_log_are_exported_where_the_environment_names_a_collector()
     {
         await using var lab = await Lab.CreateAsync();
         using var collector = new TcpListener(IPAddress.Loopback, 0);
         collector.Start();
-        var received = new StringBuilder();
+        var received = new List<string>();
         using var stop = new CancellationTokenSource();
         var collecting = CollectAsync(collector, received, stop.Token);
         await using (
@@ -25,34 +25,41 @@ public sealed class MetricsTests
                     ["OTEL_EXPORTER_OTLP_ENDPOINT"] = $"http://{collector.LocalEndpoint}",
                     ["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf",
                     ["OTEL_METRIC_EXPORT_INTERVAL"] = "500",
+                    ["OTEL_BSP_SCHEDULE_DELAY"] = "200",
+                    ["OTEL_BLRP_SCHEDULE_DELAY"] = "200",
                 }
             )
         )
         {
             await gateway.WaitForAsync("ready outbound=");
-            Assert.Equal(
-                250,
-                (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", "Subject: x\r\n\r\nbody\r\n"))!.Code
-            );
-            string Seen()
+            var reply = await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", "Subject: x\r\n\r\nbody\r\n");
+            Assert.Equal(250, reply!.Code);
+            var id = reply.Text.Split(' ')[0];
+            string Seen(string signal)
             {
                 lock (received)
-                    return received.ToString();
+                    return string.Concat(
+                        received.Where(r => r.StartsWith($"POST /v1/{signal}", StringComparison.Ordinal))
+                    );
             }
+            var trace = Encoding.Latin1.GetString(Convert.FromHexString(id));
             await Wait.UntilAsync(
                 () =>
-                    Seen().Contains("pgptunnel.events")
-                    && Seen().Contains("sealed")
-                    && Seen().Contains("pgptunnel.self_check.findings"),
-                () => $"not exported: {Seen().Length} octets\n{gateway.Log}"
+                    Seen("metrics").Contains("pgptunnel.events")
+                    && Seen("metrics").Contains("pgptunnel.self_check.findings")
+                    && Seen("logs").Contains($"event=sealed id={id}")
+                    && Seen("traces").Contains(trace)
+                    && Seen("traces").Contains("hand over"),
+                () => $"not exported: {received.Count} requests\n{gateway.Log}"
             );
-            Assert.Contains("POST /v1/metrics", Seen());
+            Assert.Contains("pgptunnel", Seen("traces"));
+            Assert.DoesNotContain("@b.example", Seen("traces"));
         }
         await stop.CancelAsync();
         await collecting;
     }
 
-    private static async Task CollectAsync(TcpListener listener, StringBuilder received, CancellationToken stop)
+    private static async Task CollectAsync(TcpListener listener, List<string> received, CancellationToken stop)
     {
         try
         {
@@ -66,7 +73,7 @@ public sealed class MetricsTests
                 while (!Whole(request.ToString()) && await stream.ReadAsync(buffer, quiet.Token) is var count and > 0)
                     request.Append(Encoding.Latin1.GetString(buffer, 0, count));
                 lock (received)
-                    received.Append(request);
+                    received.Add(request.ToString());
                 await stream.WriteAsync(
                     "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"u8.ToArray(),
                     quiet.Token

@@ -1,0 +1,58 @@
+using Microsoft.Extensions.Logging;
+using OpenTelemetry;
+using OpenTelemetry.Logs;
+using OpenTelemetry.Metrics;
+using OpenTelemetry.Resources;
+using OpenTelemetry.Trace;
+
+namespace PgpTunnel;
+
+/// <summary>
+/// Metrics, traces and the log by OTLP, where the environment names a collector (<c>OTEL_EXPORTER_OTLP_ENDPOINT</c>, or the endpoint of one
+/// signal); the OpenTelemetry variables have their usual meaning.
+/// </summary>
+internal sealed class Telemetry : IDisposable
+{
+    private readonly MeterProvider? _metrics = Goes("METRICS")
+        ? Sdk.CreateMeterProviderBuilder().ConfigureResource(Name).AddMeter(Metrics.MeterName).AddOtlpExporter().Build()
+        : null;
+    private readonly TracerProvider? _traces = Goes("TRACES")
+        ? Sdk.CreateTracerProviderBuilder()
+            .ConfigureResource(Name)
+            .AddSource(Traces.SourceName)
+            .AddOtlpExporter()
+            .Build()
+        : null;
+
+    /// <summary>Where the gateway's events go: to the log and the counts, and to the collector.</summary>
+    public static ILoggerFactory Listeners(TextWriter output, bool json) =>
+        LoggerFactory.Create(builder =>
+        {
+            builder.AddProvider(new EventLines(output, json)).AddProvider(new EventCounts());
+            if (Goes("LOGS"))
+                builder.AddOpenTelemetry(log =>
+                {
+                    log.IncludeFormattedMessage = true;
+                    log.SetResourceBuilder(Named(ResourceBuilder.CreateDefault())).AddOtlpExporter();
+                });
+        });
+
+    private static bool Goes(string signal) =>
+        new[] { "OTEL_EXPORTER_OTLP_ENDPOINT", $"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT" }.Any(v =>
+            !string.IsNullOrEmpty(Environment.GetEnvironmentVariable(v))
+        );
+
+    private static void Name(ResourceBuilder resource) => Named(resource);
+
+    /// <summary>By our name, where the environment gives no other.</summary>
+    private static ResourceBuilder Named(ResourceBuilder resource) =>
+        string.IsNullOrEmpty(Environment.GetEnvironmentVariable("OTEL_SERVICE_NAME"))
+            ? resource.AddService("pgptunnel")
+            : resource;
+
+    public void Dispose()
+    {
+        _traces?.Dispose();
+        _metrics?.Dispose();
+    }
+}
