@@ -6,7 +6,7 @@ namespace PgpTunnel.Commands;
 /// <summary>Keys out to a safe place, and back.</summary>
 internal static partial class KeyCommand
 {
-    private static int Import(ParseResult parse)
+    private static async Task<int> ImportAsync(ParseResult parse)
     {
         var configuration = parse.Configuration();
         var file = parse.GetRequiredValue(FileArgument);
@@ -25,6 +25,7 @@ internal static partial class KeyCommand
             );
         WriteAll(configuration, missing, plan, now);
         var imported = missing.Select(k => k.Fingerprint).ToList();
+        await NoteAsync(configuration, "import", string.Join(", ", imported));
         return parse.Report(new { imported }, $"imported {string.Join(", ", imported)}");
     }
 
@@ -90,7 +91,7 @@ internal static partial class KeyCommand
         }
     }
 
-    private static int Backup(ParseResult parse)
+    private static async Task<int> BackupAsync(ParseResult parse)
     {
         var configuration = parse.Configuration();
         var (ring, passphrase, file) = (
@@ -106,6 +107,7 @@ internal static partial class KeyCommand
         {
             throw new CommandException(Exit.CannotCreate, $"cannot write {file}: {e.Message}");
         }
+        await NoteAsync(configuration, "backup", string.Join(", ", ring.Keys.Select(k => k.Fingerprint)));
         return parse.Report(
             new { file, keys = ring.Keys.Select(k => k.Fingerprint) },
             $"{ring.Keys.Count} key(s) written to {file}{(passphrase is null ? "; they are not protected by a passphrase" : "")}"

@@ -19,6 +19,7 @@ internal static partial class KeyCommand
         if (after is null)
             throw new CommandException(Exit.Temporary, notYet!);
         var (step, next) = (after.Rollover?.Step ?? 0, after.Due);
+        await NoteAsync(configuration, $"rotate, step {(step == 0 ? 4 : step)}", after.Published[0]);
         return parse.Report(
             new
             {
@@ -68,6 +69,7 @@ internal static partial class KeyCommand
                 Exit.Temporary,
                 $"not yet: {next?.Step}{(next?.Due is { } due ? $", from {InnerHeader.Time(due)}" : "")}"
             );
+        await NoteAsync(configuration, "rotate --subkey", session.Settings.Keys.Active.Fingerprint);
         return parse.Report(
             new
             {
@@ -82,6 +84,21 @@ internal static partial class KeyCommand
             )}.
             """
         );
+    }
+
+    /// <summary>Notes in the journal what has been done to a key; before a gateway has first run there is none.</summary>
+    private static async Task NoteAsync(GatewayConfiguration configuration, string what, string fingerprint)
+    {
+        try
+        {
+            await using var spool = GatewayAtRest.ExistingSpool(configuration);
+            if (spool is not null)
+                await new Acts(spool, TimeProvider.System, Acts.Who).KeyAsync(what, fingerprint);
+        }
+        catch (SpoolException e)
+        {
+            Console.Error.WriteLine($"pgptunnel: done, but not in the journal: {e.Message}");
+        }
     }
 
     /// <summary>No other command changes the keys meanwhile.</summary>
@@ -121,7 +138,7 @@ internal static partial class KeyCommand
             );
     }
 
-    private static int Retire(ParseResult parse)
+    private static async Task<int> RetireAsync(ParseResult parse)
     {
         var configuration = parse.Configuration();
         using var alone = Alone(configuration);
@@ -141,6 +158,7 @@ internal static partial class KeyCommand
                 "a rollover is under way, which retires the old key in its time ('key list')"
             );
         Withdraw(ring, key).Save(configuration.Keys.Directory);
+        await NoteAsync(configuration, "retire", key.Fingerprint);
         return parse.Report(
             new { retired = key.Fingerprint },
             $"{key.Fingerprint} is out of the records that 'pgptunnel dns records' prints; it still opens what was "
@@ -148,7 +166,7 @@ internal static partial class KeyCommand
         );
     }
 
-    private static int Revoke(ParseResult parse)
+    private static async Task<int> RevokeAsync(ParseResult parse)
     {
         var configuration = parse.Configuration();
         using var alone = Alone(configuration);
@@ -166,6 +184,7 @@ internal static partial class KeyCommand
             Rollover = Concerns(ring, key) ? null : left.Rollover,
         };
         plan.Save(configuration.Keys.Directory);
+        await NoteAsync(configuration, "revoke", key.Fingerprint);
         return parse.Report(
             new { revoked = key.Fingerprint },
             $"{key.Fingerprint} is revoked and distrusted. Publish what 'pgptunnel dns records' prints now, at once, "

@@ -62,14 +62,14 @@ internal static partial class KeyCommand
                 "retire",
                 "Takes a key out of the records; it still opens what was sealed for it.",
                 "pgptunnel key retire 1c45e9c7",
-                (parse, _) => Task.FromResult(Retire(parse)),
+                (parse, _) => RetireAsync(parse),
                 RequiredFingerprint
             ),
             Cli.Command(
                 "revoke",
                 "Ends a key that is lost or stolen: revoked, distrusted (xfp), out of the records. There is no way back.",
                 "pgptunnel key revoke 1c45e9c78416c6f3b8460a8863c925bdb4a3730b",
-                (parse, _) => Task.FromResult(Revoke(parse)),
+                (parse, _) => RevokeAsync(parse),
                 RequiredFingerprint,
                 Cli.Yes
             ),
@@ -77,7 +77,7 @@ internal static partial class KeyCommand
                 "generate",
                 "Makes a key in keys.directory, published after those that are there.",
                 "pgptunnel key generate --algorithm p256",
-                (parse, _) => Task.FromResult(Generate(parse)),
+                (parse, _) => GenerateAsync(parse),
                 AlgorithmOption
             ),
             Cli.Command(
@@ -92,14 +92,14 @@ internal static partial class KeyCommand
                 "import",
                 "Takes a secret key (armored, as 'backup' writes or gpg exports without passphrase).",
                 "pgptunnel key import backup.asc",
-                (parse, _) => Task.FromResult(Import(parse)),
+                (parse, _) => ImportAsync(parse),
                 FileArgument
             ),
             Cli.Command(
                 "backup",
                 "Writes all secret keys to a new file, mode 0600, protected by keys.passphraseFile if that is set.",
                 "pgptunnel key backup /mnt/safe/pgptunnel-keys.asc",
-                (parse, _) => Task.FromResult(Backup(parse)),
+                (parse, _) => BackupAsync(parse),
                 FileArgument
             )
         );
@@ -168,7 +168,7 @@ internal static partial class KeyCommand
             : ("it expires, or has; 'key rotate'", null);
     }
 
-    private static int Generate(ParseResult parse)
+    private static async Task<int> GenerateAsync(ParseResult parse)
     {
         var configuration = parse.Configuration();
         var now = TimeProvider.System.GetUtcNow();
@@ -180,6 +180,7 @@ internal static partial class KeyCommand
         Write(configuration, key, now);
         if (plan.Published.Count > 0)
             (plan with { Published = [.. plan.Published, key.Fingerprint] }).Save(configuration.Keys.Directory);
+        await NoteAsync(configuration, "generate", key.Fingerprint);
         return parse.Report(
             new { fingerprint = key.Fingerprint, algorithm = key.Algorithm },
             $"generated {key.Fingerprint} ({key.Algorithm}); publish what 'pgptunnel dns records' prints now, then "

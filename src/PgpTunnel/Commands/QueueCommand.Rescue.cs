@@ -122,13 +122,7 @@ internal static partial class QueueCommand
                 tables.Any(t => t.Unfit > 0) ? Exit.Data : Exit.Ok
             );
         }
-        catch (Exception e)
-            when (e
-                    is System.Text.Json.JsonException
-                        or FormatException
-                        or InvalidOperationException
-                        or Microsoft.Data.Sqlite.SqliteException
-            )
+        catch (FormatException e)
         {
             throw new CommandException(Exit.Data, $"{directory}: {e.Message}; nothing was taken");
         }

@@ -93,6 +93,8 @@ internal static partial class QueueCommand
         return await work(spool);
     }
 
+    private static Acts ActsOn(Spool spool) => new(spool, TimeProvider.System, Acts.Who);
+
     private static Parcel Find(ParseResult parse, Spool spool)
     {
         var id = parse.GetRequiredValue(IdArgument);
@@ -224,7 +226,7 @@ internal static partial class QueueCommand
         if (id is not null && chosen.Count == 0)
             throw new CommandException(Exit.Data, $"no parcel {id} waits to be tried again");
         foreach (var parcel in chosen)
-            await spool.RescheduleAsync(parcel.Id, ParcelState.Queued, TimeProvider.System.GetUtcNow());
+            await ActsOn(spool).RetryAsync(parcel);
         return parse.Report(
             new { retried = chosen.Select(p => p.Id) },
             $"{chosen.Count} parcel(s) will be tried again now"
@@ -234,7 +236,7 @@ internal static partial class QueueCommand
     private static async Task<int> ChangeAsync(ParseResult parse, Spool spool, ParcelState state, string done)
     {
         var parcel = Find(parse, spool);
-        await spool.RescheduleAsync(parcel.Id, state, TimeProvider.System.GetUtcNow());
+        await (state == ParcelState.Held ? ActsOn(spool).HoldAsync(parcel) : ActsOn(spool).ReleaseAsync(parcel));
         return parse.Report(new { id = parcel.Id, state = done }, $"{parcel.Id} {done}");
     }
 
@@ -245,7 +247,7 @@ internal static partial class QueueCommand
             $"Parcel {parcel.Id} {(parcel.Route == ParcelRoute.Local ? "from" : "for")} {parcel.Domain} will be "
                 + "deleted for good, and nobody told."
         );
-        await spool.CommitAsync(new() { Remove = parcel.Id });
+        await ActsOn(spool).DropAsync(parcel);
         return parse.Report(new { id = parcel.Id, state = "dropped" }, $"{parcel.Id} dropped");
     }
 }

@@ -23,6 +23,7 @@ internal static class Root
             PartnerCommand.Create(),
             DoctorCommand.Create(),
             StatusCommand.Create(),
+            JournalCommand.Create(),
             PostfixCommand.Create(),
         };
 }

@@ -24,6 +24,7 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
         {
             await Task.WhenAll(
                 WatchFilesAsync(cancel),
+                WatchActsAsync(cancel),
                 EveryAsync(Hourly, site.Time.GetUtcNow(), "looking partners up", RefreshAsync, cancel),
                 EveryAsync(Daily, null, "the self-check", CheckAsync, cancel),
                 EveryAsync(Daily, site.Spool.PartnersSeen, "looking verified partners up", RefreshVerifiedAsync, cancel)
@@ -82,6 +83,31 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
             .Concat(before.Split('\n').Except(now.Split('\n')))
             .Select(l => Path.GetFileName(l.Split('\0')[0]))
             .Distinct();
+
+    /// <summary>What administrators do by commands stands in this gateway's log too.</summary>
+    private async Task WatchActsAsync(CancellationToken cancel)
+    {
+        for (var last = site.Spool.LastAct; ; await Task.Delay(Tick, site.Time, cancel))
+            await TryAsync(
+                "reading the journal",
+                () =>
+                {
+                    foreach (var act in site.Spool.Acts(after: last))
+                    {
+                        site.Log.Write(
+                            "act",
+                            ("what", act.What),
+                            ("subject", act.Subject),
+                            ("by", act.Who),
+                            ("reason", act.Reason.Length > 0 ? act.Reason : null)
+                        );
+                        last = act.Number;
+                    }
+                    return Task.CompletedTask;
+                },
+                cancel
+            );
+    }
 
     private async Task TryAsync(string what, Func<Task> work, CancellationToken cancel)
     {

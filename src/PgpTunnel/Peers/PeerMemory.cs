@@ -37,16 +37,22 @@ internal sealed partial class PeerMemory(Spool? spool, EventLog? log, TimeProvid
     public string Version => spool?.PeersVersion ?? "";
 
     /// <summary>An administrator's change.</summary>
-    public static async Task<PeerRecord> ChangeAsync(Spool spool, string domain, Func<PeerRecord, PeerRecord> change)
+    /// <param name="act">What the journal has of it.</param>
+    public static async Task<PeerRecord> ChangeAsync(
+        Spool spool,
+        string domain,
+        Func<PeerRecord, PeerRecord> change,
+        OperatorAct? act = null
+    )
     {
-        await spool.CommitAsync(new() { Peer = new(domain, change) });
+        await spool.CommitAsync(new() { Peer = new(domain, change), Act = act });
         await spool.PeersChangedAsync();
         return spool.FindPeer(domain) ?? new PeerRecord(domain);
     }
 
-    public static async Task ForgetAsync(Spool spool, string domain)
+    public static async Task ForgetAsync(Spool spool, string domain, OperatorAct? act = null)
     {
-        await spool.ForgetPeerAsync(domain);
+        await spool.CommitAsync(new() { Forget = domain, Act = act });
         await spool.PeersChangedAsync();
     }
 

@@ -28,7 +28,7 @@ internal sealed partial class Spool
         var (files, applied, version, kept) = (
             new string[change.Add.Count],
             (Applied?)null,
-            change.Peer is null ? "" : PeersVersion,
+            change.Peer is null && change.Forget is null ? "" : PeersVersion,
             false
         );
         try
@@ -55,6 +55,8 @@ internal sealed partial class Spool
         applied.Orphans.ForEach(_bodies.Delete);
         if (applied.Peer is { } peer)
             Know(peer.Domain, peer, version, applied.PeerWrite);
+        if (change.Forget is { } forgotten)
+            Know(forgotten, null, version, applied.PeerWrite);
         foreach (var (parcel, content) in change.Add)
             Committed?.Invoke(parcel with { Octets = content.Body.Length }, content);
         return true;
@@ -82,6 +84,8 @@ internal sealed partial class Spool
             );
         if (change.Update is { } parcel)
             Update(statements, parcel);
+        if (change.Reschedule is { } wish)
+            Reschedule(statements, wish);
         if (change.HandOver is var (handed, until))
             applied.Orphans.AddRange(
                 FileOf(
@@ -96,6 +100,10 @@ internal sealed partial class Spool
             Insert(statements, change.Add[i].Parcel, change.Add[i].Content, files[i]);
         if (change.Peer is { } peer)
             (applied.Peer, applied.PeerWrite) = ChangePeer(statements, peer);
+        if (change.Forget is { } domain)
+            applied.PeerWrite = ForgetPeer(statements, domain);
+        if (change.Act is { } act)
+            Insert(statements, act);
         foreach (var (name, value) in change.Facts)
             statements.Execute(
                 "INSERT INTO gateway(name, value) VALUES($name, $value) ON CONFLICT(name) DO UPDATE SET value = $value",

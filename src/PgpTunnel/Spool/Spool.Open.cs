@@ -57,6 +57,10 @@ internal sealed partial class Spool
             ALTER TABLE parcel ADD COLUMN refused_since INTEGER;
             """,
         "ALTER TABLE parcel ADD COLUMN server TEXT NOT NULL DEFAULT '';",
+        """
+            CREATE TABLE act(number INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL,
+                subject TEXT NOT NULL, reason TEXT NOT NULL) STRICT;
+            """,
     ];
 
     /// <summary>Opens or creates the database, mode 0600.</summary>

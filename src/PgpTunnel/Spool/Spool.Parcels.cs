@@ -9,16 +9,13 @@ internal sealed partial class Spool
         "id, route, form, domain, token, state, created, expires, next, attempts, done, status, must_seal, may_clear, "
         + "exempt, delayed, key_fingerprint, octets, notice, refusals, refused_since, told, server";
 
-    /// <summary>An administrator's wish: another state, another time. A parcel that was handed over meanwhile stays so.</summary>
-    public Task RescheduleAsync(string id, ParcelState state, DateTimeOffset next) =>
-        WriteAsync(statements =>
-            statements.Execute(
-                "UPDATE parcel SET state = $state, next = $next WHERE id = $id AND state <> $handed",
-                ("$id", id),
-                ("$handed", (int)ParcelState.Handed),
-                ("$state", (int)state),
-                ("$next", next.ToUnixTimeSeconds())
-            )
+    private static void Reschedule(Statements statements, Rescheduled wish) =>
+        statements.Execute(
+            "UPDATE parcel SET state = $state, next = $next WHERE id = $id AND state <> $handed",
+            ("$id", wish.Id),
+            ("$handed", (int)ParcelState.Handed),
+            ("$state", (int)wish.State),
+            ("$next", wish.Next.ToUnixTimeSeconds())
         );
 
     /// <summary>The same parcel under another key; a parcel that was settled meanwhile stays so.</summary>

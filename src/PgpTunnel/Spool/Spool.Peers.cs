@@ -119,16 +119,13 @@ internal sealed partial class Spool
         return (after, write);
     }
 
-    public async Task ForgetPeerAsync(string domain)
+    /// <returns>Which of our writes that was.</returns>
+    private long ForgetPeer(Statements statements, string domain)
     {
-        var (version, write) = (PeersVersion, 0L);
-        await WriteAsync(statements =>
-        {
-            write = Interlocked.Increment(ref _peerWrites);
-            statements.Execute("DELETE FROM peer WHERE domain = $domain", ("$domain", domain));
-            statements.Execute("DELETE FROM certificate WHERE domain = $domain", ("$domain", domain));
-        });
-        Know(domain, null, version, write);
+        var write = Interlocked.Increment(ref _peerWrites);
+        statements.Execute("DELETE FROM peer WHERE domain = $domain", ("$domain", domain));
+        statements.Execute("DELETE FROM certificate WHERE domain = $domain", ("$domain", domain));
+        return write;
     }
 
     /// <summary>Since when it is noted at what time a policy was signed; of what is older, nothing signed before then tells.</summary>

@@ -26,6 +26,11 @@ internal sealed record SpoolChange
     /// <summary>A parcel after an attempt. An administrator's hold that came meanwhile stays.</summary>
     public Parcel? Update { get; init; }
 
+    /// <summary>
+    /// An administrator's wish for a parcel: another state, another time. One that was handed over meanwhile stays so.
+    /// </summary>
+    public Rescheduled? Reschedule { get; init; }
+
     /// <summary>A parcel that the next server has: its body goes, its envelope stays for a bounce.</summary>
     public HandedOver? HandOver { get; init; }
 
@@ -36,9 +41,18 @@ internal sealed record SpoolChange
     /// <summary>What is remembered of a domain.</summary>
     public PeerChange? Peer { get; init; }
 
+    /// <summary>A domain of which nothing is to be remembered any more.</summary>
+    public string? Forget { get; init; }
+
+    /// <summary>What an administrator has done by this change.</summary>
+    public OperatorAct? Act { get; init; }
+
     /// <summary>Facts of the running gateway, by name.</summary>
     public IReadOnlyDictionary<string, string> Facts { get; init; } = new Dictionary<string, string>();
 }
+
+/// <param name="Next">When it is tried next.</param>
+internal sealed record Rescheduled(string Id, ParcelState State, DateTimeOffset Next);
 
 /// <param name="Until">When a bounce is no longer to be expected.</param>
 internal sealed record HandedOver(string Id, DateTimeOffset Until);

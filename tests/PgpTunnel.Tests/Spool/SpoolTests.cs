@@ -118,7 +118,7 @@ public sealed partial class SpoolTests : IAsyncLifetime
     {
         await _spool.CommitAsync(new() { Add = [Make("a")] });
         await _spool.CommitAsync(new() { HandOver = new("a", Now.AddDays(20)) });
-        await _spool.RescheduleAsync("a", ParcelState.Queued, Now);
+        await _spool.CommitAsync(new() { Reschedule = new("a", ParcelState.Queued, Now) });
         await _spool.CommitAsync(new() { Remove = "a" });
         Assert.Equal(ParcelState.Handed, _spool.Find("a")!.State);
         Assert.Empty(_spool.Destinations());
@@ -130,7 +130,7 @@ public sealed partial class SpoolTests : IAsyncLifetime
     {
         await _spool.CommitAsync(new() { Add = [Make("a")] });
         var before = _spool.Find("a")!;
-        await _spool.RescheduleAsync("a", ParcelState.Held, Now);
+        await _spool.CommitAsync(new() { Reschedule = new("a", ParcelState.Held, Now) });
         await _spool.CommitAsync(new() { Update = before with { Attempts = 1 } });
         Assert.Equal((ParcelState.Held, 1), (_spool.Find("a")!.State, _spool.Find("a")!.Attempts));
     }
@@ -179,7 +179,7 @@ public sealed partial class SpoolTests : IAsyncLifetime
         await _spool.CommitAsync(new() { Add = [Make("a")] });
         Assert.False(await _spool.ChangedElsewhereAsync());
         await using (var other = Spool.Open(Path.Combine(_directory, "spool.db"), running: false))
-            await other.RescheduleAsync("a", ParcelState.Held, Now);
+            await other.CommitAsync(new() { Reschedule = new("a", ParcelState.Held, Now) });
         Assert.True(await _spool.ChangedElsewhereAsync());
         Assert.False(await _spool.ChangedElsewhereAsync());
     }

@@ -19,6 +19,7 @@ internal static class SpoolRescue
         ("replay", ["sender", "id"]),
         ("peer", []),
         ("certificate", ["domain", "fingerprint"]),
+        ("act", []),
     ];
     private const int MostComplaints = 20;
 
@@ -100,7 +101,7 @@ internal static class SpoolRescue
         Directory.CreateDirectory(directory);
         var bodies = new BodyFiles(file);
         var result = new List<(string, int, int)>();
-        foreach (var (name, key) in Tables)
+        foreach (var (name, key) in Tables.Where(t => !IsNewerThan(connection, t.Name)))
         {
             var path = Path.Combine(directory, $"{name}.jsonl");
             OwnFiles.Write(path, []);
@@ -122,8 +123,25 @@ internal static class SpoolRescue
         return result;
     }
 
+    /// <summary>A spool of a former version has no such table yet. Where even that cannot be read, it is looked for.</summary>
+    private static bool IsNewerThan(SqliteConnection connection, string table)
+    {
+        using var command = connection.CreateCommand();
+        command.CommandText = "SELECT count(*) FROM sqlite_master WHERE name = $name";
+        command.Parameters.AddWithValue("$name", table);
+        try
+        {
+            return command.ExecuteScalar() is 0L;
+        }
+        catch (SqliteException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>Reads rows into a spool; those that are there already stay as they are.</summary>
     /// <returns>Rows added, and rows whose damage shows in that they do not fit their table.</returns>
+    /// <exception cref="FormatException">They are no rows; nothing was taken.</exception>
     public static IReadOnlyList<(string Table, int Rows, int Unfit)> Import(string file, string directory)
     {
         using var connection = Open(file, SqliteOpenMode.ReadWrite);
@@ -138,6 +156,10 @@ internal static class SpoolRescue
                 try
                 {
                     rows += Insert(connection, transaction, table, columns, JsonNode.Parse(line)!.AsObject());
+                }
+                catch (Exception e) when (e is JsonException or InvalidOperationException)
+                {
+                    throw new FormatException($"{path}: {e.Message}", e);
                 }
                 catch (SqliteException e) when (e.SqliteErrorCode == Constraint)
                 {

@@ -1,0 +1,77 @@
+namespace PgpTunnel;
+
+/// <summary>
+/// What an administrator does to a gateway's queue and partners, from wherever: each is in the spool's journal in the same step in which it
+/// happens.
+/// </summary>
+/// <param name="who">As the journal names them.</param>
+internal sealed class Acts(Spool spool, TimeProvider time, string who)
+{
+    /// <summary>Whoever is at this machine's keyboard.</summary>
+    public static string Who =>
+        Environment.GetEnvironmentVariable("SUDO_USER") is { Length: > 0 } behind && behind != Environment.UserName
+            ? $"{behind} as {Environment.UserName}"
+            : Environment.UserName;
+
+    private DateTimeOffset Now => time.GetUtcNow();
+
+    private OperatorAct Act(string what, string subject, string reason = "") =>
+        new(DateTimeOffset.FromUnixTimeSeconds(Now.ToUnixTimeSeconds()), who, what, subject, reason);
+
+    // The queue
+
+    public Task HoldAsync(Parcel parcel) => RescheduleAsync("hold", parcel, ParcelState.Held);
+
+    public Task ReleaseAsync(Parcel parcel) => RescheduleAsync("release", parcel, ParcelState.Queued);
+
+    /// <summary>Tries it again now.</summary>
+    public Task RetryAsync(Parcel parcel) => RescheduleAsync("retry", parcel, ParcelState.Queued);
+
+    private Task RescheduleAsync(string what, Parcel parcel, ParcelState state) =>
+        spool.CommitAsync(new() { Reschedule = new(parcel.Id, state, Now), Act = Act(what, parcel.Id) });
+
+    /// <summary>Deletes it for good; nobody is told.</summary>
+    public Task DropAsync(Parcel parcel) =>
+        spool.CommitAsync(new() { Remove = parcel.Id, Act = Act("drop", parcel.Id) });
+
+    // Partners
+
+    /// <summary>A fingerprint that was compared.</summary>
+    public Task<PeerRecord> VerifyAsync(string domain, string fingerprint) =>
+        PeerMemory.ChangeAsync(
+            spool,
+            domain,
+            r => r.VerifiedByHand(fingerprint),
+            Act("partner verify", domain, fingerprint)
+        );
+
+    /// <summary>Trusts a fingerprint no more.</summary>
+    public Task<PeerRecord> UnverifyAsync(string domain, string fingerprint) =>
+        PeerMemory.ChangeAsync(
+            spool,
+            domain,
+            r =>
+                r with
+                {
+                    Verified = [.. r.Verified.Where(v => v != fingerprint)],
+                    VouchedBy = r.VouchedBy.Where(v => v.Key != fingerprint).ToDictionary(),
+                },
+            Act("partner verify --remove", domain, fingerprint)
+        );
+
+    public Task OverrideAsync(string domain, PartnerOverride wish) =>
+        PeerMemory.ChangeAsync(
+            spool,
+            domain,
+            r => r with { Override = wish },
+            Act($"partner override {wish.Action}", domain, $"until {InnerHeader.Time(wish.Until)}: {wish.Reason}")
+        );
+
+    public Task ForgetAsync(string domain) => PeerMemory.ForgetAsync(spool, domain, Act("partner forget", domain));
+
+    // Keys, which lie in files of their own
+
+    /// <summary>Notes what has been done to a key.</summary>
+    public Task KeyAsync(string what, string fingerprint) =>
+        spool.CommitAsync(new() { Act = Act($"key {what}", fingerprint) });
+}
