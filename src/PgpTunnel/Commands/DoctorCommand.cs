@@ -48,32 +48,16 @@ internal static class DoctorCommand
             results[0].Findings.AddRange(await doctor.ServersAsync(cancel));
         if (parse.GetValue(EchoOption))
             results[0].Findings.Add(await EchoAsync(session, configuration, domains[0], cancel));
-        var wrong = results.Any(r => r.Findings.Exists(f => f.Level == FindingLevel.Wrong));
+        var check = CheckView.Of(results);
         return parse.Report(
-            new
-            {
-                ok = !wrong,
-                domains = results.Select(r => new
-                {
-                    domain = r.Domain,
-                    findings = r.Findings.Select(f => new
-                    {
-                        level = Word(f.Level),
-                        check = f.Check,
-                        what = f.What,
-                        @do = f.Do,
-                    }),
-                }),
-            },
-            string.Join("\n\n", results.Select(r => $"{r.Domain}\n{string.Join('\n', r.Findings.Select(Line))}")),
-            wrong ? Exit.Data : Exit.Ok
+            check,
+            string.Join("\n\n", check.Domains.Select(d => $"{d.Domain}\n{string.Join('\n', d.Findings.Select(Line))}")),
+            check.Ok ? Exit.Ok : Exit.Data
         );
     }
 
-    private static string Word(FindingLevel level) => level.ToString().ToLowerInvariant();
-
-    private static string Line(Finding f) =>
-        $"  {Word(f.Level), -8} {f.Check, -12} {f.What}{(f.Do is null ? "" : $"\n{new string(' ', 24)}{f.Do}")}";
+    private static string Line(FindingView f) =>
+        $"  {f.Level, -8} {f.Check, -12} {f.What}{(f.Do is null ? "" : $"\n{new string(' ', 24)}{f.Do}")}";
 
     private static async Task<Finding> EchoAsync(
         GatewayAtRest session,

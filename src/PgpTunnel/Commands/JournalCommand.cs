@@ -30,25 +30,14 @@ internal static class JournalCommand
         )
             throw new CommandException(Exit.Usage, $"--since: '{text}' is not a time such as 2026-11-01T00:00:00Z");
         await using var spool = GatewayAtRest.ExistingSpool(parse.Configuration());
-        var acts = (spool?.Acts() ?? []).Where(a => a.Time >= since).ToList();
+        var acts = (spool?.Acts() ?? []).Where(a => a.Time >= since).Select(ActView.Of).ToList();
         return parse.Report(
-            new
-            {
-                acts = acts.Select(a => new
-                {
-                    number = a.Number,
-                    time = InnerHeader.Time(a.Time),
-                    who = a.Who,
-                    what = a.What,
-                    subject = a.Subject,
-                    reason = a.Reason.Length > 0 ? a.Reason : null,
-                }),
-            },
+            new { acts },
             acts.Count == 0
                 ? "nothing is on record"
                 : Cli.Table([
                     ["TIME", "WHO", "WHAT", "SUBJECT", "REASON"],
-                    .. acts.Select(a => new[] { InnerHeader.Time(a.Time), a.Who, a.What, a.Subject, a.Reason }),
+                    .. acts.Select(a => new[] { a.Time, a.Who, a.What, a.Subject, a.Reason ?? "" }),
                 ])
         );
     }

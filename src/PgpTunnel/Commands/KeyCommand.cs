@@ -107,66 +107,18 @@ internal static partial class KeyCommand
     private static int List(ParseResult parse)
     {
         var configuration = parse.Configuration();
-        var ring = KeyRing.Load(configuration);
-        var rows = ring
-            .Keys.Select(k => new
-            {
-                fingerprint = k.Fingerprint,
-                algorithm = k.Algorithm,
-                created = InnerHeader.Time(k.Created),
-                userId = k.UserId,
-                active = ReferenceEquals(k, ring.Active),
-                published = ring.Published.Contains(k),
-                revoked = ring.Plan.Revoked.ContainsKey(k.Fingerprint),
-                next = Next(ring, k, configuration).Step,
-                nextDate = Next(ring, k, configuration).Due is { } due ? InnerHeader.Time(due) : null,
-            })
-            .ToList();
-        string State(bool active, bool published, bool revoked) =>
-            active ? "active"
-            : revoked ? "revoked"
-            : published ? "published"
-            : "opens only";
+        var keys = KeyView.All(configuration, KeyRing.Load(configuration), TimeProvider.System.GetUtcNow());
         return parse.Report(
-            new { keys = rows },
+            new { keys },
             Cli.Table([
                 ["FINGERPRINT", "ALGORITHM", "CREATED", "USER ID", "STATE"],
-                .. rows.Select(r =>
-                    new[]
-                    {
-                        r.fingerprint,
-                        r.algorithm,
-                        r.created,
-                        r.userId,
-                        $"{State(r.active, r.published, r.revoked)}: {r.next}{(r.nextDate is null ? "" : $", from {r.nextDate}")}",
-                    }
-                ),
+                .. keys.Select(k => new[] { k.Fingerprint, k.Algorithm, k.Created, k.UserId, k.InWords() }),
             ])
         );
     }
 
     private static bool Concerns(KeyRing ring, GatewayKey key) =>
         ring.Plan.Rollover is { } r && (r.Old == key.Fingerprint || r.New == key.Fingerprint);
-
-    private static (string Step, DateTimeOffset? Due) Next(
-        KeyRing ring,
-        GatewayKey key,
-        GatewayConfiguration configuration
-    )
-    {
-        if (Concerns(ring, key))
-            return ($"{ring.Plan.NextStep} ('key rotate')", ring.Plan.Due);
-        if (
-            ReferenceEquals(key, ring.Active)
-            && SubkeyRotation.Next(ring, configuration.Keys.EncryptionLifetime) is { } next
-        )
-            return next;
-        return
-            Certificate.Read(key.ExportCertificate()).Judge(configuration.Gateway, TimeProvider.System.GetUtcNow()).Key
-                is { Expires: null }
-            ? ("nothing is due, it does not expire", null)
-            : ("it expires, or has; 'key rotate'", null);
-    }
 
     private static async Task<int> GenerateAsync(ParseResult parse)
     {

@@ -89,72 +89,18 @@ internal static partial class PartnerCommand
 
     private static DateTimeOffset Now => TimeProvider.System.GetUtcNow();
 
-    private static object AsJson(string domain, PeerRecord record, GatewayConfiguration configuration) =>
-        new
-        {
-            domain,
-            policy = PolicyName(configuration.PolicyFor(domain)),
-            enforceRemembered = record.EnforceUntil > Now,
-            rememberedUntil = record.EnforceUntil > Now ? InnerHeader.Time(record.EnforceUntil) : null,
-            fingerprints = record.Fingerprints,
-            trusted = Trusted(domain, record, configuration),
-            distrusted = record.Distrusted.Where(d => d.Value > Now).Select(d => d.Key),
-            @override = Active(record) is { } o
-                ? new
-                {
-                    action = o.Action,
-                    until = InnerHeader.Time(o.Until),
-                    reason = o.Reason,
-                }
-                : null,
-            alarm = record.Alarm,
-            deniedSince = record.ContrarySince is { } since ? InnerHeader.Time(since) : null,
-        };
-
-    private static string PolicyName(LocalPolicy policy) =>
-        policy == LocalPolicy.RequireVerified ? "require-verified" : policy.ToString().ToLowerInvariant();
-
-    private static List<string> Trusted(string domain, PeerRecord record, GatewayConfiguration configuration) =>
-        [.. configuration.Policy.Partners.GetValueOrDefault(domain)?.Fingerprints ?? [], .. record.Verified];
-
-    private static PartnerOverride? Active(PeerRecord record) => record.Override is { } o && o.Until > Now ? o : null;
-
-    private static string State(string domain, PeerRecord record, GatewayConfiguration configuration)
-    {
-        var words = new List<string>();
-        if (Active(record) is { } o)
-            words.Add($"override {o.Action} until {InnerHeader.Time(o.Until)}");
-        if (record.Alarm is not null)
-            words.Add($"ALARM, mail waits: {record.Alarm}");
-        if (record.ContrarySince is { } since)
-            words.Add($"its records have been gone since {InnerHeader.Time(since)}");
-        if (record.EnforceUntil > Now)
-            words.Add($"enforce until {InnerHeader.Time(record.EnforceUntil)}");
-        if (Trusted(domain, record, configuration).Count > 0)
-            words.Add("verified");
-        return words.Count == 0 ? "-" : string.Join("; ", words);
-    }
-
     private static async Task<int> ListAsync(ParseResult parse, CancellationToken cancel)
     {
         var configuration = parse.Configuration();
         await using var spool = GatewayAtRest.ExistingSpool(configuration);
-        var records = (spool?.ListPeers() ?? []).ToDictionary(p => p.Domain);
-        var domains = records
-            .Keys.Union(configuration.Policy.Partners.Keys)
-            .Except(configuration.Domains)
-            .Order()
-            .ToList();
-        PeerRecord Record(string d) => records.GetValueOrDefault(d) ?? new PeerRecord(d);
+        var partners = PartnerView.All(configuration, spool, Now);
         return parse.Report(
-            new { partners = domains.Select(d => AsJson(d, Record(d), configuration)) },
-            domains.Count == 0
+            new { partners },
+            partners.Count == 0
                 ? "nothing is remembered or configured of any partner"
                 : Cli.Table([
                     ["DOMAIN", "POLICY", "STATE"],
-                    .. domains.Select(d =>
-                        new[] { d, PolicyName(configuration.PolicyFor(d)), State(d, Record(d), configuration) }
-                    ),
+                    .. partners.Select(p => new[] { p.Domain, p.Policy, p.InWords() }),
                 ])
         );
     }
@@ -167,30 +113,36 @@ internal static partial class PartnerCommand
         var names = new NameService(configuration, TimeProvider.System);
         var peers = Peers.Under(configuration, names.Validator, memory, TimeProvider.System);
         var peer = await peers.FindAsync(domain, fresh: true, cancel);
-        var record = memory.Recall(domain);
+        var partner = PartnerView.Of(memory.Recall(domain), configuration, Now);
+        var acts = (spool?.Acts() ?? []).Where(a => a.Subject == domain).Select(ActView.Of).ToList();
         return parse.Report(
             new
             {
-                partner = AsJson(domain, record, configuration),
+                partner,
                 @class = peer.Class,
                 dnssec = peer.Security,
                 offered = peer.Listed,
                 gateway = peer.Gateway,
                 why = peer.Why,
+                acts,
             },
             $"""
             domain      {domain}
             DNS now     {peer.Class}, DNSSEC {peer.Security}: {peer.Why}
-            offers      {(peer.Listed.Count > 0 ? string.Join(", ", peer.Listed) : "-")}
-            policy      {PolicyName(configuration.PolicyFor(domain))}
-            remembered  {State(domain, record, configuration)}
-            trusted     {(
-                Trusted(domain, record, configuration) is { Count: > 0 } trusted ? string.Join(", ", trusted) : "-"
+            offers      {OrNone(peer.Listed)}
+            policy      {partner.Policy}
+            remembered  {partner.InWords()}
+            trusted     {OrNone(partner.Trusted)}
+            distrusted  {OrNone(partner.Distrusted)}
+            {string.Concat(
+                acts.Select(a => $"{a.Time}  {a.What}{(a.Reason is null ? "" : $", {a.Reason}")} ({a.Who})\n")
             )}
-            distrusted  {(record.Distrusted.Count > 0 ? string.Join(", ", record.Distrusted.Keys) : "-")}
             """
         );
     }
+
+    private static string OrNone(IReadOnlyList<string> fingerprints) =>
+        fingerprints.Count > 0 ? string.Join(", ", fingerprints) : "-";
 
     private static Spool OpenSpool(GatewayConfiguration configuration) =>
         Spool.Open(configuration.SpoolFile, running: false);

@@ -103,38 +103,11 @@ internal static partial class QueueCommand
 
     private static CommandException Gone(string id) => new(Exit.Data, $"no parcel {id} waits in the spool");
 
-    private static object AsJson(Parcel p) =>
-        new
-        {
-            id = p.Id,
-            route = p.Route.ToString().ToLowerInvariant(),
-            form = p.Form.ToString().ToLowerInvariant(),
-            domain = p.Domain,
-            state = p.State.ToString().ToLowerInvariant(),
-            created = InnerHeader.Time(p.Created),
-            next = InnerHeader.Time(p.Next),
-            attempts = p.Attempts,
-            status = p.Status.Length > 0 ? p.Status : null,
-            @class = Class(p),
-            host = p.Server.Length > 0 ? p.Server : null,
-        };
-
-    /// <summary>Of the last reply (RFC 3463 2): whether the next attempt may go better.</summary>
-    private static string? Class(Parcel p) =>
-        p.Status is [var digit, ..]
-            ? digit switch
-            {
-                '2' => "success",
-                '4' => "temporary",
-                _ => "permanent",
-            }
-            : null;
-
     private static int List(ParseResult parse, Spool spool)
     {
-        var waiting = spool.List().Where(p => p.State != ParcelState.Handed).ToList();
+        var waiting = ParcelView.Waiting(spool);
         return parse.Report(
-            new { parcels = waiting.Select(AsJson) },
+            new { parcels = waiting },
             waiting.Count == 0
                 ? "the queue is empty"
                 : Cli.Table([
@@ -143,15 +116,15 @@ internal static partial class QueueCommand
                         new[]
                         {
                             p.Id,
-                            p.Route.ToString().ToLowerInvariant(),
-                            p.Route == ParcelRoute.Local ? $"from {p.Domain}" : p.Domain,
-                            p.State.ToString().ToLowerInvariant(),
-                            InnerHeader.Time(p.Created),
-                            InnerHeader.Time(p.Next),
+                            p.Route,
+                            p.Route == "local" ? $"from {p.Domain}" : p.Domain,
+                            p.State,
+                            p.Created,
+                            p.Next,
                             $"{p.Attempts}",
-                            p.Status,
-                            Class(p) ?? "",
-                            p.Server,
+                            p.Status ?? "",
+                            p.Class ?? "",
+                            p.Host ?? "",
                         }
                     ),
                 ])
@@ -161,53 +134,20 @@ internal static partial class QueueCommand
     private static int Show(ParseResult parse, Spool spool)
     {
         var parcel = Find(parse, spool);
-        var configuration = parse.Configuration();
-        string? from = null,
-            unreadable = null;
-        IReadOnlyList<string> to = [];
-        int? size = null;
-        try
-        {
-            var (header, _) = new Parcels(
-                new Settings(configuration, KeyRing.Load(configuration)),
-                TimeProvider.System
-            ).Read(parcel, spool.Load(parcel.Id)?.Content ?? throw Gone(parcel.Id));
-            (from, to, size) = (header.MailFrom.ToString(), [.. header.RcptTo.Select(r => r.ToString())], header.Size);
-        }
-        catch (Exception e)
-            when (e
-                    is OpenPgpException
-                        or NoKeyException
-                        or MalformedParcelException
-                        or ConfigurationException
-                        or SpoolException
-            )
-        {
-            unreadable = e.Message;
-        }
+        var detail = ParcelDetail.Of(parse.Configuration(), spool, parcel) ?? throw Gone(parcel.Id);
+        var view = detail.Parcel;
         return parse.Report(
-            new
-            {
-                parcel = AsJson(parcel),
-                mailFrom = from,
-                rcptTo = to,
-                size,
-                unreadable,
-            },
+            detail,
             $"""
-            id        {parcel.Id}
-            route     {parcel.Route.ToString().ToLowerInvariant()}, {(
-                parcel.Route == ParcelRoute.Local ? "from" : "for"
-            )} {parcel.Domain}, {parcel.Form.ToString().ToLowerInvariant()}
-            state     {parcel.State.ToString().ToLowerInvariant()}, {parcel.Attempts} attempts, last reply {(
-                parcel.Status.Length > 0
-                    ? $"{parcel.Status} ({Class(parcel)}) of {(parcel.Server.Length > 0 ? parcel.Server : "this gateway")}"
-                    : "-"
+            id        {view.Id}
+            route     {view.Route}, {(view.Route == "local" ? "from" : "for")} {view.Domain}, {view.Form}
+            state     {view.State}, {view.Attempts} attempts, last reply {(
+                view.Status is null ? "-" : $"{view.Status} ({view.Class}) of {view.Host ?? "this gateway"}"
             )}
-            created   {InnerHeader.Time(parcel.Created)}, next attempt {InnerHeader.Time(parcel.Next)}
-            from      {from ?? $"(not readable: {unreadable})"}
-            to        {string.Join("\n          ", to)}
-            size      {size}
+            created   {view.Created}, next attempt {view.Next}
+            from      {detail.MailFrom ?? $"(not readable: {detail.Unreadable})"}
+            to        {string.Join("\n          ", detail.RcptTo)}
+            size      {detail.Size}
             """
         );
     }

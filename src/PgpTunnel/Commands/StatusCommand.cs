@@ -15,64 +15,25 @@ internal static class StatusCommand
 
     private static async Task<int> RunAsync(ParseResult parse, CancellationToken cancel)
     {
-        var configuration = parse.Configuration();
-        await using var session = GatewayAtRest.Open(configuration);
-        await using var spool = GatewayAtRest.ExistingSpool(configuration);
+        await using var session = GatewayAtRest.Open(parse.Configuration());
         await session.Arming.CheckAsync(cancel);
-        var facts = spool?.Facts() ?? [];
-        var running = SpoolLock.IsHeld(configuration.SpoolFile);
-        var parcels = spool?.List() ?? [];
-        var (queued, held, handed) = (Count(ParcelState.Queued), Count(ParcelState.Held), Count(ParcelState.Handed));
-        var oldest = parcels.Where(p => p.State == ParcelState.Queued).Select(p => (DateTimeOffset?)p.Created).Min();
-        var domains = configuration
-            .Domains.Select(d => new
-            {
-                domain = d,
-                armed = session.Arming.State(d).IsArmed,
-                missing = session.Arming.State(d).Missing,
-            })
-            .ToList();
-        var key = session.Settings.Keys.Active;
+        var status = StatusView.Of(session.Settings, session.Arming, session.Spool);
+        var (queue, key) = (status.Queue, session.Settings.Keys.Active);
         return parse.Report(
-            new
-            {
-                running,
-                pid = running && int.TryParse(facts.GetValueOrDefault("pid"), out var pid) ? pid : (int?)null,
-                started = running ? facts.GetValueOrDefault("started") : null,
-                outbound = running ? facts.GetValueOrDefault("outbound") : null,
-                inbound = running ? facts.GetValueOrDefault("inbound") : null,
-                armed = session.Arming.Armed,
-                domains,
-                key = key.Fingerprint,
-                queue = new
-                {
-                    queued,
-                    held,
-                    handed,
-                    oldest = oldest is null ? null : InnerHeader.Time(oldest.Value),
-                },
-            },
+            status,
             $"""
-            gateway   {(
-                running
-                    ? $"running, pid {facts.GetValueOrDefault("pid")}, since {facts.GetValueOrDefault("started")}"
-                    : "not running"
-            )}
-            listens   outbound {(running ? facts.GetValueOrDefault("outbound") : "-")}, inbound {(
-                running ? facts.GetValueOrDefault("inbound") : "-"
-            )}
+            gateway   {(status.Running ? $"running, pid {status.Pid}, since {status.Started}" : "not running")}
+            listens   outbound {status.Outbound ?? "-"}, inbound {status.Inbound ?? "-"}
             key       {key.Fingerprint} ({key.Algorithm})
             armed     {string.Join(
                 "\n          ",
-                domains.Select(d => $"{d.domain}: {(d.armed ? "yes" : $"no, {d.missing}")}")
+                status.Domains.Select(d => $"{d.Domain}: {(d.Armed ? "yes" : $"no, {d.Missing}")}")
             )}
-            queue     {queued} queued, {held} held{(
-                oldest is null ? "" : $", oldest from {InnerHeader.Time(oldest.Value)}"
-            )}; {handed} handed over and remembered for bounces
+            queue     {queue.Queued} queued, {queue.Held} held{(
+                queue.Oldest is null ? "" : $", oldest from {queue.Oldest}"
+            )}; {queue.Handed} handed over and remembered for bounces
             """,
-            running ? Exit.Ok : Exit.Unavailable
+            status.Running ? Exit.Ok : Exit.Unavailable
         );
-
-        int Count(ParcelState state) => parcels.Count(p => p.State == state);
     }
 }

@@ -78,6 +78,24 @@ public sealed partial class OperatingTests
         (await lab.PgpTunnelAsync("partner", "forget", "b.example")).Expect(64);
         (await lab.PgpTunnelAsync("partner", "forget", "b.example", "--yes")).Expect(0);
         (await lab.PgpTunnelAsync("partner", "forget", "b.example", "--yes")).Expect(65);
+        var journal = System
+            .Text.Json.JsonDocument.Parse((await lab.PgpTunnelAsync("journal", "--json")).Expect(0).Output)
+            .RootElement.GetProperty("acts")
+            .EnumerateArray();
+        Assert.Contains(
+            journal,
+            a =>
+                a.GetProperty("what").GetString() == "partner override clear"
+                && a.GetProperty("subject").GetString() == "b.example"
+                && a.GetProperty("who").GetString() == Environment.UserName
+                && a.GetProperty("reason").GetString()!.EndsWith(": their gateway burnt down", StringComparison.Ordinal)
+        );
+        Assert.Contains("partner forget", (await lab.PgpTunnelAsync("journal")).Expect(0).Text);
+        (await lab.PgpTunnelAsync("journal", "--since", "yesterday")).Expect(64);
+        Assert.Contains(
+            "nothing is on record",
+            (await lab.PgpTunnelAsync("journal", "--since", "2099-01-01T00:00:00Z")).Expect(0).Text
+        );
         Assert.Contains("sealed for b.example", (await Lab.SendAsync(server, "<bob@b.example>", Message))!.Text);
     }
 

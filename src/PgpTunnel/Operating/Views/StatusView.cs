@@ -1,0 +1,65 @@
+using System.Globalization;
+
+namespace PgpTunnel;
+
+/// <summary>A gateway on one screen.</summary>
+/// <param name="Pid">Null, as what follows, when it does not run.</param>
+/// <param name="Key">Fingerprint of the key that signs.</param>
+internal sealed record StatusView(
+    bool Running,
+    int? Pid,
+    string? Started,
+    string? Outbound,
+    string? Inbound,
+    bool Armed,
+    string Key
+)
+{
+    public IReadOnlyList<ArmedView> Domains { get; init; } = [];
+    public QueueCounts Queue { get; init; } = new(0, 0, 0, null);
+
+    /// <param name="arming">Has looked just now.</param>
+    /// <param name="spool">Null = no gateway has run yet.</param>
+    public static StatusView Of(Settings settings, Arming arming, Spool? spool)
+    {
+        var configuration = settings.Configuration;
+        var running = SpoolLock.IsHeld(configuration.SpoolFile);
+        var facts = running ? spool?.Facts() ?? [] : [];
+        return new(
+            running,
+            int.TryParse(facts.GetValueOrDefault("pid"), CultureInfo.InvariantCulture, out var pid) ? pid : null,
+            facts.GetValueOrDefault("started"),
+            facts.GetValueOrDefault("outbound"),
+            facts.GetValueOrDefault("inbound"),
+            arming.Armed,
+            settings.Keys.Active.Fingerprint
+        )
+        {
+            Domains = [.. configuration.Domains.Select(d => ArmedView.Of(d, arming.State(d)))],
+            Queue = QueueCounts.Of(spool?.List() ?? []),
+        };
+    }
+}
+
+/// <param name="Missing">What a peer would miss; null = it is armed.</param>
+internal sealed record ArmedView(string Domain, bool Armed, string? Missing)
+{
+    public static ArmedView Of(string domain, ArmState state) => new(domain, state.IsArmed, state.Missing);
+}
+
+/// <param name="Handed">Handed over, and remembered for a bounce.</param>
+/// <param name="Oldest">When the oldest that is queued came.</param>
+internal sealed record QueueCounts(int Queued, int Held, int Handed, string? Oldest)
+{
+    public static QueueCounts Of(IReadOnlyList<Parcel> parcels)
+    {
+        int Count(ParcelState state) => parcels.Count(p => p.State == state);
+        var oldest = parcels.Where(p => p.State == ParcelState.Queued).Select(p => (DateTimeOffset?)p.Created).Min();
+        return new(
+            Count(ParcelState.Queued),
+            Count(ParcelState.Held),
+            Count(ParcelState.Handed),
+            oldest is { } time ? InnerHeader.Time(time) : null
+        );
+    }
+}
