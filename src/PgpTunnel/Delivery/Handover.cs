@@ -7,7 +7,6 @@ namespace PgpTunnel;
 /// <summary>Hands a message to the first of its next servers that gives a verdict.</summary>
 internal sealed class Handover(Site site, NextHops hops, SmtpSender sender, Slots slots)
 {
-    /// <summary>Tries the servers in order until one gives a verdict.</summary>
     /// <param name="budget">What is left to this attempt for look-ups.</param>
     public async Task<IReadOnlyList<SmtpReply>> SendAsync(
         Parcel parcel,
@@ -23,7 +22,13 @@ internal sealed class Handover(Site site, NextHops hops, SmtpSender sender, Slot
         var begun = site.Time.GetUtcNow();
         try
         {
-            var replies = await TryAsync(parcel, endpoint, domain, from, to, message, budget, cancel);
+            var found = await hops.FindAsync(parcel.Route, endpoint, domain, budget, cancel);
+            var replies = await TryAsync(
+                found,
+                domain,
+                parcel,
+                target => sender.SendAsync(target, from, to, message, cancel)
+            );
             Trace(parcel, begun, replies.FirstOrDefault(r => !r.IsPositive) ?? replies[0]);
             return replies;
         }
@@ -48,33 +53,21 @@ internal sealed class Handover(Site site, NextHops hops, SmtpSender sender, Slot
             ("reply", $"{reply.Code} {reply.Status}")
         );
 
+    /// <summary>Tries the servers in order until one gives a verdict.</summary>
     private async Task<IReadOnlyList<SmtpReply>> TryAsync(
-        Parcel parcel,
-        Endpoint? endpoint,
+        Hops found,
         string domain,
-        ReversePath from,
-        IReadOnlyList<ForwardPath> to,
-        OutgoingMessage message,
-        WorkBudget budget,
-        CancellationToken cancel
+        Parcel parcel,
+        Func<SmtpTarget, Task<IReadOnlyList<SmtpReply>>> send
     )
     {
         SmtpUnavailableException? last = null;
         IReadOnlyList<SmtpReply>? refused = null;
-        var found = await hops.FindAsync(parcel.Route, endpoint, domain, budget, cancel);
         foreach (var target in found.Targets)
         {
             try
             {
-                SmtpReply[] replies =
-                [
-                    .. (await sender.SendAsync(target, from, to, message, cancel)).Select(r =>
-                        r with
-                        {
-                            Server = target.Host,
-                        }
-                    ),
-                ];
+                SmtpReply[] replies = [.. (await send(target)).Select(r => r with { Server = target.Host })];
                 slots.Reached(parcel.Destination, true);
                 // Where a refusal may bring clear text, one server does not speak for all.
                 if (!(parcel.Leaving == Leaving.ClearAfterTest && replies.All(r => r.IsPermanent)))

@@ -76,39 +76,10 @@ public partial class AbuseTests
             ["<postmaster@pgptunnel.b.example>"],
             "From: victim@c.example\r\nSubject: hello\r\n\r\na person writes\r\n"u8.ToArray()
         );
-        // Inside a parcel of A's: a sender who is not of A's domain.
-        var now = pair.World.Time.GetUtcNow();
-        var header = pair.Header("<bob@b.example> NOTIFY=SUCCESS,FAILURE,DELAY", 18) with
-        {
-            MailFrom = ReversePath.Parse("<victim@c.example>").Path!,
-        };
-        var peer = Certificate.Read(pair.B.Key.ExportCertificate()).Judge(pair.B.Configuration.Gateway, now).Key!;
-        var octets = MessageSealer
-            .Seal(ParcelBody.Parts(header, ["Subject: x\r\n\r\nab\r\n"u8.ToArray()]), pair.A.Key, peer, now)
-            .Octets.ToArray();
-        byte[] outer =
-        [
-            .. OuterMessage
-                .Build(pair.A.Configuration.Gateway, pair.B.Configuration.Gateway, "t", now, octets)
-                .SelectMany(p => p.ToArray()),
-        ];
-        Assert.StartsWith(
-            "250",
-            (
-                await Company.SendAsync(
-                    server,
-                    "<pgptunnel+0@pgptunnel.a.example>",
-                    ["<pgptunnel@pgptunnel.b.example>"],
-                    outer
-                )
-            )[0]
-                .ToString()
-        );
+        Assert.StartsWith("250", await DeliverForwardedAsync(pair));
         for (var i = 0; i < 10; i++)
-        {
             pair.World.Time.Advance(TimeSpan.FromMinutes(1));
-            await Task.Delay(50);
-        }
+        await pair.B.WaitForLogAsync("event=held"); // the last of what becomes of all these
         Assert.DoesNotContain(pair.HopSaw, s => s.To.Any(t => t.Mailbox.Domain == "c.example"));
         Assert.Empty(pair.HopSaw);
     }
@@ -149,7 +120,16 @@ public partial class AbuseTests
             if (partner)
                 await PeerMemory.ChangeAsync(spool, "a.example", r => r with { Sealed = now });
         }
-        var header = pair.Header("<bob@b.example>", 18) with
+        Assert.StartsWith("250", await DeliverForwardedAsync(pair));
+        await pair.B.WaitForLogAsync(expected);
+        Assert.Contains("alarm=true", pair.B.Log.ToString());
+    }
+
+    /// <summary>A parcel of A's for B: a sender who is not of A's domain. The reply to it.</summary>
+    private static async Task<string> DeliverForwardedAsync(Pair pair)
+    {
+        var now = pair.World.Time.GetUtcNow();
+        var header = pair.Header("<bob@b.example> NOTIFY=SUCCESS,FAILURE,DELAY", 18) with
         {
             MailFrom = ReversePath.Parse("<victim@c.example>").Path!,
         };
@@ -163,13 +143,12 @@ public partial class AbuseTests
                 .Build(pair.A.Configuration.Gateway, pair.B.Configuration.Gateway, "t", now, octets)
                 .SelectMany(p => p.ToArray()),
         ];
-        await Company.SendAsync(
+        var replies = await Company.SendAsync(
             pair.B.Gateway.InboundServer!.EndPoint,
             "<pgptunnel+0@pgptunnel.a.example>",
             ["<pgptunnel@pgptunnel.b.example>"],
             outer
         );
-        await pair.B.WaitForLogAsync(expected);
-        Assert.Contains("alarm=true", pair.B.Log.ToString());
+        return replies[0].ToString();
     }
 }
