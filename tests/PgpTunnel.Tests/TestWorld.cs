@@ -258,6 +258,13 @@ internal sealed class Company(TestWorld world, string domain) : IAsyncDisposable
     public Task WaitForLogAsync(string text) =>
         Wait.UntilAsync(() => Log.ToString().Contains(text), () => $"'{text}' is not in the log of {domain}:\n{Log}");
 
+    /// <summary>Waits until nothing is on its way any more: each parcel is handed over, settled or held.</summary>
+    public async Task SettledAsync()
+    {
+        await using var spool = Spool.Open(Configuration.SpoolFile, running: false);
+        await Wait.UntilAsync(() => spool.List().All(p => p.State != ParcelState.Queued), () => Log.ToString());
+    }
+
     public async ValueTask DisposeAsync() => await StopAsync();
 }
 

@@ -87,7 +87,7 @@ public sealed class DeliveryInTroubleTests
         await pair.B.StopAsync();
         await pair.B.StartAsync();
         await pair.B.WaitAsync(1);
-        await Task.Delay(1500);
+        await pair.B.SettledAsync();
         Assert.Single(pair.B.Received);
     }
 
@@ -141,7 +141,8 @@ public sealed class DeliveryInTroubleTests
             );
         await Task.WhenAll(sending);
         await Wait.UntilAsync(() => pair.B.Received.Count >= 320, () => $"{pair.B.Received.Count} of 320");
-        await Task.Delay(500);
+        await pair.A.SettledAsync();
+        await pair.B.SettledAsync();
         Assert.Equal(320, pair.B.Received.Select(r => HeaderFields.Values(r.Message, "Subject")[0]).Distinct().Count());
         Assert.Equal((320, 320), (pair.B.Received.Count, pair.HopSaw.Count));
         Assert.DoesNotContain("refused", pair.B.Log.ToString());

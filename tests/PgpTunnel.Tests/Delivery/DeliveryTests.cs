@@ -80,7 +80,7 @@ public class DeliveryTests
             () => pair.B.Log.ToString().Split("event=failed").Length == 3,
             () => pair.B.Log.ToString()
         );
-        await Task.Delay(200);
+        await pair.B.SettledAsync();
         Assert.Empty(pair.A.Received);
         Assert.Equal(2, pair.HopSaw.Count);
     }

@@ -22,7 +22,7 @@ public sealed partial class InboundTests : InboundSetting
         await _pair.B.StopAsync();
         await _pair.B.StartAsync();
         Assert.StartsWith("250 2.0.0", await DeliverAsync(outer));
-        await Task.Delay(300);
+        await _pair.B.SettledAsync();
         Assert.Single(_pair.B.Received);
     }
 

@@ -243,7 +243,8 @@ public partial class AbuseTests
             Assert.DoesNotContain("body of the message", report);
         }
         Assert.All(pair.HopSaw, s => Assert.DoesNotContain("relayed", Encoding.UTF8.GetString(s.Message))); // sealed on the way back
-        await Task.Delay(200);
+        await pair.B.SettledAsync();
+        await pair.A.SettledAsync();
         Assert.Equal(asked ? 1 : 0, pair.A.Received.Count);
     }
 }
