@@ -48,6 +48,9 @@ public sealed record DnsAnswer
 
     /// <summary>The proved links of the answer in order, aliases first: what was said at each name, and when that was signed.</summary>
     public IReadOnlyList<SignedStep> Steps { get; init; } = [];
+
+    /// <summary>What the verdict rests on; null where there is none.</summary>
+    public DnsProof? Proof { get; init; }
 }
 
 /// <summary>One proved link of an answer: a record set, an alias, or the denial of a name.</summary>

@@ -18,7 +18,7 @@ public sealed class DnsExchange(
     IReadOnlyList<IPEndPoint> resolvers,
     Action<IPEndPoint, string>? setAside = null,
     DnsPatience? patience = null
-)
+) : DnsSource
 {
     private readonly IReadOnlyList<DnsResolver> _resolvers =
     [
@@ -59,10 +59,14 @@ public sealed class DnsExchange(
         }
     }
 
-    /// <summary>A question to be put to the resolvers one after another, until somebody likes an answer.</summary>
     /// <param name="asker">Zones that strangers name may do what they like: their answers say nothing of a resolver.</param>
-    internal DnsQuestion Ask(DomainName name, ushort type, Asker asker) =>
-        new(name, type, [.. _resolvers.OrderBy(r => r.IsAside)], asker == Asker.Ours ? SetAside : (_, _) => { });
+    internal override DnsInquiry Ask(DomainName name, ushort type, Asker asker) =>
+        new DnsQuestion(
+            name,
+            type,
+            [.. _resolvers.OrderBy(r => r.IsAside)],
+            asker == Asker.Ours ? SetAside : (_, _) => { }
+        );
 
     /// <summary>The first answer with NOERROR or NXDOMAIN.</summary>
     /// <exception cref="DnsUnavailableException">No resolver gave one.</exception>

@@ -142,7 +142,7 @@ public sealed class DnsMessage
         return records;
     }
 
-    private static byte[] ReadRdata(ref WireReader reader, ushort type, int length)
+    internal static byte[] ReadRdata(ref WireReader reader, ushort type, int length)
     {
         var end = reader.Position + length;
         if (length > reader.Remaining)

@@ -20,7 +20,7 @@ internal sealed class DnsQuestion(
     ushort type,
     IReadOnlyList<DnsResolver> resolvers,
     Action<DnsResolver, string> setAside
-)
+) : DnsInquiry
 {
     private const int FormErr = 1,
         ServFail = 2,
@@ -46,7 +46,7 @@ internal sealed class DnsQuestion(
 
     /// <summary>The next answer with NOERROR or NXDOMAIN, whole.</summary>
     /// <exception cref="DnsUnavailableException">There is none left; it names every resolver with what came of it.</exception>
-    public async Task<DnsMessage> NextAsync(CancellationToken cancel)
+    public override async Task<DnsMessage> NextAsync(CancellationToken cancel)
     {
         while (_steps.TryDequeue(out var step))
         {
@@ -114,7 +114,7 @@ internal sealed class DnsQuestion(
     }
 
     /// <summary>The resolver that answered last does not do what is needed, over this transport.</summary>
-    public void Unfit(string why)
+    public override void Unfit(string why)
     {
         Note(why);
         if (!_steps.Any(s => s.Resolver == _current))
@@ -122,14 +122,14 @@ internal sealed class DnsQuestion(
     }
 
     /// <summary>The last answer is not right; it may be the resolver, or the zone.</summary>
-    public void Wrong(string why)
+    public override void Wrong(string why)
     {
         Note(why);
         _doubted.Add(_current!);
     }
 
     /// <summary>The last answer was right: so the resolvers that gave others are to blame for theirs.</summary>
-    public void Right()
+    public override void Right()
     {
         foreach (var resolver in _doubted.Where(r => r != _current).Distinct())
             setAside(

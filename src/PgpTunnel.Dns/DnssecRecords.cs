@@ -94,6 +94,10 @@ internal sealed class RrSignature
     /// <summary>The RDATA before the signature, signer in lower case: the start of the signed data.</summary>
     public required byte[] Head { get; init; }
 
+    /// <summary>As a record beside one that it covers; its own TTL is that one's.</summary>
+    public DnsRecord AsRecord(DnsRecord covered) =>
+        new(covered.Name, RecordType.RRSIG, DnsMessage.ClassIn, covered.Ttl, [.. Head, .. Signature]);
+
     public static RrSignature? Read(byte[] rdata)
     {
         try

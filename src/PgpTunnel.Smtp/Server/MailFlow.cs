@@ -26,6 +26,12 @@ public interface IMailTransaction
     /// <summary>Answers RCPT TO; recipients that got a positive reply are part of the transaction.</summary>
     Task<SmtpReply> AddAsync(ForwardPath recipient, CancellationToken cancel);
 
+    /// <summary>
+    /// Tells of a recipient that was refused for its syntax or its parameters, and so never came to <see cref="AddAsync"/>.
+    /// </summary>
+    /// <param name="argument">What stood behind RCPT TO.</param>
+    void Refused(string argument, SmtpReply reply) { }
+
     /// <summary>Octets of the message that are wanted, however large it is; null = all, within the limit.</summary>
     long? Enough => null;
 

@@ -55,7 +55,10 @@ internal sealed partial class SmtpSession
             return EnvelopeSyntax.BadArguments("RCPT TO:<address> [parameters]");
         var (path, refusal) = ForwardPath.Parse(text, _from.SmtpUtf8);
         if (path is null)
+        {
+            _transaction.Refused(text, refusal!);
             return refusal!;
+        }
         if (_recipients >= _options.MaxRecipients)
             return new SmtpReply(452, "4.5.3", "too many recipients; send the rest in another transaction"); // RFC 5321 4.5.3.1.10
         var reply = await _transaction.AddAsync(path, _aborted);

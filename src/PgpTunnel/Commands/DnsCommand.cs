@@ -6,7 +6,7 @@ using PgpTunnel.Dns;
 namespace PgpTunnel.Commands;
 
 /// <summary><c>dns</c>: what to publish, what others publish, and one bare validated look-up.</summary>
-internal static class DnsCommand
+internal static partial class DnsCommand
 {
     private static readonly Option<string> FormatOption = CreateFormat();
     private static readonly Option<string[]> ResolverOption = new("--resolver")
@@ -69,7 +69,9 @@ internal static class DnsCommand
                 ResolverOption,
                 AnchorOption,
                 AtOption
-            )
+            ),
+            CreateProof(),
+            CreateVerify()
         );
 
     public static object AsJson(PublishedRecord record) =>
@@ -144,42 +146,55 @@ internal static class DnsCommand
 
     private static async Task<int> QueryAsync(ParseResult parse, CancellationToken cancel)
     {
-        if (!DomainName.TryParse(parse.GetRequiredValue(NameArgument), out var name))
-            throw new CommandException(Exit.Usage, $"'{parse.GetValue(NameArgument)}' is not a domain name");
-        if (!RecordType.TryParse(parse.GetRequiredValue(TypeArgument), out var type))
-            throw new CommandException(
-                Exit.Usage,
-                $"'{parse.GetValue(TypeArgument)}' is not a record type such as TXT or TYPE61"
-            );
-        TimeProvider time = TimeProvider.System;
-        if (parse.GetValue(AtOption) is { } at)
-            time = DateTimeOffset.TryParse(
-                at,
-                CultureInfo.InvariantCulture,
-                DateTimeStyles.AssumeUniversal,
-                out var moment
-            )
-                ? new FixedTime(moment)
-                : throw new CommandException(Exit.Usage, $"--at: '{at}' is not a time such as 2026-09-01T10:00:00Z");
+        var (name, type) = Question(parse);
+        var time = parse.GetValue(AtOption) is { } at ? At(at) : TimeProvider.System;
         // A bare look-up takes the configuration's resolvers only where it is named.
         var validator = ValidatorFor(parse, parse.GetValue(Cli.Config) is null ? null : parse.Configuration(), time);
-        var answer = await validator.LookupAsync(name, type, cancel);
+        return Report(parse, await validator.LookupAsync(name, type, cancel));
+    }
+
+    private static (DomainName Name, ushort Type) Question(ParseResult parse) =>
+        !DomainName.TryParse(parse.GetRequiredValue(NameArgument), out var name)
+            ? throw new CommandException(Exit.Usage, $"'{parse.GetValue(NameArgument)}' is not a domain name")
+        : !RecordType.TryParse(parse.GetRequiredValue(TypeArgument), out var type)
+            ? throw new CommandException(
+                Exit.Usage,
+                $"'{parse.GetValue(TypeArgument)}' is not a record type such as TXT or TYPE61"
+            )
+        : (name, type);
+
+    private static TimeProvider At(string text) =>
+        DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var moment)
+            ? new FixedTime(moment)
+            : throw new CommandException(Exit.Usage, $"--at: '{text}' is not a time such as 2026-09-01T10:00:00Z");
+
+    private static int Report(ParseResult parse, DnsAnswer answer, int code = Exit.Ok)
+    {
+        var (type, window) = (RecordType.Name(answer.Type), answer.Proof?.Window);
+        var validity = window is null
+            ? ""
+            : $"\nholds from {InnerHeader.Time(window.From)} until {InnerHeader.Time(window.Until)}";
         return parse.Report(
             new
             {
-                name = name.ToString(),
-                type = RecordType.Name(type),
+                name = answer.Name.ToString(),
+                type,
                 dnssec = answer.Security,
-                rcode = RcodeName(answer.Rcode),
+                rcode = RcodeName(answer.Outcome == DnsOutcome.NxDomain ? NameError : answer.Rcode),
                 outcome = answer.Outcome,
                 rdata = answer.Data.Select(Convert.ToHexStringLower),
                 ttl = (long)answer.Ttl.TotalSeconds,
                 why = answer.Why,
+                validFrom = window is null ? null : InnerHeader.Time(window.From),
+                validUntil = window is null ? null : InnerHeader.Time(window.Until),
             },
-            $"{name} {RecordType.Name(type)}: {answer.Outcome}, {answer.Security}, TTL "
-                + $"{(long)answer.Ttl.TotalSeconds}\n{answer.Why}\n{string.Join('\n', answer.Data.Select(Convert.ToHexStringLower))}"
+            $"{answer.Name} {type}: {answer.Outcome}, {answer.Security}, TTL {(long)answer.Ttl.TotalSeconds}{validity}\n"
+                + $"{answer.Why}\n{string.Join('\n', answer.Data.Select(Convert.ToHexStringLower))}",
+            code
         );
     }
+
+    private const int NameError = 3;
 
     private static string RcodeName(int rcode) =>
         rcode switch
@@ -232,14 +247,15 @@ internal static class DnsCommand
             given.Count > 0 ? given
             : configuration is not null ? NameService.Resolvers(configuration)
             : DnsExchange.SystemResolvers();
+        return new DnsValidator(new DnsExchange(resolvers), AnchorsFor(parse, configuration), time);
+    }
+
+    private static TrustAnchors AnchorsFor(ParseResult parse, GatewayConfiguration? configuration)
+    {
         var file = parse.GetValue(AnchorOption) ?? configuration?.Dns.TrustAnchorsFile;
         try
         {
-            return new DnsValidator(
-                new DnsExchange(resolvers),
-                file is null ? TrustAnchors.BuiltIn : NameService.Anchors(file),
-                time
-            );
+            return file is null ? TrustAnchors.BuiltIn : NameService.Anchors(file);
         }
         catch (ConfigurationException e) when (parse.GetValue(AnchorOption) is not null)
         {

@@ -24,6 +24,14 @@ internal sealed partial class Inbound
         public long? Enough =>
             _addressees.Count > 0 && _addressees.TrueForAll(a => a.Kind == Addressee.Token) ? Returns.Enough : null;
 
+        /// <summary>What may have been meant for a token is refused for good with a line in the log only.</summary>
+        public void Refused(string argument, SmtpReply reply) =>
+            inbound.Refuse(
+                reply,
+                client,
+                $"a recipient that cannot be read: {MessageText.OneLine(argument, most: 200)}"
+            );
+
         public Task<SmtpReply> AddAsync(ForwardPath recipient, CancellationToken cancel)
         {
             var configuration = inbound._site.Configuration;

@@ -1,4 +1,6 @@
+using System.Net;
 using System.Text.Json;
+using PgpTunnel.Dns;
 
 namespace PgpTunnel.Interop;
 
@@ -86,6 +88,77 @@ public sealed class VerdictTests : IAsyncLifetime
                 wrong.Add($"{line}: {dnssec} {outcome}: {why}");
         }
         Assert.True(wrong.Count == 0, string.Join('\n', wrong));
+    }
+
+    /// <summary>What each verdict rests on, written down and checked by the same validator, which asks nobody then.</summary>
+    [Fact]
+    public async Task Each_verdict_holds_offline()
+    {
+        var anchors = TrustAnchors.Parse(await File.ReadAllTextAsync(_world.Anchors));
+        var exchange = new DnsExchange([IPEndPoint.Parse(DnsWorld.Plain)]);
+        var online = new DnsValidator(exchange, anchors, TimeProvider.System);
+        var wrong = new List<string>();
+        foreach (var cell in Cases.Select(line => line.Split(' ')))
+        {
+            Assert.True(RecordType.TryParse(cell[1], out var type));
+            var answer = await online.LookupAsync(DomainName.Parse(cell[0]), type, CancellationToken.None);
+            if (answer.Proof is not { } proof)
+            {
+                if (answer.Security <= DnsSecurity.Insecure)
+                    wrong.Add($"{cell[0]} {cell[1]}: no proof");
+                continue;
+            }
+            var (name, of, records) = DnsProof.Read(proof.ToStream());
+            var offline = new DnsValidator(new RecordedAnswers(records), anchors, TimeProvider.System);
+            var again = await offline.LookupAsync(name, of, CancellationToken.None);
+            var same =
+                (name, of, again.Security) == (answer.Name, answer.Type, answer.Security)
+                && again.Data.Select(Convert.ToHexString).SequenceEqual(answer.Data.Select(Convert.ToHexString))
+                // That an unsigned zone has no such name, rather than no such record, cannot be shown.
+                && (again.Outcome == answer.Outcome || answer is { Security: DnsSecurity.Insecure, Data: [] });
+            if (!same)
+                wrong.Add($"{cell[0]} {cell[1]}: {again.Security} {again.Outcome}: {again.Why}");
+        }
+        Assert.True(wrong.Count == 0, string.Join('\n', wrong));
+    }
+
+    [Fact]
+    public async Task A_proof_is_written_and_checked_by_commands()
+    {
+        var file = Path.Combine(Path.GetDirectoryName(_world.Anchors)!, "b.proof");
+        var now = TimeProvider.System.GetUtcNow().ToString("O", System.Globalization.CultureInfo.InvariantCulture);
+        Task<Finished> ProveAsync(string name) =>
+            Run.PgpTunnelAsync([
+                "dns",
+                "proof",
+                name,
+                "TXT",
+                "--output",
+                file,
+                "--resolver",
+                DnsWorld.Plain,
+                "--trust-anchor",
+                _world.Anchors,
+            ]);
+        Task<Finished> VerifyAsync(string at, params string[] more) =>
+            Run.PgpTunnelAsync(["dns", "verify", file, "--at", at, "--trust-anchor", _world.Anchors, .. more]);
+        (await ProveAsync("_pgptunnel.badsig.example")).Expect(65);
+        Assert.False(File.Exists(file));
+        (await ProveAsync("_pgptunnel.b.example")).Expect(0);
+        (await ProveAsync("_pgptunnel.b.example")).Expect(73);
+        using var json = JsonDocument.Parse((await VerifyAsync(now, "--json")).Expect(0).Output);
+        Assert.Equal("Secure", json.RootElement.GetProperty("dnssec").GetString());
+        Assert.Equal("_pgptunnel.b.example", json.RootElement.GetProperty("name").GetString());
+        (await VerifyAsync("2020-01-01T00:00:00Z")).Expect(65);
+        (await VerifyAsync("2099-01-01T00:00:00Z")).Expect(65);
+        (await VerifyAsync("soon")).Expect(64);
+        (await Run.PgpTunnelAsync("dns", "verify", file, "--at", now)).Expect(65); // not by the root of the Internet
+        var octets = await File.ReadAllBytesAsync(file);
+        await File.WriteAllBytesAsync(file, octets[..^1]);
+        Assert.Contains("is no proof", (await VerifyAsync(now)).Expect(65).Error);
+        File.Delete(file);
+        (await ProveAsync("nope.b.example")).Expect(0);
+        Assert.Contains("NxDomain, Secure", (await VerifyAsync(now)).Expect(0).Text);
     }
 
     [Fact]

@@ -37,6 +37,29 @@ public sealed class ReturnsTests
         (await Company.SendAsync(pair.A.Gateway.InboundServer!.EndPoint, from, [$"<{to}>"], message, "SIZE"))[0]
             .ToString();
 
+    [Theory]
+    [InlineData("RCPT TO:<TOKEN> FOO=1")]
+    [InlineData("RCPT TO:<TOKEN> NOTIFY=SOMETIMES")]
+    [InlineData("RCPT TO:TOKEN")]
+    public async Task Nothing_at_a_token_is_refused_for_good_without_a_line_in_the_log(string command)
+    {
+        var (pair, token) = await HandedAsync();
+        await using var ended = pair;
+        using var client = new System.Net.Sockets.TcpClient();
+        await client.ConnectAsync(pair.A.Gateway.InboundServer!.EndPoint);
+        using var reader = new StreamReader(client.GetStream());
+        await reader.ReadLineAsync();
+        var last = "";
+        foreach (var line in new[] { "HELO x", "MAIL FROM:<>", command.Replace("TOKEN", token) })
+        {
+            await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes($"{line}\r\n"));
+            last = await reader.ReadLineAsync() ?? "";
+        }
+        Assert.StartsWith("5", last);
+        await pair.A.WaitForLogAsync("event=inbound-refused");
+        Assert.Contains(token, pair.A.Log.ToString().Split("event=inbound-refused")[1]);
+    }
+
     [Fact]
     public async Task The_sender_is_told_once_and_nothing_else_changes()
     {
