@@ -3,8 +3,8 @@ using System.Buffers.Binary;
 namespace PgpTunnel.Dns;
 
 /// <summary>
-/// All that a verdict rests on, from the trust anchor down to the answer: whoever has the anchor can come to the same verdict without asking
-/// anybody. As octets it is a stream of resource records, uncompressed, each set with its signature (RFC 9102 3).
+/// All that a verdict rests on, from the trust anchor down to the answer: whoever has the anchor can come to the same verdict without
+/// asking anybody. As octets it is a stream of resource records, uncompressed, each set with its signature (RFC 9102 3).
 /// </summary>
 /// <param name="Sets">From the root down; the answer, aliases first, at the end.</param>
 public sealed record DnsProof(DomainName Name, ushort Type, IReadOnlyList<ProvenSet> Sets)
