@@ -53,6 +53,23 @@ internal static class Cli
 
     public static readonly Option<bool> Yes = new("--yes") { Description = "Do not ask." };
 
+    public static readonly Option<string?> Reason = new("--reason")
+    {
+        Description = "Why, for the journal.",
+        HelpName = "TEXT",
+    };
+
+    /// <summary>Why an administrator does it; empty = none was given.</summary>
+    public static string ReasonGiven(this ParseResult parse) =>
+        parse.GetValue(Reason) is not { } reason ? ""
+        : reason.Any(char.IsControl)
+            ? throw new CommandException(Exit.Usage, "--reason: give one line of text; nothing was done")
+        : reason;
+
+    /// <summary>What an administrator does by this command, on record.</summary>
+    public static Acts ActsOn(this ParseResult parse, Spool spool) =>
+        new(spool, TimeProvider.System, Acts.Who, parse.ReasonGiven());
+
     /// <summary>Asks before what cannot be undone. Without a terminal to ask at, and without --yes, nothing is done.</summary>
     /// <param name="what">What would be done, a sentence.</param>
     public static void Confirm(this ParseResult parse, string what)

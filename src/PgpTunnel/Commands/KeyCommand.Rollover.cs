@@ -87,13 +87,18 @@ internal static partial class KeyCommand
     }
 
     /// <summary>Notes in the journal what has been done to a key; before a gateway has first run there is none.</summary>
-    private static async Task NoteAsync(GatewayConfiguration configuration, string what, string fingerprint)
+    private static async Task NoteAsync(
+        GatewayConfiguration configuration,
+        string what,
+        string fingerprint,
+        string reason = ""
+    )
     {
         try
         {
             await using var spool = GatewayAtRest.ExistingSpool(configuration);
             if (spool is not null)
-                await new Acts(spool, TimeProvider.System, Acts.Who).KeyAsync(what, fingerprint);
+                await new Acts(spool, TimeProvider.System, Acts.Who, reason).KeyAsync(what, fingerprint);
         }
         catch (SpoolException e)
         {
@@ -140,7 +145,7 @@ internal static partial class KeyCommand
 
     private static async Task<int> RetireAsync(ParseResult parse)
     {
-        var configuration = parse.Configuration();
+        var (configuration, reason) = (parse.Configuration(), parse.ReasonGiven());
         using var alone = Alone(configuration);
         var ring = KeyRing.Load(configuration);
         var key = Find(parse, ring);
@@ -158,7 +163,7 @@ internal static partial class KeyCommand
                 "a rollover is under way, which retires the old key in its time ('key list')"
             );
         Withdraw(ring, key).Save(configuration.Keys.Directory);
-        await NoteAsync(configuration, "retire", key.Fingerprint);
+        await NoteAsync(configuration, "retire", key.Fingerprint, reason);
         return parse.Report(
             new { retired = key.Fingerprint },
             $"{key.Fingerprint} is out of the records that 'pgptunnel dns records' prints; it still opens what was "
@@ -168,7 +173,7 @@ internal static partial class KeyCommand
 
     private static async Task<int> RevokeAsync(ParseResult parse)
     {
-        var configuration = parse.Configuration();
+        var (configuration, reason) = (parse.Configuration(), parse.ReasonGiven());
         using var alone = Alone(configuration);
         var ring = KeyRing.Load(configuration);
         var key = Find(parse, ring);
@@ -184,7 +189,7 @@ internal static partial class KeyCommand
             Rollover = Concerns(ring, key) ? null : left.Rollover,
         };
         plan.Save(configuration.Keys.Directory);
-        await NoteAsync(configuration, "revoke", key.Fingerprint);
+        await NoteAsync(configuration, "revoke", key.Fingerprint, reason);
         return parse.Report(
             new { revoked = key.Fingerprint },
             $"{key.Fingerprint} is revoked and distrusted. Publish what 'pgptunnel dns records' prints now, at once, "

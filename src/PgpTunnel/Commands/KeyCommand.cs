@@ -63,7 +63,8 @@ internal static partial class KeyCommand
                 "Takes a key out of the records; it still opens what was sealed for it.",
                 "pgptunnel key retire 1c45e9c7",
                 (parse, _) => RetireAsync(parse),
-                RequiredFingerprint
+                RequiredFingerprint,
+                Cli.Reason
             ),
             Cli.Command(
                 "revoke",
@@ -71,7 +72,8 @@ internal static partial class KeyCommand
                 "pgptunnel key revoke 1c45e9c78416c6f3b8460a8863c925bdb4a3730b",
                 (parse, _) => RevokeAsync(parse),
                 RequiredFingerprint,
-                Cli.Yes
+                Cli.Yes,
+                Cli.Reason
             ),
             Cli.Command(
                 "generate",

@@ -31,7 +31,7 @@ internal static partial class PartnerCommand
                     + $"{(offered.Listed.Count > 0 ? string.Join(", ", offered.Listed) : "none")}). Trusted all the "
                     + "same, its mail would wait until it does: --force. Nothing was done."
             );
-        var record = await ActsOn(spool).VerifyAsync(domain, fingerprint);
+        var record = await parse.ActsOn(spool).VerifyAsync(domain, fingerprint);
         return parse.Report(
             new
             {
@@ -43,8 +43,6 @@ internal static partial class PartnerCommand
                 + $"on{(isOffered ? "" : $"; it is not offered now ({offered.Why}), so mail to {domain} waits")}"
         );
     }
-
-    private static Acts ActsOn(Spool spool) => new(spool, TimeProvider.System, Acts.Who);
 
     private static async Task<int> RemoveAsync(
         ParseResult parse,
@@ -59,7 +57,7 @@ internal static partial class PartnerCommand
                 Exit.Data,
                 $"{fingerprint} is not trusted for {domain} ('partner show {domain}')"
             );
-        var record = await ActsOn(spool).UnverifyAsync(domain, fingerprint);
+        var record = await parse.ActsOn(spool).UnverifyAsync(domain, fingerprint);
         List<string> left =
         [
             .. record.Verified,
@@ -87,7 +85,7 @@ internal static partial class PartnerCommand
         parse.Confirm(
             $"Everything that is remembered of {domain} will be forgotten, trusted fingerprints and that it asked for encryption included."
         );
-        await ActsOn(spool).ForgetAsync(domain);
+        await parse.ActsOn(spool).ForgetAsync(domain);
         return parse.Report(new { domain, forgotten = true }, $"{domain} is forgotten");
     }
 
@@ -116,7 +114,10 @@ internal static partial class PartnerCommand
         if (string.IsNullOrWhiteSpace(reason) || reason.Any(char.IsControl))
             throw new CommandException(Exit.Usage, "--reason: say why");
         await using var spool = OpenSpool(configuration);
-        await ActsOn(spool).OverrideAsync(domain, new PartnerOverride(clear ? "clear" : "hold", until, reason));
+        await new Acts(spool, TimeProvider.System, Acts.Who).OverrideAsync(
+            domain,
+            new PartnerOverride(clear ? "clear" : "hold", until, reason)
+        );
         new EventLog(Console.Error, false, TimeProvider.System).Write(
             "override",
             ("domain", domain),

@@ -58,7 +58,8 @@ internal static partial class PartnerCommand
                 DomainArgument,
                 FingerprintArgument,
                 ForceOption,
-                RemoveOption
+                RemoveOption,
+                Cli.Reason
             ),
             Cli.Command(
                 "forget",
@@ -66,7 +67,8 @@ internal static partial class PartnerCommand
                 "pgptunnel partner forget b.example",
                 ForgetAsync,
                 DomainArgument,
-                Cli.Yes
+                Cli.Yes,
+                Cli.Reason
             ),
             Cli.Command(
                 "override",

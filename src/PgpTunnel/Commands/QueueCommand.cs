@@ -38,21 +38,24 @@ internal static partial class QueueCommand
                 "pgptunnel queue retry --domain b.example",
                 (parse, _) => With(parse, spool => RetryAsync(parse, spool)),
                 OptionalIdArgument,
-                DomainOption
+                DomainOption,
+                Cli.Reason
             ),
             Cli.Command(
                 "hold",
                 "Keeps a parcel from being sent.",
                 "pgptunnel queue hold 9f0c…",
                 (parse, _) => With(parse, spool => ChangeAsync(parse, spool, ParcelState.Held, "held")),
-                IdArgument
+                IdArgument,
+                Cli.Reason
             ),
             Cli.Command(
                 "release",
                 "Lets a held parcel go.",
                 "pgptunnel queue release 9f0c…",
                 (parse, _) => With(parse, spool => ChangeAsync(parse, spool, ParcelState.Queued, "released")),
-                IdArgument
+                IdArgument,
+                Cli.Reason
             ),
             Cli.Command(
                 "check",
@@ -80,7 +83,8 @@ internal static partial class QueueCommand
                 "pgptunnel queue drop 9f0c…",
                 (parse, _) => With(parse, spool => DropAsync(parse, spool)),
                 IdArgument,
-                Cli.Yes
+                Cli.Yes,
+                Cli.Reason
             )
         );
 
@@ -92,8 +96,6 @@ internal static partial class QueueCommand
             GatewayAtRest.ExistingSpool(configuration) ?? Spool.Open(configuration.SpoolFile, running: false);
         return await work(spool);
     }
-
-    private static Acts ActsOn(Spool spool) => new(spool, TimeProvider.System, Acts.Who);
 
     private static Parcel Find(ParseResult parse, Spool spool)
     {
@@ -166,7 +168,7 @@ internal static partial class QueueCommand
         if (id is not null && chosen.Count == 0)
             throw new CommandException(Exit.Data, $"no parcel {id} waits to be tried again");
         foreach (var parcel in chosen)
-            await ActsOn(spool).RetryAsync(parcel);
+            await parse.ActsOn(spool).RetryAsync(parcel);
         return parse.Report(
             new { retried = chosen.Select(p => p.Id) },
             $"{chosen.Count} parcel(s) will be tried again now"
@@ -176,7 +178,9 @@ internal static partial class QueueCommand
     private static async Task<int> ChangeAsync(ParseResult parse, Spool spool, ParcelState state, string done)
     {
         var parcel = Find(parse, spool);
-        await (state == ParcelState.Held ? ActsOn(spool).HoldAsync(parcel) : ActsOn(spool).ReleaseAsync(parcel));
+        await (
+            state == ParcelState.Held ? parse.ActsOn(spool).HoldAsync(parcel) : parse.ActsOn(spool).ReleaseAsync(parcel)
+        );
         return parse.Report(new { id = parcel.Id, state = done }, $"{parcel.Id} {done}");
     }
 
@@ -187,7 +191,7 @@ internal static partial class QueueCommand
             $"Parcel {parcel.Id} {(parcel.Route == ParcelRoute.Local ? "from" : "for")} {parcel.Domain} will be "
                 + "deleted for good, and nobody told."
         );
-        await ActsOn(spool).DropAsync(parcel);
+        await parse.ActsOn(spool).DropAsync(parcel);
         return parse.Report(new { id = parcel.Id, state = "dropped" }, $"{parcel.Id} dropped");
     }
 }

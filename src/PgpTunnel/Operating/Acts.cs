@@ -5,7 +5,8 @@ namespace PgpTunnel;
 /// happens.
 /// </summary>
 /// <param name="who">As the journal names them.</param>
-internal sealed class Acts(Spool spool, TimeProvider time, string who)
+/// <param name="reason">In their words; empty = they gave none.</param>
+internal sealed class Acts(Spool spool, TimeProvider time, string who, string reason = "")
 {
     /// <summary>Whoever is at this machine's keyboard.</summary>
     public static string Who =>
@@ -15,8 +16,14 @@ internal sealed class Acts(Spool spool, TimeProvider time, string who)
 
     private DateTimeOffset Now => time.GetUtcNow();
 
-    private OperatorAct Act(string what, string subject, string reason = "") =>
-        new(DateTimeOffset.FromUnixTimeSeconds(Now.ToUnixTimeSeconds()), who, what, subject, reason);
+    private OperatorAct Act(string what, string subject, string detail = "") =>
+        new(
+            DateTimeOffset.FromUnixTimeSeconds(Now.ToUnixTimeSeconds()),
+            who,
+            what,
+            subject,
+            string.Join(": ", new[] { detail, reason }.Where(t => t.Length > 0))
+        );
 
     // The queue
 

@@ -76,7 +76,8 @@ public sealed partial class OperatingTests
         ).Expect(64);
         (await lab.PgpTunnelAsync("partner", "override", "b.example", "--until", until, "--reason", "x")).Expect(64);
         (await lab.PgpTunnelAsync("partner", "forget", "b.example")).Expect(64);
-        (await lab.PgpTunnelAsync("partner", "forget", "b.example", "--yes")).Expect(0);
+        (await lab.PgpTunnelAsync("partner", "forget", "b.example", "--yes", "--reason", "two\nlines")).Expect(64);
+        (await lab.PgpTunnelAsync("partner", "forget", "b.example", "--yes", "--reason", "they are gone")).Expect(0);
         (await lab.PgpTunnelAsync("partner", "forget", "b.example", "--yes")).Expect(65);
         var journal = System
             .Text.Json.JsonDocument.Parse((await lab.PgpTunnelAsync("journal", "--json")).Expect(0).Output)
@@ -90,7 +91,10 @@ public sealed partial class OperatingTests
                 && a.GetProperty("who").GetString() == Environment.UserName
                 && a.GetProperty("reason").GetString()!.EndsWith(": their gateway burnt down", StringComparison.Ordinal)
         );
-        Assert.Contains("partner forget", (await lab.PgpTunnelAsync("journal")).Expect(0).Text);
+        Assert.Matches(
+            "partner forget +b\\.example +they are gone",
+            (await lab.PgpTunnelAsync("journal")).Expect(0).Text
+        );
         (await lab.PgpTunnelAsync("journal", "--since", "yesterday")).Expect(64);
         Assert.Contains(
             "nothing is on record",
