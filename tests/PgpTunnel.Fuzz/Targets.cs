@@ -43,6 +43,7 @@ internal static partial class Targets
         new("smtp-reply", Replies, Texts("250 2.1.0 ok", "250-a\r\n250-SIZE 1\r\n250 DSN", "451 4.7.1 x", "junk")),
         new("data", Data, Texts("Subject: x\r\n\r\n.dot\r\n..\r\n.\r\nNOOP\r\n", "a\rb\nc\r\n.\r\n", "\r\n.\r\n")),
         new("dns-message", Dns, [DnsSeed()]),
+        new("dns-proof", Proofs, [ProofSeed()]),
         new(
             "policy-record",
             Policy,
