@@ -126,7 +126,8 @@ internal static class InitCommand
         }
         finally
         {
-            File.Delete(draft);
+            if (File.Exists(draft))
+                File.Delete(draft);
         }
         return ConfigurationReader.Read(file);
     }
