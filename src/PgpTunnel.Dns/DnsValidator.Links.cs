@@ -61,6 +61,8 @@ public sealed partial class DnsValidator
             cancel
         );
         if (zone.Security == DnsSecurity.Insecure)
+        {
+            budget.Keep(new(set, null, null));
             return new()
             {
                 Security = zone.Security,
@@ -70,12 +72,11 @@ public sealed partial class DnsValidator
                 Ttl = Shorter(MinTtl(set), zone.Ttl),
                 Rcode = message.Rcode,
                 Why = zone.Why,
-                Sets = [ProvenSet.Unsigned(set)],
-                In = zone,
             };
+        }
         if (zone.Security != DnsSecurity.Secure)
             return Failed(zone.Security, zone.Why, message.Rcode);
-        var (signature, ttl, proof, proven) = Verify(set, signatures, zone, budget);
+        var (signature, ttl, proof) = Verify(set, signatures, zone, budget);
         var step = new SignedStep(
             owner,
             alias,
@@ -95,14 +96,12 @@ public sealed partial class DnsValidator
             Why = $"signed by {zone.Name}",
             Proof = proof,
             Step = step,
-            Sets = [proven],
-            In = zone,
         };
         if (step.Wildcard)
         {
             if (covered == RecordType.DNAME)
                 throw new BogusException("a DNAME made from a wildcard"); // RFC 6672 3.3
-            var (nsecs, nsec3s, denialTtl, _, denials) = VerifiedDenial(message.Authority, zone, budget);
+            var (nsecs, nsec3s, denialTtl, _) = VerifiedDenial(message.Authority, zone, budget);
             var denied =
                 Denial.ProveNoCloser(
                     owner,
@@ -119,7 +118,6 @@ public sealed partial class DnsValidator
             return signed with
             {
                 Step = step with { NameDenied = denied },
-                Sets = [proven, .. denials],
                 Security = optOut ? DnsSecurity.Insecure : DnsSecurity.Secure,
                 Ttl = Shorter(ttl, denialTtl),
                 Why = $"{signed.Why}, from a wildcard",
@@ -152,12 +150,11 @@ public sealed partial class DnsValidator
                 Ttl = Shorter(NegativeTtl(message.Authority), zone.Ttl),
                 Rcode = message.Rcode,
                 Why = zone.Why,
-                In = zone,
                 IsEmpty = message.Answer.Count == 0 && message.Authority.Count == 0,
             };
         if (zone.Security != DnsSecurity.Secure)
             return Failed(zone.Security, zone.Why, message.Rcode);
-        var (nsecs, nsec3s, ttl, signed, denials) = VerifiedDenial(message.Authority, zone, budget);
+        var (nsecs, nsec3s, ttl, signed) = VerifiedDenial(message.Authority, zone, budget);
         var proof = Denial.Prove(name, type, zone.Name, nsecs, nsec3s, budget);
         var what = proof.Outcome == DnsOutcome.NxDomain ? "the name does not exist" : "the name has no such record";
         return new()
@@ -172,8 +169,6 @@ public sealed partial class DnsValidator
                 ? $"{zone.Name} uses opt-out there, an unsigned delegation may exist"
                 : $"{zone.Name} proves that {what}",
             Proof = signed,
-            Sets = denials,
-            In = zone,
             Step = new SignedStep(
                 name,
                 null,

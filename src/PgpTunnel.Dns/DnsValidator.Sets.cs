@@ -3,7 +3,7 @@ namespace PgpTunnel.Dns;
 /// <summary>Record sets and the signatures over them (RFC 4035 5.3).</summary>
 public sealed partial class DnsValidator
 {
-    private (RrSignature Signature, TimeSpan Ttl, Proof Proof, ProvenSet Set) Verify(
+    private (RrSignature Signature, TimeSpan Ttl, Proof Proof) Verify(
         List<DnsRecord> set,
         List<RrSignature> signatures,
         Zone zone,
@@ -39,15 +39,17 @@ public sealed partial class DnsValidator
             {
                 budget.Signature();
                 if (key.Verifies(data, signature.Signature))
+                {
+                    budget.Keep(new(set, signature.AsRecord(set[0]), PeriodOf(signature)));
                     return (
                         signature,
                         Shorter(
                             Shorter(MinTtl(set), Seconds(signature.OriginalTtl)),
                             Seconds(signature.Expiration - now)
                         ),
-                        new Proof(PeriodOf(signature), Seconds(signature.OriginalTtl)),
-                        new ProvenSet(set, signature.AsRecord(set[0]), PeriodOf(signature))
+                        new Proof(PeriodOf(signature), Seconds(signature.OriginalTtl))
                     );
+                }
                 budget.Failure();
                 why = $"the signature by {zone.Name} key {signature.KeyTag} is wrong";
                 // Less than the whole budget allows, so that each resolver is heard and the zone itself is found to be at fault.
@@ -89,14 +91,14 @@ public sealed partial class DnsValidator
     }
 
     /// <summary>The NSEC and NSEC3 records of the section that the zone's keys verify.</summary>
-    private (List<Nsec>, List<Nsec3>, TimeSpan, Proof?, List<ProvenSet>) VerifiedDenial(
+    private (List<Nsec>, List<Nsec3>, TimeSpan, Proof?) VerifiedDenial(
         IReadOnlyList<DnsRecord> section,
         Zone zone,
         WorkBudget budget
     )
     {
         var (nsecs, nsec3s, ttl) = (new List<Nsec>(), new List<Nsec3>(), LongestTtl);
-        var (proof, sets) = ((Proof?)null, new List<ProvenSet>());
+        Proof? proof = null;
         foreach (
             var set in section
                 .Where(r =>
@@ -112,18 +114,17 @@ public sealed partial class DnsValidator
             var signatures = Signatures(section, set.Key.Name, set.Key.Type);
             if (signatures.Count > 0 && !signatures.Exists(s => s.Signer == zone.Name))
                 continue; // another zone's, put there for the next link of an alias chain
-            var (signature, left, one, proven) = Verify(records, signatures, zone, budget);
+            var (signature, left, one) = Verify(records, signatures, zone, budget);
             // RFC 4035 5.4: a denial record made from a wildcard would deny at names of the attacker's choice.
             if (signature.Labels != LabelsOf(set.Key.Name) || records.Count != 1)
                 continue;
             (ttl, proof) = (Shorter(ttl, left), Proof.Weaker(proof, one));
-            sets.Add(proven);
             if (set.Key.Type == RecordType.NSEC && Nsec.Read(records[0]) is { } nsec && nsec.Next.IsWithin(zone.Name))
                 nsecs.Add(nsec with { Signed = one.Period.From });
             else if (set.Key.Type == RecordType.NSEC3 && Nsec3.Read(records[0], zone.Name) is { } nsec3)
                 nsec3s.Add(nsec3 with { Signed = one.Period.From });
         }
-        return (nsecs, nsec3s, ttl, proof, sets);
+        return (nsecs, nsec3s, ttl, proof);
     }
 
     private static List<DnsRecord> RrSet(IReadOnlyList<DnsRecord> section, DomainName? owner, ushort type) =>

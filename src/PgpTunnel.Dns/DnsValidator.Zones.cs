@@ -13,16 +13,8 @@ public sealed partial class DnsValidator
     {
         public Proof? Proof { get; init; }
 
-        /// <summary>Its DNSKEY records.</summary>
-        public IReadOnlyList<ProvenSet> Sets { get; init; } = [];
-
-        /// <summary>What its parent says of it, and of the names between them that are no zone.</summary>
-        public IReadOnlyList<Link> Ways { get; init; } = [];
-
-        public Zone? Parent { get; init; }
-
         /// <summary>About the octets it holds; a key is there a second time as the platform has it.</summary>
-        public long Weight => 512 + Keys.Sum(k => 2L * k.Rdata.Length + 512) + 2 * Why.Length + Sets.Sum(s => s.Weight);
+        public long Weight => 512 + Keys.Sum(k => 2L * k.Rdata.Length + 512) + 2 * Why.Length;
     }
 
     /// <summary>
@@ -69,8 +61,7 @@ public sealed partial class DnsValidator
             return parent with { Ttl = parentLeft };
         var (ds, left) = await LinkAsync(name, RecordType.DS, budget, cancel, fresh);
         var ttl = Shorter(left, parentLeft);
-        var noZone = parent with { Ttl = ttl, Ways = [.. parent.Ways, ds] };
-        var zone = ds switch
+        return ds switch
         {
             { Security: DnsSecurity.Insecure } => new(
                 name,
@@ -81,7 +72,7 @@ public sealed partial class DnsValidator
             ),
             { Security: not DnsSecurity.Secure } => Broken(name, ds.Security, ds.Why) with { Ttl = ttl },
             // A name that is an alias is no zone cut (RFC 1034 3.6.2).
-            { Alias: not null } => noZone,
+            { Alias: not null } => parent with { Ttl = ttl },
             { Signer: var signer } when signer != parent.Name => throw new BogusException(
                 $"the DS of {name} is signed by {signer}, not by its parent {parent.Name}"
             ),
@@ -93,9 +84,8 @@ public sealed partial class DnsValidator
                 ttl,
                 $"{parent.Name} proves that {name} is delegated without DS: unsigned"
             ),
-            _ => noZone,
+            _ => parent with { Ttl = ttl },
         };
-        return zone.Name == parent.Name ? zone : zone with { Ways = [ds], Parent = parent };
     }
 
     private async Task<Zone> DelegatedAsync(
@@ -119,18 +109,18 @@ public sealed partial class DnsValidator
             );
         try
         {
-            var (keys, ttl, proof, set) = await JudgedAsync(
+            var (keys, ttl, proof) = await JudgedAsync(
                 name,
                 RecordType.DNSKEY,
                 budget,
                 message =>
                 {
-                    var found = KeySet(message, name);
+                    var set = KeySet(message, name);
                     return Task.FromResult(
                         Entered(
                             name,
-                            found,
-                            Matching(name, found.Keys, signers, budget),
+                            set,
+                            Matching(name, set.Keys, signers, budget),
                             "no DNSKEY matches the DS of",
                             budget
                         )
@@ -142,7 +132,6 @@ public sealed partial class DnsValidator
             return new(name, DnsSecurity.Secure, keys, Shorter(ttl, dsTtl), $"signed zone {name}")
             {
                 Proof = Proof.Weaker(ds.Proof, proof),
-                Sets = [set],
             };
         }
         catch (DnsUnavailableException e)
@@ -160,25 +149,25 @@ public sealed partial class DnsValidator
     {
         try
         {
-            var (keys, ttl, proof, set) = await JudgedAsync(
+            var (keys, ttl, proof) = await JudgedAsync(
                 name,
                 RecordType.DNSKEY,
                 budget,
                 message =>
                 {
-                    var found = KeySet(message, name);
+                    var set = KeySet(message, name);
                     // That a zone with an anchor is signed is certain.
-                    if (found.Records.Count > 0 && found.Signatures.Count == 0)
+                    if (set.Records.Count > 0 && set.Signatures.Count == 0)
                         throw new UnfitException(
                             "strips DNSSEC signatures; set dns.resolvers to one that passes them on (unbound, BIND, Knot Resolver)"
                         );
-                    var entries = Matching(name, found.Keys, anchor.Signers.FindAll(s => s.Supported), budget)
-                        .Union(found.Keys.Where(k => anchor.Keys.Exists(a => a.AsSpan().SequenceEqual(k.Rdata))))
+                    var entries = Matching(name, set.Keys, anchor.Signers.FindAll(s => s.Supported), budget)
+                        .Union(set.Keys.Where(k => anchor.Keys.Exists(a => a.AsSpan().SequenceEqual(k.Rdata))))
                         .ToList();
                     return Task.FromResult(
                         Entered(
                             name,
-                            found,
+                            set,
                             entries,
                             "no DNSKEY matches the trust anchor (is dns.trustAnchors the right file?) of",
                             budget
@@ -188,7 +177,7 @@ public sealed partial class DnsValidator
                 _ => false,
                 cancel
             );
-            return new(name, DnsSecurity.Secure, keys, ttl, $"trust anchor {name}") { Proof = proof, Sets = [set] };
+            return new(name, DnsSecurity.Secure, keys, ttl, $"trust anchor {name}") { Proof = proof };
         }
         catch (DnsUnavailableException e)
         {
@@ -200,7 +189,7 @@ public sealed partial class DnsValidator
     private readonly record struct ZoneKeys(List<DnsRecord> Records, List<RrSignature> Signatures, List<DnsKey> Keys);
 
     /// <summary>The keys of a zone, proved.</summary>
-    private sealed record KeySetProof(IReadOnlyList<DnsKey> Keys, TimeSpan Ttl, Proof Proof, ProvenSet Set);
+    private sealed record KeySetProof(IReadOnlyList<DnsKey> Keys, TimeSpan Ttl, Proof Proof);
 
     private static ZoneKeys KeySet(DnsMessage message, DomainName name)
     {
@@ -242,12 +231,12 @@ public sealed partial class DnsValidator
             throw new BogusException($"{name} has a DS but no DNSKEY");
         if (entries.Count == 0)
             throw new BogusException($"{mismatch} {name}");
-        var (_, ttl, proof, proven) = Verify(
+        var (_, ttl, proof) = Verify(
             set.Records,
             set.Signatures,
             new Zone(name, DnsSecurity.Secure, entries, LongestTtl, ""),
             budget
         );
-        return new(set.Keys, ttl, proof, proven);
+        return new(set.Keys, ttl, proof);
     }
 }

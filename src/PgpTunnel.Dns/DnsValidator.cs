@@ -68,14 +68,13 @@ public sealed partial class DnsValidator(
     {
         var (security, ttl, at) = (DnsSecurity.Secure, LongestTtl, name);
         Proof? proof = null;
-        var (steps, links) = (new List<SignedStep>(), new List<Link>());
+        var steps = new List<SignedStep>();
         for (var hop = 0; hop <= MaxAliases; hop++)
         {
             var (link, left) = await LinkAsync(at, type, budget, cancel, fresh);
             security = Weakest(security, link.Security);
             ttl = left < ttl ? left : ttl;
             proof = Proof.Weaker(proof, link.Proof);
-            links.Add(link);
             if (link.Step is not null)
                 steps.Add(link.Step);
             var failed = security > DnsSecurity.Insecure;
@@ -93,7 +92,7 @@ public sealed partial class DnsValidator(
                     Signed = proof?.Period,
                     PublishedTtl = proof?.OriginalTtl,
                     Steps = steps,
-                    Proof = failed ? null : new DnsProof(name, type, Foundation.Of(links)),
+                    Proof = failed ? null : budget.ProofOf(name, type),
                 };
             budget.Alias();
             at = link.Alias;
@@ -151,20 +150,13 @@ public sealed partial class DnsValidator(
 
         public SignedStep? Step { get; init; }
 
-        /// <summary>What was said, and its denials.</summary>
-        public IReadOnlyList<ProvenSet> Sets { get; init; } = [];
-
-        /// <summary>The zone that has proved it, or in which nothing is signed.</summary>
-        public Zone? In { get; init; }
-
         /// <summary>
         /// Nothing is signed there, and there was nothing in the answer, not even a SOA (RFC 2308 2.2): it may have been cut out of it.
         /// </summary>
         public bool IsEmpty { get; init; }
 
         /// <summary>About the octets it holds.</summary>
-        public long Weight =>
-            512 + Data.Sum(d => d.Length + 32L) + 2 * Why.Length + (Alias?.Wire.Length ?? 0) + Sets.Sum(s => s.Weight);
+        public long Weight => 512 + Data.Sum(d => d.Length + 32L) + 2 * Why.Length + (Alias?.Wire.Length ?? 0);
     }
 
     private static Link Failed(DnsSecurity security, string why, int rcode = ServerFailure) =>

@@ -38,14 +38,15 @@ internal static class InternationalName
         var encoded = $"xn--{Punycode.Encode(label)}";
         return encoded.Length <= LongestLabel
             ? encoded
-            : throw new FormatException($"the name '{name}' has the label '{text}', which is too long: '{encoded}'");
+            : throw new FormatException($"the name '{name}' has the label '{text}', which is too long as '{encoded}'");
     }
 
     private const int LongestLabel = 63; // octets (RFC 1035 2.3.4)
 
     /// <summary>Why these letters are no U-label (RFC 5891 4.2.2, 4.2.3; RFC 5893 2), or null.</summary>
     private static string? Objection(int[] label) =>
-        Array.Exists(label, c => c < 0x80 && !char.IsAsciiLetterOrDigit((char)c) && c != '-')
+        label.Length > LongestLabel ? $"has more than {LongestLabel} letters"
+        : Array.Exists(label, c => c < 0x80 && !char.IsAsciiLetterOrDigit((char)c) && c != '-')
             ? "has more than letters, digits and hyphens"
         : label[0] == '-' || label[^1] == '-' || label is [_, _, '-', '-', ..] ? "has a hyphen where none may be"
         : Array.Exists(label, IsRightToLeft) && !IsRightToLeftLabel(label) ? "is written in both directions"

@@ -7,9 +7,4 @@ public sealed record ProvenSet(IReadOnlyList<DnsRecord> Records, DnsRecord? Sign
 {
     public DomainName Owner => Records[0].Name;
     public ushort Type => Records[0].Type;
-
-    /// <summary>About the octets it holds.</summary>
-    internal long Weight => 64 + Records.Append(Signature).Sum(r => r is null ? 0L : 96 + r.Rdata.Length);
-
-    internal static ProvenSet Unsigned(IReadOnlyList<DnsRecord> records) => new(records, null, null);
 }

@@ -15,6 +15,7 @@ internal static class Punycode
         Damp = 700;
 
     /// <summary>The code points of one label in ASCII, without <c>xn--</c> (RFC 3492 6.3).</summary>
+    /// <param name="label">At most 63: the work grows with the square, and no number can overflow (RFC 3492 6.4).</param>
     public static string Encode(IReadOnlyList<int> label)
     {
         var output = new StringBuilder();

@@ -34,6 +34,22 @@ public sealed class WorkBudget
 
     public Asker Asker { get; init; }
 
+    /// <summary>
+    /// What is proved is to be shown later: each set is kept, from the anchor down. Of a validator that has asked nothing yet, since what is
+    /// cached is proved already.
+    /// </summary>
+    public bool KeepsProof { get; init; }
+
+    private readonly List<ProvenSet> _proven = [];
+
+    internal void Keep(ProvenSet set)
+    {
+        if (KeepsProof && !_proven.Exists(p => (p.Owner, p.Type) == (set.Owner, set.Type)))
+            _proven.Add(set);
+    }
+
+    internal DnsProof? ProofOf(DomainName name, ushort type) => KeepsProof ? new(name, type, [.. _proven]) : null;
+
     internal Dictionary<(DomainName, ushort), DnsValidator.Link> Links { get; } = [];
 
     internal Dictionary<DomainName, DnsValidator.Zone> Zones { get; } = [];

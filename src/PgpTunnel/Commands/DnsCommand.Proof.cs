@@ -49,7 +49,7 @@ internal static partial class DnsCommand
         var (name, type) = Question(parse);
         var file = parse.GetRequiredValue(OutputOption);
         var configuration = parse.GetValue(Cli.Config) is null ? null : parse.Configuration();
-        var answer = await ValidatorFor(parse, configuration, TimeProvider.System).LookupAsync(name, type, cancel);
+        var answer = await ProvedAsync(ValidatorFor(parse, configuration, TimeProvider.System), name, type, cancel);
         if (answer.Proof is not { } proof)
             throw new CommandException(
                 answer.Security == DnsSecurity.Indeterminate ? Exit.Temporary : Exit.Data,
@@ -74,8 +74,8 @@ internal static partial class DnsCommand
         try
         {
             var (name, type, records) = DnsProof.Read(File.ReadAllBytes(file));
-            var source = new RecordedAnswers(records);
-            var answer = await new DnsValidator(source, AnchorsFor(parse, null), time).LookupAsync(name, type, cancel);
+            var validator = new DnsValidator(new RecordedAnswers(records), AnchorsFor(parse, null), time);
+            var answer = await ProvedAsync(validator, name, type, cancel);
             return Report(parse, answer, answer.Security <= DnsSecurity.Insecure ? Exit.Ok : Exit.Data);
         }
         catch (DnsFormatException e)
@@ -87,4 +87,11 @@ internal static partial class DnsCommand
             throw new CommandException(Exit.Unavailable, $"{file}: {e.Message}{OwnFiles.WhyNot(file)}");
         }
     }
+
+    private static Task<DnsAnswer> ProvedAsync(
+        DnsValidator validator,
+        DomainName name,
+        ushort type,
+        CancellationToken cancel
+    ) => validator.LookupAsync(name, type, cancel, budget: new WorkBudget { KeepsProof = true });
 }

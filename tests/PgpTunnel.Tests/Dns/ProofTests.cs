@@ -39,8 +39,13 @@ public sealed class ProofTests : IAsyncLifetime
             new RecordedAnswers(records),
             anchors ?? _world.Anchors,
             new Moment(at)
-        ).LookupAsync(name, type, TestContext.Current.CancellationToken);
+        ).LookupAsync(name, type, TestContext.Current.CancellationToken, budget: new() { KeepsProof = true });
     }
+
+    private Task<DnsAnswer> ProvedAsync(string name, ushort type) =>
+        _world
+            .Validator()
+            .LookupAsync(Name(name), type, TestContext.Current.CancellationToken, budget: new() { KeepsProof = true });
 
     [Theory]
     [InlineData("_pgptunnel.a.example", RecordType.TXT)]
@@ -58,7 +63,7 @@ public sealed class ProofTests : IAsyncLifetime
     [InlineData("nope.ins.example", RecordType.TXT)]
     public async Task It_shows_offline_what_was_shown_online(string name, ushort type)
     {
-        var answer = await _world.LookupAsync(name, type);
+        var answer = await ProvedAsync(name, type);
         var stream = answer.Proof!.ToStream();
         var again = await CheckAsync(stream, _world.Time.GetUtcNow());
         // That an unsigned zone has no such name, rather than no such record, cannot be shown.
@@ -78,7 +83,7 @@ public sealed class ProofTests : IAsyncLifetime
     {
         var dname = _world.Zone("a.example").Answer(Name("dn.a.example"), RecordType.DNAME);
         _world.Forge = (name, _, answer) => name == Name("_pgptunnel.dn.a.example") ? dname : answer;
-        var answer = await _world.LookupAsync("_pgptunnel.dn.a.example", RecordType.TXT);
+        var answer = await ProvedAsync("_pgptunnel.dn.a.example", RecordType.TXT);
         var again = await CheckAsync(answer.Proof!.ToStream(), _world.Time.GetUtcNow());
         Assert.Equal((answer.Name, DnsSecurity.Secure), (again.Name, again.Security));
         Assert.Equal(answer.Data.Select(Convert.ToHexString), again.Data.Select(Convert.ToHexString));
@@ -87,7 +92,7 @@ public sealed class ProofTests : IAsyncLifetime
     [Fact]
     public async Task It_holds_while_its_signatures_do_and_for_its_anchor_only()
     {
-        var answer = await _world.LookupAsync("_pgptunnel.a.example", RecordType.TXT);
+        var answer = await ProvedAsync("_pgptunnel.a.example", RecordType.TXT);
         var (stream, window) = (answer.Proof!.ToStream(), answer.Proof.Window!);
         async Task<DnsSecurity> AtAsync(DateTimeOffset moment) => (await CheckAsync(stream, moment)).Security;
         Assert.Equal(DnsSecurity.Secure, await AtAsync(window.From));
@@ -105,7 +110,7 @@ public sealed class ProofTests : IAsyncLifetime
     [InlineData("any.wild.a.example")]
     public async Task No_octet_of_it_can_be_changed(string name)
     {
-        var answer = await _world.LookupAsync(name, RecordType.TXT);
+        var answer = await ProvedAsync(name, RecordType.TXT);
         var (stream, random) = (answer.Proof!.ToStream(), new System.Random(1));
         var held = 0;
         for (var i = 0; i < 400; i++)
@@ -132,7 +137,7 @@ public sealed class ProofTests : IAsyncLifetime
     [Fact]
     public async Task Records_left_out_or_exchanged_prove_nothing()
     {
-        var a = (await _world.LookupAsync("_pgptunnel.a.example", RecordType.TXT)).Proof!;
+        var a = (await ProvedAsync("_pgptunnel.a.example", RecordType.TXT)).Proof!;
         for (var i = 0; i < a.Sets.Count; i++)
         {
             var less = a with { Sets = [.. a.Sets.Where((_, at) => at != i)] };
@@ -140,10 +145,10 @@ public sealed class ProofTests : IAsyncLifetime
                 Assert.Equal(DnsSecurity.Bogus, (await CheckAsync(less.ToStream(), _world.Time.GetUtcNow())).Security);
         }
         // The denial of another name, and a proof of another domain's.
-        var denial = (await _world.LookupAsync("zzz.a.example", RecordType.TXT)).Proof!;
+        var denial = (await ProvedAsync("zzz.a.example", RecordType.TXT)).Proof!;
         var replayed = denial with { Name = Name("_pgptunnel.a.example") };
         Assert.Equal(DnsSecurity.Bogus, (await CheckAsync(replayed.ToStream(), _world.Time.GetUtcNow())).Security);
-        var b = (await _world.LookupAsync("_pgptunnel.b.example", RecordType.TXT)).Proof!;
+        var b = (await ProvedAsync("_pgptunnel.b.example", RecordType.TXT)).Proof!;
         var crossed = a with { Sets = [.. a.Sets.SkipLast(1), b.Sets[^1]] };
         Assert.Equal(DnsSecurity.Bogus, (await CheckAsync(crossed.ToStream(), _world.Time.GetUtcNow())).Security);
     }
