@@ -49,7 +49,9 @@ public sealed record DnsAnswer
     /// <summary>The proved links of the answer in order, aliases first: what was said at each name, and when that was signed.</summary>
     public IReadOnlyList<SignedStep> Steps { get; init; } = [];
 
-    /// <summary>What the verdict rests on; null where there is none, or it was not asked for (<see cref="WorkBudget.KeepsProof"/>).</summary>
+    /// <summary>
+    /// What the verdict rests on; null where there is none, or it was not asked for (<see cref="WorkBudget.KeepsProof"/>).
+    /// </summary>
     public DnsProof? Proof { get; init; }
 }
 

@@ -35,8 +35,8 @@ public sealed class WorkBudget
     public Asker Asker { get; init; }
 
     /// <summary>
-    /// What is proved is to be shown later: each set is kept, from the anchor down. Of a validator that has asked nothing yet, since what is
-    /// cached is proved already.
+    /// What is proved is to be shown later: each set is kept, from the anchor down. Of a validator that has asked nothing yet, since what
+    /// is cached is proved already.
     /// </summary>
     public bool KeepsProof { get; init; }
 
