@@ -1,0 +1,93 @@
+using System.Buffers;
+using System.Collections;
+using System.Globalization;
+using System.Text.Json;
+
+namespace PgpTunnel.Evidence;
+
+/// <summary>
+/// The one form in which records and openings are written: a JSON object on one line, ASCII, its names in order, no blanks, numbers
+/// whole. What is written is what is hashed; nobody writes it anew.
+/// </summary>
+internal static class JsonFields
+{
+    private static readonly JsonDocumentOptions Strict = new() { MaxDepth = 8, AllowDuplicateProperties = false };
+    private static readonly JsonWriterOptions Plain = new() { SkipValidation = true };
+
+    /// <param name="fields">A value is a string, octets (written in Base64), a whole number, or a list of such; null = left out.</param>
+    public static byte[] Write(IEnumerable<(string Name, object? Value)> fields)
+    {
+        var octets = new ArrayBufferWriter<byte>(1024);
+        using var json = new Utf8JsonWriter(octets, Plain);
+        json.WriteStartObject();
+        foreach (
+            var (name, value) in fields.Where(f => f.Value is not null).OrderBy(f => f.Name, StringComparer.Ordinal)
+        )
+        {
+            json.WritePropertyName(name);
+            Write(json, value!);
+        }
+        json.WriteEndObject();
+        json.Flush();
+        return octets.WrittenSpan.ToArray();
+    }
+
+    private static void Write(Utf8JsonWriter json, object value)
+    {
+        switch (value)
+        {
+            case string text:
+                json.WriteStringValue(text);
+                break;
+            case byte[] octets:
+                json.WriteBase64StringValue(octets);
+                break;
+            case IEnumerable list:
+                json.WriteStartArray();
+                foreach (var item in list)
+                    Write(json, item!);
+                json.WriteEndArray();
+                break;
+            default:
+                json.WriteNumberValue(Convert.ToInt64(value, CultureInfo.InvariantCulture));
+                break;
+        }
+    }
+
+    /// <param name="what">That it should be, for the message.</param>
+    /// <exception cref="EvidenceException">It is not one JSON object, or has a name twice.</exception>
+    public static JsonElement Read(ReadOnlyMemory<byte> octets, string what)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(octets, Strict);
+            if (document.RootElement.ValueKind == JsonValueKind.Object)
+                return document.RootElement.Clone();
+        }
+        catch (JsonException) { }
+        throw new EvidenceException($"{what} is not one JSON object with each name once");
+    }
+
+    /// <returns>Null when it has no such text.</returns>
+    public static string? Text(this JsonElement fields, string name)
+    {
+        try
+        {
+            return fields.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String
+                ? value.GetString()
+                : null;
+        }
+        catch (InvalidOperationException) // half a surrogate pair, escaped: JSON, and no text
+        {
+            return null;
+        }
+    }
+
+    /// <returns>Null when it has no such whole number.</returns>
+    public static long? Number(this JsonElement fields, string name) =>
+        fields.TryGetProperty(name, out var value)
+        && value.ValueKind == JsonValueKind.Number
+        && value.TryGetInt64(out var number)
+            ? number
+            : null;
+}
