@@ -19,6 +19,7 @@ internal sealed class Gateway : IAsyncDisposable
     private readonly NameService _names;
     private readonly Alarms _alarms;
     private readonly Upkeep _upkeep;
+    private readonly MonthKeys _monthKeys;
     private Task _delivering = Task.CompletedTask,
         _arming = Task.CompletedTask,
         _keeping = Task.CompletedTask;
@@ -44,7 +45,9 @@ internal sealed class Gateway : IAsyncDisposable
         Arming = new Arming(settings, _peers, log, time);
         _sender = new SmtpSender(() => settings.Configuration.Hostname);
         var site = new Site(settings, spool, log, time);
-        var parcels = new Parcels(settings, time, arrays);
+        _monthKeys = new MonthKeys(settings, log);
+        var witness = new Witness(settings, _monthKeys, time);
+        var parcels = new Parcels(settings, time, witness, arrays);
         var decisions = new Decisions(settings, _peers, memory, Arming, time);
         var ownMail = new OwnMail(settings, parcels, time);
         _alarms = new Alarms(site, memory, ownMail);
@@ -59,12 +62,13 @@ internal sealed class Gateway : IAsyncDisposable
             ownMail,
             returns,
             echoes,
+            witness,
             _alarms,
             room
         );
         var slots = new Slots(() => settings.Configuration.Limits.Memory);
         var schedule = new Schedule(slots);
-        var outcomes = new Outcomes(site, _peers, parcels, ownMail, returns, echoes, clock, schedule);
+        var outcomes = new Outcomes(site, _peers, parcels, ownMail, returns, echoes, witness, clock, schedule);
         var attempts = new Attempts(
             site,
             decisions,
@@ -112,6 +116,8 @@ internal sealed class Gateway : IAsyncDisposable
         var gateway = new Gateway(settings, Spool.Open(configuration.SpoolFile, running: true), log, time);
         try
         {
+            if (configuration.Evidence.Keep)
+                gateway._monthKeys.Current(time.GetUtcNow()); // where it cannot be made, no mail is to be taken
             gateway._listeners.Open(configuration, gateway.OutboundFlow, gateway.InboundFlow);
             // Who knocks meanwhile waits for the greeting: until this look-up is done there would be nothing but 451 for what must be
             // sealed.
@@ -163,6 +169,7 @@ internal sealed class Gateway : IAsyncDisposable
                     ("why", $"{key} has changed, which takes a restart; everything else is taken over now")
                 );
             var keys = KeyRing.Load(configuration);
+            _ = Auditors.Load(configuration, TimeProvider.System.GetUtcNow());
             _listeners.LoadCertificates(configuration);
             _names.Replace(configuration);
             _settings.Replace(configuration, keys);

@@ -78,11 +78,7 @@ public sealed partial class Certificate
         if (self is null)
             return Refused($"it has no unrevoked, self-certified User ID <{gateway}>");
         var end = Earlier(End(_primary, self), direct is null ? DateTimeOffset.MaxValue : End(_primary, direct));
-        var bound = _subkeys
-            .Where(k => k.Key.Part.Weakness is null && k.Key.Created <= now + ClockSkew)
-            .Select(k => (k.Key, Binding: Binding(k.Key, k.Signatures, now)!))
-            .Where(k => k.Binding is not null)
-            .ToList();
+        var bound = Bound(now);
         var signing = bound
             .Where(k =>
                 k.Key.Part.CanSign && ((k.Binding.KeyFlags ?? 0) & 0x02) != 0 && HasBackSignature(k.Key, k.Binding)
@@ -98,15 +94,7 @@ public sealed partial class Certificate
         var signer = new SignerKey(Fingerprint, signing);
         if (end <= now)
             return Refused("it has expired", signer);
-        var encryption = bound
-            .Where(k =>
-                k.Key.Part.CanEncrypt
-                && ((k.Binding.KeyFlags ?? 0) & 0x04) != 0
-                && End(k.Key, k.Binding) > now
-                && SessionKey.CanWrap(k.Key)
-            )
-            .OrderByDescending(k => k.Key.Created)
-            .FirstOrDefault();
+        var encryption = NewestEncryption(bound, 0x04, now);
         return encryption.Key is null
             ? Refused("it has no valid encryption subkey", signer)
             : new(
@@ -121,6 +109,62 @@ public sealed partial class Certificate
                 null
             );
     }
+
+    /// <summary>
+    /// Decides whether this certificate, of a person, can be encrypted to now: not revoked, not expired, with a valid encryption subkey.
+    /// What its User IDs say is for whoever names it in a configuration to know.
+    /// </summary>
+    public (ReaderKey? Key, string? Refusal) JudgeReader(DateTimeOffset now)
+    {
+        (ReaderKey?, string?) Refuse(string why) => (null, $"certificate {Fingerprint}: {why}");
+        if (_primary.Part.Weakness is { } weakness)
+            return Refuse(weakness);
+        if (Revocations.Any())
+            return Refuse("it is revoked");
+        var selves = _userIds
+            .Select(u => SelfCertification(u.Id, u.Signatures, now))
+            .Append(
+                Newest(
+                    _direct.Where(s => s.Type == SignatureType.DirectKey),
+                    now,
+                    s => s.IsBy(_primary, _primary.Hashed)
+                )
+            )
+            .OfType<Signature>()
+            .ToList();
+        if (selves.Count == 0)
+            return Refuse("nothing in it is signed by itself");
+        if (selves.TrueForAll(s => End(_primary, s) <= now))
+            return Refuse("it has expired");
+        var encryption = NewestEncryption(Bound(now), 0x0C, now);
+        return encryption.Key is null
+            ? Refuse("it has no valid encryption subkey")
+            : (new ReaderKey(Fingerprint, encryption.Key), null);
+    }
+
+    private List<(PublicKey Key, Signature Binding)> Bound(DateTimeOffset now) =>
+        [
+            .. _subkeys
+                .Where(k => k.Key.Part.Weakness is null && k.Key.Created <= now + ClockSkew)
+                .Select(k => (k.Key, Binding: Binding(k.Key, k.Signatures, now)!))
+                .Where(k => k.Binding is not null),
+        ];
+
+    /// <param name="flags">Key flags of which it must have one (RFC 9580 5.2.3.29).</param>
+    private static (PublicKey Key, Signature Binding) NewestEncryption(
+        List<(PublicKey Key, Signature Binding)> bound,
+        int flags,
+        DateTimeOffset now
+    ) =>
+        bound
+            .Where(k =>
+                k.Key.Part.CanEncrypt
+                && ((k.Binding.KeyFlags ?? 0) & flags) != 0
+                && End(k.Key, k.Binding) > now
+                && SessionKey.CanWrap(k.Key)
+            )
+            .OrderByDescending(k => k.Key.Created)
+            .FirstOrDefault();
 
     private static readonly TimeSpan ClockSkew = TimeSpan.FromHours(1);
 

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using System.Text;
 
 namespace PgpTunnel.OpenPgp;
@@ -125,6 +126,16 @@ public sealed partial class GatewayKey
 
     private static SecretKey NewSpool(DateTimeOffset created) =>
         SecretKey.Of(EcdhPublic.Make(Curve25519.Instance), created);
+
+    /// <summary>A secret that nobody has who has not this key: the same each time for the same purpose.</summary>
+    /// <returns>32 octets.</returns>
+    public byte[] Derive(string purpose)
+    {
+        var secret = Spool.WriteSecret();
+        var derived = HKDF.DeriveKey(HashAlgorithmName.SHA256, secret, 32, info: Encoding.ASCII.GetBytes(purpose));
+        CryptographicOperations.ZeroMemory(secret);
+        return derived;
+    }
 
     /// <summary>This key with a new encryption subkey, which peers seal for once it is published; the old ones still open.</summary>
     public GatewayKey WithNewEncryption(DateTimeOffset now)

@@ -12,8 +12,17 @@ public sealed class NoKeyException() : Exception("no PKESK is for a key we hold"
 /// </summary>
 public sealed class DecryptedMessage
 {
-    internal DecryptedMessage(ReadOnlyMemory<byte> body, Signature signature, string keyFingerprint) =>
-        (UnverifiedBody, Signature, KeyFingerprint) = (body, signature, keyFingerprint);
+    internal DecryptedMessage(
+        ReadOnlyMemory<byte> body,
+        Signature signature,
+        (string Primary, string Subkey) fingerprints
+    ) =>
+        (UnverifiedBody, Signature, KeyFingerprint, SubkeyFingerprint) = (
+            body,
+            signature,
+            fingerprints.Primary,
+            fingerprints.Subkey
+        );
 
     public ReadOnlyMemory<byte> UnverifiedBody { get; }
 
@@ -21,6 +30,14 @@ public sealed class DecryptedMessage
 
     /// <summary>Primary fingerprint of the gateway key that decrypted it.</summary>
     public string KeyFingerprint { get; }
+
+    /// <summary>Fingerprint of the subkey of it that did so.</summary>
+    public string SubkeyFingerprint { get; }
+
+    /// <summary>
+    /// The signature packet: beside <see cref="UnverifiedBody"/> it is a detached signature of it, as any OpenPGP program reads one.
+    /// </summary>
+    public byte[] SignaturePacket => new PacketWriter().Packet(Tag.Signature, Signature.Body).ToArray();
 
     /// <summary>SHA-256 of the literal body, what a replay is recognised by.</summary>
     public byte[] BodySha256 => _bodySha256 ??= SHA256.HashData(UnverifiedBody.Span);

@@ -42,7 +42,7 @@ public static class MessageOpener
         ReadOnlySpan<byte> octets,
         IReadOnlyList<GatewayKey> keys,
         ArrayPool<byte>? arrays,
-        Func<ReadOnlyMemory<byte>, string, T> read
+        Func<ReadOnlyMemory<byte>, (string Primary, string Subkey), T> read
     )
     {
         var shape = ReadShape(octets);
@@ -56,7 +56,7 @@ public static class MessageOpener
             var packets = OpenOnce(shape.Encrypted, session, arrays);
             try
             {
-                return read(packets, own.Fingerprint);
+                return read(packets, (own.Fingerprint, secret.Public.FingerprintHex));
             }
             catch (OpenPgpException)
             {
@@ -83,7 +83,7 @@ public static class MessageOpener
         Octets.GiveBack(null, kept, secret: true);
         if (session is null)
             throw new OpenPgpException("what is kept as session key is none");
-        return ReadSigned(OpenOnce(ReadShape(octets).Encrypted, session, arrays), "").UnverifiedBody;
+        return ReadSigned(OpenOnce(ReadShape(octets).Encrypted, session, arrays), default).UnverifiedBody;
     }
 
     /// <summary>What <see cref="MessageSealer.SealForSpool"/> has made.</summary>
@@ -227,7 +227,7 @@ public static class MessageOpener
         return memory[Prefix..^MdcLength];
     }
 
-    private static ReadOnlyMemory<byte> ReadBody(ReadOnlyMemory<byte> packets, string keyFingerprint)
+    private static ReadOnlyMemory<byte> ReadBody(ReadOnlyMemory<byte> packets, (string Primary, string Subkey) key)
     {
         var reader = new PacketReader(packets.Span);
         reader.Packet(out _);
@@ -250,7 +250,7 @@ public static class MessageOpener
             : (literal[0], literal[skip..].ToArray());
     }
 
-    private static DecryptedMessage ReadSigned(ReadOnlyMemory<byte> packets, string keyFingerprint)
+    private static DecryptedMessage ReadSigned(ReadOnlyMemory<byte> packets, (string Primary, string Subkey) key)
     {
         var reader = new PacketReader(packets.Span);
         var onePass = reader.Packet(out var tag);
@@ -289,6 +289,6 @@ public static class MessageOpener
             )
         )
             throw new OpenPgpException("the one-pass signature and the signature name different keys");
-        return new DecryptedMessage(body, signature, keyFingerprint);
+        return new DecryptedMessage(body, signature, key);
     }
 }

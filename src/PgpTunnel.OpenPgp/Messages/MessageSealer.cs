@@ -9,7 +9,8 @@ namespace PgpTunnel.OpenPgp;
 /// </summary>
 /// <param name="Octets">PKESK, SEIPD, binary.</param>
 /// <param name="SpoolKey">The session key, as <see cref="MessageSealer.SealForSpool"/> makes it.</param>
-public sealed record SealedMessage(ReadOnlyMemory<byte> Octets, byte[] SpoolKey);
+/// <param name="BodySha256">Of the literal body, what its reader recognises a replay by.</param>
+public sealed record SealedMessage(ReadOnlyMemory<byte> Octets, byte[] SpoolKey, byte[] BodySha256);
 
 /// <summary>Makes exactly one packet shape: <c>PKESK, SEIPDv1{ One-Pass-Signature, Literal, Signature }</c> (PROTOCOL.md 4).</summary>
 public static class MessageSealer
@@ -30,7 +31,7 @@ public static class MessageSealer
     {
         var session = SessionKey.Random(recipient.Aes256 ? 9 : 7);
         var encoded = session.Encode();
-        var signature = Sign(body, signer.Signing, Convert.FromHexString(recipient.Fingerprint), now);
+        var (signature, sha256) = Sign(body, signer.Signing, Convert.FromHexString(recipient.Fingerprint), now);
         byte[] onePass =
         [
             3,
@@ -50,7 +51,8 @@ public static class MessageSealer
             inner = Inner([0xC0 | Tag.OnePass, 255, 0, 0, 0, (byte)onePass.Length]);
         var sealedMessage = new SealedMessage(
             Encrypt(wrapped, session, inner, arrays),
-            SealForSpool([encoded], signer).ToArray()
+            SealForSpool([encoded], signer).ToArray(),
+            sha256
         );
         session.Wipe();
         CryptographicOperations.ZeroMemory(encoded);
@@ -153,7 +155,17 @@ public static class MessageSealer
         }
     }
 
-    private static byte[] Sign(
+    /// <summary>
+    /// As <see cref="SealForSpool"/>, for what is kept in great number: the PKESK packets, which many have alike, are not with it.
+    /// </summary>
+    /// <returns>SEIPDv1{ Literal }.</returns>
+    internal static byte[] SealWithout(SessionKey session, ReadOnlyMemory<byte> octets) =>
+        Encrypt([], session, Literal([octets]), null).ToArray();
+
+    /// <summary>
+    /// Most signatures are over SHA-256, and so is what a replay is recognised by: one pass for both.
+    /// </summary>
+    private static (byte[] Packet, byte[] BodySha256) Sign(
         IReadOnlyList<ReadOnlyMemory<byte>> body,
         SecretKey key,
         byte[] recipientPrimary,
@@ -164,8 +176,17 @@ public static class MessageSealer
         using var hash = IncrementalHash.CreateHash(Signature.HashName(hashId)!.Value);
         foreach (var part in body)
             hash.AppendData(part.Span);
+        var sha256 = hash.AlgorithmName == HashAlgorithmName.SHA256 ? hash.GetCurrentHash() : Sha256(body);
         // GnuPG refuses a version 4 signature in which Intended Recipient is critical, so it is not.
         var subpackets = new SubpacketWriter().Created(now).Issuer(key.Public).Add(35, [4, .. recipientPrimary]);
-        return SignatureMaker.Packet(SignatureType.Binary, key, hash, hashId, subpackets);
+        return (SignatureMaker.Packet(SignatureType.Binary, key, hash, hashId, subpackets), sha256);
+    }
+
+    private static byte[] Sha256(IReadOnlyList<ReadOnlyMemory<byte>> body)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (var part in body)
+            hash.AppendData(part.Span);
+        return hash.GetHashAndReset();
     }
 }

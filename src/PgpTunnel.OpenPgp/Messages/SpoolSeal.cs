@@ -8,7 +8,8 @@ namespace PgpTunnel.OpenPgp;
 /// of its own (RFC 9580 5.13.1), so that a key may be used more than once.
 /// </summary>
 /// <param name="spool">The spool subkey.</param>
-internal sealed class SpoolSeal(SecretKey spool)
+/// <param name="readers">Who else is to read it.</param>
+internal sealed class SpoolSeal(SecretKey spool, IReadOnlyList<PublicKey>? readers = null)
 {
     private const int MostUses = 10_000,
         MostKnown = 1000;
@@ -20,7 +21,7 @@ internal sealed class SpoolSeal(SecretKey spool)
     private long _made;
     private int _uses = MostUses;
 
-    /// <summary>The session key to use now, and its PKESK packet.</summary>
+    /// <summary>The session key to use now, and its PKESK packets, that for the spool subkey first.</summary>
     public (SessionKey Key, byte[] Wrapped) Use()
     {
         lock (_lock)
@@ -28,7 +29,7 @@ internal sealed class SpoolSeal(SecretKey spool)
             if (_uses >= MostUses || System.Diagnostics.Stopwatch.GetElapsedTime(_made) > Life)
             {
                 var key = SessionKey.Random(9);
-                _current = (key, key.Wrap(spool.Public));
+                _current = (key, [.. key.Wrap(spool.Public), .. (readers ?? []).SelectMany(key.Wrap)]);
                 (_uses, _made) = (0, System.Diagnostics.Stopwatch.GetTimestamp());
                 var reader = new PacketReader(_current.Wrapped);
                 Remember(Convert.ToBase64String(reader.Packet(out _)), key);

@@ -45,7 +45,11 @@ internal sealed partial class SmtpConnection
     {
         var rest = Rest(to, results);
         var outcome = new SmtpOutcome(
-            [.. results.Select(r => r.IsPositive ? final with { LeavesReports = !Offers("DSN") } : r)],
+            [
+                .. results.Select(r =>
+                    r.IsPositive ? final with { LeavesReports = !Offers("DSN"), Tls = TlsVersion } : r
+                ),
+            ],
             rest.Indexes,
             rest.Suspects
         );

@@ -1,5 +1,6 @@
 using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Authentication;
 using System.Text;
 using MailKit.Security;
 
@@ -40,6 +41,15 @@ internal sealed partial class SmtpConnection : IDisposable
 
     /// <summary>What the server said first.</summary>
     public string Greeting { get; private set; } = "";
+
+    private string? TlsVersion =>
+        (_stream as SslStream)?.SslProtocol switch
+        {
+            null => null,
+            SslProtocols.Tls13 => "TLSv1.3",
+            SslProtocols.Tls12 => "TLSv1.2",
+            var other => other.ToString(),
+        };
 
     public bool OffersStartTls => _offers.ContainsKey("STARTTLS");
 

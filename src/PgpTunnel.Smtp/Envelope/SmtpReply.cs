@@ -18,6 +18,9 @@ public sealed record SmtpReply(int Code, string Status, string Text)
     /// <summary>The host that gave it; null = it is ours.</summary>
     public string? Server { get; init; }
 
+    /// <summary>The version of TLS that the message went by, <c>TLSv1.3</c>; null = none, or no message went.</summary>
+    public string? Tls { get; init; }
+
     /// <summary>The server that gave it does not take the wish for reports upon itself, so they end with us (RFC 3461 5.2.2).</summary>
     public bool LeavesReports { get; init; }
 

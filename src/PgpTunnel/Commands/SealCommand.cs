@@ -72,11 +72,7 @@ internal static class SealCommand
         );
         var (parcel, content) = new Parcels(session.Settings, TimeProvider.System).Seal(
             peer,
-            session.SenderDomain(from),
-            path,
-            [new ForwardPath(to)],
-            [message],
-            Leaving.SealedOnly
+            new(session.SenderDomain(from), path, [new ForwardPath(to)], [message], Leaving.SealedOnly)
         );
         await using var output = Console.OpenStandardOutput();
         foreach (

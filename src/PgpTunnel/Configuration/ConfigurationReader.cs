@@ -124,6 +124,7 @@ internal static class ConfigurationReader
             Limits = Limits.Read(root),
             Retry = RetryTimes.Read(root),
             Trace = TraceSettings.Read(root),
+            Evidence = EvidenceSettings.Read(root),
             Hostname = Hostname(root, gateway),
             Postmaster = root.Mailbox("postmaster", $"postmaster@{first}"),
         };

@@ -24,6 +24,7 @@ public sealed record GatewayConfiguration
     public required Limits Limits { get; init; }
     public required RetryTimes Retry { get; init; }
     public required TraceSettings Trace { get; init; }
+    public required EvidenceSettings Evidence { get; init; }
 
     public string GatewayDomain => GatewayAddress.DomainOf(Gateway);
 
@@ -31,7 +32,10 @@ public sealed record GatewayConfiguration
 
     /// <summary>Every file that a reload reads.</summary>
     internal IEnumerable<string> Files =>
-        ((IEnumerable<string?>)[File, .. Dns.Files, .. Listen.Files, .. Policy.Files, .. Keys.Files]).OfType<string>();
+        (
+            (IEnumerable<string?>)
+                [File, .. Dns.Files, .. Listen.Files, .. Policy.Files, .. Keys.Files, .. Evidence.Files]
+        ).OfType<string>();
 
     /// <summary>Keys that differ in another configuration and that only a restart can change.</summary>
     internal IEnumerable<string> NeedsRestart(GatewayConfiguration now) =>

@@ -36,6 +36,10 @@ internal sealed record Answered(
     /// <summary>Indexes of recipients that have it or never will.</summary>
     public HashSet<int> Settled => Indexes(r => !r.IsTemporary);
 
+    /// <summary>The answers to those whose index is given and who were open.</summary>
+    public IReadOnlyList<(int Index, SmtpReply Reply)> Of(IReadOnlySet<int> indexes) =>
+        [.. indexes.Except(Parcel.Done).Order().Select(i => (i, Replies[To.IndexOf(Header.RcptTo[i])]))];
+
     private HashSet<int> Indexes(Func<SmtpReply, bool> which)
     {
         var indexes = new HashSet<int>(Parcel.Done);

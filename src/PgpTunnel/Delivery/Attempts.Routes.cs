@@ -113,11 +113,10 @@ internal sealed partial class Attempts
         }
         var (anew, sealedAnew) = parcels.Seal(
             peer,
-            header.Sender.Domain,
-            header.MailFrom,
-            Answered.Unsettled(parcel, header),
-            [message],
-            parcel.Leaving
+            new(header.Sender.Domain, header.MailFrom, Answered.Unsettled(parcel, header), [message], parcel.Leaving)
+            {
+                Was = parcel.Id,
+            }
         );
         await outcomes.PersistAsync(
             new() { Remove = parcel.Id, Add = [(anew.InPlaceOf(parcel), sealedAnew)] },

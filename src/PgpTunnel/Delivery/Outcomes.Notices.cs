@@ -64,6 +64,7 @@ internal sealed partial class Outcomes
                 Remove = parcel.Id,
                 Add = notice is null ? Untold(parcel, header, reply) : [Report(parcel, header, notice.Value)],
                 Facts = header.Kind == ParcelKind.Echo ? echoes.Outcome(parcel.Id, $"failed: {reply}") : [],
+                Entries = witness.Failed(parcel, reply, header.RcptTo.Count - parcel.Done.Count),
             },
             parcel,
             cancel

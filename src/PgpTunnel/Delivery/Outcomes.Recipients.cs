@@ -34,9 +34,13 @@ internal sealed partial class Outcomes
         else if (SomebodyIsTold(answered))
             await SettleAsync(answered, [.. Successes(answered), .. ToldOfLocal(answered)], cancel);
         else if (answered.Later is { } later) // the others first
-            await LaterAsync(parcel with { Done = answered.Have }, later, cancel);
+        {
+            var rest = parcel with { Done = answered.Have };
+            await PersistAsync(new() { Update = rest, Entries = OnRecord(answered, answered.Have) }, parcel, cancel);
+            await LaterAsync(rest, later, cancel);
+        }
         else if (parcel.Form == ParcelForm.Kept || peers.IsPartner(answered.Header.Sender.Domain) || !HoldsMany())
-            await HoldAsync(parcel, failed[0].Reply, answered.Have, cancel);
+            await HoldAsync(parcel, failed[0].Reply, answered.Have, cancel, OnRecord(answered, answered.Have));
         else
         {
             LogDiscarded(answered, "strangers have enough held here already; see 'pgptunnel queue list'");
@@ -145,6 +149,23 @@ internal sealed partial class Outcomes
         && Domains.TryNormalise(original.Domain, out var domain)
         && domain == header.Sender.Domain;
 
+    /// <summary>What goes on record of recipients that are settled now.</summary>
+    private IReadOnlyList<LogEntry> OnRecord(Answered answered, IReadOnlySet<int> settled)
+    {
+        var (parcel, replies) = (answered.Parcel, answered.Of(settled));
+        if (parcel.Route == ParcelRoute.Local)
+            return witness.Outcome(parcel, answered.Header, replies, settled.Count == answered.Header.RcptTo.Count);
+        var (taken, failed) = (
+            replies.FirstOrDefault(r => r.Reply.IsPositive).Reply,
+            replies.Where(r => r.Reply.IsPermanent).Select(r => r.Reply).ToList()
+        );
+        return
+        [
+            .. taken is null ? [] : witness.Handed(parcel, taken),
+            .. failed.Count == 0 ? [] : witness.Failed(parcel, failed[0], failed.Count),
+        ];
+    }
+
     /// <summary>Writes down who has it, with the notices for those who never will, in one step.</summary>
     private async Task SettleAsync(
         Answered answered,
@@ -162,13 +183,14 @@ internal sealed partial class Outcomes
                     ("notice", reply.IsPositive ? null : notices.Count > 0),
                     ("reply", reply)
                 );
+        var change = new SpoolChange { Add = notices, Entries = OnRecord(answered, settled) };
         if (answered.Later is not { } later)
         {
-            await PersistAsync(new() { Remove = parcel.Id, Add = notices }, parcel, cancel);
+            await PersistAsync(change with { Remove = parcel.Id }, parcel, cancel);
             return;
         }
         var rest = parcel with { Done = settled };
-        await PersistAsync(new() { Update = rest, Add = notices }, parcel, cancel);
+        await PersistAsync(change with { Update = rest }, parcel, cancel);
         await LaterAsync(rest, later, cancel);
     }
 }

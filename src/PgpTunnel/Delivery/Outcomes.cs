@@ -14,6 +14,7 @@ internal sealed partial class Outcomes(
     OwnMail ownMail,
     Returns returns,
     Echoes echoes,
+    Witness witness,
     ClockWatch clock,
     Schedule schedule
 )
@@ -24,7 +25,11 @@ internal sealed partial class Outcomes(
     /// <summary>The next server has the sealed parcel; its envelope stays for a bounce to its token.</summary>
     public async Task HandedOverAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
     {
-        await PersistAsync(new() { HandOver = new(parcel.Id, parcel.Expires + TokenLife) }, parcel, cancel);
+        await PersistAsync(
+            new() { HandOver = new(parcel.Id, parcel.Expires + TokenLife), Entries = witness.Handed(parcel, reply) },
+            parcel,
+            cancel
+        );
         site.Log.Write(
             "delivered",
             ("id", parcel.Id),
@@ -121,7 +126,14 @@ internal sealed partial class Outcomes(
 
     /// <summary>Nobody can be told of its failure, so it is kept for a person to see.</summary>
     /// <param name="done">Recipients that are settled.</param>
-    private async Task HoldAsync(Parcel parcel, SmtpReply reply, IReadOnlySet<int> done, CancellationToken cancel)
+    /// <param name="entries">What goes on record of those.</param>
+    private async Task HoldAsync(
+        Parcel parcel,
+        SmtpReply reply,
+        IReadOnlySet<int> done,
+        CancellationToken cancel,
+        IReadOnlyList<LogEntry>? entries = null
+    )
     {
         await PersistAsync(
             new()
@@ -134,6 +146,7 @@ internal sealed partial class Outcomes(
                     Server = reply.Server ?? "",
                     Done = done,
                 },
+                Entries = entries ?? [],
             },
             parcel,
             cancel
@@ -188,11 +201,11 @@ internal sealed partial class Outcomes(
         var (clear, kept) = parcels.Keep(
             ParcelRoute.World,
             parcel.Domain,
-            header.Sender.Domain,
-            header.MailFrom,
-            header.RcptTo,
-            [message],
-            Leaving.ClearAfterTest
+            new(header.Sender.Domain, header.MailFrom, header.RcptTo, [message], Leaving.ClearAfterTest)
+            {
+                Was = parcel.Id,
+                Why = $"the domain only tests, and refused it: {reply.Code} {reply.Status}",
+            }
         );
         await PersistAsync(new() { Remove = parcel.Id, Add = [(clear.InPlaceOf(parcel), kept)] }, parcel, cancel);
         site.Log.Write(

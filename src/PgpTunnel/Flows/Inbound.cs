@@ -18,6 +18,7 @@ internal sealed partial class Inbound(
     OwnMail ownMail,
     Returns returns,
     Echoes echoes,
+    Witness witness,
     Alarms alarms,
     SpoolRoom room
 ) : IMailFlow
@@ -28,6 +29,7 @@ internal sealed partial class Inbound(
     private readonly OwnMail _ownMail = ownMail;
     private readonly Returns _returns = returns;
     private readonly Echoes _echoes = echoes;
+    private readonly Witness _witness = witness;
     private readonly Alarms _alarms = alarms;
     private readonly SpoolRoom _room = room;
 
@@ -78,6 +80,8 @@ internal sealed partial class Inbound(
         if (opened.Refusal is { } refusal)
         {
             var refused = Refuse(refusal, client, opened.Why, opened.Header, opened.Alarm);
+            if (opened.IsVerified && refusal.IsPermanent)
+                await _site.Spool.CommitAsync(new() { Entries = _witness.Refused(opened.Header!, refusal) });
             if (refusal == Opening.Uniform)
                 await TickClock.NextAsync(cancel);
             return refused;
@@ -187,12 +191,15 @@ internal sealed partial class Inbound(
             Route = ParcelRoute.Local,
             Form = ParcelForm.Received,
             Domain = header.Sender.Domain,
+            Own = header.Recipient.Domain,
+            Lit = decrypted.BodySha256,
             Leaving = Leaving.AsDecided,
             Created = now,
             Expires = header.Expires,
             Next = now,
             KeyFingerprint = header.Sender.Fingerprint,
         };
+        content.Entry = _witness.Opened(header, decrypted, content.Opened!.Value.Message);
         if (content.Body.Length > _site.Configuration.Limits.LargeParcel)
             _parcels.Close(content); // so that it is not in memory twice until its turn
         if (!await _site.Spool.CommitAsync(with with { Add = [(parcel, content)] }))

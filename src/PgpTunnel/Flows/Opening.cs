@@ -17,7 +17,11 @@ internal sealed record Opened(
     ReadOnlyMemory<byte> Message,
     DecryptedMessage? Decrypted,
     ReadOnlyMemory<byte> Octets
-);
+)
+{
+    /// <summary>Its signature has verified, whatever came after.</summary>
+    public bool IsVerified { get; init; }
+}
 
 /// <summary>
 /// Opens a parcel and checks it, in the order of PROTOCOL.md 7: packet shape, decryption, header block, the sender domain's DNS, the
@@ -85,10 +89,14 @@ internal sealed class Opening(
         {
             return Refused(new(Uniform, e.Message), null, octets, decrypted);
         }
-        var failure = await CheckSenderAsync(decrypted, header, cancel) ?? CheckEnvelope(decrypted, header, message);
-        return failure is null
-            ? new Opened(null, "opened and verified", false, header, message, decrypted, octets)
-            : Refused(failure, header, octets, decrypted);
+        if (await CheckSenderAsync(decrypted, header, cancel) is { } unverified)
+            return Refused(unverified, header, octets, decrypted);
+        return CheckEnvelope(decrypted, header, message) is { } failure
+            ? Refused(failure, header, octets, decrypted) with
+            {
+                IsVerified = true,
+            }
+            : new Opened(null, "opened and verified", false, header, message, decrypted, octets) { IsVerified = true };
     }
 
     private Opened Refused(

@@ -121,17 +121,13 @@ internal sealed partial class Outbound
                     && PeerState.OnlyTests(outbound._site.Configuration.PolicyFor(destination.Domain), destination.Peer)
                         ? Leaving.ClearAfterTest
                     : Leaving.AsDecided;
+                var mail = new MailObject(senderDomain, from, chunk, content, leaving)
+                {
+                    Why = destination.Decision.Why,
+                };
                 var (parcel, body) = destination.Seals
-                    ? outbound._parcels.Seal(destination.Peer!, senderDomain, from, chunk, content, leaving)
-                    : outbound._parcels.Keep(
-                        destination.Route,
-                        destination.Domain,
-                        senderDomain,
-                        from,
-                        chunk,
-                        content,
-                        leaving
-                    );
+                    ? outbound._parcels.Seal(destination.Peer!, mail)
+                    : outbound._parcels.Keep(destination.Route, destination.Domain, mail);
                 yield return (parcel, body, destination);
             }
         }

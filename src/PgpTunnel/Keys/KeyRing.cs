@@ -132,7 +132,7 @@ internal sealed class KeyRing
     }
 
     /// <summary>A new one belongs to whom the folder above belongs to.</summary>
-    private static void MakeFolder(string directory)
+    public static void MakeFolder(string directory)
     {
         var parent = Path.GetDirectoryName(Path.GetFullPath(directory))!;
         var isNew = !Directory.Exists(directory) && Directory.Exists(parent);

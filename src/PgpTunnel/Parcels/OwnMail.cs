@@ -95,11 +95,10 @@ internal sealed class OwnMail(Settings settings, Parcels parcels, TimeProvider t
         return parcels.Keep(
             ours ? ParcelRoute.Local : ParcelRoute.World,
             ours ? senderDomain : domain,
-            senderDomain,
-            from,
-            [new ForwardPath(to, "NEVER")],
-            message,
-            leaving
+            new(senderDomain, from, [new ForwardPath(to, "NEVER")], message, leaving)
+            {
+                Why = "a notice of the gateway's own",
+            }
         );
     }
 

@@ -5,108 +5,78 @@ using PgpTunnel.Smtp;
 namespace PgpTunnel;
 
 /// <summary>Makes parcels from messages and messages from parcels; the one place where plaintext and ciphertext meet.</summary>
+/// <param name="witness">Puts on record what is made; null = nothing goes on record, of what is for no spool.</param>
 /// <param name="arrays">Where the arrays of their bodies come from; null = each has its own.</param>
-internal sealed class Parcels(Settings settings, TimeProvider time, ArrayPool<byte>? arrays = null)
+internal sealed class Parcels(
+    Settings settings,
+    TimeProvider time,
+    Witness? witness = null,
+    ArrayPool<byte>? arrays = null
+)
 {
     private static readonly byte[] EchoText = "Subject: Echo\r\n\r\nIs there anybody out there?\r\n"u8.ToArray();
     private const int EnvelopeHeader = 64 * 1024;
 
-    /// <summary>Seals a message for a peer.</summary>
-    /// <param name="senderDomain">Which of our domains it is from.</param>
-    public (Parcel Parcel, ParcelContent Content) Seal(
-        PeerState peer,
-        string senderDomain,
-        ReversePath sender,
-        IReadOnlyList<ForwardPath> to,
-        IReadOnlyList<ReadOnlyMemory<byte>> message,
-        Leaving leaving
-    )
-    {
-        var (key, own, now) = (peer.Preferred, settings.Keys.Active, time.GetUtcNow());
-        return Seal(
-            Header(ParcelLife.NewId(), senderDomain, (peer.Domain, key.Fingerprint), sender, to, message, now),
-            peer,
-            own,
-            message,
-            leaving,
-            now
-        );
-    }
+    /// <summary>Seals a message for a peer; that goes on record with it.</summary>
+    public (Parcel Parcel, ParcelContent Content) Seal(PeerState peer, MailObject mail) =>
+        Seal(Header(mail, (peer.Domain, peer.Preferred.Fingerprint)), peer, mail);
 
     /// <summary>An echo for a peer's gateway, or the answer to one.</summary>
     /// <param name="echoOf">The id of the echo that it answers; null = it asks.</param>
     public (Parcel Parcel, ParcelContent Content) Echo(PeerState peer, string senderDomain, string? echoOf)
     {
-        var (own, now) = (settings.Keys.Active, time.GetUtcNow());
-        var header = Header(
-            ParcelLife.NewId(),
+        var mail = new MailObject(
             senderDomain,
-            (peer.Domain, peer.Preferred.Fingerprint),
             new ReversePath((Mailbox?)null),
             [new ForwardPath(new Mailbox("postmaster", peer.Domain), "NEVER")],
             [EchoText],
-            now
+            Leaving.SealedOnly
         );
-        return Seal(
-            header with
-            {
-                Kind = ParcelKind.Echo,
-                EchoOf = echoOf,
-            },
-            peer,
-            own,
-            [EchoText],
-            Leaving.SealedOnly,
-            now
-        );
+        var header = Header(mail, (peer.Domain, peer.Preferred.Fingerprint)) with
+        {
+            Kind = ParcelKind.Echo,
+            EchoOf = echoOf,
+        };
+        return Seal(header, peer, mail);
     }
 
-    private (Parcel, ParcelContent) Seal(
-        InnerHeader header,
-        PeerState peer,
-        GatewayKey own,
-        IReadOnlyList<ReadOnlyMemory<byte>> message,
-        Leaving leaving,
-        DateTimeOffset now
-    )
+    private (Parcel, ParcelContent) Seal(InnerHeader header, PeerState peer, MailObject mail)
     {
-        var key = peer.Preferred;
-        var sealedMessage = MessageSealer.Seal(ParcelBody.Parts(header, message), own, key, now, arrays);
-        var parcel = Queued(header, ParcelRoute.Gateway, ParcelForm.Sealed, peer.Domain, leaving) with
+        var (key, own) = (peer.Preferred, settings.Keys.Active);
+        var body = ParcelBody.Parts(header, mail.Message);
+        var sealedMessage = MessageSealer.Seal(body, own, key, header.Date, arrays);
+        var fields = HeaderSection(mail.Message);
+        var parcel = Queued(header, ParcelRoute.Gateway, ParcelForm.Sealed, peer.Domain, mail) with
         {
             Token = ParcelLife.NewId(),
             KeyFingerprint = key.Id,
+            Lit = sealedMessage.BodySha256,
         };
-        return (
-            parcel,
-            new ParcelContent(sealedMessage.Octets, sealedMessage.SpoolKey, SealEnvelope(header, message, own))
-        );
+        var content = new ParcelContent(sealedMessage.Octets, sealedMessage.SpoolKey, SealEnvelope(header, fields, own))
+        {
+            Entry = witness?.Sealed((parcel, header), peer, mail, body, fields),
+        };
+        return (parcel, content);
     }
 
-    /// <summary>Keeps a message that is not sealed for a peer: to our own spool subkey, since nothing lies on disk in clear.</summary>
+    /// <summary>
+    /// Keeps a message that is not sealed for a peer: to our own spool subkey, since nothing lies on disk in clear. That it is to leave so
+    /// goes on record with it.
+    /// </summary>
     /// <param name="domain">Destination domain, or address literal.</param>
-    public (Parcel Parcel, ParcelContent Content) Keep(
-        ParcelRoute route,
-        string domain,
-        string senderDomain,
-        ReversePath sender,
-        IReadOnlyList<ForwardPath> to,
-        IReadOnlyList<ReadOnlyMemory<byte>> message,
-        Leaving leaving
-    )
+    public (Parcel Parcel, ParcelContent Content) Keep(ParcelRoute route, string domain, MailObject mail)
     {
-        var (own, now) = (settings.Keys.Active, time.GetUtcNow());
-        var header = Header(
-            ParcelLife.NewId(),
-            senderDomain,
-            (senderDomain, own.Fingerprint),
-            sender,
-            to,
-            message,
-            now
+        var own = settings.Keys.Active;
+        var header = Header(mail, (mail.SenderDomain, own.Fingerprint));
+        var kept = MessageSealer.SealForSpool(ParcelBody.Parts(header, mail.Message), own, arrays);
+        var parcel = Queued(header, route, ParcelForm.Kept, domain, mail);
+        return (
+            parcel,
+            new ParcelContent(kept, [], [])
+            {
+                Entry = witness?.Clear((parcel, header), mail, HeaderSection(mail.Message)),
+            }
         );
-        var kept = MessageSealer.SealForSpool(ParcelBody.Parts(header, message), own, arrays);
-        return (Queued(header, route, ParcelForm.Kept, domain, leaving), new ParcelContent(kept, [], []));
     }
 
     /// <summary>One that is new, and due at once.</summary>
@@ -115,7 +85,7 @@ internal sealed class Parcels(Settings settings, TimeProvider time, ArrayPool<by
         ParcelRoute route,
         ParcelForm form,
         string domain,
-        Leaving leaving
+        MailObject mail
     ) =>
         new()
         {
@@ -123,35 +93,31 @@ internal sealed class Parcels(Settings settings, TimeProvider time, ArrayPool<by
             Route = route,
             Form = form,
             Domain = domain,
-            Leaving = leaving,
+            Own = mail.SenderDomain,
+            Leaving = mail.Leaving,
             Created = header.Date,
             Expires = header.Expires,
             Next = header.Date,
         };
 
-    private InnerHeader Header(
-        string id,
-        string senderDomain,
-        (string, string) recipient,
-        ReversePath sender,
-        IReadOnlyList<ForwardPath> to,
-        IReadOnlyList<ReadOnlyMemory<byte>> message,
-        DateTimeOffset now
-    ) =>
-        new()
+    private InnerHeader Header(MailObject mail, (string Domain, string Fingerprint) recipient)
+    {
+        var now = time.GetUtcNow();
+        return new()
         {
-            Id = id,
+            Id = ParcelLife.NewId(),
             Date = now,
             Expires = now + ParcelLife.Usual,
-            Sender = (senderDomain, settings.Keys.Active.Fingerprint),
+            Sender = (mail.SenderDomain, settings.Keys.Active.Fingerprint),
             Recipient = recipient,
-            MailFrom = sender with { Size = null },
-            RcptTo = to,
-            Size = message.Sum(m => m.Length),
+            MailFrom = mail.From with { Size = null },
+            RcptTo = mail.To,
+            Size = mail.Size,
         };
+    }
 
-    /// <summary>Header block and header fields alone, from which a notice can be made when the body is gone.</summary>
-    private static byte[] SealEnvelope(InnerHeader header, IReadOnlyList<ReadOnlyMemory<byte>> message, GatewayKey own)
+    /// <summary>The header fields of a message, or as many octets of them as a notice needs at most.</summary>
+    private static ReadOnlyMemory<byte> HeaderSection(IReadOnlyList<ReadOnlyMemory<byte>> message)
     {
         var fields = new byte[Math.Min(EnvelopeHeader, message.Sum(m => m.Length))];
         var filled = 0;
@@ -161,9 +127,12 @@ internal sealed class Parcels(Settings settings, TimeProvider time, ArrayPool<by
             part.Span[..take].CopyTo(fields.AsSpan(filled));
             filled += take;
         }
-        var section = fields.AsMemory(0, MessageContent.HeaderLength(fields));
-        return MessageSealer.SealForSpool([(header with { Size = section.Length }).Write(), section], own).ToArray();
+        return fields.AsMemory(0, MessageContent.HeaderLength(fields));
     }
+
+    /// <summary>Header block and header fields alone, from which a notice can be made when the body is gone.</summary>
+    private static byte[] SealEnvelope(InnerHeader header, ReadOnlyMemory<byte> fields, GatewayKey own) =>
+        MessageSealer.SealForSpool([(header with { Size = fields.Length }).Write(), fields], own).ToArray();
 
     /// <summary>The header block and the message of a parcel in the spool; they are there until its contents are given back.</summary>
     /// <exception cref="OpenPgpException">It does not open with the keys held.</exception>

@@ -47,6 +47,9 @@ internal sealed record InnerHeader
     /// <summary>Of an answer: the id of the echo it answers.</summary>
     public string? EchoOf { get; init; }
 
+    /// <summary>Octets of the block as it was read, with its empty line.</summary>
+    public int Length { get; private init; }
+
     /// <summary>Octets of the message behind the block.</summary>
     public required int Size { get; init; }
 
@@ -132,6 +135,7 @@ internal sealed record InnerHeader
             MailFrom = from,
             RcptTo = to,
             EchoOf = echoOf,
+            Length = length,
             Size = octets,
             NotUnderstood =
                 fields.Critical

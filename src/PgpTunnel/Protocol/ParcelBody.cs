@@ -53,6 +53,19 @@ internal static class ParcelBody
             yield return Line(last);
     }
 
+    /// <summary>How many octets padding has that is as it is written here; null = it has another form.</summary>
+    public static int? UsualPadding(ReadOnlyMemory<byte> padding)
+    {
+        var at = 0;
+        foreach (var part in Padding(padding.Length))
+        {
+            if (!padding.Span[at..].StartsWith(part.Span))
+                return null;
+            at += part.Length;
+        }
+        return at == padding.Length ? at : null;
+    }
+
     private static byte[] Line(int length) => [.. Enumerable.Repeat((byte)' ', length - 2), (byte)'\r', (byte)'\n'];
 
     private static byte[] MakeLines(int count) => [.. Enumerable.Repeat(Line(PaddingLine), count).SelectMany(l => l)];

@@ -97,7 +97,13 @@ internal sealed partial class Spool
                 )
             );
         for (var i = 0; i < change.Add.Count; i++)
+        {
             Insert(statements, change.Add[i].Parcel, change.Add[i].Content, files[i]);
+            if (change.Add[i].Content.Entry is { } first)
+                _ledger.Append(statements, first);
+        }
+        foreach (var entry in change.Entries)
+            _ledger.Append(statements, entry);
         if (change.Peer is { } peer)
             (applied.Peer, applied.PeerWrite) = ChangePeer(statements, peer);
         if (change.Forget is { } domain)
@@ -159,7 +165,7 @@ internal sealed partial class Spool
         statements.Execute(
             $"INSERT INTO parcel({Columns}, body, key, envelope, file) VALUES($id, $route, $form, $domain, $token, "
                 + "$state, $created, $expires, $next, $attempts, $done, $status, $must, $may, $exempt, $delayed, "
-                + "$fpr, $octets, $notice, $refusals, $since, $told, $server, $body, $key, $envelope, $file)",
+                + "$fpr, $octets, $notice, $refusals, $since, $told, $server, $own, $lit, $body, $key, $envelope, $file)",
             ("$id", p.Id),
             ("$route", (int)p.Route),
             ("$form", (int)p.Form),
@@ -183,6 +189,8 @@ internal sealed partial class Spool
             ("$since", Seconds(p.RefusedSince)),
             ("$told", p.IsTold ? 1 : 0),
             ("$server", p.Server),
+            ("$own", p.Own),
+            ("$lit", p.Lit),
             ("$body", file.Length > 0 ? Array.Empty<byte>() : ArrayOf(c.Body)),
             ("$key", c.Key),
             ("$envelope", c.Envelope),

@@ -61,6 +61,17 @@ internal sealed partial class Spool
             CREATE TABLE act(number INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL,
                 subject TEXT NOT NULL, reason TEXT NOT NULL) STRICT;
             """,
+        """
+            ALTER TABLE parcel ADD COLUMN own TEXT NOT NULL DEFAULT '';
+            ALTER TABLE parcel ADD COLUMN lit BLOB NOT NULL DEFAULT x'';
+            CREATE TABLE log(number INTEGER PRIMARY KEY, own TEXT NOT NULL, peer TEXT NOT NULL, id TEXT NOT NULL, closed INTEGER NOT NULL,
+                size INTEGER NOT NULL, edge BLOB NOT NULL, at INTEGER NOT NULL, octets INTEGER NOT NULL) STRICT;
+            CREATE UNIQUE INDEX log_open ON log(own, peer) WHERE closed = 0;
+            CREATE TABLE record(place INTEGER PRIMARY KEY, octets BLOB NOT NULL, seal INTEGER, opening BLOB) STRICT;
+            CREATE TABLE tag(place INTEGER PRIMARY KEY, tags BLOB NOT NULL) STRICT;
+            CREATE TABLE block(place INTEGER PRIMARY KEY, root BLOB NOT NULL) STRICT;
+            CREATE TABLE seal(number INTEGER PRIMARY KEY, month TEXT NOT NULL, wrapped BLOB NOT NULL) STRICT;
+            """,
     ];
 
     /// <summary>Opens or creates the database, mode 0600.</summary>

@@ -7,7 +7,7 @@ internal sealed partial class Spool
 {
     private const string Columns =
         "id, route, form, domain, token, state, created, expires, next, attempts, done, status, must_seal, may_clear, "
-        + "exempt, delayed, key_fingerprint, octets, notice, refusals, refused_since, told, server";
+        + "exempt, delayed, key_fingerprint, octets, notice, refusals, refused_since, told, server, own, lit";
 
     private static void Reschedule(Statements statements, Rescheduled wish) =>
         statements.Execute(
@@ -256,6 +256,8 @@ internal sealed partial class Spool
             RefusedSince = row.IsDBNull(20) ? null : Time(row.GetInt64(20)),
             IsTold = row.GetInt64(21) != 0,
             Server = row.GetString(22),
+            Own = row.GetString(23),
+            Lit = (byte[])row[24],
         };
 
     /// <summary>A time that makes no sense is the nearest that does: one bad row is not to hide all others.</summary>

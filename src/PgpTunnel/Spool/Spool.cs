@@ -34,6 +34,7 @@ internal sealed partial class Spool : IAsyncDisposable
 
     private readonly BodyFiles _bodies;
     private readonly FileStream? _only;
+    private readonly Ledger _ledger = new();
 
     private Spool(string connectionString, Statements writer, BodyFiles bodies, FileStream? only)
     {
@@ -100,14 +101,17 @@ internal sealed partial class Spool : IAsyncDisposable
             try
             {
                 working = true;
+                _ledger.Begin(_writer);
                 foreach (var job in batch)
                     job.Work(_writer);
+                _ledger.Write(_writer);
                 working = false;
                 _writer.Execute("COMMIT");
             }
             catch
             {
                 RollBack();
+                _ledger.Forget();
                 throw;
             }
         }

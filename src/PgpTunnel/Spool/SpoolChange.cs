@@ -38,6 +38,9 @@ internal sealed record SpoolChange
 
     public IReadOnlyList<(Parcel Parcel, ParcelContent Content)> Add { get; init; } = [];
 
+    /// <summary>What goes on record of it, beside the first entries of the parcels that come.</summary>
+    public IReadOnlyList<LogEntry> Entries { get; init; } = [];
+
     /// <summary>What is remembered of a domain.</summary>
     public PeerChange? Peer { get; init; }
 

@@ -13,6 +13,7 @@ public sealed class LayersTests
         ["Configuration"],
         ["Keys", "Spool"],
         ["Peers"],
+        ["Evidence"],
         ["Parcels"],
         ["Deciding"],
         ["Flows", "Delivery", "Operating"],

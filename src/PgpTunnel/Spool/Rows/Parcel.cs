@@ -44,22 +44,6 @@ public enum ParcelState
     Handed,
 }
 
-/// <summary>In what shape a parcel may leave, whatever is decided later.</summary>
-public enum Leaving
-{
-    /// <summary>As the policy says when its turn comes; what is sealed stays sealed.</summary>
-    AsDecided,
-
-    /// <summary>Never in clear.</summary>
-    SealedOnly,
-
-    /// <summary>Made while the peer only tests: refusals for good let it go in clear, for as long as that is so.</summary>
-    ClearAfterTest,
-
-    /// <summary>A parcel of a gateway's that our own mail server sends on: never sealed, never decided about.</summary>
-    Exempt,
-}
-
 /// <summary>One parcel's index: what may stand on disk in clear (id, domain, state, times), and nothing else.</summary>
 public sealed record Parcel
 {
@@ -71,6 +55,15 @@ public sealed record Parcel
     public required string Domain { get; init; }
 
     public Destination Destination => new(Route, Domain);
+
+    /// <summary>
+    /// Which of our domains it is from, or for: with <see cref="Domain"/> it names the log that it is on record in. Empty = it is on record
+    /// nowhere.
+    /// </summary>
+    public string Own { get; init; } = "";
+
+    /// <summary>SHA-256 of its signed literal body; empty = it has none.</summary>
+    public byte[] Lit { get; init; } = [];
 
     /// <summary>In the reverse-path of a sealed parcel; what a bounce comes back to.</summary>
     public string Token { get; init; } = "";
@@ -138,6 +131,9 @@ public sealed record ParcelContent(ReadOnlyMemory<byte> Body, byte[] Key, byte[]
 
     /// <summary>What is in it, while that is at hand; never written.</summary>
     internal (InnerHeader Header, ReadOnlyMemory<byte> Message)? Opened { get; set; }
+
+    /// <summary>Goes on record in the step in which the parcel is kept; null = nothing does.</summary>
+    internal LogEntry? Entry { get; set; }
 
     /// <summary>Octets of memory that it holds.</summary>
     internal long Held => Octets.Held(Body) + (Opened is { } opened ? Octets.Held(opened.Message) : 0);

@@ -7,19 +7,22 @@ namespace PgpTunnel.Evidence;
 /// The private part of a record: who wrote to whom, and what is needed to put the signed octets together again. The record holds only the
 /// SHA-256 of its octets, which tells nothing, since nobody guesses the salt: without the opening nothing personal is left.
 /// </summary>
-public sealed class Opening
+public sealed class RecordOpening
 {
     private const int Salt = 32; // octets
 
     private readonly JsonElement _fields;
 
-    private Opening(byte[] octets, JsonElement fields) =>
-        (Octets, Commitment, _fields) = (octets, Convert.ToHexStringLower(SHA256.HashData(octets)), fields);
+    private RecordOpening(byte[] octets, JsonElement fields) =>
+        (Octets, Commitment, _fields) = (octets, CommitmentOf(octets), fields);
 
     public byte[] Octets { get; }
 
     /// <summary>What stands in the record as <c>open</c>: SHA-256 of the octets, 64 lower-case hex digits.</summary>
     public string Commitment { get; }
+
+    /// <inheritdoc cref="Commitment"/>
+    public static string CommitmentOf(ReadOnlySpan<byte> octets) => Convert.ToHexStringLower(SHA256.HashData(octets));
 
     /// <summary>All that it says, by name.</summary>
     public IEnumerable<(string Name, JsonElement Value)> Fields =>
@@ -33,6 +36,6 @@ public sealed class Opening
         JsonFields.Write([.. fields, ("salt", RandomNumberGenerator.GetBytes(Salt))]);
 
     /// <exception cref="EvidenceException">It is no opening.</exception>
-    public static Opening Read(ReadOnlyMemory<byte> octets) =>
+    public static RecordOpening Read(ReadOnlyMemory<byte> octets) =>
         new(octets.ToArray(), JsonFields.Read(octets, "an opening"));
 }

@@ -1,0 +1,20 @@
+namespace PgpTunnel;
+
+/// <summary>The section <c>evidence</c>.</summary>
+/// <param name="Keep">What happens to mail goes on record.</param>
+/// <param name="Auditors">Files with the OpenPgp certificates of those who are to read the private parts, beside this gateway.</param>
+public sealed record EvidenceSettings(bool Keep, IReadOnlyList<string> Auditors)
+{
+    internal static EvidenceSettings Read(ConfigurationNode root)
+    {
+        var evidence = root.Section("evidence");
+        var settings = new EvidenceSettings(
+            evidence.Flag("keep", true),
+            [.. (evidence.TextList("auditors") ?? []).Select(evidence.InFolder)]
+        );
+        evidence.Close();
+        return settings;
+    }
+
+    internal IEnumerable<string?> Files => Auditors;
+}

@@ -1,0 +1,11 @@
+namespace PgpTunnel;
+
+/// <summary>What a record can be found by, as its tags are made of it: one spelling for each thing.</summary>
+internal static class FoundBy
+{
+    /// <param name="id">With angle brackets or without.</param>
+    public static string MessageId(string id) => $"m:{id.Trim().TrimStart('<').TrimEnd('>')}";
+
+    /// <summary>Nearly all servers compare local parts without case, and who searches does not know how it was written.</summary>
+    public static string Address(string address) => $"a:{address.ToLowerInvariant()}";
+}

@@ -1,0 +1,161 @@
+using PgpTunnel.Evidence;
+
+namespace PgpTunnel;
+
+/// <summary>
+/// The logs of what is on record, as the spool's one writer has them: appended to within its transactions, each by its right edge. For the
+/// writer's thread alone.
+/// </summary>
+internal sealed class Ledger
+{
+    private const int MostKnown = 4096;
+
+    /// <summary>A log that records are appended to.</summary>
+    private sealed class Log(long number, TreeEdge edge, DateTimeOffset at, long octets)
+    {
+        public long Number => number;
+        public TreeEdge Edge => edge;
+
+        /// <summary>Time of its last record.</summary>
+        public DateTimeOffset At { get; set; } = at;
+
+        /// <summary>That its rows hold.</summary>
+        public long Octets { get; set; } = octets;
+
+        public bool IsChanged { get; set; }
+    }
+
+    private readonly Dictionary<(string Own, string Peer), Log> _logs = [];
+
+    /// <summary>Rows of wrapped session keys, by the array itself: all that share one share it.</summary>
+    private readonly Dictionary<byte[], long> _seals = new(ReferenceEqualityComparer.Instance);
+
+    private long _version;
+
+    /// <summary>A record's place: its log above, its index in it below.</summary>
+    public static long Place(long log, long n) => (log << 32) | n;
+
+    /// <summary>Called when a transaction has begun: another process may have appended since the last.</summary>
+    public void Begin(Statements statements)
+    {
+        var version = statements.Number("PRAGMA data_version");
+        if (version != _version)
+            Forget();
+        _version = version;
+    }
+
+    /// <summary>Whatever is known may not be so: it is read again when it is needed.</summary>
+    public void Forget()
+    {
+        _logs.Clear();
+        _seals.Clear();
+    }
+
+    public void Append(Statements statements, LogEntry entry)
+    {
+        var log =
+            Find(statements, entry.Own, entry.Peer)
+            ?? (entry.BeginsNoLog ? Find(statements, entry.Own, LogOrigin.World) : null)
+            ?? New(statements, entry);
+        Append(statements, log, entry);
+    }
+
+    private Log? Find(Statements statements, string own, string peer)
+    {
+        if (_logs.TryGetValue((own, peer), out var known))
+            return known;
+        var found = statements.Rows(
+            "SELECT number, size, edge, at, octets FROM log WHERE own = $own AND peer = $peer AND closed = 0",
+            row =>
+                (
+                    Number: row.GetInt64(0),
+                    Edge: TreeEdge.Read(row.GetInt64(1), (byte[])row[2]),
+                    At: DateTimeOffset.FromUnixTimeMilliseconds(row.GetInt64(3)),
+                    Octets: row.GetInt64(4)
+                ),
+            ("$own", own),
+            ("$peer", peer)
+        );
+        if (found is not [var row])
+            return null;
+        var edge = row.Edge ?? throw new SpoolException($"the log of {own} about {peer} is damaged", false);
+        return _logs[(own, peer)] = new(row.Number, edge, row.At, row.Octets);
+    }
+
+    private Log New(Statements statements, LogEntry entry)
+    {
+        var origin = LogOrigin.New(entry.Own, entry.BeginsNoLog ? LogOrigin.World : entry.Peer);
+        var number = (long)
+            statements.Scalar(
+                """
+                INSERT INTO log(own, peer, id, closed, size, edge, at, octets) VALUES($own, $peer, $id, 0, 0, x'', $at, 0)
+                    RETURNING number
+                """,
+                ("$own", origin.Own),
+                ("$peer", origin.Peer),
+                ("$id", origin.Id),
+                ("$at", entry.At.ToUnixTimeMilliseconds())
+            )!;
+        var log = _logs[(origin.Own, origin.Peer)] = new(number, new(), entry.At, 0);
+        Append(statements, log, new(origin.Own, origin.Peer, entry.At, new("begin", ("why", "first"))));
+        return log;
+    }
+
+    private void Append(Statements statements, Log log, LogEntry entry)
+    {
+        var place = Place(log.Number, log.Edge.Size);
+        (var record, log.At) = entry.Draft.Write(entry.At, log.At, log.Edge.Size);
+        statements.Execute(
+            "INSERT INTO record(place, octets, seal, opening) VALUES($place, $octets, $seal, $opening)",
+            ("$place", place),
+            ("$octets", record),
+            ("$seal", entry.Opening is { } opening ? Seal(statements, opening) : DBNull.Value),
+            ("$opening", entry.Opening is { } sealedOpening ? sealedOpening.Octets.Octets : DBNull.Value)
+        );
+        if (entry.Tags.Length > 0)
+            statements.Execute(
+                "INSERT INTO tag(place, tags) VALUES($place, $tags)",
+                ("$place", place),
+                ("$tags", entry.Tags)
+            );
+        if (log.Edge.Append(TreeHash.Leaf(record)) is { } block)
+            statements.Execute(
+                "INSERT INTO block(place, root) VALUES($place, $root)",
+                ("$place", Place(log.Number, log.Edge.Size / TreeEdge.Block - 1)),
+                ("$root", block)
+            );
+        log.Octets += record.Length + entry.Tags.Length + (entry.Opening?.Octets.Octets.Length ?? 0);
+        log.IsChanged = true;
+    }
+
+    private long Seal(Statements statements, SealedOpening opening)
+    {
+        if (!_seals.TryGetValue(opening.Octets.Wrapped, out var number))
+            _seals[opening.Octets.Wrapped] = number = (long)
+                statements.Scalar(
+                    "INSERT INTO seal(month, wrapped) VALUES($month, $wrapped) RETURNING number",
+                    ("$month", opening.Month),
+                    ("$wrapped", opening.Octets.Wrapped)
+                )!;
+        return number;
+    }
+
+    /// <summary>Called before a transaction is committed: the heads of what was appended to.</summary>
+    public void Write(Statements statements)
+    {
+        foreach (var log in _logs.Values.Where(l => l.IsChanged))
+        {
+            statements.Execute(
+                "UPDATE log SET size = $size, edge = $edge, at = $at, octets = $octets WHERE number = $number",
+                ("$number", log.Number),
+                ("$size", log.Edge.Size),
+                ("$edge", log.Edge.Write()),
+                ("$at", log.At.ToUnixTimeMilliseconds()),
+                ("$octets", log.Octets)
+            );
+            log.IsChanged = false;
+        }
+        if (_logs.Count > MostKnown)
+            Forget();
+    }
+}
