@@ -17,6 +17,9 @@ public sealed partial record Checkpoint(LogOrigin Origin, long Size, byte[] Root
     public override string ToString() =>
         string.Create(CultureInfo.InvariantCulture, $"{Origin}\n{Size}\n{Convert.ToBase64String(Root)}\n");
 
+    /// <summary>The same on one line, as a record names it.</summary>
+    public string Line => ToString().TrimEnd('\n').Replace('\n', ' ');
+
     public byte[] Octets => Encoding.ASCII.GetBytes(ToString());
 
     /// <exception cref="EvidenceException">It is no checkpoint.</exception>

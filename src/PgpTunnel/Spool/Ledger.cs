@@ -32,6 +32,10 @@ internal sealed class Ledger
 
     private long _version;
 
+    /// <summary>The highest number that a log has or has had, by the records that are left.</summary>
+    public const string HighestLog =
+        "SELECT max(coalesce((SELECT max(number) FROM log), 0), coalesce((SELECT max(place) >> 32 FROM record), 0))";
+
     /// <summary>A record's place: its log above, its index in it below.</summary>
     public static long Place(long log, long n) => (log << 32) | n;
 
@@ -85,11 +89,12 @@ internal sealed class Ledger
     private Log New(Statements statements, LogEntry entry)
     {
         var origin = LogOrigin.New(entry.Own, entry.BeginsNoLog ? LogOrigin.World : entry.Peer);
+        var former = Former(statements, origin);
         var number = (long)
             statements.Scalar(
-                """
-                INSERT INTO log(own, peer, id, closed, size, edge, at, octets) VALUES($own, $peer, $id, 0, 0, x'', $at, 0)
-                    RETURNING number
+                $"""
+                INSERT INTO log(number, own, peer, id, closed, size, edge, at, octets)
+                    VALUES(({HighestLog}) + 1, $own, $peer, $id, 0, 0, x'', $at, 0) RETURNING number
                 """,
                 ("$own", origin.Own),
                 ("$peer", origin.Peer),
@@ -97,9 +102,25 @@ internal sealed class Ledger
                 ("$at", entry.At.ToUnixTimeMilliseconds())
             )!;
         var log = _logs[(origin.Own, origin.Peer)] = new(number, new(), entry.At, 0);
-        Append(statements, log, new(origin.Own, origin.Peer, entry.At, new("begin", ("why", "first"))));
+        var begin = new Draft("begin", ("why", former is null ? "first" : "restored"), ("was", former));
+        Append(statements, log, new(origin.Own, origin.Peer, entry.At, begin));
         return log;
     }
+
+    /// <summary>The head of the closed log that the new one comes after, on one line; null = there is none.</summary>
+    private static string? Former(Statements statements, LogOrigin origin) =>
+        statements.Rows(
+            "SELECT id, size, edge FROM log WHERE own = $own AND peer = $peer AND closed = 1 ORDER BY number DESC LIMIT 1",
+            row =>
+                TreeEdge.Read(row.GetInt64(1), (byte[])row[2]) is { } edge
+                    ? new Checkpoint(origin with { Id = row.GetString(0) }, edge.Size, edge.Root()).Line
+                    : (origin with { Id = row.GetString(0) }).ToString(),
+            ("$own", origin.Own),
+            ("$peer", origin.Peer)
+        )
+            is [var former]
+            ? former
+            : null;
 
     private void Append(Statements statements, Log log, LogEntry entry)
     {

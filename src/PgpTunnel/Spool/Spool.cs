@@ -177,12 +177,9 @@ internal sealed partial class Spool : IAsyncDisposable
         }
     }
 
-    /// <summary>Octets that are in use.</summary>
+    /// <summary>Octets of what waits. What is on record grows for years and is no part of it.</summary>
     public long Size() =>
-        Read(s =>
-            ((s.Number("PRAGMA page_count") - s.Number("PRAGMA freelist_count")) * s.Number("PRAGMA page_size"))
-            + s.Number("SELECT coalesce(sum(octets), 0) FROM parcel WHERE file <> ''")
-        );
+        Read(s => s.Number("SELECT coalesce(sum(octets + length(key) + length(envelope)), 0) FROM parcel"));
 
     private T Read<T>(Func<Statements, T> work)
     {

@@ -20,6 +20,11 @@ internal static class SpoolRescue
         ("peer", []),
         ("certificate", ["domain", "fingerprint"]),
         ("act", []),
+        ("log", []),
+        ("seal", []),
+        ("record", []),
+        ("tag", []),
+        ("block", []),
     ];
     private const int MostComplaints = 20;
 
@@ -147,6 +152,7 @@ internal static class SpoolRescue
         using var connection = Open(file, SqliteOpenMode.ReadWrite);
         using var transaction = connection.BeginTransaction();
         var result = new List<(string, int, int)>();
+        var logs = new LogRows(connection, transaction);
         foreach (var (table, _) in Tables)
         {
             var path = Path.Combine(directory, $"{table}.jsonl");
@@ -155,9 +161,11 @@ internal static class SpoolRescue
             foreach (var line in File.Exists(path) ? File.ReadLines(path) : [])
                 try
                 {
-                    rows += Insert(connection, transaction, table, columns, JsonNode.Parse(line)!.AsObject());
+                    var row = JsonNode.Parse(line)!.AsObject();
+                    logs.Renumber(table, row);
+                    rows += Insert(connection, transaction, table, columns, row);
                 }
-                catch (Exception e) when (e is JsonException or InvalidOperationException)
+                catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException)
                 {
                     throw new FormatException($"{path}: {e.Message}", e);
                 }
