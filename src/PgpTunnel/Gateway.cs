@@ -46,7 +46,7 @@ internal sealed class Gateway : IAsyncDisposable
         _sender = new SmtpSender(() => settings.Configuration.Hostname);
         var site = new Site(settings, spool, log, time);
         _monthKeys = new MonthKeys(settings, log);
-        var witness = new Witness(settings, _monthKeys, time);
+        var witness = new Witness(settings, _monthKeys, new Proofs(_names, spool, time), time);
         var parcels = new Parcels(settings, time, witness, arrays);
         var decisions = new Decisions(settings, _peers, memory, Arming, time);
         var ownMail = new OwnMail(settings, parcels, time);
@@ -54,7 +54,7 @@ internal sealed class Gateway : IAsyncDisposable
         var echoes = new Echoes(site, _peers, parcels);
         var returns = new Returns(site, parcels, ownMail, echoes);
         var room = new SpoolRoom(site);
-        OutboundFlow = new Outbound(site, decisions, _peers, Arming, parcels, ownMail, _alarms, room);
+        OutboundFlow = new Outbound(site, decisions, _peers, Arming, parcels, ownMail, witness, _alarms, room);
         InboundFlow = new Inbound(
             site,
             new Opening(settings, _peers, time, arrays, clock),
@@ -75,6 +75,7 @@ internal sealed class Gateway : IAsyncDisposable
             _peers,
             _alarms,
             parcels,
+            witness,
             new Handover(site, new NextHops(settings, _names), _sender, slots),
             outcomes
         );

@@ -112,7 +112,7 @@ internal sealed partial class Attempts
             return;
         }
         var (anew, sealedAnew) = parcels.Seal(
-            peer,
+            await witness.ProveAsync(peer),
             new(header.Sender.Domain, header.MailFrom, Answered.Unsettled(parcel, header), [message], parcel.Leaving)
             {
                 Was = parcel.Id,

@@ -13,6 +13,7 @@ internal sealed partial class Attempts(
     Peers peers,
     Alarms alarms,
     Parcels parcels,
+    Witness witness,
     Handover handover,
     Outcomes outcomes
 )

@@ -9,7 +9,12 @@ internal sealed partial class Witness
 {
     /// <summary>A parcel is opened and verified, and the message is ours to hand on.</summary>
     /// <returns>Null where nothing goes on record.</returns>
-    public LogEntry? Opened(InnerHeader header, DecryptedMessage decrypted, ReadOnlyMemory<byte> message)
+    public LogEntry? Opened(
+        InnerHeader header,
+        DecryptedMessage decrypted,
+        ReadOnlyMemory<byte> message,
+        PeerState sender
+    )
     {
         if (!Keeps)
             return null;
@@ -33,6 +38,7 @@ internal sealed partial class Witness
                 ("signer", header.Sender.Fingerprint),
                 ("key", header.Recipient.Fingerprint),
                 ("sub", decrypted.SubkeyFingerprint),
+                ("dns", sender.Proof),
                 ("open", hidden.Commitment)
             ),
             hidden

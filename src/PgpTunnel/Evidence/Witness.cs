@@ -9,7 +9,7 @@ namespace PgpTunnel;
 /// Says for the record what happened to mail. A record tells domains, keys, hashes and times; who wrote to whom is in its opening, which
 /// is sealed to the key of the month, and lies beside it. What goes out is here, what comes in <c>Witness.Incoming.cs</c>.
 /// </summary>
-internal sealed partial class Witness(Settings settings, MonthKeys keys, TimeProvider time)
+internal sealed partial class Witness(Settings settings, MonthKeys keys, Proofs proofs, TimeProvider time)
 {
     private bool Keeps => settings.Configuration.Evidence.Keep;
 
@@ -32,6 +32,9 @@ internal sealed partial class Witness(Settings settings, MonthKeys keys, TimePro
             Tags = [.. id is null ? [] : LogEntry.TagOf(id), .. hidden?.FoundBy.SelectMany(key!.Tag) ?? []],
         };
     }
+
+    /// <summary>The state with the name of the proof that it rests on, which is kept.</summary>
+    public Task<PeerState> ProveAsync(PeerState peer) => Keeps ? proofs.WithProofAsync(peer) : Task.FromResult(peer);
 
     // What goes out
 
@@ -79,6 +82,7 @@ internal sealed partial class Witness(Settings settings, MonthKeys keys, TimePro
                 ),
                 ("mode", peer.Mode is { } mode ? Word(mode) : null),
                 ("dnssec", Word(peer.Security)),
+                ("dns", peer.Proof),
                 ("trusted", peer.Trusted ? peer.Preferred.Fingerprint : null),
                 ("expires", RecordTime.Write(parcel.Expires)),
                 ("was", mail.Was),
@@ -107,6 +111,7 @@ internal sealed partial class Witness(Settings settings, MonthKeys keys, TimePro
                 ("octets", mail.Size),
                 ("rcpts", mail.To.Count),
                 ("why", mail.Why),
+                ("dns", mail.Proof),
                 ("was", mail.Was),
                 ("open", hidden.Commitment)
             ),

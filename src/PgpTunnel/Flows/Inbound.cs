@@ -80,13 +80,20 @@ internal sealed partial class Inbound(
         if (opened.Refusal is { } refusal)
         {
             var refused = Refuse(refusal, client, opened.Why, opened.Header, opened.Alarm);
-            if (opened.IsVerified && refusal.IsPermanent)
+            if (opened.VerifiedBy is not null && refusal.IsPermanent)
                 await _site.Spool.CommitAsync(new() { Entries = _witness.Refused(opened.Header!, refusal) });
             if (refusal == Opening.Uniform)
                 await TickClock.NextAsync(cancel);
             return refused;
         }
         var content = new ParcelContent(opened.Octets, [], []) { Opened = (opened.Header!, opened.Message) };
+        if (opened.Header!.Kind == ParcelKind.Message)
+            content.Entry = _witness.Opened(
+                opened.Header,
+                opened.Decrypted!,
+                opened.Message,
+                await _witness.ProveAsync(opened.VerifiedBy!)
+            );
         var (kept, reply) = await TakeOpenedAsync(opened.Header!, opened.Decrypted!, content, client, cancel);
         Traces.Span(
             "open",
@@ -199,7 +206,6 @@ internal sealed partial class Inbound(
             Next = now,
             KeyFingerprint = header.Sender.Fingerprint,
         };
-        content.Entry = _witness.Opened(header, decrypted, content.Opened!.Value.Message);
         if (content.Body.Length > _site.Configuration.Limits.LargeParcel)
             _parcels.Close(content); // so that it is not in memory twice until its turn
         if (!await _site.Spool.CommitAsync(with with { Add = [(parcel, content)] }))

@@ -19,8 +19,8 @@ internal sealed record Opened(
     ReadOnlyMemory<byte> Octets
 )
 {
-    /// <summary>Its signature has verified, whatever came after.</summary>
-    public bool IsVerified { get; init; }
+    /// <summary>The sender's domain, once its signature has verified, whatever came after; null = it has not.</summary>
+    public PeerState? VerifiedBy { get; init; }
 }
 
 /// <summary>
@@ -89,14 +89,15 @@ internal sealed class Opening(
         {
             return Refused(new(Uniform, e.Message), null, octets, decrypted);
         }
-        if (await CheckSenderAsync(decrypted, header, cancel) is { } unverified)
+        var (unverified, peer) = await CheckSenderAsync(decrypted, header, cancel);
+        if (unverified is not null)
             return Refused(unverified, header, octets, decrypted);
         return CheckEnvelope(decrypted, header, message) is { } failure
             ? Refused(failure, header, octets, decrypted) with
             {
-                IsVerified = true,
+                VerifiedBy = peer,
             }
-            : new Opened(null, "opened and verified", false, header, message, decrypted, octets) { IsVerified = true };
+            : new Opened(null, "opened and verified", false, header, message, decrypted, octets) { VerifiedBy = peer };
     }
 
     private Opened Refused(
@@ -113,7 +114,7 @@ internal sealed class Opening(
     }
 
     /// <summary>The sender domain's DNS, then the signature.</summary>
-    private async Task<Failure?> CheckSenderAsync(
+    private async Task<(Failure?, PeerState)> CheckSenderAsync(
         DecryptedMessage decrypted,
         InnerHeader header,
         CancellationToken cancel
@@ -138,7 +139,7 @@ internal sealed class Opening(
         }
         if (failure is null)
             await peers.RememberAsync(peer);
-        return failure;
+        return (failure, peer);
     }
 
     private static SmtpReply NotNow(string domain) =>

@@ -96,6 +96,15 @@ internal sealed partial class Outbound
             return null;
         }
 
+        /// <summary>Has at hand what the DNS said for each decision, to go on record with what comes of it.</summary>
+        private async Task ProveAsync()
+        {
+            foreach (
+                var decided in _destinations.Values.Where(d => d is { Decision.Reply: null, Peer: not null }).ToList()
+            )
+                _destinations[decided.Key] = decided with { Peer = await outbound._witness.ProveAsync(decided.Peer!) };
+        }
+
         private IEnumerable<(Parcel Parcel, ParcelContent Content, Decided Decided)> Make(
             Decided destination,
             string senderDomain,
@@ -124,6 +133,7 @@ internal sealed partial class Outbound
                 var mail = new MailObject(senderDomain, from, chunk, content, leaving)
                 {
                     Why = destination.Decision.Why,
+                    Proof = destination.Peer?.Proof,
                 };
                 var (parcel, body) = destination.Seals
                     ? outbound._parcels.Seal(destination.Peer!, mail)

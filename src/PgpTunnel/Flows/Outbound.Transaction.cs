@@ -127,11 +127,12 @@ internal sealed partial class Outbound
                 await outbound.ReportAsync(whole, from, reply);
                 return reply;
             }
+            await ProveAsync();
             var made = await LargeWork.DoAsync(
                 size,
                 () =>
                     _destinations
-                        .Values.Except(refused)
+                        .Values.Where(d => d.Decision.Reply is null)
                         .SelectMany(d => Make(d, senderDomain, content, required))
                         .ToList(),
                 cancel

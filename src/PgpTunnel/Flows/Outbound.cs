@@ -17,6 +17,7 @@ internal sealed partial class Outbound(
     Arming arming,
     Parcels parcels,
     OwnMail ownMail,
+    Witness witness,
     Alarms alarms,
     SpoolRoom room
 ) : IMailFlow
@@ -27,6 +28,7 @@ internal sealed partial class Outbound(
     private readonly Arming _arming = arming;
     private readonly Parcels _parcels = parcels;
     private readonly OwnMail _ownMail = ownMail;
+    private readonly Witness _witness = witness;
     private readonly Alarms _alarms = alarms;
     private readonly SpoolRoom _room = room;
 

@@ -8,13 +8,16 @@ internal sealed class NameService
 {
     private readonly TimeProvider _time;
     private readonly EventLog? _log;
-    private volatile Tuple<DnsValidator, MailExchangers, HostAddresses> _current;
+    private volatile Tuple<DnsValidator, MailExchangers, HostAddresses, Func<DnsValidator>> _current;
 
     /// <exception cref="ConfigurationException">The anchor file cannot be read.</exception>
     public NameService(GatewayConfiguration configuration, TimeProvider time, EventLog? log = null) =>
         (_time, _log, _current) = (time, log, Make(configuration, time, log));
 
     public DnsValidator Validator => _current.Item1;
+
+    /// <summary>One that has asked nothing yet, so that it asks for all that a proof needs.</summary>
+    public DnsValidator Unused() => _current.Item4();
 
     public MailExchangers Exchangers => _current.Item2;
 
@@ -23,7 +26,7 @@ internal sealed class NameService
     /// <exception cref="ConfigurationException">The anchor file cannot be read; what was there stays.</exception>
     public void Replace(GatewayConfiguration configuration) => _current = Make(configuration, _time, _log);
 
-    private static Tuple<DnsValidator, MailExchangers, HostAddresses> Make(
+    private static Tuple<DnsValidator, MailExchangers, HostAddresses, Func<DnsValidator>> Make(
         GatewayConfiguration configuration,
         TimeProvider time,
         EventLog? log
@@ -41,7 +44,12 @@ internal sealed class NameService
         );
         var anchors = configuration.Dns.TrustAnchorsFile is { } file ? Anchors(file) : TrustAnchors.BuiltIn;
         var validator = new DnsValidator(exchange, anchors, time, configuration.Limits.Memory / 8);
-        return Tuple.Create(validator, new MailExchangers(validator), new HostAddresses(exchange.Resolvers));
+        return Tuple.Create(
+            validator,
+            new MailExchangers(validator),
+            new HostAddresses(exchange.Resolvers),
+            () => new DnsValidator(exchange, anchors, time)
+        );
     }
 
     public static IReadOnlyList<IPEndPoint> Resolvers(GatewayConfiguration configuration) =>

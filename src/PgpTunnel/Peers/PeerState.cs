@@ -40,6 +40,9 @@ public sealed record PeerState
     /// <inheritdoc cref="PolicyFacts.Remembered"/>
     public bool Remembered { get; init; }
 
+    /// <summary>SHA-256 of the proof of it that is kept, lower-case hex; null = there is none.</summary>
+    public string? Proof { get; init; }
+
     /// <summary>Until when this may be used.</summary>
     public required DateTimeOffset Until { get; init; }
 

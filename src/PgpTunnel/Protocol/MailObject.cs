@@ -20,5 +20,8 @@ internal sealed record MailObject(
     /// <summary>Of what is to leave in clear: why it does, for the record.</summary>
     public string Why { get; init; } = "";
 
+    /// <summary>Of what is to leave in clear: the proof that the domain publishes no gateway; null = there is none.</summary>
+    public string? Proof { get; init; }
+
     public int Size => Message.Sum(m => m.Length);
 }

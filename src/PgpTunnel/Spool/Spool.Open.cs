@@ -70,6 +70,7 @@ internal sealed partial class Spool
             CREATE TABLE record(place INTEGER PRIMARY KEY, octets BLOB NOT NULL, seal INTEGER, opening BLOB) STRICT;
             CREATE TABLE tag(place INTEGER PRIMARY KEY, tags BLOB NOT NULL) STRICT;
             CREATE TABLE block(place INTEGER PRIMARY KEY, root BLOB NOT NULL) STRICT;
+            CREATE TABLE blob(sha256 BLOB PRIMARY KEY, octets BLOB NOT NULL) STRICT;
             CREATE TABLE seal(number INTEGER PRIMARY KEY, month TEXT NOT NULL, wrapped BLOB NOT NULL) STRICT;
             """,
     ];

@@ -21,6 +21,7 @@ internal static class SpoolRescue
         ("certificate", ["domain", "fingerprint"]),
         ("act", []),
         ("log", []),
+        ("blob", []),
         ("seal", []),
         ("record", []),
         ("tag", []),

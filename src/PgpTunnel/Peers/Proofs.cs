@@ -1,0 +1,82 @@
+using System.Collections.Concurrent;
+using System.Security.Cryptography;
+using PgpTunnel.Dns;
+
+namespace PgpTunnel;
+
+/// <summary>
+/// Keeps what the DNS said of a domain so that it can be shown later: its policy, or that there is none, from the trust anchor down
+/// (RFC 9102). One proof serves all mail of a day, as long as it says the same.
+/// </summary>
+internal sealed class Proofs(NameService names, Spool spool, TimeProvider time)
+{
+    private static readonly TimeSpan Life = TimeSpan.FromDays(1),
+        Pause = TimeSpan.FromMinutes(5),
+        Patience = TimeSpan.FromSeconds(5);
+    private const int MostKnown = 10_000;
+
+    /// <param name="Says">What it shows.</param>
+    /// <param name="Name">SHA-256 of its octets, lower-case hex; null = none could be had.</param>
+    private sealed record Known(string Says, string? Name, DateTimeOffset Until);
+
+    private readonly ConcurrentDictionary<string, Lazy<Task<Known>>> _known = new();
+
+    /// <summary>The state with the name of the proof that it rests on; without where there is none. Mail never waits long for it.</summary>
+    public async Task<PeerState> WithProofAsync(PeerState peer)
+    {
+        var says = Says(peer);
+        if (says is null)
+            return peer;
+        while (true)
+        {
+            var entry = _known.GetOrAdd(peer.Domain, domain => new(() => MakeAsync(domain, says)));
+            var known = await entry.Value;
+            if (known.Until > time.GetUtcNow() && (known.Says == says || known.Name is null))
+                return peer with { Proof = known.Says == says ? known.Name : null };
+            _known.TryRemove(KeyValuePair.Create(peer.Domain, entry));
+            if (_known.Count >= MostKnown)
+                _known.Clear();
+        }
+    }
+
+    /// <summary>What of a state a proof can show; null = nothing: it was not settled, or does not come from the DNS.</summary>
+    private static string? Says(PeerState peer) =>
+        peer switch
+        {
+            { Class: PeerClass.Usable, Security: DnsSecurity.Secure } => Says(peer.Mode, peer.Listed),
+            { Class: PeerClass.None or PeerClass.Insecure } => Says(peer.Mode, peer.Listed),
+            _ => null,
+        };
+
+    private static string Says(PolicyMode? mode, IReadOnlyList<string> listed) => $"{mode} {string.Join(',', listed)}";
+
+    private async Task<Known> MakeAsync(string domain, string wanted)
+    {
+        var now = time.GetUtcNow();
+        try
+        {
+            using var patience = new CancellationTokenSource(Patience);
+            var answer = await names
+                .Unused()
+                .LookupAsync(
+                    DomainName.Parse(domain).Prepend(PolicyRecord.Label),
+                    RecordType.TXT,
+                    patience.Token,
+                    budget: new WorkBudget { KeepsProof = true }
+                );
+            var policy = answer.Security == DnsSecurity.Secure ? PolicyRecord.Find(answer.Data, domain) : null;
+            if (answer.Proof is not { } proof || Says(policy?.Mode, policy?.Fingerprints ?? []) != wanted)
+                return new(wanted, null, now + Pause); // it has changed in this moment
+            var octets = proof.ToStream();
+            var name = SHA256.HashData(octets);
+            await spool.KeepBlobAsync(name, octets);
+            var end = proof.Window?.Until is { } until && until < now + Life ? until : now + Life;
+            return new(wanted, Convert.ToHexStringLower(name), end);
+        }
+        catch (Exception e)
+            when (e is OperationCanceledException or PolicyRecordException or SpoolException or FormatException)
+        {
+            return new(wanted, null, now + Pause);
+        }
+    }
+}
