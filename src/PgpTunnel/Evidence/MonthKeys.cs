@@ -82,6 +82,37 @@ internal sealed class MonthKeys(Settings settings, EventLog log)
         }
     }
 
+    /// <summary>Those of every month that is kept, the oldest first.</summary>
+    /// <exception cref="ConfigurationException">One cannot be read.</exception>
+    public static IReadOnlyList<MonthKey> All(GatewayConfiguration configuration) =>
+        [
+            .. Months(configuration)
+                .Select(m => (Month: m, Key: Load(configuration, m)))
+                .Where(m => m.Key is not null)
+                .Select(m => new MonthKey(m.Month, m.Key!, [])),
+        ];
+
+    private static IReadOnlyList<string> Months(GatewayConfiguration configuration)
+    {
+        var folder = Folder(configuration);
+        try
+        {
+            return OwnFiles.IsThere(folder)
+                ?
+                [
+                    .. Directory
+                        .EnumerateFiles(folder, "*.key")
+                        .Select(f => Path.GetFileNameWithoutExtension(f)!)
+                        .Order(),
+                ]
+                : [];
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ConfigurationException([$"keys.directory: {e.Message}{OwnFiles.Whose(folder)}"]);
+        }
+    }
+
     /// <returns>Null when there is no key of that month, or no more.</returns>
     /// <exception cref="ConfigurationException">It cannot be read.</exception>
     public static GatewayKey? Load(GatewayConfiguration configuration, string month)

@@ -53,6 +53,9 @@ internal static class ParcelBody
             yield return Line(last);
     }
 
+    /// <summary>Padding of that many octets, as it is written here; none has just one.</summary>
+    public static byte[] UsualPadding(int length) => [.. Padding(length).SelectMany(p => p.ToArray())];
+
     /// <summary>How many octets padding has that is as it is written here; null = it has another form.</summary>
     public static int? UsualPadding(ReadOnlyMemory<byte> padding)
     {

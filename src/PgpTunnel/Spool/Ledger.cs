@@ -39,6 +39,8 @@ internal sealed class Ledger
     /// <summary>A record's place: its log above, its index in it below.</summary>
     public static long Place(long log, long n) => (log << 32) | n;
 
+    public static long LogOf(long place) => place >> 32;
+
     /// <summary>Called when a transaction has begun: another process may have appended since the last.</summary>
     public void Begin(Statements statements)
     {

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using PgpTunnel.Evidence;
 using PgpTunnel.OpenPgp;
 
@@ -18,6 +19,15 @@ internal sealed record LogEntry(string Own, string Peer, DateTimeOffset At, Draf
     public byte[] Tags { get; init; } = [];
 
     public const int TagLength = 8;
+
+    /// <summary>True when one of the wanted tags is among those of a record.</summary>
+    public static bool HasOne(ReadOnlySpan<byte> tags, HashSet<ulong> wanted)
+    {
+        for (; tags.Length >= TagLength; tags = tags[TagLength..])
+            if (wanted.Contains(BinaryPrimitives.ReadUInt64BigEndian(tags)))
+                return true;
+        return false;
+    }
 
     /// <summary>The tag of a parcel's id, which is no secret.</summary>
     public static byte[] TagOf(string id) => Convert.FromHexString(id.AsSpan(0, 2 * TagLength));
