@@ -13,6 +13,11 @@ public sealed class TrustAnchors
 
     private readonly Dictionary<DomainName, Anchor> _anchors = [];
 
+    private TrustAnchors(string text) => Text = text;
+
+    /// <summary>What it was read from.</summary>
+    public string Text { get; }
+
     internal sealed class Anchor
     {
         public List<DelegationSigner> Signers { get; } = [];
@@ -26,7 +31,7 @@ public sealed class TrustAnchors
     /// <exception cref="FormatException">Names the line that cannot be read.</exception>
     public static TrustAnchors Parse(string text)
     {
-        var anchors = new TrustAnchors();
+        var anchors = new TrustAnchors(text);
         var number = 0;
         foreach (var raw in text.Split('\n'))
         {

@@ -83,6 +83,7 @@ internal sealed class Gateway : IAsyncDisposable
         _upkeep = new Upkeep(site, _peers, new Doctor(settings, _peers, _names, time), clock, ReloadAsync);
     }
 
+    public Settings Settings => _settings;
     public Arming Arming { get; }
     public Outbound OutboundFlow { get; }
     public Inbound InboundFlow { get; }

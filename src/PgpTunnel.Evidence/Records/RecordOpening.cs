@@ -31,6 +31,12 @@ public sealed class RecordOpening
     /// <returns>Null when it has no such text.</returns>
     public string? Text(string name) => _fields.Text(name);
 
+    /// <summary>The texts of a list; none where there is no such list.</summary>
+    public IEnumerable<string> Texts(string name) =>
+        _fields.TryGetProperty(name, out var list) && list.ValueKind == JsonValueKind.Array
+            ? list.EnumerateArray().Where(t => t.ValueKind == JsonValueKind.String).Select(t => t.GetString()!)
+            : [];
+
     /// <param name="fields">A value is a string, octets, a whole number, or a list of such; null = left out.</param>
     public static byte[] Write(IEnumerable<(string Name, object? Value)> fields) =>
         JsonFields.Write([.. fields, ("salt", RandomNumberGenerator.GetBytes(Salt))]);

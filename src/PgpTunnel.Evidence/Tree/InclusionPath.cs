@@ -28,15 +28,21 @@ public static class InclusionPath
         path.Reverse();
         return path;
 
-        byte[] Root(long first, long count)
-        {
-            if (count == 1)
-                return leaf(first);
-            if (count == TreeEdge.Block) // wherever a node has as many leaves, they begin at a multiple of that
-                return block(first / TreeEdge.Block);
-            var left = TreeHash.Left(count);
-            return TreeHash.Node(Root(first, left), Root(first + left, count - left));
-        }
+        byte[] Root(long from, long number) => RootOf(from, number, leaf, block);
+    }
+
+    /// <summary>The root of the tree of the first <paramref name="size"/> leaves; the rest as in <see cref="Make"/>.</summary>
+    public static byte[] Root(long size, Func<long, byte[]> leaf, Func<long, byte[]> block) =>
+        size == 0 ? TreeHash.Empty : RootOf(0, size, leaf, block);
+
+    private static byte[] RootOf(long first, long count, Func<long, byte[]> leaf, Func<long, byte[]> block)
+    {
+        if (count == 1)
+            return leaf(first);
+        if (count == TreeEdge.Block) // wherever a node has as many leaves, they begin at a multiple of that
+            return block(first / TreeEdge.Block);
+        var left = TreeHash.Left(count);
+        return TreeHash.Node(RootOf(first, left, leaf, block), RootOf(first + left, count - left, leaf, block));
     }
 
     /// <summary>The root that the path leads to from a leaf (RFC 9162 2.1.3.2).</summary>

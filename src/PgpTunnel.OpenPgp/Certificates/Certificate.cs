@@ -25,6 +25,16 @@ public sealed partial class Certificate
     /// <summary>Fingerprint of the primary key: 40 lower-case hex digits.</summary>
     public string Fingerprint => _primary.FingerprintHex;
 
+    /// <summary>The first User ID's mailbox, without name and angle brackets; null = it has none.</summary>
+    public string? Mailbox =>
+        _userIds
+            .Select(u => System.Text.Encoding.UTF8.GetString(u.Id))
+            .Select(t => t.EndsWith('>') ? t[(t.LastIndexOf('<') + 1)..^1] : t)
+            .FirstOrDefault(t => t.Contains('@', StringComparison.Ordinal));
+
+    /// <summary>What verifies its signatures, whoever it is; null when it is revoked, or no certificate of ours and our peers' kind.</summary>
+    public SignerKey? SignerAt(DateTimeOffset now) => Mailbox is { } mailbox ? Judge(mailbox, now).Signer : null;
+
     /// <summary>Reads exactly one certificate, binary. Subkeys and User IDs of kinds we do not know are passed over.</summary>
     /// <exception cref="OpenPgpException">Not a certificate, more than one, or one that is too large.</exception>
     public static Certificate Read(ReadOnlySpan<byte> octets)

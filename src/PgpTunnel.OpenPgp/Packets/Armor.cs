@@ -16,6 +16,7 @@ public static class Armor
 
     /// <summary>The label of a message's armor.</summary>
     public const string Message = "PGP MESSAGE",
+        Signature = "PGP SIGNATURE",
         PublicKeyBlock = "PGP PUBLIC KEY BLOCK",
         PrivateKeyBlock = "PGP PRIVATE KEY BLOCK";
 

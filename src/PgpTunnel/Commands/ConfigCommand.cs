@@ -146,7 +146,7 @@ internal static class ConfigCommand
                     );
             });
             if (configuration.Dns.TrustAnchorsFile is { } anchors)
-                Collect(() => NameService.Anchors(anchors));
+                Collect(() => NameService.Read(anchors));
             Collect(() => Listeners.Check(configuration));
             if (Path.GetDirectoryName(configuration.SpoolFile) is { } folder && !Directory.Exists(folder))
                 mistakes.Add($"spool: the folder {folder} does not exist, or may not be looked into");

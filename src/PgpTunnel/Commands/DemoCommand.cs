@@ -16,6 +16,11 @@ internal static class DemoCommand
         DefaultValueFactory = _ => null,
         Description = "A message with CRLF lines (default: a sample).",
     };
+    private static readonly Option<string?> EvidenceOption = new("--evidence")
+    {
+        Description = "Also writes what both gateways have on record about the message, for 'evidence verify'.",
+        HelpName = "FILE.tar",
+    };
 
     public static Command Create() =>
         Cli.Command(
@@ -24,7 +29,8 @@ internal static class DemoCommand
                 + "DNSSEC-signed DNS of its own. Exit code 0 only if it arrives byte for byte; 65 if it is refused.",
             "pgptunnel demo message.eml",
             RunAsync,
-            MessageArgument
+            MessageArgument,
+            EvidenceOption
         );
 
     private static async Task<int> RunAsync(ParseResult parse, CancellationToken cancel)
@@ -79,6 +85,8 @@ internal static class DemoCommand
         var (added, received) = Split(seen.Message);
         var after = Convert.ToHexStringLower(SHA256.HashData(received));
         var identical = before == after;
+        if (parse.GetValue(EvidenceOption) is { } bundle)
+            EvidenceCommand.Write(await DemoBundle.MakeAsync(theatre, reply.Text.Split(' ')[0], cancel), bundle);
         return parse.Report(
             new
             {
@@ -90,10 +98,22 @@ internal static class DemoCommand
                 hopEnvelope = new { mailFrom = hop.From.ToString(), rcptTo = hop.To[0].ToString() },
                 addedByB = added,
             },
-            Story(theatre, message, from, to, reply, hop, seen, added, before, after),
+            Story(theatre, message, from, to, reply, hop, seen, added, before, after)
+                + (parse.GetValue(EvidenceOption) is { } written ? Evidence(written) : ""),
             identical ? Exit.Ok : Exit.Data
         );
     }
+
+    /// <summary>The demo's DNS has a root of its own, whose anchor is in the bundle.</summary>
+    private static string Evidence(string bundle) =>
+        $"""
+
+
+            5  What both gateways have on record is in {bundle}. To check it, from the root of this DNS on, with the message beside it:
+                 tar -xf {bundle} dns/anchors.ds
+                 pgptunnel evidence verify {bundle} --message MESSAGE.eml --trust-anchor dns/anchors.ds
+               README.txt in it says how to do so with gpg, openssl, sha256sum and unbound-host.
+            """;
 
     private static bool Any8Bit(ReadOnlySpan<byte> octets) => octets.ContainsAnyInRange((byte)0x80, (byte)0xFF);
 

@@ -255,7 +255,7 @@ internal static partial class DnsCommand
         var file = parse.GetValue(AnchorOption) ?? configuration?.Dns.TrustAnchorsFile;
         try
         {
-            return file is null ? TrustAnchors.BuiltIn : NameService.Anchors(file);
+            return file is null ? TrustAnchors.BuiltIn : NameService.Read(file);
         }
         catch (ConfigurationException e) when (parse.GetValue(AnchorOption) is not null)
         {

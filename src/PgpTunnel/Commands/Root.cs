@@ -24,6 +24,8 @@ internal static class Root
             DoctorCommand.Create(),
             StatusCommand.Create(),
             JournalCommand.Create(),
+            TraceCommand.Create(),
+            EvidenceCommand.Create(),
             PostfixCommand.Create(),
         };
 }

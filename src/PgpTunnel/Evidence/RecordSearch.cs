@@ -24,6 +24,45 @@ internal sealed class RecordSearch(GatewayConfiguration configuration, Spool spo
         return Ids(spool.Tagged([.. MonthKeys.All(configuration).SelectMany(m => texts.Select(m.Tag))]));
     }
 
+    /// <summary>Ids of the parcels that all but the state of a filter is true of, the oldest first.</summary>
+    public IReadOnlyList<string> Find(RecordFilter filter)
+    {
+        var logs = spool.Logs().ToDictionary(l => l.Number);
+        var texts = filter.Texts.ToList();
+        var found =
+            filter.Id is { } id ? About(id)
+            : texts.Count == 0
+                ? logs.Values.Where(l => IsAbout(l.Origin, filter)).SelectMany(l => spool.Records(l.Number))
+            : spool.Tagged(MonthKeys.All(configuration).SelectMany(m => texts.Select(m.Tag)));
+        return Ids(
+            found.Where(r =>
+                r.Record.At >= filter.Since
+                && r.Record.At < filter.Until
+                && (IsAbout(logs[r.Log].Origin, filter) || r.Record.Text("domain") == filter.Domain)
+                && (texts.Count == 0 || Fits(Open(r), filter))
+            )
+        );
+    }
+
+    private static bool IsAbout(LogOrigin origin, RecordFilter filter) =>
+        filter.Domain is null || origin.Peer == filter.Domain || origin.Peer == LogOrigin.World;
+
+    /// <summary>Tags are short, and do not tell a sender from a recipient.</summary>
+    private static bool Fits(RecordOpening? opening, RecordFilter filter)
+    {
+        static bool Same(string? a, string b) => a is not null && FoundBy.Address(a) == FoundBy.Address(b);
+        return opening is not null
+            && (filter.From is null || Same(opening.Text("from"), filter.From))
+            && (filter.To is null || opening.Texts("to").Any(t => Same(t, filter.To)))
+            && (
+                filter.MessageId is null
+                || (
+                    opening.Text("msgid") is { } messageId
+                    && FoundBy.MessageId(messageId) == FoundBy.MessageId(filter.MessageId)
+                )
+            );
+    }
+
     private static List<string> Ids(IEnumerable<StoredRecord> records) =>
         [.. records.OrderBy(r => r.Record.At).Select(r => r.Record.Text("id")).OfType<string>().Distinct()];
 

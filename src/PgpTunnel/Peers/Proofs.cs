@@ -50,13 +50,17 @@ internal sealed class Proofs(NameService names, Spool spool, TimeProvider time)
 
     private static string Says(PolicyMode? mode, IReadOnlyList<string> listed) => $"{mode} {string.Join(',', listed)}";
 
-    private async Task<Known> MakeAsync(string domain, string wanted)
+    /// <summary>SHA-256 of a proof's octets, lower-case hex.</summary>
+    public static string NameOf(byte[] proof) => Convert.ToHexStringLower(SHA256.HashData(proof));
+
+    /// <summary>What the DNS says of a domain's policy, with all that shows it; without proof where that cannot be had now.</summary>
+    /// <returns>Null when it takes too long.</returns>
+    public static async Task<DnsAnswer?> AskAsync(NameService names, string domain)
     {
-        var now = time.GetUtcNow();
+        using var patience = new CancellationTokenSource(Patience);
         try
         {
-            using var patience = new CancellationTokenSource(Patience);
-            var answer = await names
+            return await names
                 .Unused()
                 .LookupAsync(
                     DomainName.Parse(domain).Prepend(PolicyRecord.Label),
@@ -64,17 +68,31 @@ internal sealed class Proofs(NameService names, Spool spool, TimeProvider time)
                     patience.Token,
                     budget: new WorkBudget { KeepsProof = true }
                 );
+        }
+        catch (OperationCanceledException)
+        {
+            return null;
+        }
+    }
+
+    private async Task<Known> MakeAsync(string domain, string wanted)
+    {
+        var now = time.GetUtcNow();
+        try
+        {
+            var answer = await AskAsync(names, domain);
+            if (answer?.Proof is not { } proof)
+                return new(wanted, null, now + Pause);
             var policy = answer.Security == DnsSecurity.Secure ? PolicyRecord.Find(answer.Data, domain) : null;
-            if (answer.Proof is not { } proof || Says(policy?.Mode, policy?.Fingerprints ?? []) != wanted)
+            if (Says(policy?.Mode, policy?.Fingerprints ?? []) != wanted)
                 return new(wanted, null, now + Pause); // it has changed in this moment
             var octets = proof.ToStream();
-            var name = SHA256.HashData(octets);
-            await spool.KeepBlobAsync(name, octets);
+            var name = NameOf(octets);
+            await spool.KeepBlobAsync(Convert.FromHexString(name), octets);
             var end = proof.Window?.Until is { } until && until < now + Life ? until : now + Life;
-            return new(wanted, Convert.ToHexStringLower(name), end);
+            return new(wanted, name, end);
         }
-        catch (Exception e)
-            when (e is OperationCanceledException or PolicyRecordException or SpoolException or FormatException)
+        catch (Exception e) when (e is PolicyRecordException or SpoolException or FormatException)
         {
             return new(wanted, null, now + Pause);
         }

@@ -163,6 +163,14 @@ internal sealed class Ledger
         return number;
     }
 
+    /// <summary>Nothing is appended to a log any more.</summary>
+    public void Close(Statements statements, long number)
+    {
+        Write(statements);
+        statements.Execute("UPDATE log SET closed = 1 WHERE number = $number", ("$number", number));
+        Forget();
+    }
+
     /// <summary>Called before a transaction is committed: the heads of what was appended to.</summary>
     public void Write(Statements statements)
     {

@@ -21,6 +21,9 @@ internal sealed partial class Spool
             )
             .FirstOrDefault();
 
+    /// <summary>Nothing is appended to it any more; the next record about its domains begins another.</summary>
+    public Task CloseLogAsync(long number) => WriteAsync(statements => _ledger.Close(statements, number));
+
     private static StoredLog ReadLog(SqliteDataReader row) =>
         new(
             row.GetInt64(0),
@@ -45,6 +48,23 @@ internal sealed partial class Spool
                 .SelectMany(place => Stored(s, place))
                 .ToList()
         );
+    }
+
+    private const int Page = 256;
+
+    /// <summary>Every record of a log, in order; read as they are asked for.</summary>
+    public IEnumerable<StoredRecord> Records(long log)
+    {
+        for (var n = 0L; ; n += Page)
+        {
+            var page = Read(s =>
+                Enumerable.Range(0, Page).SelectMany(i => Stored(s, Ledger.Place(log, n + i))).ToList()
+            );
+            foreach (var record in page)
+                yield return record;
+            if (page.Count == 0)
+                yield break;
+        }
     }
 
     /// <returns>Null when the log has no such record.</returns>

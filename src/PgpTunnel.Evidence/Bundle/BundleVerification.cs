@@ -1,0 +1,250 @@
+using System.Security.Cryptography;
+using System.Text;
+using PgpTunnel.Dns;
+using PgpTunnel.OpenPgp;
+
+namespace PgpTunnel.Evidence;
+
+/// <summary>
+/// Checks a bundle and says what it shows, statement by statement. Needs nothing but the bundle and the trust anchor of the DNS: no
+/// configuration, no network, no gateway.
+/// </summary>
+/// <param name="message">The message that it is to be about, as its author's mail server had it; null = none is at hand.</param>
+/// <param name="now">When it is checked; a key that has expired by then still shows what it signed before.</param>
+public sealed class BundleVerification(BundleFiles files, TrustAnchors anchors, byte[]? message, DateTimeOffset now)
+{
+    private readonly List<Statement> _statements = [];
+
+    /// <summary>A log whose head is signed.</summary>
+    private sealed record Signed(BundleLog Log, SignerKey Key, DateTimeOffset At);
+
+    /// <returns>What it shows, from what all rests on to what people ask.</returns>
+    public async Task<IReadOnlyList<Statement>> RunAsync()
+    {
+        IReadOnlyList<SignerKey> keys;
+        IReadOnlyList<BundleLog> logs;
+        try
+        {
+            keys =
+            [
+                .. files.In("keys/", ".pgp").Select(f => Certificate.Read(f.Octets).SignerAt(now)).OfType<SignerKey>(),
+            ];
+            logs = BundleLog.Of(files);
+        }
+        catch (Exception e) when (e is EvidenceException or OpenPgpException)
+        {
+            return [Statement.Contradicted("the bundle can be read", e.Message)];
+        }
+        CheckSums(keys);
+        var signed = new List<Signed>();
+        foreach (var log in logs)
+            if (CheckHead(log, keys) is { } head)
+                signed.Add(head);
+        foreach (var log in signed)
+        {
+            await CheckOwnerAsync(log);
+            foreach (var record in log.Log.Records)
+                await CheckRecordAsync(log, record);
+        }
+        CheckStory(signed);
+        CheckMessage(signed, keys);
+        _statements.Add(
+            Statement.NotCovered(
+                "when",
+                "times are those of the gateways' own clocks; a head that the other side holds too bounds them, and no outside time stamp is in it"
+            )
+        );
+        return _statements;
+    }
+
+    private void CheckSums(IReadOnlyList<SignerKey> keys)
+    {
+        const string What = "nothing in the bundle was changed since it was made";
+        if (Sums.Difference(files) is { } difference)
+            _statements.Add(Statement.Contradicted(What, difference));
+        else if (Sums.Signer(files, keys) is var (key, at))
+            _statements.Add(Statement.Proved(What, key.Fingerprint, why: $"made at {RecordTime.Write(at)}"));
+        else
+            _statements.Add(Statement.Contradicted(What, "SHA256SUMS.asc is by none of the keys in it"));
+    }
+
+    private Signed? CheckHead(BundleLog log, IReadOnlyList<SignerKey> keys)
+    {
+        var what = $"log {log.Head.Origin} had {log.Head.Size} records";
+        if (log.Signer(keys) is not var (key, at))
+        {
+            _statements.Add(Statement.Contradicted(what, "its head is signed by none of the keys in the bundle"));
+            return null;
+        }
+        _statements.Add(Statement.Proved(what, key.Fingerprint, why: $"signed at {RecordTime.Write(at)}"));
+        return new(log, key, at);
+    }
+
+    private Task CheckOwnerAsync(Signed log) =>
+        CheckKeyAsync(log.Key.Fingerprint, log.Log.Head.Origin.Own, log.At, Proofs());
+
+    private IEnumerable<(string Name, byte[] Octets)> Proofs() => files.In("dns/", ".rr");
+
+    /// <summary>That a key was a domain's by what the signed DNS said at that time.</summary>
+    private async Task CheckKeyAsync(
+        string fingerprint,
+        string domain,
+        DateTimeOffset at,
+        IEnumerable<(string Name, byte[] Octets)> proofs
+    )
+    {
+        var what = $"key {fingerprint} was that of {domain} at {RecordTime.Write(at)}, by signed DNS";
+        var why = "no proof of it is in the bundle";
+        foreach (var (name, octets) in proofs)
+        {
+            if (Convert.ToHexStringLower(SHA256.HashData(octets)) != name)
+            {
+                _statements.Add(Statement.Contradicted(what, $"dns/{name}.rr is not what its name says"));
+                return;
+            }
+            try
+            {
+                var shown = await PublishedKeys.ReadAsync(octets, anchors, at);
+                if (shown.Domain != domain)
+                    continue;
+                if (shown.Fingerprints.Contains(fingerprint))
+                {
+                    _statements.Add(Statement.Proved(what, until: shown.Until, why: $"dns/{name}.rr"));
+                    return;
+                }
+                why =
+                    shown.Security == DnsSecurity.Secure
+                        ? $"dns/{name}.rr lists other keys"
+                        : $"dns/{name}.rr is {shown.Security.ToString().ToLowerInvariant()} by the trust anchor that was given";
+            }
+            catch (EvidenceException e)
+            {
+                why = $"dns/{name}.rr: {e.Message}";
+            }
+        }
+        _statements.Add(Statement.NotCovered(what, why));
+    }
+
+    private async Task CheckRecordAsync(Signed log, BundleRecord item)
+    {
+        var (record, origin) = (item.Record, log.Log.Head.Origin);
+        var what = $"record {record.N} of {origin}: {record.Event} at {RecordTime.Write(record.At)}";
+        if (!item.StandsIn(log.Log.Head))
+        {
+            _statements.Add(Statement.Contradicted(what, "the record is not in that log"));
+            return;
+        }
+        _statements.Add(Statement.Proved(what, log.Key.Fingerprint));
+        var commitment = record.Text("open");
+        if (item.Opening is { } opening)
+            _statements.Add(
+                opening.Commitment == commitment
+                    ? Statement.Proved($"the private part of record {record.N} of {origin}", log.Key.Fingerprint)
+                    : Statement.Contradicted(
+                        $"the private part of record {record.N} of {origin}",
+                        "it is not the one that the record was made with"
+                    )
+            );
+        var (key, domain) = record.Event switch
+        {
+            "sealed" => (record.Text("key"), origin.Peer),
+            "opened" => (record.Text("signer"), origin.Peer),
+            _ => (null, ""),
+        };
+        if (key is not null)
+            await CheckKeyAsync(key, domain, record.At, Proofs().Where(p => p.Name == record.Text("dns")));
+    }
+
+    /// <summary>What the records of both sides say of each message together.</summary>
+    private void CheckStory(List<Signed> logs)
+    {
+        var told = logs.SelectMany(l =>
+                l.Log.Records.Where(r => r.StandsIn(l.Log.Head)).Select(r => (Log: l, r.Record))
+            )
+            .Where(t => t.Record.Text("id") is not null)
+            .ToLookup(t => t.Record.Text("id")!);
+        foreach (var message in told)
+        {
+            var made = message.FirstOrDefault(t => t.Record.Event == "sealed");
+            var opened = message.FirstOrDefault(t => t.Record.Event == "opened");
+            var outcome = message.LastOrDefault(t => t.Record.Event == "outcome");
+            _statements.Add(Crossing(message.Key, made, opened.Record is null ? outcome : opened));
+            _statements.Add(
+                outcome.Record is null
+                    ? Statement.NotCovered(
+                        $"what became of {message.Key} at the recipients' mail server",
+                        "no record of the receiving gateway is in the bundle"
+                    )
+                    : Statement.Proved(
+                        $"what the receiving gateway says became of {message.Key}: {Outcome(outcome.Record)}",
+                        outcome.Log.Key.Fingerprint
+                    )
+            );
+            foreach (var (log, record) in message.Where(t => t.Record.Event == "clear"))
+                _statements.Add(
+                    Statement.Claimed($"{message.Key} went in clear: {record.Text("why")}", log.Key.Fingerprint)
+                );
+        }
+    }
+
+    /// <summary>Sealed by one side and opened by the other: proved when the records of both name the same octets.</summary>
+    private static Statement Crossing(string id, (Signed Log, Record Record) made, (Signed Log, Record Record) opened)
+    {
+        var what = $"{id} crossed sealed between the two gateways";
+        if (made.Record is null && opened.Record is null)
+            return Statement.NotCovered(what, "no record of sealing or opening it is in the bundle");
+        if (made.Record is null)
+            return Statement.Claimed(what, opened.Log.Key.Fingerprint, "by the record of the receiving gateway alone");
+        if (opened.Record is null)
+            return Statement.Claimed(what, made.Log.Key.Fingerprint, "by the record of the sending gateway alone");
+        return made.Record.Text("lit") is { } lit && lit == opened.Record.Text("lit")
+            ? Statement.Proved(what, opened.Log.Key.Fingerprint, why: $"both sides name the same octets, {lit}")
+            : Statement.Contradicted(what, "the two sides name different octets");
+    }
+
+    private static string Outcome(Record outcome) =>
+        outcome.Fields.FirstOrDefault(f => f.Name == "to").Value
+            is { ValueKind: System.Text.Json.JsonValueKind.Array } to
+            ? to.GetRawText()
+            : "nothing";
+
+    /// <summary>The signed octets, put together again from the message and what stands around it.</summary>
+    private void CheckMessage(List<Signed> logs, IReadOnlyList<SignerKey> keys)
+    {
+        const string What = "the message that was given is the one";
+        if (message is null)
+        {
+            _statements.Add(Statement.NotCovered(What, "no message was given"));
+            return;
+        }
+        if (files["message/head"] is not { } head || files["message/pad"] is not { } pad)
+        {
+            _statements.Add(Statement.NotCovered(What, "what stood around it is not in the bundle"));
+            return;
+        }
+        byte[] literal = [.. head, .. message, .. pad];
+        var lit = Convert.ToHexStringLower(SHA256.HashData(literal));
+        var named = logs.SelectMany(l => l.Log.Records.Select(r => (Log: l, r.Record)))
+            .FirstOrDefault(t => t.Record.Text("lit") == lit);
+        _statements.Add(
+            named.Record is null
+                ? Statement.Contradicted(What, "no record names its octets: it is another message, or was changed")
+                : Statement.Proved(
+                    What,
+                    named.Log.Key.Fingerprint,
+                    why: $"record {named.Record.N} names its octets, {lit}"
+                )
+        );
+        if (named.Record is null || files["message/sig"] is not { } signature)
+            return;
+        var what = $"{named.Record.Text("signer")} signed it";
+        var by = keys.FirstOrDefault(k =>
+            k.Fingerprint == named.Record.Text("signer") && DetachedSignature.Verify(literal, signature, k) is not null
+        );
+        _statements.Add(
+            by is not null
+                ? Statement.Proved(what, by.Fingerprint, why: "by the signature inside the sealed message itself")
+                : Statement.Contradicted(what, "message/sig is not a signature of it by that key")
+        );
+    }
+}

@@ -1,0 +1,139 @@
+using System.Text;
+using System.Text.Json;
+using PgpTunnel.Dns;
+using PgpTunnel.Evidence;
+using PgpTunnel.OpenPgp;
+
+namespace PgpTunnel;
+
+/// <summary>Makes the bundle of one message: what is on record about it, with all that is needed to check it elsewhere.</summary>
+/// <param name="names">Asked for proofs of our own keys.</param>
+internal sealed class BundleMaker(Settings settings, Spool spool, NameService names, TimeProvider time)
+{
+    private readonly RecordSearch _search = new(settings.Configuration, spool);
+
+    /// <param name="id">Of the parcel.</param>
+    /// <param name="withAddresses">With the private parts: who wrote to whom, and what stands around the message.</param>
+    /// <returns>Null when nothing is on record about it.</returns>
+    /// <exception cref="EvidenceException">A log cannot be signed.</exception>
+    public async Task<BundleFiles?> MakeAsync(string id, bool withAddresses)
+    {
+        var (files, guide) = (new BundleFiles(), new BundleGuide(id));
+        if (!await AddAsync(files, guide, withAddresses))
+            return null;
+        Finish(files, guide);
+        return files;
+    }
+
+    /// <summary>Adds what is on record here.</summary>
+    /// <returns>False when that is nothing.</returns>
+    /// <exception cref="EvidenceException">A log cannot be signed.</exception>
+    public async Task<bool> AddAsync(BundleFiles files, BundleGuide guide, bool withAddresses)
+    {
+        var records = _search.About(guide.Id);
+        foreach (var group in records.GroupBy(r => r.Log))
+            await AddLogAsync(files, guide, spool.Log(group.Key)!, [.. group], withAddresses);
+        AddKeys(files, records);
+        await AddDnsAsync(files, guide, records, time.GetUtcNow());
+        if (
+            withAddresses
+            && records.Select(_search.Open).FirstOrDefault(o => o?.Text("head") is not null) is { } opening
+        )
+            AddMessage(files, guide, opening);
+        return records.Count > 0;
+    }
+
+    /// <summary>Adds the guide, and the list of all that is there, signed.</summary>
+    public void Finish(BundleFiles files, BundleGuide guide)
+    {
+        files.Add("inclusion.sh", BundleGuide.Script);
+        files.Add("README.txt", guide.ToString());
+        Sums.Add(files, settings.Keys.Active, time.GetUtcNow());
+    }
+
+    private async Task AddLogAsync(
+        BundleFiles files,
+        BundleGuide guide,
+        StoredLog log,
+        IReadOnlyList<StoredRecord> records,
+        bool withAddresses
+    )
+    {
+        var signer = settings.Keys.Active;
+        var (head, signature) = await new Heads(settings.Configuration, spool).SignAsync(log, signer, time.GetUtcNow());
+        var items = records
+            .Where(r => r.Record.N < head.Size)
+            .Select(r => new BundleRecord(
+                r.Record,
+                new(r.Record.N, PathTo(log, r.Record.N), head),
+                withAddresses ? _search.Open(r) : null
+            ))
+            .ToList();
+        var part = new BundleLog(head, signature, items);
+        part.AddTo(files);
+        guide.Log(part, signer.Fingerprint);
+    }
+
+    private IReadOnlyList<byte[]> PathTo(StoredLog log, long n) =>
+        InclusionPath.Make(
+            n,
+            log.Edge.Size,
+            leaf => spool.LeafHash(log.Number, leaf),
+            block => spool.BlockRoot(log.Number, block)
+        );
+
+    /// <summary>The certificates that are named: ours, and those of the other side that we have seen.</summary>
+    private void AddKeys(BundleFiles files, IReadOnlyList<StoredRecord> records)
+    {
+        var named = records
+            .SelectMany(r => new[] { r.Record.Text("key"), r.Record.Text("signer") })
+            .Append(settings.Keys.Active.Fingerprint)
+            .OfType<string>()
+            .ToHashSet();
+        var peers = records.Select(r => spool.Log(r.Log)!.Origin.Peer).Distinct();
+        var certificates = settings
+            .Keys.Keys.Select(k => k.ExportCertificate())
+            .Concat(peers.SelectMany(p => spool.Certificates(p)).Select(c => c.Octets));
+        foreach (var octets in certificates)
+            if (Certificate.Read(octets).Fingerprint is var fingerprint && named.Contains(fingerprint))
+                files.AddOnce($"keys/{fingerprint}.pgp", octets);
+    }
+
+    /// <summary>What the DNS said of the other side when it was relied on, and what it says of us now, when the heads are signed.</summary>
+    private async Task AddDnsAsync(
+        BundleFiles files,
+        BundleGuide guide,
+        IReadOnlyList<StoredRecord> records,
+        DateTimeOffset now
+    )
+    {
+        var proofs = new Dictionary<string, (byte[] Stream, DateTimeOffset At)>();
+        foreach (var record in records)
+            if (record.Record.Text("dns") is { } name && spool.Blob(Convert.FromHexString(name)) is { } stream)
+                proofs.TryAdd(name, (stream, record.Record.At));
+        foreach (var own in records.Select(r => spool.Log(r.Log)!.Origin.Own).Distinct())
+            if (await Proofs.AskAsync(names, own) is { Proof: { } proof })
+                proofs.TryAdd(Proofs.NameOf(proof.ToStream()), (proof.ToStream(), now));
+        if (proofs.Count == 0)
+            return;
+        OfflineDns.AddAnchors(files, names.Anchors);
+        foreach (var (name, (stream, at)) in proofs)
+            if (OfflineDns.Add(files, name, stream, at) is { } command)
+                guide.Dns(command, at);
+    }
+
+    private static void AddMessage(BundleFiles files, BundleGuide guide, RecordOpening opening)
+    {
+        var fields = opening.Fields.ToDictionary(f => f.Name, f => f.Value);
+        if (!fields.TryGetValue("pad", out var pad) || !pad.TryGetInt32(out var octets))
+            return; // padding of another form is not kept
+        if (files["message/head"] is not null)
+            return; // from the other side, which has the signature with it
+        files.Add("message/head", fields["head"].GetString()!);
+        files.Add("message/pad", ParcelBody.UsualPadding(octets));
+        var isSigned = fields.TryGetValue("sig", out var signature) && signature.ValueKind == JsonValueKind.String;
+        if (isSigned)
+            files.Add("message/sig", signature.GetBytesFromBase64());
+        guide.Message(isSigned);
+    }
+}

@@ -1,0 +1,91 @@
+using System.Text.Json;
+using PgpTunnel.Evidence;
+
+namespace PgpTunnel;
+
+/// <summary>What is on record about one parcel, and what that comes to.</summary>
+/// <param name="MessageId">Of the message in it; null = it has none, or its private part cannot be opened.</param>
+/// <param name="Missing">What one would look for and is not there, each with its reason.</param>
+internal sealed record MessageHistory(
+    string Id,
+    string? MessageId,
+    string State,
+    IReadOnlyList<StoredRecord> Records,
+    IReadOnlyList<string> Missing
+)
+{
+    /// <summary>States a message can be in, each named by the last thing that is on record of it.</summary>
+    public static readonly IReadOnlyList<string> States =
+    [
+        "waiting",
+        "handed",
+        "opened",
+        "relayed",
+        "failed",
+        "refused",
+        "clear",
+    ];
+
+    /// <param name="spool">For what waits still.</param>
+    public static MessageHistory Of(RecordSearch search, Spool spool, string id)
+    {
+        var records = search.About(id).OrderBy(r => r.Record.At).ThenBy(r => r.Log).ThenBy(r => r.Record.N).ToList();
+        var state = StateOf(records);
+        var messageId = records.Select(search.Open).Select(o => o?.Text("msgid")).FirstOrDefault(m => m is not null);
+        return new(id, messageId, state, records, Lacking(records, state, Waiting(spool, id)));
+    }
+
+    private static string StateOf(IReadOnlyList<StoredRecord> records)
+    {
+        bool Has(string ev) => records.Any(r => r.Record.Event == ev);
+        if (records.LastOrDefault(r => r.Record.Event == "outcome") is { } outcome)
+            return outcome.Record.Number("final") != 1 ? "opened"
+                : Actions(records).Contains("failed") ? "failed"
+                : "relayed";
+        return Has("opened") ? "opened"
+            : Has("refused") ? "refused"
+            : Has("failed") ? "failed"
+            : Has("clear") ? "clear"
+            : Has("handed") ? "handed"
+            : "waiting";
+    }
+
+    /// <summary>What became of its recipients, by the outcomes.</summary>
+    private static IEnumerable<string?> Actions(IReadOnlyList<StoredRecord> records) =>
+        records
+            .Where(r => r.Record.Event == "outcome")
+            .SelectMany(r => r.Record.Fields.Where(f => f.Name == "to"))
+            .Where(f => f.Value.ValueKind == JsonValueKind.Array)
+            .SelectMany(f => f.Value.EnumerateArray())
+            .Where(t => t.ValueKind == JsonValueKind.Array && t.GetArrayLength() > 1)
+            .Select(t => t[1].GetString());
+
+    /// <summary>The parcel while it is in the spool; a received one has its sender's key behind its id.</summary>
+    private static Parcel? Waiting(Spool spool, string id) =>
+        spool
+            .List()
+            .FirstOrDefault(p =>
+                p.State != ParcelState.Handed && (p.Id == id || p.Id.StartsWith($"{id}-", StringComparison.Ordinal))
+            );
+
+    private static List<string> Lacking(IReadOnlyList<StoredRecord> records, string state, Parcel? waiting)
+    {
+        var missing = new List<string>();
+        if (waiting is not null)
+            missing.Add(
+                $"it waits here{(waiting.State == ParcelState.Held ? ", held" : "")} for {(waiting.Route == ParcelRoute.Local ? "our own mail server" : waiting.Domain)}, "
+                    + (
+                        waiting.Attempts == 0
+                            ? "not tried yet"
+                            : $"tried {waiting.Attempts} time(s), last answer {waiting.Status}{(waiting.Server.Length > 0 ? $" by {waiting.Server}" : "")}, next at {InnerHeader.Time(waiting.Next)}"
+                    )
+            );
+        if (state == "handed" && records.Any(r => r.Record.Event == "sealed"))
+            missing.Add(
+                "what the receiving gateway has on record: ask its administrator for 'evidence export' of this id"
+            );
+        if (records.Any(r => r.Record.Event is "sealed" or "opened" or "clear" && r.Record.Text("dns") is null))
+            missing.Add("a proof of the DNS: it could not be had when the record was made, or the key is configured");
+        return missing;
+    }
+}
