@@ -36,6 +36,11 @@ public sealed class BundleVerification(BundleFiles files, TrustAnchors anchors, 
             return [Statement.Contradicted("the bundle can be read", e.Message)];
         }
         CheckSums(keys);
+        foreach (var (name, octets) in Proofs())
+            if (Convert.ToHexStringLower(SHA256.HashData(octets)) != name)
+                _statements.Add(
+                    Statement.Contradicted($"dns/{name}.rr is the proof that records name", "its SHA-256 is another")
+                );
         var signed = new List<Signed>();
         foreach (var log in logs)
             if (CheckHead(log, keys) is { } head)
@@ -97,11 +102,6 @@ public sealed class BundleVerification(BundleFiles files, TrustAnchors anchors, 
         var why = "no proof of it is in the bundle";
         foreach (var (name, octets) in proofs)
         {
-            if (Convert.ToHexStringLower(SHA256.HashData(octets)) != name)
-            {
-                _statements.Add(Statement.Contradicted(what, $"dns/{name}.rr is not what its name says"));
-                return;
-            }
             try
             {
                 var shown = await PublishedKeys.ReadAsync(octets, anchors, at);

@@ -49,6 +49,8 @@ public static class Sums
         try
         {
             var packet = Armor.Decode(Armor.Signature, armored);
+            if (!Armor.Encode(Armor.Signature, packet).AsSpan().SequenceEqual(armored))
+                return null; // as it was written, and nothing around it
             foreach (var key in keys)
                 if (DetachedSignature.Verify(list, packet, key) is { } at)
                     return (key, at);

@@ -8,7 +8,11 @@ namespace PgpTunnel.OpenPgp;
 /// </summary>
 public class SignerKey
 {
-    internal SignerKey(string fingerprint, List<SigningKey> signing) => (Fingerprint, Signing) = (fingerprint, signing);
+    internal SignerKey(Certificate certificate, List<SigningKey> signing) =>
+        (Certificate, Fingerprint, Signing) = (certificate.Octets, certificate.Fingerprint, signing);
+
+    /// <summary>The certificate that was judged, binary.</summary>
+    public byte[] Certificate { get; }
 
     /// <summary>Fingerprint of the primary key, lower-case hex.</summary>
     public string Fingerprint { get; }
@@ -25,13 +29,13 @@ public class SignerKey
 public sealed class PeerKey : SignerKey
 {
     internal PeerKey(
-        string fingerprint,
+        Certificate certificate,
         PublicKey encryption,
         bool aes256,
         List<SigningKey> signing,
         DateTimeOffset end
     )
-        : base(fingerprint, signing) =>
+        : base(certificate, signing) =>
         (Encryption, Aes256, Expires) = (encryption, aes256, end == DateTimeOffset.MaxValue ? null : end);
 
     /// <summary>Names exactly what a message was encrypted for: primary and subkey.</summary>
@@ -91,7 +95,7 @@ public sealed partial class Certificate
             signing = [.. signing.OrderByDescending(s => s.From).Take(MaxSigning)];
         if (signing.Count == 0)
             return Refused("it has no valid signing key");
-        var signer = new SignerKey(Fingerprint, signing);
+        var signer = new SignerKey(this, signing);
         if (end <= now)
             return Refused("it has expired", signer);
         var encryption = NewestEncryption(bound, 0x04, now);
@@ -99,7 +103,7 @@ public sealed partial class Certificate
             ? Refused("it has no valid encryption subkey", signer)
             : new(
                 new PeerKey(
-                    Fingerprint,
+                    this,
                     encryption.Key,
                     (self.PreferredCiphers ?? direct?.PreferredCiphers ?? []).Contains((byte)9),
                     signing,

@@ -85,18 +85,16 @@ internal sealed class BundleMaker(Settings settings, Spool spool, NameService na
     /// <summary>The certificates that are named: ours, and those of the other side that we have seen.</summary>
     private void AddKeys(BundleFiles files, IReadOnlyList<StoredRecord> records)
     {
-        var named = records
-            .SelectMany(r => new[] { r.Record.Text("key"), r.Record.Text("signer") })
-            .Append(settings.Keys.Active.Fingerprint)
+        var signers = records.Select(r => r.Record.Text("signer")).Append(settings.Keys.Active.Fingerprint).ToHashSet();
+        var ours = settings.Keys.Keys.Where(k => signers.Contains(k.Fingerprint)).Select(k => k.ExportCertificate());
+        var theirs = records
+            .Select(r => r.Record.Text("cert"))
             .OfType<string>()
-            .ToHashSet();
-        var peers = records.Select(r => spool.Log(r.Log)!.Origin.Peer).Distinct();
-        var certificates = settings
-            .Keys.Keys.Select(k => k.ExportCertificate())
-            .Concat(peers.SelectMany(p => spool.Certificates(p)).Select(c => c.Octets));
-        foreach (var octets in certificates)
-            if (Certificate.Read(octets).Fingerprint is var fingerprint && named.Contains(fingerprint))
-                files.AddOnce($"keys/{fingerprint}.pgp", octets);
+            .Distinct()
+            .Select(name => spool.Blob(Convert.FromHexString(name)))
+            .OfType<byte[]>();
+        foreach (var octets in ours.Concat(theirs))
+            files.AddOnce($"keys/{Certificate.Read(octets).Fingerprint}.pgp", octets);
     }
 
     /// <summary>What the DNS said of the other side when it was relied on, and what it says of us now, when the heads are signed.</summary>

@@ -39,6 +39,10 @@ internal sealed partial class Witness
                 ("key", header.Recipient.Fingerprint),
                 ("sub", decrypted.SubkeyFingerprint),
                 ("dns", sender.Proof),
+                (
+                    "cert",
+                    proofs.CertificateOf(sender.Signers.FirstOrDefault(s => s.Fingerprint == header.Sender.Fingerprint))
+                ),
                 ("open", hidden.Commitment)
             ),
             hidden

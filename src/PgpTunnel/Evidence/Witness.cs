@@ -83,6 +83,7 @@ internal sealed partial class Witness(Settings settings, MonthKeys keys, Proofs 
                 ("mode", peer.Mode is { } mode ? Word(mode) : null),
                 ("dnssec", Word(peer.Security)),
                 ("dns", peer.Proof),
+                ("cert", proofs.CertificateOf(peer.Preferred)),
                 ("trusted", peer.Trusted ? peer.Preferred.Fingerprint : null),
                 ("expires", RecordTime.Write(parcel.Expires)),
                 ("was", mail.Was),

@@ -1,6 +1,8 @@
 using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using PgpTunnel.Dns;
+using PgpTunnel.OpenPgp;
 
 namespace PgpTunnel;
 
@@ -21,9 +23,14 @@ internal sealed class Proofs(NameService names, Spool spool, TimeProvider time)
 
     private readonly ConcurrentDictionary<string, Lazy<Task<Known>>> _known = new();
 
+    /// <summary>Names of certificates by their octets, of those that are kept.</summary>
+    private readonly ConditionalWeakTable<byte[], string> _certificates = [];
+
     /// <summary>The state with the name of the proof that it rests on; without where there is none. Mail never waits long for it.</summary>
     public async Task<PeerState> WithProofAsync(PeerState peer)
     {
+        foreach (var key in peer.Signers)
+            await KeepAsync(key.Certificate);
         var says = Says(peer);
         if (says is null)
             return peer;
@@ -38,6 +45,26 @@ internal sealed class Proofs(NameService names, Spool spool, TimeProvider time)
                 _known.Clear();
         }
     }
+
+    private async Task KeepAsync(byte[] certificate)
+    {
+        if (_certificates.TryGetValue(certificate, out _))
+            return;
+        var name = NameOf(certificate);
+        try
+        {
+            await spool.KeepBlobAsync(Convert.FromHexString(name), certificate);
+            _certificates.AddOrUpdate(certificate, name);
+        }
+        catch (SpoolException)
+        {
+            // what goes on record next will say so, or be refused
+        }
+    }
+
+    /// <summary>The name of a certificate that is kept; null = it is not.</summary>
+    public string? CertificateOf(SignerKey? key) =>
+        key is not null && _certificates.TryGetValue(key.Certificate, out var name) ? name : null;
 
     /// <summary>What of a state a proof can show; null = nothing: it was not settled, or does not come from the DNS.</summary>
     private static string? Says(PeerState peer) =>

@@ -24,7 +24,7 @@ public sealed class OnRecordTests : IAsyncLifetime
         _pair.A.SendAsync("<alice@a.example>", [to, "<carol@b.example>"], Message);
 
     /// <summary>The records of a company's log about another, once there are so many.</summary>
-    private static async Task<List<StoredRecord>> RecordsAsync(Company company, string peer, int count)
+    internal static async Task<List<StoredRecord>> RecordsAsync(Company company, string peer, int count)
     {
         await using var spool = Spool.Open(company.Configuration.SpoolFile, running: false);
         await Wait.UntilAsync(
