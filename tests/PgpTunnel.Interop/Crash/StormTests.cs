@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text.RegularExpressions;
+using PgpTunnel.Evidence;
 
 namespace PgpTunnel.Interop;
 
@@ -139,6 +140,36 @@ public sealed partial class StormTests
         );
         TestContext.Current.SendDiagnosticMessage(summary);
         Assert.Equal(0, await last.StopAsync());
+        await CheckRecordsAsync(lab, answered.Count, handedIn.Count);
+    }
+
+    /// <summary>
+    /// Records equal parcels: every 250 has exactly one <c>sealed</c>, all that is settled one <c>handed</c>, what came one <c>opened</c>
+    /// and one final <c>outcome</c>; and the heads are those of the records.
+    /// </summary>
+    private static async Task CheckRecordsAsync(Lab lab, int answered, int handedIn)
+    {
+        await using var spool = Spool.Open(ConfigurationReader.Read(lab.Config).SpoolFile, running: false);
+        var records = new List<Evidence.Record>();
+        foreach (var log in spool.Logs())
+        {
+            var edge = new TreeEdge();
+            foreach (var stored in spool.Records(log.Number))
+            {
+                Assert.Equal(edge.Size, stored.Record.N);
+                edge.Append(stored.Record.LeafHash);
+                records.Add(stored.Record);
+            }
+            Assert.Equal(log.Head.Line, new Checkpoint(log.Origin, edge.Size, edge.Root()).Line);
+        }
+        List<string> Ids(string ev) => [.. records.Where(r => r.Event == ev).Select(r => r.Text("id")!).Order()];
+        foreach (var (first, last, least) in new[] { ("sealed", "handed", answered), ("opened", "outcome", handedIn) })
+        {
+            Assert.Equal(Ids(first).Distinct(), Ids(first));
+            Assert.Equal(Ids(first), Ids(last));
+            Assert.True(Ids(first).Count >= least, $"{least} answered, {Ids(first).Count} records '{first}'");
+        }
+        Assert.Empty(Ids("clear"));
     }
 
     /// <summary>How often each message arrived; fails when one is not whole.</summary>
