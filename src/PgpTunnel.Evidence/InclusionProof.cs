@@ -35,7 +35,10 @@ public sealed record InclusionProof(long Index, IReadOnlyList<byte[]> Path, Chec
             || !long.TryParse(lines[1][6..], NumberStyles.None, CultureInfo.InvariantCulture, out var index)
         )
             throw new EvidenceException($"an inclusion proof is not of the form {Version}");
-        return new(index, [.. lines[2..].Select(Step)], Checkpoint.Read(octets[(end + 2)..]));
+        var proof = new InclusionProof(index, [.. lines[2..].Select(Step)], Checkpoint.Read(octets[(end + 2)..]));
+        return proof.Write().AsSpan().SequenceEqual(octets)
+            ? proof
+            : throw new EvidenceException("an inclusion proof is spelt in another way than its own");
     }
 
     private static byte[] Step(string line)

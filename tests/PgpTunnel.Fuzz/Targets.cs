@@ -44,6 +44,9 @@ internal static partial class Targets
         new("data", Data, Texts("Subject: x\r\n\r\n.dot\r\n..\r\n.\r\nNOOP\r\n", "a\rb\nc\r\n.\r\n", "\r\n.\r\n")),
         new("dns-message", Dns, [DnsSeed()]),
         new("dns-proof", Proofs, [ProofSeed()]),
+        new("evidence-bundle", Bundles, [Kept.Bundle]),
+        new("evidence-record", Records, RecordSeeds()),
+        new("evidence-checkpoint", Checkpoints, CheckpointSeeds()),
         new(
             "policy-record",
             Policy,

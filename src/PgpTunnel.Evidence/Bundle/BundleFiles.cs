@@ -66,7 +66,14 @@ public sealed class BundleFiles
             }
         }
         catch (Exception e)
-            when (e is InvalidDataException or EndOfStreamException or FormatException or ArgumentException)
+            when (e
+                    is InvalidDataException
+                        or IOException
+                        or FormatException
+                        or ArgumentException
+                        or OverflowException
+                        or NotSupportedException
+            )
         {
             throw new EvidenceException($"it is no bundle: {e.Message}");
         }

@@ -55,33 +55,45 @@ internal static class JsonFields
     }
 
     /// <param name="what">That it should be, for the message.</param>
-    /// <exception cref="EvidenceException">It is not one JSON object, or has a name twice.</exception>
+    /// <exception cref="EvidenceException">It is not one JSON object in printable ASCII, or has a name twice.</exception>
     public static JsonElement Read(ReadOnlyMemory<byte> octets, string what)
     {
+        if (octets.Span.ContainsAnyExceptInRange((byte)' ', (byte)'~'))
+            throw new EvidenceException($"{what} has octets that are not printable ASCII");
         try
         {
             using var document = JsonDocument.Parse(octets, Strict);
-            if (document.RootElement.ValueKind == JsonValueKind.Object)
+            if (document.RootElement.ValueKind == JsonValueKind.Object && IsText(document.RootElement))
                 return document.RootElement.Clone();
         }
         catch (JsonException) { }
         throw new EvidenceException($"{what} is not one JSON object with each name once");
     }
 
-    /// <returns>Null when it has no such text.</returns>
-    public static string? Text(this JsonElement fields, string name)
+    /// <summary>False where half a surrogate pair is escaped somewhere: that is JSON, and no text.</summary>
+    private static bool IsText(JsonElement element)
     {
         try
         {
-            return fields.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String
-                ? value.GetString()
-                : null;
+            return element.ValueKind switch
+            {
+                JsonValueKind.Object => element.EnumerateObject().All(p => p.Name.Length >= 0 && IsText(p.Value)),
+                JsonValueKind.Array => element.EnumerateArray().All(IsText),
+                JsonValueKind.String => element.GetString() is not null,
+                _ => true,
+            };
         }
-        catch (InvalidOperationException) // half a surrogate pair, escaped: JSON, and no text
+        catch (InvalidOperationException)
         {
-            return null;
+            return false;
         }
     }
+
+    /// <returns>Null when it has no such text.</returns>
+    public static string? Text(this JsonElement fields, string name) =>
+        fields.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String
+            ? value.GetString()
+            : null;
 
     /// <returns>Null when it has no such whole number.</returns>
     public static long? Number(this JsonElement fields, string name) =>

@@ -44,8 +44,6 @@ public sealed class Record
     {
         if (octets.Length > Largest)
             throw new EvidenceException($"a record has {octets.Length} octets, more than {Largest}");
-        if (octets.Span.ContainsAnyExceptInRange((byte)' ', (byte)'~'))
-            throw new EvidenceException("a record has octets that are not printable ASCII");
         var fields = JsonFields.Read(octets, "a record");
         if (fields.Number("v") != Version)
             throw new EvidenceException($"a record is not of version {Version}");
