@@ -119,7 +119,7 @@ internal sealed class Gateway : IAsyncDisposable
         try
         {
             if (configuration.Evidence.Keep)
-                gateway._monthKeys.Current(time.GetUtcNow()); // where it cannot be made, no mail is to be taken
+                await gateway.OpenRecordsAsync(time);
             gateway._listeners.Open(configuration, gateway.OutboundFlow, gateway.InboundFlow);
             // Who knocks meanwhile waits for the greeting: until this look-up is done there would be nothing but 451 for what must be
             // sealed.
@@ -137,6 +137,23 @@ internal sealed class Gateway : IAsyncDisposable
             await gateway.DisposeAsync();
             throw;
         }
+    }
+
+    /// <summary>Where what happens cannot go on record no mail is taken; what was set back goes on under another name.</summary>
+    private async Task OpenRecordsAsync(TimeProvider time)
+    {
+        _monthKeys.Current(time.GetUtcNow());
+        foreach (var closed in await new Heads(_settings.Configuration, _spool).CloseOldAsync())
+            _log.Write(
+                "log-closed",
+                ("alarm", true),
+                ("log", closed.ToString()),
+                (
+                    "why",
+                    "the spool is older than what was signed of this log: it was restored from a copy, or set back"
+                ),
+                ("do", "nothing, if that was meant: the next record begins another log, which names this one")
+            );
     }
 
     /// <summary>What <c>status</c> shows of a running gateway.</summary>

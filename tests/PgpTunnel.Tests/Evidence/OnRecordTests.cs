@@ -28,7 +28,7 @@ public sealed class OnRecordTests : IAsyncLifetime
     {
         await using var spool = Spool.Open(company.Configuration.SpoolFile, running: false);
         await Wait.UntilAsync(
-            () => spool.Logs().Any(l => l.Origin.Peer == peer && l.Edge.Size >= count),
+            () => spool.Logs().Any(l => !l.IsClosed && l.Origin.Peer == peer && l.Edge.Size >= count),
             () => company.Log.ToString()
         );
         var log = spool.Logs().Single(l => l.Origin.Peer == peer && !l.IsClosed);
@@ -37,7 +37,7 @@ public sealed class OnRecordTests : IAsyncLifetime
         var edge = new TreeEdge();
         records.ForEach(r => edge.Append(r.Record.LeafHash));
         Assert.Equal(log.Edge.Root(), edge.Root());
-        Assert.Equal(Enumerable.Range(0, count).Select(n => (long)n), records.Select(r => r.Record.N));
+        Assert.Equal(Enumerable.Range(0, records.Count).Select(n => (long)n), records.Select(r => r.Record.N));
         return records;
     }
 

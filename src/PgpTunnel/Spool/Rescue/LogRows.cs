@@ -29,7 +29,7 @@ internal sealed class LogRows(SqliteConnection connection, SqliteTransaction tra
                         Find("SELECT number FROM log WHERE own = $0 AND peer = $1 AND id = $2", own, peer, id)
                         ?? NextLog()
                 );
-                row["closed"] = 1;
+                row["closed"] = 1L;
                 break;
             case "seal":
                 var wrapped = Convert.FromBase64String(row["wrapped"]!["base64"]!.GetValue<string>());

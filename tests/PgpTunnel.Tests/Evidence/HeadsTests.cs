@@ -1,0 +1,131 @@
+using PgpTunnel.Evidence;
+
+namespace PgpTunnel.Tests;
+
+/// <summary>Of one log never two histories are signed, whatever is done to the spool.</summary>
+public sealed class HeadsTests : IAsyncLifetime
+{
+    private Pair _pair = null!;
+    private int _sent;
+
+    public async ValueTask InitializeAsync() => _pair = await Pair.CreateAsync();
+
+    public ValueTask DisposeAsync() => _pair.DisposeAsync();
+
+    private string SpoolFile => _pair.A.Configuration.SpoolFile;
+
+    private async Task SendAsync()
+    {
+        await _pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], $"Subject: {_sent}\r\n\r\nx\r\n");
+        await OnRecordTests.RecordsAsync(_pair.A, "b.example", 1);
+        await _pair.B.WaitAsync(++_sent);
+        await _pair.A.SettledAsync();
+    }
+
+    private async Task<Checkpoint> SignAsync()
+    {
+        await using var spool = Spool.Open(SpoolFile, running: false);
+        var log = spool.Logs().Last(l => l is { IsClosed: false, Origin.Peer: "b.example" });
+        var heads = new Heads(_pair.A.Configuration, spool);
+        return (await heads.SignAsync(log, _pair.A.Key, _pair.World.Time.GetUtcNow())).Head;
+    }
+
+    private static void CopySpool(string from, string to)
+    {
+        foreach (var ending in new[] { "", "-wal", "-shm" })
+        {
+            File.Delete(to + ending);
+            if (File.Exists(from + ending))
+                File.Copy(from + ending, to + ending);
+        }
+    }
+
+    [Fact]
+    public async Task A_head_grows_and_the_same_is_signed_as_often_as_one_likes()
+    {
+        await SendAsync();
+        var first = await SignAsync();
+        Assert.Equal(first.Line, (await SignAsync()).Line);
+        await SendAsync();
+        var second = await SignAsync();
+        Assert.Equal(first.Origin, second.Origin);
+        Assert.True(second.Size > first.Size);
+    }
+
+    [Fact]
+    public async Task A_spool_that_was_set_back_goes_on_in_a_log_that_names_the_former()
+    {
+        await SendAsync();
+        await _pair.A.StopAsync();
+        CopySpool(SpoolFile, SpoolFile + ".copy");
+        await _pair.A.StartAsync();
+        await SendAsync();
+        var signed = await SignAsync();
+        await _pair.A.StopAsync();
+        CopySpool(SpoolFile + ".copy", SpoolFile);
+        await _pair.A.StartAsync();
+        Assert.Contains("event=log-closed", _pair.A.Log.ToString());
+        await SendAsync();
+        var records = await OnRecordTests.RecordsAsync(_pair.A, "b.example", 3);
+        Assert.Equal("begin", records[0].Record.Event);
+        Assert.Equal("restored", records[0].Record.Text("why"));
+        Assert.StartsWith(signed.Origin.ToString(), records[0].Record.Text("was"));
+        var anew = await SignAsync();
+        Assert.NotEqual(signed.Origin, anew.Origin);
+    }
+
+    /// <summary>Set back while nobody looked, and grown past what was signed: then its root tells.</summary>
+    [Fact]
+    public async Task Another_history_of_the_same_log_is_not_signed_however_long()
+    {
+        await SendAsync();
+        await _pair.A.StopAsync();
+        CopySpool(SpoolFile, SpoolFile + ".copy");
+        await _pair.A.StartAsync();
+        await SendAsync();
+        await SignAsync();
+        await _pair.A.StopAsync();
+        CopySpool(SpoolFile + ".copy", SpoolFile);
+        // The heads are away at this start, and come back when the log has grown.
+        var heads = Path.Combine(_pair.A.Configuration.Keys.Directory, "evidence", "heads");
+        File.Move(heads, heads + ".away");
+        await _pair.A.StartAsync();
+        await SendAsync();
+        await SendAsync();
+        File.Move(heads + ".away", heads);
+        await Assert.ThrowsAsync<EvidenceException>(SignAsync);
+        await SendAsync();
+        Assert.Equal("restored", (await OnRecordTests.RecordsAsync(_pair.A, "b.example", 2))[0].Record.Text("why"));
+    }
+
+    [Fact]
+    public async Task Logs_that_are_read_into_a_new_spool_are_closed_there_and_keep_their_records()
+    {
+        await SendAsync();
+        var before = await OnRecordTests.RecordsAsync(_pair.A, "b.example", 3);
+        await _pair.A.StopAsync();
+        var exported = Path.Combine(_pair.World.Directory, "exported");
+        SpoolRescue.Export(SpoolFile, exported);
+        foreach (var ending in new[] { "", "-wal", "-shm" })
+            File.Delete(SpoolFile + ending);
+        await _pair.A.StartAsync();
+        await SendAsync(); // a log of its own has begun already
+        await _pair.A.StopAsync();
+        SpoolRescue.Import(SpoolFile, exported);
+        SpoolRescue.Import(SpoolFile, exported); // and again, which changes nothing
+        await _pair.A.StartAsync();
+        await SendAsync();
+        await using var spool = Spool.Open(SpoolFile, running: false);
+        var logs = spool.Logs().Where(l => l.Origin.Peer == "b.example").ToList();
+        Assert.Equal(2, logs.Count);
+        var old = Assert.Single(logs, l => l.IsClosed);
+        Assert.Equal(before.Select(r => r.Record.Octets), spool.Records(old.Number).Select(r => r.Record.Octets));
+        var search = new RecordSearch(_pair.A.Configuration, spool);
+        Assert.All(
+            spool.Records(old.Number).Where(r => r.Record.Event == "sealed"),
+            r => Assert.NotNull(search.Open(r))
+        );
+        Assert.Single(search.Find(before[1].Record.Text("id")!));
+        await OnRecordTests.RecordsAsync(_pair.A, "b.example", 5);
+    }
+}
