@@ -17,13 +17,7 @@ internal sealed class Acts(Spool spool, TimeProvider time, string who, string re
     private DateTimeOffset Now => time.GetUtcNow();
 
     private OperatorAct Act(string what, string subject, string detail = "") =>
-        new(
-            DateTimeOffset.FromUnixTimeSeconds(Now.ToUnixTimeSeconds()),
-            who,
-            what,
-            subject,
-            string.Join(": ", new[] { detail, reason }.Where(t => t.Length > 0))
-        );
+        new(Now, who, what, subject, string.Join(": ", new[] { detail, reason }.Where(t => t.Length > 0)));
 
     // The queue
 

@@ -66,6 +66,30 @@ internal sealed class Ledger
         Append(statements, log, entry);
     }
 
+    /// <summary>
+    /// What an administrator did goes into each log about that domain; where there is none, into those about all that have none. Where
+    /// nothing is on record at all, the journal alone has it.
+    /// </summary>
+    public void Append(Statements statements, OperatorAct act, string domain)
+    {
+        var draft = new Draft(
+            "operator",
+            ("who", act.Who),
+            ("what", act.What),
+            ("subject", act.Subject),
+            ("reason", act.Reason)
+        );
+        var logs = statements.Rows(
+            "SELECT own, peer FROM log WHERE peer = $peer AND closed = 0 ORDER BY number",
+            row => (Own: row.GetString(0), Peer: row.GetString(1)),
+            ("$peer", domain)
+        );
+        if (logs.Count == 0)
+            logs = statements.Rows("SELECT DISTINCT own FROM log", row => (row.GetString(0), LogOrigin.World));
+        foreach (var (own, peer) in logs)
+            Append(statements, new LogEntry(own, peer, act.Time, draft));
+    }
+
     private Log? Find(Statements statements, string own, string peer)
     {
         if (_logs.TryGetValue((own, peer), out var known))

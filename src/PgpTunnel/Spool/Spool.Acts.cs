@@ -25,6 +25,10 @@ internal sealed partial class Spool
     /// <summary>The number of the last one; 0 = there is none.</summary>
     public long LastAct => Read(s => s.Number("SELECT coalesce(max(number), 0) FROM act"));
 
+    /// <summary>The domain that an act is about: that of the parcel of that id, else the subject itself.</summary>
+    private static string DomainOf(Statements statements, string subject) =>
+        statements.Scalar("SELECT domain FROM parcel WHERE id = $id", ("$id", subject)) as string ?? subject;
+
     private static void Insert(Statements statements, OperatorAct act) =>
         statements.Execute(
             "INSERT INTO act(time, who, what, subject, reason) VALUES($time, $who, $what, $subject, $reason)",

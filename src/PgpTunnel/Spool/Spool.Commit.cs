@@ -73,6 +73,11 @@ internal sealed partial class Spool
         )
             return null;
         var applied = new Applied();
+        if (change.Act is { } act)
+        {
+            Insert(statements, act);
+            _ledger.Append(statements, act, DomainOf(statements, act.Subject));
+        }
         if (change.Remove is { } gone)
             applied.Orphans.AddRange(
                 FileOf(
@@ -108,8 +113,6 @@ internal sealed partial class Spool
             (applied.Peer, applied.PeerWrite) = ChangePeer(statements, peer);
         if (change.Forget is { } domain)
             applied.PeerWrite = ForgetPeer(statements, domain);
-        if (change.Act is { } act)
-            Insert(statements, act);
         foreach (var (name, value) in change.Facts)
             statements.Execute(
                 "INSERT INTO gateway(name, value) VALUES($name, $value) ON CONFLICT(name) DO UPDATE SET value = $value",

@@ -42,6 +42,15 @@ public sealed class ActsTests
         Assert.All(spool.Acts(), a => Assert.Equal("carol", a.Who));
         Assert.Equal([8, 9], spool.Acts(after: 7).Select(a => a.Number));
         Assert.Null(spool.Find(parcel.Id));
+        var logs = spool.Logs();
+        Assert.Equal(["b.example", "-"], logs.Select(l => l.Origin.Peer)); // a key is about everybody
+        Assert.Equal(
+            spool.Acts().Select(a => $"{a.Who} {a.What} {a.Subject} {a.Reason}"),
+            logs.SelectMany(l => spool.Records(l.Number))
+                .Select(r => r.Record)
+                .Where(r => r.Event == "operator")
+                .Select(r => $"{r.Text("who")} {r.Text("what")} {r.Text("subject")} {r.Text("reason")}")
+        );
         await Wait.UntilAsync(
             () =>
             {
