@@ -58,7 +58,7 @@ internal static partial class Targets
         try
         {
             var files = BundleFiles.Read(new MemoryStream(input));
-            var statements = new BundleVerification(files, TrustAnchors.BuiltIn, [1], Now).RunAsync().Result;
+            var statements = new BundleVerification([files], TrustAnchors.BuiltIn, [1], Now).RunAsync().Result;
             var wrong = statements.Any(s => s.Verdict == Verdict.Contradicted && !s.What.StartsWith("the message"));
             var same = BundleFiles.Read(new MemoryStream(Kept.Bundle));
             if (!wrong && !files.Names.SequenceEqual(same.Names))

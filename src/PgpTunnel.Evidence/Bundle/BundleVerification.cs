@@ -6,12 +6,18 @@ using PgpTunnel.OpenPgp;
 namespace PgpTunnel.Evidence;
 
 /// <summary>
-/// Checks a bundle and says what it shows, statement by statement. Needs nothing but the bundle and the trust anchor of the DNS: no
-/// configuration, no network, no gateway.
+/// Checks bundles about the same message and says what they show together, statement by statement. Needs nothing but them and the trust
+/// anchor of the DNS: no configuration, no network, no gateway.
 /// </summary>
+/// <param name="bundles">That of one side, or those of both.</param>
 /// <param name="message">The message that it is to be about, as its author's mail server had it; null = none is at hand.</param>
 /// <param name="now">When it is checked; a key that has expired by then still shows what it signed before.</param>
-public sealed class BundleVerification(BundleFiles files, TrustAnchors anchors, byte[]? message, DateTimeOffset now)
+public sealed class BundleVerification(
+    IReadOnlyList<BundleFiles> bundles,
+    TrustAnchors anchors,
+    byte[]? message,
+    DateTimeOffset now
+)
 {
     private readonly List<Statement> _statements = [];
 
@@ -27,15 +33,19 @@ public sealed class BundleVerification(BundleFiles files, TrustAnchors anchors, 
         {
             keys =
             [
-                .. files.In("keys/", ".pgp").Select(f => Certificate.Read(f.Octets).SignerAt(now)).OfType<SignerKey>(),
+                .. bundles
+                    .SelectMany(b => b.In("keys/", ".pgp"))
+                    .Select(f => Certificate.Read(f.Octets).SignerAt(now))
+                    .OfType<SignerKey>(),
             ];
-            logs = BundleLog.Of(files);
+            logs = [.. bundles.SelectMany(BundleLog.Of)];
         }
         catch (Exception e) when (e is EvidenceException or OpenPgpException)
         {
             return [Statement.Contradicted("the bundle can be read", e.Message)];
         }
-        CheckSums(keys);
+        foreach (var bundle in bundles)
+            CheckSums(bundle, keys);
         foreach (var (name, octets) in Proofs())
             if (Convert.ToHexStringLower(SHA256.HashData(octets)) != name)
                 _statements.Add(
@@ -62,7 +72,7 @@ public sealed class BundleVerification(BundleFiles files, TrustAnchors anchors, 
         return _statements;
     }
 
-    private void CheckSums(IReadOnlyList<SignerKey> keys)
+    private void CheckSums(BundleFiles files, IReadOnlyList<SignerKey> keys)
     {
         const string What = "nothing in the bundle was changed since it was made";
         if (Sums.Difference(files) is { } difference)
@@ -88,7 +98,7 @@ public sealed class BundleVerification(BundleFiles files, TrustAnchors anchors, 
     private Task CheckOwnerAsync(Signed log) =>
         CheckKeyAsync(log.Key.Fingerprint, log.Log.Head.Origin.Own, log.At, Proofs());
 
-    private IEnumerable<(string Name, byte[] Octets)> Proofs() => files.In("dns/", ".rr");
+    private IEnumerable<(string Name, byte[] Octets)> Proofs() => bundles.SelectMany(b => b.In("dns/", ".rr"));
 
     /// <summary>That a key was a domain's by what the signed DNS said at that time.</summary>
     private async Task CheckKeyAsync(
@@ -217,7 +227,9 @@ public sealed class BundleVerification(BundleFiles files, TrustAnchors anchors, 
             _statements.Add(Statement.NotCovered(What, "no message was given"));
             return;
         }
-        if (files["message/head"] is not { } head || files["message/pad"] is not { } pad)
+        // The receiving side's has the signature with it.
+        var around = bundles.OrderBy(b => b["message/sig"] is null).FirstOrDefault(b => b["message/head"] is not null);
+        if (around?["message/head"] is not { } head || around["message/pad"] is not { } pad)
         {
             _statements.Add(Statement.NotCovered(What, "what stood around it is not in the bundle"));
             return;
@@ -235,7 +247,7 @@ public sealed class BundleVerification(BundleFiles files, TrustAnchors anchors, 
                     why: $"record {named.Record.N} names its octets, {lit}"
                 )
         );
-        if (named.Record is null || files["message/sig"] is not { } signature)
+        if (named.Record is null || around["message/sig"] is not { } signature)
             return;
         var what = $"{named.Record.Text("signer")} signed it";
         var by = keys.FirstOrDefault(k =>

@@ -18,7 +18,11 @@ internal static partial class EvidenceCommand
             "'addresses': who wrote to whom as well, and what is needed to show that a message is the very one.",
         HelpName = "addresses",
     };
-    private static readonly Argument<string> BundleArgument = new("FILE.tar");
+    private static readonly Argument<string[]> BundleArgument = new("FILE.tar")
+    {
+        Description = "That of one side, or those of both.",
+        Arity = ArgumentArity.OneOrMore,
+    };
     private static readonly Option<string?> MessageOption = new("--message")
     {
         Description = "The message as its author's mail server had it: is it the one?",
@@ -45,9 +49,9 @@ internal static partial class EvidenceCommand
     private static Command CreateVerify() =>
         Cli.Command(
             "verify",
-            "Checks such a file and says what it shows; needs no configuration, no network and no gateway. Exit code 65 where "
-                + "something in it contradicts.",
-            "pgptunnel evidence verify message.tar --message original.eml",
+            "Checks such a file, or those of both sides together, and says what it shows; needs no configuration, no network and no "
+                + "gateway. Exit code 65 where something contradicts.",
+            "pgptunnel evidence verify ours.tar theirs.tar --message original.eml",
             VerifyAsync,
             BundleArgument,
             MessageOption,
@@ -127,26 +131,14 @@ internal static partial class EvidenceCommand
 
     private static async Task<int> VerifyAsync(ParseResult parse, CancellationToken cancel)
     {
-        var file = parse.GetRequiredValue(BundleArgument);
-        BundleFiles bundle;
-        try
-        {
-            await using var stream = File.OpenRead(file);
-            bundle = BundleFiles.Read(stream);
-        }
-        catch (EvidenceException e)
-        {
-            throw new CommandException(Exit.Data, $"{file}: {e.Message}");
-        }
-        catch (UnauthorizedAccessException e)
-        {
-            throw new CommandException(Exit.Unavailable, $"{file}: {e.Message}{OwnFiles.WhyNot(file)}");
-        }
+        var bundles = new List<BundleFiles>();
+        foreach (var file in parse.GetRequiredValue(BundleArgument))
+            bundles.Add(await ReadAsync(file));
         var message = parse.GetValue(MessageOption) is { } original
             ? await File.ReadAllBytesAsync(original, cancel)
             : null;
         var now = TimeProvider.System.GetUtcNow();
-        var statements = await new BundleVerification(bundle, Anchors(parse), message, now).RunAsync();
+        var statements = await new BundleVerification(bundles, Anchors(parse), message, now).RunAsync();
         var contradicted = statements.Any(s => s.Verdict == Verdict.Contradicted);
         return parse.Report(
             new
@@ -163,6 +155,23 @@ internal static partial class EvidenceCommand
             string.Join('\n', statements.Select(Line)),
             contradicted ? Exit.Data : Exit.Ok
         );
+    }
+
+    private static async Task<BundleFiles> ReadAsync(string file)
+    {
+        try
+        {
+            await using var stream = File.OpenRead(file);
+            return BundleFiles.Read(stream);
+        }
+        catch (EvidenceException e)
+        {
+            throw new CommandException(Exit.Data, $"{file}: {e.Message}");
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new CommandException(Exit.Unavailable, $"{file}: {e.Message}{OwnFiles.WhyNot(file)}");
+        }
     }
 
     private static TrustAnchors Anchors(ParseResult parse)

@@ -53,6 +53,9 @@ public sealed class BundleTests : IAsyncLifetime
     }
 
     private Task<IReadOnlyList<Statement>> VerifyAsync(BundleFiles files, byte[]? message = null) =>
+        VerifyAsync([files], message);
+
+    private Task<IReadOnlyList<Statement>> VerifyAsync(IReadOnlyList<BundleFiles> files, byte[]? message) =>
         new BundleVerification(files, _pair.World.Anchors, message, _pair.World.Time.GetUtcNow()).RunAsync();
 
     private static Verdict Of(IEnumerable<Statement> statements, string what) =>
@@ -83,6 +86,26 @@ public sealed class BundleTests : IAsyncLifetime
         var b = await VerifyAsync(await BundleAsync([_pair.B]), Original);
         Assert.Equal(Verdict.Claimed, Of(b, Crossed));
         Assert.Equal(Verdict.Proved, Of(b, SignedIt)); // A cannot deny it: its own signature is in the message
+    }
+
+    [Fact]
+    public async Task The_bundles_of_both_sides_prove_it_together_and_those_of_two_messages_do_not()
+    {
+        var (a, b) = (await BundleAsync([_pair.A]), await BundleAsync([_pair.B]));
+        foreach (var both in new[] { new[] { a, b }, [b, a] })
+        {
+            var statements = await VerifyAsync(both, Original);
+            Assert.Equal(Verdict.Proved, Of(statements, Crossed));
+            Assert.Equal(Verdict.Proved, Of(statements, SignedIt));
+            Assert.DoesNotContain(statements, s => s.Verdict == Verdict.Contradicted);
+        }
+        var first = _id;
+        _id = (await _pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], Message))[0].Text.Split(' ')[0];
+        await _pair.B.WaitAsync(2);
+        await OnRecordTests.RecordsAsync(_pair.B, "a.example", 5);
+        var others = await VerifyAsync([a, await BundleAsync([_pair.B])], null);
+        Assert.Equal(Verdict.Claimed, Of(others, $"{first} {Crossed}"));
+        Assert.Equal(Verdict.Claimed, Of(others, $"{_id} {Crossed}"));
     }
 
     [Fact]
@@ -172,7 +195,7 @@ public sealed class BundleTests : IAsyncLifetime
         Assert.Equal(Verdict.Contradicted, Of(await VerifyAsync(files, Flipped(Original, 20)), TheOne));
         await using var other = new TestWorld();
         var statements = await new BundleVerification(
-            files,
+            [files],
             other.Anchors,
             Original,
             _pair.World.Time.GetUtcNow()
