@@ -148,6 +148,7 @@ internal static class ConfigCommand
             if (configuration.Dns.TrustAnchorsFile is { } anchors)
                 Collect(() => NameService.Read(anchors));
             Collect(() => Listeners.Check(configuration));
+            Collect(() => Auditors.Load(configuration, TimeProvider.System.GetUtcNow()));
             if (Path.GetDirectoryName(configuration.SpoolFile) is { } folder && !Directory.Exists(folder))
                 mistakes.Add($"spool: the folder {folder} does not exist, or may not be looked into");
             else if (Directory.Exists(configuration.SpoolFile))
