@@ -3,7 +3,9 @@ using System.Text;
 
 namespace PgpTunnel.Dns;
 
-/// <summary>A proof of the DNS as zone files, from which other software comes to the same verdict, such as unbound with its auth-zones.</summary>
+/// <summary>
+/// A proof of the DNS as zone files, from which other software comes to the same verdict, such as unbound with its auth-zones.
+/// </summary>
 public static class OfflineZones
 {
     /// <exception cref="DnsFormatException">It is no proof.</exception>
@@ -24,8 +26,8 @@ public static class OfflineZones
                 ?.Signer;
 
     /// <summary>
-    /// Each record in the form that needs no knowledge of its type (RFC 3597 5). SOA and NS, which every zone file must have, and NSEC3PARAM,
-    /// without which unbound uses no NSEC3, are not signed here, and so prove nothing.
+    /// Each record in the form that needs no knowledge of its type (RFC 3597 5). SOA and NS, which every zone file must have, and
+    /// NSEC3PARAM, without which unbound uses no NSEC3, are not signed here, and so prove nothing.
     /// </summary>
     private static string Text(IGrouping<DomainName, DnsRecord> zone)
     {

@@ -26,9 +26,9 @@ public sealed partial record LogOrigin(string Own, string Peer, string Id)
             ? new(match.Groups[1].Value, match.Groups[2].Value, match.Groups[3].Value)
             : null;
 
-    /// <summary>A name is a part of paths, too: each label begins with a letter or digit.</summary>
-    [GeneratedRegex(
-        @"\A((?:[a-z0-9_](?:[a-z0-9_-]{0,62})\.)*[a-z0-9_][a-z0-9_-]{0,62})/pgptunnel/(-|(?:[a-z0-9_](?:[a-z0-9_-]{0,62})\.)*[a-z0-9_][a-z0-9_-]{0,62})/([0-9a-f]{16})\z"
-    )]
+    private const string Domain = "(?:[a-z0-9_][a-z0-9_-]{0,62}\\.)*[a-z0-9_][a-z0-9_-]{0,62}";
+
+    /// <summary>A name is a part of paths, too: each label begins with a letter, a digit or an underscore.</summary>
+    [GeneratedRegex($@"\A({Domain})/pgptunnel/(-|{Domain})/([0-9a-f]{{16}})\z")]
     private static partial Regex Form();
 }

@@ -5,6 +5,7 @@ using PgpTunnel.Benchmarks;
 [assembly: System.Runtime.Versioning.SupportedOSPlatform("linux")]
 
 // PgpTunnel.Benchmarks whole [--rounds N] [--sizes 10k,1m,10m] [--sessions 1,20,100] [--ways out,in] [--only PgpTunnel,Postfix]
+// PgpTunnel.Benchmarks evidence [--rounds N] [--sizes 10k,10m] [--sessions 20]
 // PgpTunnel.Benchmarks growth [--parcels 1000000] [--destinations 10000] [--dead 1000] [--peers 100000] [--replays 1000000] [--rounds N]
 // PgpTunnel.Benchmarks tools [--rounds N] PgpTunnel.Benchmarks pieces [BenchmarkDotNet's own arguments]
 IReadOnlyList<string> Option(string name, string otherwise) =>
@@ -35,6 +36,21 @@ switch (args.FirstOrDefault())
             Console.Out
         );
         return 0;
+    case "evidence":
+        await WholeGateway.RunAsync(
+            new WholeOptions(
+                Number(Option("--rounds", "9")[0]),
+                [.. Option("--sizes", "10k,10m").Select(Number)],
+                [.. Option("--sessions", "20").Select(Number)],
+                [Way.Outbound, Way.Inbound],
+                ["PgpTunnel", Contenders.WithoutRecords]
+            )
+            {
+                Base = Contenders.WithoutRecords,
+            },
+            Console.Out
+        );
+        return 0;
     case "growth":
         await Growth.RunAsync(
             new GrowthOptions(
@@ -56,7 +72,7 @@ switch (args.FirstOrDefault())
         return 0;
     default:
         Console.Error.WriteLine(
-            "usage: PgpTunnel.Benchmarks tools | growth | whole [--rounds N] [--sizes 10k,1m,10m] [--sessions "
+            "usage: PgpTunnel.Benchmarks tools | growth | evidence | whole [--rounds N] [--sizes 10k,1m,10m] [--sessions "
                 + "1,20,100] [--ways out,in] [--only PgpTunnel,Postfix] | pieces [arguments of BenchmarkDotNet]"
         );
         return 64;

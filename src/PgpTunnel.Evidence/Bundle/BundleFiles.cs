@@ -3,7 +3,9 @@ using System.Text;
 
 namespace PgpTunnel.Evidence;
 
-/// <summary>The files of a bundle by name: a plain ustar archive, its files in order, their times 0, so that the same makes the same.</summary>
+/// <summary>
+/// The files of a bundle by name: a plain ustar archive, its files in order, their times 0, so that the same makes the same.
+/// </summary>
 public sealed class BundleFiles
 {
     private const long Largest = 256 * 1024 * 1024;

@@ -66,7 +66,7 @@ public sealed class BundleVerification(
         _statements.Add(
             Statement.NotCovered(
                 "when",
-                "times are those of the gateways' own clocks; a head that the other side holds too bounds them, and no outside time stamp is in it"
+                "times are those of the gateways' own clocks: no time stamp from outside is in it"
             )
         );
         return _statements;

@@ -32,7 +32,9 @@ public sealed partial class Certificate
             .Select(t => t.EndsWith('>') ? t[(t.LastIndexOf('<') + 1)..^1] : t)
             .FirstOrDefault(t => t.Contains('@', StringComparison.Ordinal));
 
-    /// <summary>What verifies its signatures, whoever it is; null when it is revoked, or no certificate of ours and our peers' kind.</summary>
+    /// <summary>
+    /// What verifies its signatures, whoever it is; null when it is revoked, or no certificate of ours and our peers' kind.
+    /// </summary>
     public SignerKey? SignerAt(DateTimeOffset now) => Mailbox is { } mailbox ? Judge(mailbox, now).Signer : null;
 
     /// <summary>Reads exactly one certificate, binary. Subkeys and User IDs of kinds we do not know are passed over.</summary>

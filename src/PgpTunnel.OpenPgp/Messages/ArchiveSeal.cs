@@ -13,7 +13,7 @@ public sealed class ArchiveSeal(GatewayKey own, IReadOnlyList<ReaderKey> readers
 {
     private readonly SpoolSeal _seal = new(own.Spool, [.. readers.Select(r => r.Encryption)]);
 
-    public ArchivedOctets Seal(ReadOnlyMemory<byte> octets)
+    public ArchivedOctets Seal(ReadOnlySpan<byte> octets)
     {
         var (session, wrapped) = _seal.Use();
         return new(wrapped, MessageSealer.SealWithout(session, octets));

@@ -159,8 +159,25 @@ public static class MessageSealer
     /// As <see cref="SealForSpool"/>, for what is kept in great number: the PKESK packets, which many have alike, are not with it.
     /// </summary>
     /// <returns>SEIPDv1{ Literal }.</returns>
-    internal static byte[] SealWithout(SessionKey session, ReadOnlyMemory<byte> octets) =>
-        Encrypt([], session, Literal([octets]), null).ToArray();
+    internal static byte[] SealWithout(SessionKey session, ReadOnlySpan<byte> octets)
+    {
+        byte[] literal = [.. PacketWriter.Header(Tag.Literal, octets.Length + 6), (byte)'b', 0, 0, 0, 0, 0];
+        var length = Prefix + literal.Length + octets.Length + MdcLength;
+        byte[] head = [.. PacketWriter.Header(Tag.Seipd, length + 1), 1];
+        var whole = new byte[head.Length + length];
+        head.CopyTo(whole, 0);
+        var clear = whole.AsSpan(head.Length);
+        RandomNumberGenerator.Fill(clear[..Cfb.Block]);
+        clear[(Cfb.Block - 2)..Cfb.Block].CopyTo(clear[Cfb.Block..]); // RFC 9580 5.13.1
+        literal.CopyTo(clear[Prefix..]);
+        octets.CopyTo(clear[(Prefix + literal.Length)..]);
+        clear[^MdcLength] = 0xD3;
+        clear[^(MdcLength - 1)] = 0x14;
+        SHA1.HashData(clear[..^20], clear[^20..]);
+        using var cfb = new Cfb.Encryptor(session.Key);
+        cfb.Encrypt(clear);
+        return whole;
+    }
 
     /// <summary>
     /// Most signatures are over SHA-256, and so is what a replay is recognised by: one pass for both.

@@ -73,8 +73,8 @@ internal sealed class BundleGuide(string id)
 
             {Indented(_logs)}
 
-            Which key was a domain's, by the DNS with DNSSEC, from the root down. "(secure)" must stand there, and the key's fingerprint; compare
-            dns/anchors.ds with the root's trust anchor that you have from elsewhere (https://data.iana.org/root-anchors/):
+            Which key was a domain's, by the DNS with DNSSEC, from the root down. "(secure)" must stand there, and the key's fingerprint;
+            compare dns/anchors.ds with the root's trust anchor that you have from elsewhere (https://data.iana.org/root-anchors/):
 
             {(_dns.Length == 0 ? "  no proof is in it" : Indented(_dns))}
 
@@ -82,8 +82,8 @@ internal sealed class BundleGuide(string id)
 
             {(_message.Length == 0 ? "  what stood around it is not in this bundle" : Indented(_message))}
 
-            What it cannot show: mail that went another way than through the gateway; what happened inside either company; and when it was made
-            other than by the gateways' own clocks.
+            What it cannot show: mail that went another way than through the gateway; what happened inside either company; and when it was
+            made, other than by the gateways' own clocks.
 
             """.ReplaceLineEndings("\n");
 

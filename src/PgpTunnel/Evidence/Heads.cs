@@ -27,7 +27,8 @@ internal sealed class Heads(GatewayConfiguration configuration, Spool spool)
         {
             await spool.CloseLogAsync(log.Number);
             throw new EvidenceException(
-                $"log {log.Origin} is older than what was signed of it: the spool was set back. It is closed; the next record begins another"
+                $"log {log.Origin} is older than what was signed of it: the spool was set back. It is closed; the next record "
+                    + "begins another"
             );
         }
         known[log.Origin] = head;
@@ -52,7 +53,9 @@ internal sealed class Heads(GatewayConfiguration configuration, Spool spool)
         return [.. old.Select(l => l.Origin)];
     }
 
-    /// <summary>Of a spool that nothing has been appended to since it was opened its size tells, and where that is the same its root.</summary>
+    /// <summary>
+    /// Of a spool that nothing has been appended to since it was opened its size tells, and where that is the same its root.
+    /// </summary>
     private static bool IsOlder(StoredLog log, Checkpoint last) =>
         log.Edge.Size < last.Size || (log.Edge.Size == last.Size && !log.Edge.Root().AsSpan().SequenceEqual(last.Root));
 

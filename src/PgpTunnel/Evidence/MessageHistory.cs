@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using PgpTunnel.Evidence;
 
@@ -32,7 +33,7 @@ internal sealed record MessageHistory(
         var records = search.About(id).OrderBy(r => r.Record.At).ThenBy(r => r.Log).ThenBy(r => r.Record.N).ToList();
         var state = StateOf(records);
         var messageId = records.Select(search.Open).Select(o => o?.Text("msgid")).FirstOrDefault(m => m is not null);
-        return new(id, messageId, state, records, Lacking(records, state, Waiting(spool, id)));
+        return new(id, messageId, state, records, Lacking(records, state, Waiting(spool, id, records)));
     }
 
     private static string StateOf(IReadOnlyList<StoredRecord> records)
@@ -61,25 +62,32 @@ internal sealed record MessageHistory(
             .Select(t => t[1].GetString());
 
     /// <summary>The parcel while it is in the spool; a received one has its sender's key behind its id.</summary>
-    private static Parcel? Waiting(Spool spool, string id) =>
-        spool
-            .List()
-            .FirstOrDefault(p =>
-                p.State != ParcelState.Handed && (p.Id == id || p.Id.StartsWith($"{id}-", StringComparison.Ordinal))
-            );
+    private static Parcel? Waiting(Spool spool, string id, IReadOnlyList<StoredRecord> records) =>
+        records
+            .Select(r => r.Record.Event == "opened" ? $"{id}-{r.Record.Text("signer")}" : id)
+            .Distinct()
+            .Select(spool.Find)
+            .FirstOrDefault(p => p is { State: not ParcelState.Handed });
+
+    private static string WhereAndWhy(Parcel waiting)
+    {
+        var held = waiting.State == ParcelState.Held ? ", held," : "";
+        var where = waiting.Route == ParcelRoute.Local ? "our own mail server" : waiting.Domain;
+        if (waiting.Attempts == 0)
+            return $"it waits here{held} for {where}, not tried yet";
+        var by = waiting.Server.Length > 0 ? $" by {waiting.Server}" : "";
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"it waits here{held} for {where}, tried {waiting.Attempts} time(s), last answer {waiting.Status}{by}, next at "
+                + $"{InnerHeader.Time(waiting.Next)}"
+        );
+    }
 
     private static List<string> Lacking(IReadOnlyList<StoredRecord> records, string state, Parcel? waiting)
     {
         var missing = new List<string>();
         if (waiting is not null)
-            missing.Add(
-                $"it waits here{(waiting.State == ParcelState.Held ? ", held" : "")} for {(waiting.Route == ParcelRoute.Local ? "our own mail server" : waiting.Domain)}, "
-                    + (
-                        waiting.Attempts == 0
-                            ? "not tried yet"
-                            : $"tried {waiting.Attempts} time(s), last answer {waiting.Status}{(waiting.Server.Length > 0 ? $" by {waiting.Server}" : "")}, next at {InnerHeader.Time(waiting.Next)}"
-                    )
-            );
+            missing.Add(WhereAndWhy(waiting));
         if (state == "handed" && records.Any(r => r.Record.Event == "sealed"))
             missing.Add(
                 "what the receiving gateway has on record: ask its administrator for 'evidence export' of this id"

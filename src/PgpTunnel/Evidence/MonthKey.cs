@@ -19,7 +19,7 @@ internal sealed class MonthKey(string month, GatewayKey key, IReadOnlyList<Reade
 
     public GatewayKey Key => key;
 
-    public SealedOpening Seal(ReadOnlyMemory<byte> opening) => new(month, _seal.Seal(opening));
+    public SealedOpening Seal(ReadOnlySpan<byte> opening) => new(month, _seal.Seal(opening));
 
     /// <summary>
     /// What something private is found by: the same for the same text, in this month; nobody who has not the key learns from it what it

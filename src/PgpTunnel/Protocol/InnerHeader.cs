@@ -7,15 +7,6 @@ namespace PgpTunnel;
 /// <summary>A parcel's inside does not follow PROTOCOL.md 5; the message says where, for the log only.</summary>
 internal sealed class MalformedParcelException(string message) : Exception(message);
 
-/// <summary>What a parcel carries.</summary>
-internal enum ParcelKind
-{
-    Message,
-
-    /// <summary>A question from gateway to gateway whether all works, or its answer; no mail server sees it.</summary>
-    Echo,
-}
-
 /// <summary>
 /// The header block inside a parcel (PROTOCOL.md 5): identity, lifetime, the two gateways, and the SMTP envelope, in front of the
 /// message itself.

@@ -32,13 +32,29 @@ internal sealed class Contenders : IAsyncDisposable
 {
     private const string PostfixAddress = "127.0.0.61";
 
+    /// <summary>What the gateway with records is held against.</summary>
+    public const string WithoutRecords = "without records";
+
     private readonly Lab _lab;
     private readonly Postfix _postfix;
     private readonly string _home; // gpg's
-    private readonly GatewayProcess _gateway;
+    private readonly GatewayProcess _gateway,
+        _withoutRecords;
 
-    private Contenders(Lab lab, Postfix postfix, string home, Sink sink, GatewayProcess gateway) =>
-        (_lab, _postfix, _home, Sink, _gateway) = (lab, postfix, home, sink, gateway);
+    private Contenders(
+        Lab lab,
+        (Postfix Postfix, string Home) others,
+        Sink sink,
+        (GatewayProcess With, GatewayProcess Without) gateways
+    ) =>
+        (_lab, _postfix, _home, Sink, _gateway, _withoutRecords) = (
+            lab,
+            others.Postfix,
+            others.Home,
+            sink,
+            gateways.With,
+            gateways.Without
+        );
 
     public Sink Sink { get; }
 
@@ -62,7 +78,19 @@ internal sealed class Contenders : IAsyncDisposable
         });
         var home = await GpgHomeAsync(lab);
         var postfix = await StartPostfixAsync(sink.EndPoint, home);
-        return new Contenders(lab, postfix, home, sink, await GatewayProcess.StartAsync(lab));
+        var with = await GatewayProcess.StartAsync(lab);
+        return new Contenders(lab, (postfix, home), sink, (with, await StartWithoutRecordsAsync(lab)));
+    }
+
+    /// <summary>The same gateway again, with a spool of its own, that puts nothing on record.</summary>
+    private static Task<GatewayProcess> StartWithoutRecordsAsync(Lab lab)
+    {
+        const string Name = "without-records.json";
+        var configuration = JsonNode.Parse(File.ReadAllText(lab.Config))!.AsObject();
+        configuration["spool"] = "sqlite:without-records.db";
+        configuration["evidence"] = new JsonObject { ["keep"] = false };
+        File.WriteAllText(Path.Combine(Path.GetDirectoryName(lab.Config)!, Name), configuration.ToJsonString());
+        return GatewayProcess.StartAsync(lab, Name);
     }
 
     /// <summary>Both keys for gpg, readable by the user whom Postfix runs filters as.</summary>
@@ -147,6 +175,12 @@ internal sealed class Contenders : IAsyncDisposable
                 () => ProcessTree.Cpu((pid, _) => pid == _gateway.Id),
                 1
             ),
+            new(
+                WithoutRecords,
+                way == Way.Outbound ? _withoutRecords.Outbound : _withoutRecords.Inbound,
+                () => ProcessTree.Cpu((pid, _) => pid == _withoutRecords.Id),
+                1
+            ),
             new("Postfix relay (a)", At(2525), Postfix, 1),
             new("Postfix + gpg (b)", At(way == Way.Outbound ? 2526 : 2527), Postfix, 20),
             new("nothing (roof)", Sink.EndPoint, () => TimeSpan.Zero, 1),
@@ -171,6 +205,7 @@ internal sealed class Contenders : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _gateway.DisposeAsync();
+        await _withoutRecords.DisposeAsync();
         await _postfix.DisposeAsync();
         await Sink.DisposeAsync();
         await Run.ProgramAsync("gpgconf", ["--homedir", _home, "--kill", "all"]);

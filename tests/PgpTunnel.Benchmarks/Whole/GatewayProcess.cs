@@ -34,11 +34,13 @@ internal sealed class GatewayProcess : IAsyncDisposable
         }
     }
 
-    public static async Task<GatewayProcess> StartAsync(Lab lab)
+    /// <param name="name">Of its configuration beside the lab's own; empty = that.</param>
+    public static async Task<GatewayProcess> StartAsync(Lab lab, string name = "")
     {
-        var (log, began) = (Path.Combine(lab.Directory, "log"), Stopwatch.GetTimestamp());
+        var (log, began) = (Path.Combine(lab.Directory, $"log{name}"), Stopwatch.GetTimestamp());
+        var config = name.Length == 0 ? lab.Config : Path.Combine(Path.GetDirectoryName(lab.Config)!, name);
         var gateway = new GatewayProcess(
-            new Daemon("/bin/sh", ["-c", "exec \"$0\" run --config \"$1\" 2>\"$2\"", Run.Gateway, lab.Config, log]),
+            new Daemon("/bin/sh", ["-c", "exec \"$0\" run --config \"$1\" 2>\"$2\"", Run.Gateway, config, log]),
             log
         );
         while (!gateway.Log.Contains("ready outbound=", StringComparison.Ordinal))

@@ -13,7 +13,11 @@ internal sealed record WholeOptions(
     IReadOnlyList<int> Sessions,
     IReadOnlyList<Way> Ways,
     IReadOnlyList<string> Only
-);
+)
+{
+    /// <summary>The contender that the others' rates are divided by.</summary>
+    public string Base { get; init; } = "Postfix relay (a)";
+}
 
 /// <summary>Messages through the whole gateway and through what people would run instead, in turn, round after round.</summary>
 internal static class WholeGateway
@@ -60,7 +64,7 @@ internal static class WholeGateway
             await contenders.NothingIsLeftAsync();
             foreach (var (name, rounds) in results)
                 output.WriteLine(
-                    Table.Row(way, size, sessions, name, rounds, results.GetValueOrDefault("Postfix relay (a)", rounds))
+                    Table.Row(way, size, sessions, name, rounds, results.GetValueOrDefault(options.Base, rounds))
                 );
         }
     }

@@ -148,8 +148,8 @@ public sealed class BundleTests : IAsyncLifetime
     }
 
     /// <summary>
-    /// Company A lies about what it has, and signs the list anew: each of its own files is bound by a head that it signed before, and B's by
-    /// B's key.
+    /// Company A lies about what it has, and signs the list anew: each of its own files is bound by a head that it signed before, and
+    /// B's by B's key.
     /// </summary>
     [Fact]
     public async Task Who_made_it_cannot_change_it_either()

@@ -1,0 +1,10 @@
+namespace PgpTunnel;
+
+/// <summary>What a parcel carries.</summary>
+internal enum ParcelKind
+{
+    Message,
+
+    /// <summary>A question from gateway to gateway whether all works, or its answer; no mail server sees it.</summary>
+    Echo,
+}
