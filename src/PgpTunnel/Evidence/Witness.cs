@@ -11,6 +11,8 @@ namespace PgpTunnel;
 /// </summary>
 internal sealed partial class Witness(Settings settings, MonthKeys keys, Proofs proofs, TimeProvider time)
 {
+    private const int MostWhy = 2000; // characters
+
     private bool Keeps => settings.Configuration.Evidence.Keep;
 
     /// <summary>The private part of a record before it is sealed.</summary>
@@ -111,7 +113,7 @@ internal sealed partial class Witness(Settings settings, MonthKeys keys, Proofs 
                 ("domain", parcel.Domain),
                 ("octets", mail.Size),
                 ("rcpts", mail.To.Count),
-                ("why", mail.Why),
+                ("why", MessageText.OneLine(mail.Why, MostWhy)),
                 ("dns", mail.Proof),
                 ("was", mail.Was),
                 ("open", hidden.Commitment)

@@ -34,16 +34,17 @@ internal sealed class Proofs(NameService names, Spool spool, TimeProvider time)
         var says = Says(peer);
         if (says is null)
             return peer;
-        while (true)
+        if (_known.Count >= MostKnown)
+            _known.Clear();
+        var entry = _known.GetOrAdd(peer.Domain, domain => new(() => MakeAsync(domain, says)));
+        var known = await entry.Value;
+        if (known.Until <= time.GetUtcNow() || (known.Says != says && known.Name is not null))
         {
-            var entry = _known.GetOrAdd(peer.Domain, domain => new(() => MakeAsync(domain, says)));
-            var known = await entry.Value;
-            if (known.Until > time.GetUtcNow() && (known.Says == says || known.Name is null))
-                return peer with { Proof = known.Says == says ? known.Name : null };
+            // Over, or of what the domain said before.
             _known.TryRemove(KeyValuePair.Create(peer.Domain, entry));
-            if (_known.Count >= MostKnown)
-                _known.Clear();
+            known = await _known.GetOrAdd(peer.Domain, domain => new(() => MakeAsync(domain, says))).Value;
         }
+        return peer with { Proof = known.Says == says ? known.Name : null };
     }
 
     private async Task KeepAsync(byte[] certificate)
@@ -119,7 +120,7 @@ internal sealed class Proofs(NameService names, Spool spool, TimeProvider time)
             var end = proof.Window?.Until is { } until && until < now + Life ? until : now + Life;
             return new(wanted, name, end);
         }
-        catch (Exception e) when (e is PolicyRecordException or SpoolException or FormatException)
+        catch (Exception) // whatever it is: mail goes on, and its record says that there is no proof
         {
             return new(wanted, null, now + Pause);
         }

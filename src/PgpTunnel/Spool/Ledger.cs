@@ -8,7 +8,8 @@ namespace PgpTunnel;
 /// </summary>
 internal sealed class Ledger
 {
-    private const int MostKnown = 4096;
+    private const int MostKnown = 4096,
+        MostReason = 2000; // characters
 
     /// <summary>A log that records are appended to.</summary>
     private sealed class Log(long number, TreeEdge edge, DateTimeOffset at, long octets)
@@ -77,7 +78,7 @@ internal sealed class Ledger
             ("who", act.Who),
             ("what", act.What),
             ("subject", act.Subject),
-            ("reason", act.Reason)
+            ("reason", MessageText.OneLine(act.Reason, MostReason)) // the journal has it whole
         );
         var logs = statements.Rows(
             "SELECT own, peer FROM log WHERE peer = $peer AND closed = 0 ORDER BY number",
