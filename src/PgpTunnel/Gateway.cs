@@ -189,7 +189,7 @@ internal sealed class Gateway : IAsyncDisposable
                     ("why", $"{key} has changed, which takes a restart; everything else is taken over now")
                 );
             var keys = KeyRing.Load(configuration);
-            _ = Auditors.Load(configuration, TimeProvider.System.GetUtcNow());
+            MonthKeys.Prepare(configuration, TimeProvider.System.GetUtcNow());
             _listeners.LoadCertificates(configuration);
             _names.Replace(configuration);
             _settings.Replace(configuration, keys);

@@ -22,7 +22,13 @@ public sealed class BundleVerification(
     private readonly List<Statement> _statements = [];
 
     /// <summary>A log whose head is signed.</summary>
-    private sealed record Signed(BundleLog Log, SignerKey Key, DateTimeOffset At);
+    private sealed record Signed(BundleLog Log, SignerKey Key, DateTimeOffset At)
+    {
+        /// <summary>The key is that of the domain whose log it says it is, by signed DNS.</summary>
+        public bool IsItsOwners { get; init; }
+
+        public LogOrigin Origin => Log.Head.Origin;
+    }
 
     /// <returns>What it shows, from what all rests on to what people ask.</returns>
     public async Task<IReadOnlyList<Statement>> RunAsync()
@@ -44,8 +50,6 @@ public sealed class BundleVerification(
         {
             return [Statement.Contradicted("the bundle can be read", e.Message)];
         }
-        foreach (var bundle in bundles)
-            CheckSums(bundle, keys);
         foreach (var (name, octets) in Proofs())
             if (Convert.ToHexStringLower(SHA256.HashData(octets)) != name)
                 _statements.Add(
@@ -55,12 +59,15 @@ public sealed class BundleVerification(
         foreach (var log in logs)
             if (CheckHead(log, keys) is { } head)
                 signed.Add(head);
-        foreach (var log in signed)
+        for (var i = 0; i < signed.Count; i++)
         {
-            await CheckOwnerAsync(log);
+            var log = signed[i] = signed[i] with { IsItsOwners = await CheckOwnerAsync(signed[i]) };
             foreach (var record in log.Log.Records)
                 await CheckRecordAsync(log, record);
         }
+        foreach (var bundle in bundles)
+            CheckSums(bundle, keys, [.. signed.Where(l => l.IsItsOwners).Select(l => l.Key.Fingerprint)]);
+        CheckHistories(signed);
         CheckStory(signed);
         CheckMessage(signed, keys);
         _statements.Add(
@@ -72,13 +79,17 @@ public sealed class BundleVerification(
         return _statements;
     }
 
-    private void CheckSums(BundleFiles files, IReadOnlyList<SignerKey> keys)
+    private void CheckSums(BundleFiles files, IReadOnlyList<SignerKey> keys, HashSet<string> owners)
     {
         const string What = "nothing in the bundle was changed since it was made";
         if (Sums.Difference(files) is { } difference)
             _statements.Add(Statement.Contradicted(What, difference));
         else if (Sums.Signer(files, keys) is var (key, at))
-            _statements.Add(Statement.Proved(What, key.Fingerprint, why: $"made at {RecordTime.Write(at)}"));
+            _statements.Add(
+                owners.Contains(key.Fingerprint)
+                    ? Statement.Proved(What, key.Fingerprint, why: $"made at {RecordTime.Write(at)}")
+                    : Statement.Claimed(What, key.Fingerprint, "whose key that is no signed DNS in the bundle says")
+            );
         else
             _statements.Add(Statement.Contradicted(What, "SHA256SUMS.asc is by none of the keys in it"));
     }
@@ -95,13 +106,13 @@ public sealed class BundleVerification(
         return new(log, key, at);
     }
 
-    private Task CheckOwnerAsync(Signed log) =>
+    private Task<bool> CheckOwnerAsync(Signed log) =>
         CheckKeyAsync(log.Key.Fingerprint, log.Log.Head.Origin.Own, log.At, Proofs());
 
     private IEnumerable<(string Name, byte[] Octets)> Proofs() => bundles.SelectMany(b => b.In("dns/", ".rr"));
 
     /// <summary>That a key was a domain's by what the signed DNS said at that time.</summary>
-    private async Task CheckKeyAsync(
+    private async Task<bool> CheckKeyAsync(
         string fingerprint,
         string domain,
         DateTimeOffset at,
@@ -120,7 +131,7 @@ public sealed class BundleVerification(
                 if (shown.Fingerprints.Contains(fingerprint))
                 {
                     _statements.Add(Statement.Proved(what, until: shown.Until, why: $"dns/{name}.rr"));
-                    return;
+                    return true;
                 }
                 why =
                     shown.Security == DnsSecurity.Secure
@@ -133,6 +144,7 @@ public sealed class BundleVerification(
             }
         }
         _statements.Add(Statement.NotCovered(what, why));
+        return false;
     }
 
     private async Task CheckRecordAsync(Signed log, BundleRecord item)
@@ -165,6 +177,22 @@ public sealed class BundleVerification(
             await CheckKeyAsync(key, domain, record.At, Proofs().Where(p => p.Name == record.Text("dns")));
     }
 
+    /// <summary>Two heads of one log at one size, or two records in one place: whoever signed them tells two stories.</summary>
+    private void CheckHistories(List<Signed> logs)
+    {
+        foreach (var log in logs.GroupBy(l => l.Origin))
+        {
+            var forked =
+                log.GroupBy(l => l.Log.Head.Size)
+                    .Any(h => h.Select(l => Convert.ToHexString(l.Log.Head.Root)).Distinct().Count() > 1)
+                || log.SelectMany(l => l.Log.Records.Where(r => r.StandsIn(l.Log.Head)))
+                    .GroupBy(r => r.Record.N)
+                    .Any(n => n.Select(r => Convert.ToHexString(r.Record.LeafHash)).Distinct().Count() > 1);
+            if (forked)
+                _statements.Add(Statement.Contradicted($"log {log.Key} has one history", "two of it are signed"));
+        }
+    }
+
     /// <summary>What the records of both sides say of each message together.</summary>
     private void CheckStory(List<Signed> logs)
     {
@@ -178,16 +206,18 @@ public sealed class BundleVerification(
             var made = message.FirstOrDefault(t => t.Record.Event == "sealed");
             var opened = message.FirstOrDefault(t => t.Record.Event == "opened");
             var outcome = message.LastOrDefault(t => t.Record.Event == "outcome");
-            _statements.Add(Crossing(message.Key, made, opened.Record is null ? outcome : opened));
+            _statements.Add(Crossing(message.Key, made, opened));
             _statements.Add(
                 outcome.Record is null
                     ? Statement.NotCovered(
                         $"what became of {message.Key} at the recipients' mail server",
                         "no record of the receiving gateway is in the bundle"
                     )
-                    : Statement.Proved(
+                    : new(
                         $"what the receiving gateway says became of {message.Key}: {Outcome(outcome.Record)}",
-                        outcome.Log.Key.Fingerprint
+                        outcome.Log.IsItsOwners ? Verdict.Proved : Verdict.Claimed,
+                        outcome.Log.Key.Fingerprint,
+                        null
                     )
             );
             foreach (var (log, record) in message.Where(t => t.Record.Event == "clear"))
@@ -207,10 +237,24 @@ public sealed class BundleVerification(
             return Statement.Claimed(what, opened.Log.Key.Fingerprint, "by the record of the receiving gateway alone");
         if (opened.Record is null)
             return Statement.Claimed(what, made.Log.Key.Fingerprint, "by the record of the sending gateway alone");
+        if (!AreTwoSides(made.Log, opened.Log))
+            return Statement.Claimed(
+                what,
+                made.Log.Key.Fingerprint,
+                "that the two logs are those of two companies no signed DNS in the bundle says"
+            );
         return made.Record.Text("lit") is { } lit && lit == opened.Record.Text("lit")
             ? Statement.Proved(what, opened.Log.Key.Fingerprint, why: $"both sides name the same octets, {lit}")
             : Statement.Contradicted(what, "the two sides name different octets");
     }
+
+    /// <summary>Each is about the other, and each is signed by a key that is its own domain's.</summary>
+    private static bool AreTwoSides(Signed sender, Signed receiver) =>
+        sender.IsItsOwners
+        && receiver.IsItsOwners
+        && sender.Key.Fingerprint != receiver.Key.Fingerprint
+        && sender.Origin.Own == receiver.Origin.Peer
+        && sender.Origin.Peer == receiver.Origin.Own;
 
     private static string Outcome(Record outcome) =>
         outcome.Fields.FirstOrDefault(f => f.Name == "to").Value
@@ -234,9 +278,18 @@ public sealed class BundleVerification(
             _statements.Add(Statement.NotCovered(What, "what stood around it is not in the bundle"));
             return;
         }
+        if (!IsBlockOf(head, message.Length))
+        {
+            _statements.Add(
+                Statement.Contradicted(What, "message/head is not the header block of a message of that size")
+            );
+            return;
+        }
         byte[] literal = [.. head, .. message, .. pad];
         var lit = Convert.ToHexStringLower(SHA256.HashData(literal));
-        var named = logs.SelectMany(l => l.Log.Records.Select(r => (Log: l, r.Record)))
+        var named = logs.SelectMany(l =>
+                l.Log.Records.Where(r => r.StandsIn(l.Log.Head)).Select(r => (Log: l, r.Record))
+            )
             .FirstOrDefault(t => t.Record.Text("lit") == lit);
         _statements.Add(
             named.Record is null
@@ -259,4 +312,12 @@ public sealed class BundleVerification(
                 : Statement.Contradicted(what, "message/sig is not a signature of it by that key")
         );
     }
+
+    /// <summary>
+    /// A block that ends with its first empty line and names that size (PROTOCOL.md 5): so the message is all of what was signed, and not a
+    /// piece of it that somebody has quoted.
+    /// </summary>
+    private static bool IsBlockOf(ReadOnlySpan<byte> head, int size) =>
+        head.IndexOf("\r\n\r\n"u8) == head.Length - 4
+        && head.IndexOf(Encoding.ASCII.GetBytes(FormattableString.Invariant($"\r\nPgpTunnel-Size: {size}\r\n"))) > 0;
 }

@@ -30,6 +30,7 @@ internal static class JsonFields
     {
         Array.Sort(fields, ByName);
         _octets ??= new(4096);
+        _octets.Clear();
         var json = _json ??= new(_octets, Plain);
         json.Reset();
         json.WriteStartObject();

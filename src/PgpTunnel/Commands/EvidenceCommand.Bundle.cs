@@ -190,8 +190,11 @@ internal static partial class EvidenceCommand
         verdict == Verdict.NotCovered ? "not covered" : verdict.ToString().ToLowerInvariant();
 
     private static string Line(Statement statement) =>
-        $"{Word(statement.Verdict), -12} {statement.What}"
+        $"{Word(statement.Verdict), -12} {Printable(statement.What)}"
         + (statement.By is { } by ? $"\n             by key {by}" : "")
         + (statement.Until is { } until ? $"\n             until {RecordTime.Write(until)}" : "")
-        + (statement.Why.Length > 0 ? $"\n             {statement.Why}" : "");
+        + (statement.Why.Length > 0 ? $"\n             {Printable(statement.Why)}" : "");
+
+    /// <summary>Whoever made the bundle must not write lines of his own among ours.</summary>
+    private static string Printable(string text) => MessageText.OneLine(text, most: 2000);
 }

@@ -55,6 +55,16 @@ internal sealed class MonthKeys(Settings settings, EventLog log)
         }
     }
 
+    /// <summary>Sees that what happens can go on record under a configuration that is to be taken over.</summary>
+    /// <exception cref="ConfigurationException">It cannot.</exception>
+    public static void Prepare(GatewayConfiguration configuration, DateTimeOffset now)
+    {
+        if (configuration.Evidence.Keep)
+            Make(configuration, MonthOf(now), now);
+        else
+            Auditors.Load(configuration, now);
+    }
+
     /// <summary>The key of a month that is there, or a new one.</summary>
     private static MonthKey Make(GatewayConfiguration configuration, string month, DateTimeOffset now)
     {

@@ -99,10 +99,11 @@ internal sealed partial class Outbound
         /// <summary>Has at hand what the DNS said for each decision, to go on record with what comes of it.</summary>
         private async Task ProveAsync()
         {
-            foreach (
-                var decided in _destinations.Values.Where(d => d is { Decision.Reply: null, Peer: not null }).ToList()
-            )
-                _destinations[decided.Key] = decided with { Peer = await outbound._witness.ProveAsync(decided.Peer!) };
+            // All at once: who waits for the answer to a message does not wait for each.
+            var decided = _destinations.Values.Where(d => d is { Decision.Reply: null, Peer: not null }).ToList();
+            var proved = await Task.WhenAll(decided.Select(d => outbound._witness.ProveAsync(d.Peer!)));
+            foreach (var (one, peer) in decided.Zip(proved))
+                _destinations[one.Key] = one with { Peer = peer };
         }
 
         private IEnumerable<(Parcel Parcel, ParcelContent Content, Decided Decided)> Make(

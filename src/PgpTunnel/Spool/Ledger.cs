@@ -35,7 +35,8 @@ internal sealed class Ledger
 
     /// <summary>The highest number that a log has or has had, by the records that are left.</summary>
     public const string HighestLog =
-        "SELECT max(coalesce((SELECT max(number) FROM log), 0), coalesce((SELECT max(place) >> 32 FROM record), 0))";
+        "SELECT max(coalesce((SELECT max(number) FROM log), 0), coalesce((SELECT max(place) >> 32 FROM record), 0), "
+        + "coalesce((SELECT max(place) >> 32 FROM tag), 0), coalesce((SELECT max(place) >> 32 FROM block), 0))";
 
     /// <summary>A record's place: its log above, its index in it below.</summary>
     public static long Place(long log, long n) => (log << 32) | n;
@@ -109,8 +110,10 @@ internal sealed class Ledger
         );
         if (found is not [var row])
             return null;
-        var edge = row.Edge ?? throw new SpoolException($"the log of {own} about {peer} is damaged", false);
-        return _logs[(own, peer)] = new(row.Number, edge, row.At, row.Octets);
+        if (row.Edge is { } edge)
+            return _logs[(own, peer)] = new(row.Number, edge, row.At, row.Octets);
+        statements.Execute("UPDATE log SET closed = 1 WHERE number = $number", ("$number", row.Number));
+        return null; // it is damaged, which must stop no mail: another log begins
     }
 
     private Log New(Statements statements, LogEntry entry)

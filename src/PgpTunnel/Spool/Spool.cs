@@ -115,8 +115,11 @@ internal sealed partial class Spool : IAsyncDisposable
                 throw;
             }
         }
-        catch (SqliteException e)
-            when (working && batch.Count > 1 && e.SqliteErrorCode is not (SqliteFull or SqliteIoError))
+        catch (Exception e)
+            when (working
+                && batch.Count > 1
+                && e is not SqliteException { SqliteErrorCode: SqliteFull or SqliteIoError }
+            )
         {
             foreach (var job in batch)
                 Commit([job]);

@@ -26,8 +26,12 @@ internal sealed class LogRows(SqliteConnection connection, SqliteTransaction tra
                     _logs,
                     Number(row, "number"),
                     () =>
-                        Find("SELECT number FROM log WHERE own = $0 AND peer = $1 AND id = $2", own, peer, id)
-                        ?? NextLog()
+                        Find(
+                            "UPDATE log SET closed = 1 WHERE own = $0 AND peer = $1 AND id = $2 RETURNING number",
+                            own,
+                            peer,
+                            id
+                        ) ?? NextLog()
                 );
                 row["closed"] = 1L;
                 break;
