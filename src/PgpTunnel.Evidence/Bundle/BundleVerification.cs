@@ -12,7 +12,7 @@ namespace PgpTunnel.Evidence;
 /// <param name="bundles">That of one side, or those of both.</param>
 /// <param name="message">The message that it is to be about, as its author's mail server had it; null = none is at hand.</param>
 /// <param name="now">When it is checked; a key that has expired by then still shows what it signed before.</param>
-public sealed class BundleVerification(
+public sealed partial class BundleVerification(
     IReadOnlyList<BundleFiles> bundles,
     TrustAnchors anchors,
     byte[]? message,
@@ -261,63 +261,4 @@ public sealed class BundleVerification(
             is { ValueKind: System.Text.Json.JsonValueKind.Array } to
             ? to.GetRawText()
             : "nothing";
-
-    /// <summary>The signed octets, put together again from the message and what stands around it.</summary>
-    private void CheckMessage(List<Signed> logs, IReadOnlyList<SignerKey> keys)
-    {
-        const string What = "the message that was given is the one";
-        if (message is null)
-        {
-            _statements.Add(Statement.NotCovered(What, "no message was given"));
-            return;
-        }
-        // The receiving side's has the signature with it.
-        var around = bundles.OrderBy(b => b["message/sig"] is null).FirstOrDefault(b => b["message/head"] is not null);
-        if (around?["message/head"] is not { } head || around["message/pad"] is not { } pad)
-        {
-            _statements.Add(Statement.NotCovered(What, "what stood around it is not in the bundle"));
-            return;
-        }
-        if (!IsBlockOf(head, message.Length))
-        {
-            _statements.Add(
-                Statement.Contradicted(What, "message/head is not the header block of a message of that size")
-            );
-            return;
-        }
-        byte[] literal = [.. head, .. message, .. pad];
-        var lit = Convert.ToHexStringLower(SHA256.HashData(literal));
-        var named = logs.SelectMany(l =>
-                l.Log.Records.Where(r => r.StandsIn(l.Log.Head)).Select(r => (Log: l, r.Record))
-            )
-            .FirstOrDefault(t => t.Record.Text("lit") == lit);
-        _statements.Add(
-            named.Record is null
-                ? Statement.Contradicted(What, "no record names its octets: it is another message, or was changed")
-                : Statement.Proved(
-                    What,
-                    named.Log.Key.Fingerprint,
-                    why: $"record {named.Record.N} names its octets, {lit}"
-                )
-        );
-        if (named.Record is null || around["message/sig"] is not { } signature)
-            return;
-        var what = $"{named.Record.Text("signer")} signed it";
-        var by = keys.FirstOrDefault(k =>
-            k.Fingerprint == named.Record.Text("signer") && DetachedSignature.Verify(literal, signature, k) is not null
-        );
-        _statements.Add(
-            by is not null
-                ? Statement.Proved(what, by.Fingerprint, why: "by the signature inside the sealed message itself")
-                : Statement.Contradicted(what, "message/sig is not a signature of it by that key")
-        );
-    }
-
-    /// <summary>
-    /// A block that ends with its first empty line and names that size (PROTOCOL.md 5): so the message is all of what was signed, and not a
-    /// piece of it that somebody has quoted.
-    /// </summary>
-    private static bool IsBlockOf(ReadOnlySpan<byte> head, int size) =>
-        head.IndexOf("\r\n\r\n"u8) == head.Length - 4
-        && head.IndexOf(Encoding.ASCII.GetBytes(FormattableString.Invariant($"\r\nPgpTunnel-Size: {size}\r\n"))) > 0;
 }
