@@ -109,7 +109,6 @@ internal sealed class Gateway : IAsyncDisposable
     )
     {
         var settings = new Settings(configuration, KeyRing.Load(configuration));
-        _ = Auditors.Load(configuration, time.GetUtcNow());
         if (
             !OperatingSystem.IsWindows()
             && configuration.Keys.PassphraseFile is { } file

@@ -65,8 +65,9 @@ public sealed partial class BundleVerification(
             foreach (var record in log.Log.Records)
                 await CheckRecordAsync(log, record);
         }
-        foreach (var bundle in bundles)
-            CheckSums(bundle, keys, [.. signed.Where(l => l.IsItsOwners).Select(l => l.Key.Fingerprint)]);
+        // What all rests on comes first, and is known only now: whose the keys are.
+        var owners = signed.Where(l => l.IsItsOwners).Select(l => l.Key.Fingerprint).ToHashSet();
+        _statements.InsertRange(0, bundles.Select(b => CheckSums(b, keys, owners)));
         CheckHistories(signed);
         CheckStory(signed);
         CheckMessage(signed, keys);
@@ -79,19 +80,16 @@ public sealed partial class BundleVerification(
         return _statements;
     }
 
-    private void CheckSums(BundleFiles files, IReadOnlyList<SignerKey> keys, HashSet<string> owners)
+    private static Statement CheckSums(BundleFiles files, IReadOnlyList<SignerKey> keys, HashSet<string> owners)
     {
         const string What = "nothing in the bundle was changed since it was made";
         if (Sums.Difference(files) is { } difference)
-            _statements.Add(Statement.Contradicted(What, difference));
-        else if (Sums.Signer(files, keys) is var (key, at))
-            _statements.Add(
-                owners.Contains(key.Fingerprint)
-                    ? Statement.Proved(What, key.Fingerprint, why: $"made at {RecordTime.Write(at)}")
-                    : Statement.Claimed(What, key.Fingerprint, "whose key that is no signed DNS in the bundle says")
-            );
-        else
-            _statements.Add(Statement.Contradicted(What, "SHA256SUMS.asc is by none of the keys in it"));
+            return Statement.Contradicted(What, difference);
+        if (Sums.Signer(files, keys) is not var (key, at))
+            return Statement.Contradicted(What, "SHA256SUMS.asc is by none of the keys in it");
+        return owners.Contains(key.Fingerprint)
+            ? Statement.Proved(What, key.Fingerprint, why: $"made at {RecordTime.Write(at)}")
+            : Statement.Claimed(What, key.Fingerprint, "whose key that is no signed DNS in the bundle says");
     }
 
     private Signed? CheckHead(BundleLog log, IReadOnlyList<SignerKey> keys)

@@ -16,7 +16,8 @@ public sealed record PublishedKeys(
 )
 {
     private const string Label = "_pgptunnel.",
-        Version = "v=PGPT1";
+        Version = "v=PGPT1",
+        Withdrawn = "m=none";
 
     /// <exception cref="EvidenceException">It is no proof, or not one of a policy record.</exception>
     public static async Task<PublishedKeys> ReadAsync(byte[] stream, TrustAnchors anchors, DateTimeOffset at)
@@ -27,7 +28,7 @@ public sealed record PublishedKeys(
             var text = name.ToString().TrimEnd('.');
             if (type != RecordType.TXT || !text.StartsWith(Label, StringComparison.Ordinal))
                 throw new EvidenceException("a proof of the DNS is about something else than a policy record");
-            var answer = await new DnsValidator(new RecordedAnswers(records), anchors, new Moment(at)).LookupAsync(
+            var answer = await new DnsValidator(new RecordedAnswers(records), anchors, new FixedTime(at)).LookupAsync(
                 name,
                 type,
                 CancellationToken.None,
@@ -50,35 +51,19 @@ public sealed record PublishedKeys(
     private static List<string> Listed(IReadOnlyList<byte[]> records)
     {
         var policies = records
-            .Select(Joined)
-            .Where(t => t.StartsWith(Version, StringComparison.Ordinal))
-            .Select(t => t.Split(';').Select(f => f.Trim()).ToList())
+            .Select(r => Encoding.Latin1.GetString(CharacterStrings.Join(r)).Split(';', StringSplitOptions.TrimEntries))
+            .Where(f => f[0].Split(' ', '\t')[0] == Version)
             .ToList();
-        if (policies is not [var fields])
+        if (policies is not [var fields] || fields.Contains(Withdrawn))
             return [];
         var distrusted = Values(fields, "xfp=");
         return [.. Values(fields, "fp=").Where(f => !distrusted.Contains(f))];
     }
 
-    private static List<string> Values(List<string> fields, string tag) =>
+    private static List<string> Values(string[] fields, string tag) =>
         [
             .. fields
                 .Where(f => f.StartsWith(tag, StringComparison.Ordinal))
                 .SelectMany(f => f[tag.Length..].Split(',', StringSplitOptions.TrimEntries)),
         ];
-
-    /// <summary>The character-strings of a TXT record, joined (RFC 1035 3.3.14).</summary>
-    private static string Joined(byte[] rdata)
-    {
-        var text = new StringBuilder();
-        for (var at = 0; at < rdata.Length; at += 1 + rdata[at])
-            text.Append(Encoding.Latin1.GetString(rdata.AsSpan(at + 1, Math.Min(rdata[at], rdata.Length - at - 1))));
-        return text.ToString();
-    }
-
-    /// <summary>A clock that stands still.</summary>
-    private sealed class Moment(DateTimeOffset at) : TimeProvider
-    {
-        public override DateTimeOffset GetUtcNow() => at;
-    }
 }

@@ -7,8 +7,6 @@ namespace PgpTunnel.Evidence;
 /// <param name="fields">A value is a string, a whole number, or a list of such; null = left out.</param>
 public sealed class Draft(string ev, params (string Name, object? Value)[] fields)
 {
-    public string Event => ev;
-
     /// <summary>The octets of the record.</summary>
     /// <param name="at">By the clock.</param>
     /// <param name="last">The time of the record before. Time does not go back in a log: where the clock does, it stands still, and the

@@ -63,6 +63,4 @@ public sealed class TreeEdge
         Size++;
         return block;
     }
-
-    public TreeEdge Copy() => new(Size, [.. _hashes]);
 }

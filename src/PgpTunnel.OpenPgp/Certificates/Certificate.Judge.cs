@@ -143,7 +143,7 @@ public sealed partial class Certificate
         var encryption = NewestEncryption(Bound(now), 0x0C, now);
         return encryption.Key is null
             ? Refuse("it has no valid encryption subkey")
-            : (new ReaderKey(Fingerprint, encryption.Key), null);
+            : (new ReaderKey(encryption.Key), null);
     }
 
     private List<(PublicKey Key, Signature Binding)> Bound(DateTimeOffset now) =>

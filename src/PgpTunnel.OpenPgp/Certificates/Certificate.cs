@@ -37,6 +37,11 @@ public sealed partial class Certificate
     /// </summary>
     public SignerKey? SignerAt(DateTimeOffset now) => Mailbox is { } mailbox ? Judge(mailbox, now).Signer : null;
 
+    /// <summary>As <see cref="Read"/>, of what a person has in a file: binary, or armored.</summary>
+    /// <inheritdoc cref="Read"/>
+    public static Certificate ReadFile(byte[] octets) =>
+        Read(Armor.IsIn(Armor.PublicKeyBlock, octets) ? Armor.Decode(Armor.PublicKeyBlock, octets) : octets);
+
     /// <summary>Reads exactly one certificate, binary. Subkeys and User IDs of kinds we do not know are passed over.</summary>
     /// <exception cref="OpenPgpException">Not a certificate, more than one, or one that is too large.</exception>
     public static Certificate Read(ReadOnlySpan<byte> octets)

@@ -208,11 +208,6 @@ internal static partial class DnsCommand
             _ => $"RCODE{rcode}",
         };
 
-    private sealed class FixedTime(DateTimeOffset now) : TimeProvider
-    {
-        public override DateTimeOffset GetUtcNow() => now;
-    }
-
     /// <summary>The configuration where there is one; a partner can be looked up before anything is set up.</summary>
     private static GatewayConfiguration? ConfiguredOrNone(ParseResult parse)
     {

@@ -54,19 +54,21 @@ internal static partial class EvidenceCommand
             State = State(parse.GetValue(StateOption)),
         };
         await using var spool = GatewayAtRest.ExistingSpool(configuration);
-        var found = spool is null
-            ? []
-            : new RecordSearch(configuration, spool)
-                .Find(filter)
-                .Select(id => HistoryView.Of(MessageHistory.Of(new(configuration, spool), spool, id), spool))
-                .Where(h => filter.State is null || h.State == filter.State)
-                .ToList();
+        var found = spool is null ? [] : Find(new RecordSearch(configuration, spool), spool, filter);
         return parse.Report(
             new { messages = found },
             found.Count == 0 ? "nothing is on record of that" : string.Join('\n', found.Select(f => f.Text)),
             found.Count == 0 ? Exit.Data : Exit.Ok
         );
     }
+
+    private static List<HistoryView> Find(RecordSearch search, Spool spool, RecordFilter filter) =>
+        [
+            .. search
+                .Find(filter)
+                .Select(id => HistoryView.Of(MessageHistory.Of(search, spool, id), spool))
+                .Where(h => filter.State is null || h.State == filter.State),
+        ];
 
     private static string? Domain(string? text) =>
         text is null ? null

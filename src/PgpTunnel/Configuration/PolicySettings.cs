@@ -88,10 +88,7 @@ public sealed record Partner(
             return null;
         try
         {
-            var octets = File.ReadAllBytes(file);
-            return Certificate.Read(
-                Armor.IsIn(Armor.PublicKeyBlock, octets) ? Armor.Decode(Armor.PublicKeyBlock, octets) : octets
-            );
+            return Certificate.ReadFile(File.ReadAllBytes(file));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or OpenPgpException)
         {

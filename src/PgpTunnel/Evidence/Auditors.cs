@@ -13,12 +13,7 @@ internal static class Auditors
         {
             try
             {
-                var octets = File.ReadAllBytes(file);
-                var (key, refusal) = Certificate
-                    .Read(
-                        Armor.IsIn(Armor.PublicKeyBlock, octets) ? Armor.Decode(Armor.PublicKeyBlock, octets) : octets
-                    )
-                    .JudgeReader(now);
+                var (key, refusal) = Certificate.ReadFile(File.ReadAllBytes(file)).JudgeReader(now);
                 if (key is not null)
                     readers.Add(key);
                 else

@@ -61,8 +61,6 @@ internal sealed class MonthKeys(Settings settings, EventLog log)
     {
         if (configuration.Evidence.Keep)
             Make(configuration, MonthOf(now), now);
-        else
-            Auditors.Load(configuration, now);
     }
 
     /// <summary>The key of a month that is there, or a new one.</summary>
@@ -125,7 +123,7 @@ internal sealed class MonthKeys(Settings settings, EventLog log)
 
     /// <returns>Null when there is no key of that month, or no more.</returns>
     /// <exception cref="ConfigurationException">It cannot be read.</exception>
-    public static GatewayKey? Load(GatewayConfiguration configuration, string month)
+    private static GatewayKey? Load(GatewayConfiguration configuration, string month)
     {
         var file = FileOf(configuration, month);
         try

@@ -8,7 +8,13 @@ internal sealed class RecordSearch(GatewayConfiguration configuration, Spool spo
 {
     private const int IdDigits = 32;
 
-    private readonly Dictionary<string, GatewayKey?> _months = [];
+    private readonly Lazy<IReadOnlyDictionary<string, MonthKey>> _months = new(() =>
+        MonthKeys.All(configuration).ToDictionary(m => m.Month)
+    );
+
+    /// <summary>The tags that these texts have, whatever the month.</summary>
+    private IEnumerable<byte[]> TagsOf(IReadOnlyList<string> texts) =>
+        _months.Value.Values.SelectMany(m => texts.Select(m.Tag));
 
     /// <summary>The records about one parcel, log by log, the oldest first.</summary>
     public IReadOnlyList<StoredRecord> About(string id) =>
@@ -21,7 +27,7 @@ internal sealed class RecordSearch(GatewayConfiguration configuration, Spool spo
         if (what.Length == IdDigits && what.All(char.IsAsciiHexDigitLower))
             return About(what).Count > 0 ? [what] : [];
         string[] texts = [FoundBy.MessageId(what), FoundBy.Address(what.Trim().TrimStart('<').TrimEnd('>'))];
-        return Ids(spool.Tagged([.. MonthKeys.All(configuration).SelectMany(m => texts.Select(m.Tag))]));
+        return Ids(spool.Tagged(TagsOf(texts)));
     }
 
     /// <summary>Ids of the parcels that all but the state of a filter is true of, the oldest first.</summary>
@@ -33,7 +39,7 @@ internal sealed class RecordSearch(GatewayConfiguration configuration, Spool spo
             filter.Id is { } id ? About(id)
             : texts.Count == 0
                 ? logs.Values.Where(l => IsAbout(l.Origin, filter)).SelectMany(l => spool.Records(l.Number))
-            : spool.Tagged(MonthKeys.All(configuration).SelectMany(m => texts.Select(m.Tag)));
+            : spool.Tagged(TagsOf(texts));
         return Ids(
             found.Where(r =>
                 r.Record.At >= filter.Since
@@ -70,15 +76,11 @@ internal sealed class RecordSearch(GatewayConfiguration configuration, Spool spo
     /// <exception cref="ConfigurationException">The key of its month cannot be read.</exception>
     public RecordOpening? Open(StoredRecord record)
     {
-        if (record is not { Opening: { } octets, Month: { } month })
-            return null;
-        if (!_months.TryGetValue(month, out var key))
-            _months[month] = key = MonthKeys.Load(configuration, month);
-        if (key is null)
+        if (record is not { Opening: { } octets, Month: { } month } || !_months.Value.TryGetValue(month, out var key))
             return null;
         try
         {
-            var opening = RecordOpening.Read(MessageOpener.ReadSpooled(octets, [key]));
+            var opening = RecordOpening.Read(MessageOpener.ReadSpooled(octets, [key.Key]));
             return opening.Commitment == record.Record.Text("open") ? opening : null;
         }
         catch (Exception e) when (e is OpenPgpException or NoKeyException or EvidenceException)

@@ -111,7 +111,7 @@ internal static class PublishedRecords
                 ?? "";
             var value =
                 record.Type == RecordType.TXT
-                    ? Encoding.ASCII.GetString(PolicyRecord.Concatenate(record.Rdata))
+                    ? Encoding.ASCII.GetString(CharacterStrings.Join(record.Rdata))
                     : record.Value;
             text.AppendLine($"zone   {zone}")
                 .AppendLine($"type   {RecordType.Name(record.Type)}")

@@ -262,7 +262,7 @@ internal sealed partial class Peers
     private Certificate? ReadFallback(IReadOnlyList<byte[]> records, Asker asker)
     {
         var texts = records
-            .Select(r => System.Text.Encoding.Latin1.GetString(PolicyRecord.Concatenate(r)))
+            .Select(r => System.Text.Encoding.Latin1.GetString(CharacterStrings.Join(r)))
             .Where(t => t.StartsWith("v=PGPK1;", StringComparison.Ordinal))
             .ToList();
         if (texts.Count != 1 || texts[0].Length > MaxFallbackOctets * 4 / 3 + 64)

@@ -56,22 +56,13 @@ public sealed partial record PolicyRecord(
     /// <exception cref="PolicyRecordException">Two policies, or one that is malformed.</exception>
     internal static PolicyRecord? Find(IReadOnlyList<byte[]> records, string domain)
     {
-        var policies = records.Select(Concatenate).Where(IsPolicy).ToList();
+        var policies = records.Select(CharacterStrings.Join).Where(IsPolicy).ToList();
         return policies.Count switch
         {
             0 => null,
             1 => Parse(policies[0], domain),
             _ => throw new PolicyRecordException("more than one v=PGPT1 record"),
         };
-    }
-
-    /// <summary>RFC 7208 3.3, RFC 8461 3.1: the strings of one record without anything between them.</summary>
-    internal static byte[] Concatenate(byte[] rdata)
-    {
-        var text = new List<byte>(rdata.Length);
-        for (var at = 0; at < rdata.Length; at += rdata[at] + 1)
-            text.AddRange(rdata.AsSpan(at + 1, Math.Min(rdata[at], rdata.Length - at - 1)));
-        return [.. text];
     }
 
     private static bool IsPolicy(byte[] text) =>
@@ -84,7 +75,7 @@ public sealed partial record PolicyRecord(
     /// </summary>
     internal static string? NearMiss(IReadOnlyList<byte[]> records) =>
         records
-            .Select(Concatenate)
+            .Select(CharacterStrings.Join)
             .Where(t => !IsPolicy(t) && LooksLikeOne().IsMatch(Encoding.Latin1.GetString(t)))
             .Select(Miss)
             .FirstOrDefault();

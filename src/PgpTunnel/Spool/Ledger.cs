@@ -12,16 +12,13 @@ internal sealed class Ledger
         MostReason = 2000; // characters
 
     /// <summary>A log that records are appended to.</summary>
-    private sealed class Log(long number, TreeEdge edge, DateTimeOffset at, long octets)
+    private sealed class Log(long number, TreeEdge edge, DateTimeOffset at)
     {
         public long Number => number;
         public TreeEdge Edge => edge;
 
         /// <summary>Time of its last record.</summary>
         public DateTimeOffset At { get; set; } = at;
-
-        /// <summary>That its rows hold.</summary>
-        public long Octets { get; set; } = octets;
 
         public bool IsChanged { get; set; }
     }
@@ -97,13 +94,12 @@ internal sealed class Ledger
         if (_logs.TryGetValue((own, peer), out var known))
             return known;
         var found = statements.Rows(
-            "SELECT number, size, edge, at, octets FROM log WHERE own = $own AND peer = $peer AND closed = 0",
+            "SELECT number, size, edge, at FROM log WHERE own = $own AND peer = $peer AND closed = 0",
             row =>
                 (
                     Number: row.GetInt64(0),
                     Edge: TreeEdge.Read(row.GetInt64(1), (byte[])row[2]),
-                    At: DateTimeOffset.FromUnixTimeMilliseconds(row.GetInt64(3)),
-                    Octets: row.GetInt64(4)
+                    At: DateTimeOffset.FromUnixTimeMilliseconds(row.GetInt64(3))
                 ),
             ("$own", own),
             ("$peer", peer)
@@ -111,7 +107,7 @@ internal sealed class Ledger
         if (found is not [var row])
             return null;
         if (row.Edge is { } edge)
-            return _logs[(own, peer)] = new(row.Number, edge, row.At, row.Octets);
+            return _logs[(own, peer)] = new(row.Number, edge, row.At);
         statements.Execute("UPDATE log SET closed = 1 WHERE number = $number", ("$number", row.Number));
         return null; // it is damaged, which must stop no mail: another log begins
     }
@@ -123,15 +119,15 @@ internal sealed class Ledger
         var number = (long)
             statements.Scalar(
                 $"""
-                INSERT INTO log(number, own, peer, id, closed, size, edge, at, octets)
-                    VALUES(({HighestLog}) + 1, $own, $peer, $id, 0, 0, x'', $at, 0) RETURNING number
+                INSERT INTO log(number, own, peer, id, closed, size, edge, at)
+                    VALUES(({HighestLog}) + 1, $own, $peer, $id, 0, 0, x'', $at) RETURNING number
                 """,
                 ("$own", origin.Own),
                 ("$peer", origin.Peer),
                 ("$id", origin.Id),
                 ("$at", entry.At.ToUnixTimeMilliseconds())
             )!;
-        var log = _logs[(origin.Own, origin.Peer)] = new(number, new(), entry.At, 0);
+        var log = _logs[(origin.Own, origin.Peer)] = new(number, new(), entry.At);
         var begin = new Draft("begin", ("why", former is null ? "first" : "restored"), ("was", former));
         Append(statements, log, new(origin.Own, origin.Peer, entry.At, begin));
         return log;
@@ -175,7 +171,6 @@ internal sealed class Ledger
                 ("$place", Place(log.Number, log.Edge.Size / TreeEdge.Block - 1)),
                 ("$root", block)
             );
-        log.Octets += record.Length + entry.Tags.Length + (entry.Opening?.Octets.Octets.Length ?? 0);
         log.IsChanged = true;
     }
 
@@ -205,12 +200,11 @@ internal sealed class Ledger
         foreach (var log in _logs.Values.Where(l => l.IsChanged))
         {
             statements.Execute(
-                "UPDATE log SET size = $size, edge = $edge, at = $at, octets = $octets WHERE number = $number",
+                "UPDATE log SET size = $size, edge = $edge, at = $at WHERE number = $number",
                 ("$number", log.Number),
                 ("$size", log.Edge.Size),
                 ("$edge", log.Edge.Write()),
-                ("$at", log.At.ToUnixTimeMilliseconds()),
-                ("$octets", log.Octets)
+                ("$at", log.At.ToUnixTimeMilliseconds())
             );
             log.IsChanged = false;
         }

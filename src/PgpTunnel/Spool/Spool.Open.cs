@@ -65,7 +65,7 @@ internal sealed partial class Spool
             ALTER TABLE parcel ADD COLUMN own TEXT NOT NULL DEFAULT '';
             ALTER TABLE parcel ADD COLUMN lit BLOB NOT NULL DEFAULT x'';
             CREATE TABLE log(number INTEGER PRIMARY KEY, own TEXT NOT NULL, peer TEXT NOT NULL, id TEXT NOT NULL, closed INTEGER NOT NULL,
-                size INTEGER NOT NULL, edge BLOB NOT NULL, at INTEGER NOT NULL, octets INTEGER NOT NULL) STRICT;
+                size INTEGER NOT NULL, edge BLOB NOT NULL, at INTEGER NOT NULL) STRICT;
             CREATE UNIQUE INDEX log_open ON log(own, peer) WHERE closed = 0;
             CREATE TABLE record(place INTEGER PRIMARY KEY, octets BLOB NOT NULL, seal INTEGER, opening BLOB) STRICT;
             CREATE TABLE tag(place INTEGER PRIMARY KEY, tags BLOB NOT NULL) STRICT;

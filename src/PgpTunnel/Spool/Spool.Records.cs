@@ -24,15 +24,12 @@ internal sealed partial class Spool
     /// <summary>Nothing is appended to it any more; the next record about its domains begins another.</summary>
     public Task CloseLogAsync(long number) => WriteAsync(statements => _ledger.Close(statements, number));
 
+    /// <summary>One whose edge is damaged counts as empty: older than all that was signed of it, so it is closed.</summary>
     private static StoredLog ReadLog(SqliteDataReader row) =>
         new(
             row.GetInt64(0),
             new(row.GetString(1), row.GetString(2), row.GetString(3)),
-            TreeEdge.Read(row.GetInt64(4), (byte[])row[5])
-                ?? throw new SpoolException(
-                    $"the log of {row.GetString(1)} about {row.GetString(2)} is damaged",
-                    false
-                ),
+            TreeEdge.Read(row.GetInt64(4), (byte[])row[5]) ?? new TreeEdge(),
             row.GetInt64(6) != 0
         );
 

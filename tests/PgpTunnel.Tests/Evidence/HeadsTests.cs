@@ -128,4 +128,53 @@ public sealed class HeadsTests : IAsyncLifetime
         Assert.Single(search.Find(before[1].Record.Text("id")!));
         await OnRecordTests.RecordsAsync(_pair.A, "b.example", 5);
     }
+
+    /// <summary>
+    /// The head of a log in the spool is damaged: mail goes on, another log begins, and what was signed is not signed again.
+    /// </summary>
+    [Fact]
+    public async Task A_damaged_log_stops_no_mail()
+    {
+        await SendAsync();
+        var signed = await SignAsync();
+        await _pair.A.StopAsync();
+        await ExecuteAsync("UPDATE log SET edge = x'00'");
+        await _pair.A.StartAsync();
+        await SendAsync();
+        var records = await OnRecordTests.RecordsAsync(_pair.A, "b.example", 3);
+        Assert.Equal("restored", records[0].Record.Text("why"));
+        Assert.NotEqual(signed.Origin, (await SignAsync()).Origin);
+    }
+
+    /// <summary>The copy that was set back holds the same log, shorter and open: what is read into it must not stand in its way.</summary>
+    [Fact]
+    public async Task What_is_read_in_over_an_open_log_of_the_same_name_closes_it()
+    {
+        await SendAsync();
+        await _pair.A.StopAsync();
+        CopySpool(SpoolFile, SpoolFile + ".copy");
+        await _pair.A.StartAsync();
+        await SendAsync();
+        await _pair.A.StopAsync();
+        var exported = Path.Combine(_pair.World.Directory, "exported");
+        SpoolRescue.Export(SpoolFile, exported);
+        CopySpool(SpoolFile + ".copy", SpoolFile);
+        SpoolRescue.Import(SpoolFile, exported);
+        await _pair.A.StartAsync();
+        await SendAsync();
+        Assert.Equal("restored", (await OnRecordTests.RecordsAsync(_pair.A, "b.example", 3))[0].Record.Text("why"));
+    }
+
+    private async Task ExecuteAsync(string sql)
+    {
+        await using var connection = new Microsoft.Data.Sqlite.SqliteConnection(
+            $"Data Source={SpoolFile};Pooling=False"
+        );
+        await connection.OpenAsync();
+        await using var command = connection.CreateCommand();
+#pragma warning disable CA2100 // constants
+        command.CommandText = sql;
+#pragma warning restore CA2100
+        await command.ExecuteNonQueryAsync();
+    }
 }

@@ -36,7 +36,11 @@ internal sealed class LogRows(SqliteConnection connection, SqliteTransaction tra
                 row["closed"] = 1L;
                 break;
             case "seal":
-                var wrapped = Convert.FromBase64String(row["wrapped"]!["base64"]!.GetValue<string>());
+                var wrapped = Convert.FromBase64String(
+                    row["wrapped"] is JsonObject octets
+                        ? Text(octets, "base64")
+                        : throw new FormatException("a row has no octets 'wrapped'")
+                );
                 row["number"] = Known(
                     _seals,
                     Number(row, "number"),
