@@ -42,6 +42,15 @@ public sealed partial record Checkpoint(LogOrigin Origin, long Size, byte[] Root
     public DateTimeOffset? SignedBy(SignerKey key, ReadOnlySpan<byte> signature) =>
         DetachedSignature.Verify(Octets, signature, key);
 
+    /// <summary>Who of these has signed it, and when; null = none of them.</summary>
+    public (SignerKey Key, DateTimeOffset At)? Signer(IEnumerable<SignerKey> keys, ReadOnlySpan<byte> signature)
+    {
+        foreach (var key in keys)
+            if (SignedBy(key, signature) is { } at)
+                return (key, at);
+        return null;
+    }
+
     [GeneratedRegex(@"\A([^\n]+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n\z")]
     private static partial Regex Form();
 }

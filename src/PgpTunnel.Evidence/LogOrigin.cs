@@ -15,8 +15,11 @@ public sealed partial record LogOrigin(string Own, string Peer, string Id)
     /// <summary>In the place of a peer: the rest of the world.</summary>
     public const string World = "-";
 
+    /// <summary>Of <see cref="Id"/>.</summary>
+    public const int IdDigits = 16;
+
     public static LogOrigin New(string own, string peer) =>
-        new(own, peer, RandomNumberGenerator.GetHexString(16, lowercase: true));
+        new(own, peer, RandomNumberGenerator.GetHexString(IdDigits, lowercase: true));
 
     public override string ToString() => $"{Own}/pgptunnel/{Peer}/{Id}";
 

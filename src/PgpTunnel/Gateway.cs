@@ -20,7 +20,9 @@ internal sealed class Gateway : IAsyncDisposable
     private readonly Alarms _alarms;
     private readonly Upkeep _upkeep;
     private readonly MonthKeys _monthKeys;
+    private readonly ReceiptRounds _rounds;
     private Task _delivering = Task.CompletedTask,
+        _paying = Task.CompletedTask,
         _arming = Task.CompletedTask,
         _keeping = Task.CompletedTask;
 
@@ -46,7 +48,9 @@ internal sealed class Gateway : IAsyncDisposable
         _sender = new SmtpSender(() => settings.Configuration.Hostname);
         var site = new Site(settings, spool, log, time);
         _monthKeys = new MonthKeys(settings, log);
-        var witness = new Witness(settings, _monthKeys, new Proofs(_names, spool, time), time);
+        var heads = new Heads(configuration, spool);
+        var (signed, held) = (new SignedHeads(settings, spool, heads, log, time), new HeldLogs(spool, time));
+        var witness = new Witness(settings, _monthKeys, new Proofs(_names, spool, time), signed, held, time);
         var parcels = new Parcels(settings, time, witness, arrays);
         var decisions = new Decisions(settings, _peers, memory, Arming, time);
         var ownMail = new OwnMail(settings, parcels, time);
@@ -54,6 +58,8 @@ internal sealed class Gateway : IAsyncDisposable
         var echoes = new Echoes(site, _peers, parcels);
         var returns = new Returns(site, parcels, ownMail, echoes);
         var room = new SpoolRoom(site);
+        var missing = new ReceiptAlarms(site, ownMail);
+        var rewritten = new RewrittenLogs(site, witness, missing);
         OutboundFlow = new Outbound(site, decisions, _peers, Arming, parcels, ownMail, witness, _alarms, room);
         InboundFlow = new Inbound(
             site,
@@ -62,6 +68,8 @@ internal sealed class Gateway : IAsyncDisposable
             ownMail,
             returns,
             echoes,
+            new ParcelHeads(site, witness, signed, rewritten),
+            new ReceiptReader(site, parcels, ownMail, witness, held, rewritten, missing),
             witness,
             _alarms,
             room
@@ -80,6 +88,12 @@ internal sealed class Gateway : IAsyncDisposable
             outcomes
         );
         Delivery = new Delivery(site, parcels, clock, slots, schedule, attempts);
+        _rounds = new ReceiptRounds(
+            site,
+            signed,
+            new ReceiptSender(site, _peers, parcels, heads, held),
+            new OverdueReceipts(site, parcels, ownMail, witness, missing, Delivery.Note)
+        );
         _upkeep = new Upkeep(site, _peers, new Doctor(settings, _peers, _names, time), clock, ReloadAsync);
     }
 
@@ -126,6 +140,7 @@ internal sealed class Gateway : IAsyncDisposable
             await gateway.Arming.CheckAsync(gateway._stop.Token);
             gateway._delivering = gateway.Delivery.RunAsync(gateway._stop.Token, gateway._abort.Token);
             gateway._arming = gateway.Arming.RunAsync(gateway._stop.Token);
+            gateway._paying = gateway._rounds.RunAsync(gateway._stop.Token);
             gateway._keeping = gateway._upkeep.RunAsync(gateway._stop.Token);
             await gateway.NoteAsync(time);
             ready?.Invoke(gateway);
@@ -221,7 +236,7 @@ internal sealed class Gateway : IAsyncDisposable
         await _abort.CancelAsync();
         await sessions;
         // what went wrong there has been logged
-        await Task.WhenAll(_delivering, _arming, _keeping).ContinueWith(_ => { }, TaskScheduler.Default);
+        await Task.WhenAll(_delivering, _arming, _keeping, _paying).ContinueWith(_ => { }, TaskScheduler.Default);
         await _listeners.DisposeAsync();
         _alarms.Dispose();
         Delivery.Dispose();

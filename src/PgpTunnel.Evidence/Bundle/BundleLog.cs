@@ -54,13 +54,7 @@ public sealed record BundleLog(Checkpoint Head, byte[] Signature, IReadOnlyList<
         files[name] ?? throw new EvidenceException($"the bundle lacks {name}");
 
     /// <summary>Who of these has signed the head, and when; null = none of them.</summary>
-    public (SignerKey Key, DateTimeOffset At)? Signer(IEnumerable<SignerKey> keys)
-    {
-        foreach (var key in keys)
-            if (Head.SignedBy(key, Signature) is { } at)
-                return (key, at);
-        return null;
-    }
+    public (SignerKey Key, DateTimeOffset At)? Signer(IEnumerable<SignerKey> keys) => Head.Signer(keys, Signature);
 }
 
 /// <param name="Proof">That it stands in the log.</param>

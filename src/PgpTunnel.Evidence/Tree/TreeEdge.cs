@@ -35,6 +35,25 @@ public sealed class TreeEdge
     /// <summary>The hashes one behind the other.</summary>
     public byte[] Write() => [.. _hashes.SelectMany(h => h)];
 
+    public IReadOnlyList<byte[]> Hashes => _hashes;
+
+    /// <returns>The root over so many leaves from <paramref name="first"/> on; null when that is no hash of the edge.</returns>
+    internal byte[]? Hash(long first, long count)
+    {
+        var at = 0L;
+        foreach (var hash in _hashes)
+        {
+            var leaves = 1L << (63 - BitOperations.LeadingZeroCount((ulong)(Size - at)));
+            if (at == first)
+                return leaves == count ? hash : null;
+            at += leaves;
+        }
+        return null;
+    }
+
+    /// <summary>The same, to be appended to by itself.</summary>
+    public TreeEdge Copy() => new(Size, [.. _hashes]);
+
     /// <summary>The root of the tree (RFC 6962 2.1).</summary>
     public byte[] Root()
     {

@@ -125,6 +125,7 @@ internal static class ConfigurationReader
             Retry = RetryTimes.Read(root),
             Trace = TraceSettings.Read(root),
             Evidence = EvidenceSettings.Read(root),
+            Receipts = ReceiptSettings.Read(root),
             Hostname = Hostname(root, gateway),
             Postmaster = root.Mailbox("postmaster", $"postmaster@{first}"),
         };

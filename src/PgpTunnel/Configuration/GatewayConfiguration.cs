@@ -25,6 +25,7 @@ public sealed record GatewayConfiguration
     public required RetryTimes Retry { get; init; }
     public required TraceSettings Trace { get; init; }
     public required EvidenceSettings Evidence { get; init; }
+    public required ReceiptSettings Receipts { get; init; }
 
     public string GatewayDomain => GatewayAddress.DomainOf(Gateway);
 

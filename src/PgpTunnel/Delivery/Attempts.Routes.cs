@@ -48,6 +48,15 @@ internal sealed partial class Attempts
         }
         if (!peer.Keys.Any(k => k.Id == parcel.KeyFingerprint))
         {
+            if (parcel.Receipt == ReceiptState.Overdue) // under a new id it might come twice
+            {
+                await outcomes.LaterAsync(
+                    parcel,
+                    new SmtpReply(451, "4.7.5", $"the key of {parcel.Domain} has changed meanwhile"),
+                    cancel
+                );
+                return;
+            }
             await ResealAsync(parcel, content, peer, cancel);
             return;
         }
@@ -88,7 +97,11 @@ internal sealed partial class Attempts
         {
             await outcomes.HandedOverAsync(parcel, reply, cancel);
         }
-        else if (reply.IsPermanent && parcel.Leaving == Leaving.ClearAfterTest && PeerState.OnlyTests(local, peer))
+        else if (
+            reply.IsPermanent
+            && parcel is { Leaving: Leaving.ClearAfterTest, Receipt: not ReceiptState.Overdue }
+            && PeerState.OnlyTests(local, peer)
+        )
         {
             await outcomes.RefusedTestAsync(parcel, content, reply, cancel);
         }
@@ -102,6 +115,12 @@ internal sealed partial class Attempts
     private async Task ResealAsync(Parcel parcel, ParcelContent content, PeerState peer, CancellationToken cancel)
     {
         var (header, message) = parcels.Read(parcel, content);
+        if (header.Kind == ParcelKind.Receipt) // it is made anew, with what has come since
+        {
+            await outcomes.PersistAsync(new() { Remove = parcel.Id }, parcel, cancel);
+            await outcomes.OweAgainAsync(parcel, header, site.Time.GetUtcNow());
+            return;
+        }
         if (header.Kind == ParcelKind.Echo) // it asked about the key that is gone
         {
             await outcomes.FailAsync(

@@ -96,6 +96,13 @@ internal sealed class Delivery(
         Wake();
     }
 
+    /// <summary>A parcel in the spool is to have its turn.</summary>
+    public void Note(Destination destination, DateTimeOffset at)
+    {
+        schedule.Note(destination, at);
+        Wake();
+    }
+
     private void Wake()
     {
         if (_wake.CurrentCount == 0)

@@ -30,8 +30,12 @@ internal sealed partial class Outcomes
     /// </summary>
     public async Task FailAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
     {
+        if (site.Spool.Find(parcel.Id) is { State: ParcelState.Handed }) // a receipt says that it has arrived
+            return;
         if (OpenForNotice(parcel, final: true) is not var (header, message, whole))
             return;
+        if (header.Kind == ParcelKind.Receipt)
+            await OweAgainAsync(parcel, header, null);
         if (parcel.Route == ParcelRoute.Local)
         {
             await LocalAsync(Answered.Alike(parcel, header, message, reply), cancel);
@@ -76,6 +80,14 @@ internal sealed partial class Outcomes
             ("notice", notice is not null),
             ("reply", reply)
         );
+    }
+
+    /// <summary>A receipt of ours does not arrive: what it told is owed still.</summary>
+    /// <param name="due">Since when; null = until the peer asks again: it may take none any more.</param>
+    public async Task OweAgainAsync(Parcel parcel, InnerHeader header, DateTimeOffset? due)
+    {
+        if (site.Spool.OwedReceipt(header.Sender.Domain, parcel.Domain) is { } owed && owed.Parcel == parcel.Id)
+            await site.Spool.ChangeOwedAsync(owed, owed with { Sent = owed.Acked, Due = due });
     }
 
     private (Parcel, ParcelContent) Report(Parcel parcel, InnerHeader about, ReadOnlyMemory<byte> notice) =>

@@ -19,14 +19,26 @@ internal sealed partial class Outcomes(
     Schedule schedule
 )
 {
-    private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1),
-        TokenLife = TimeSpan.FromDays(14);
+    private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1);
 
     /// <summary>The next server has the sealed parcel; its envelope stays for a bounce to its token.</summary>
     public async Task HandedOverAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
     {
+        DateTimeOffset? overdue = parcel.Receipt switch
+        {
+            ReceiptState.Asked => site.Time.GetUtcNow() + site.Configuration.Receipts.Overdue,
+            ReceiptState.Overdue => parcel.Overdue,
+            _ => null,
+        };
         await PersistAsync(
-            new() { HandOver = new(parcel.Id, parcel.Expires + TokenLife), Entries = witness.Handed(parcel, reply) },
+            new()
+            {
+                HandOver = new(parcel.Id, parcel.Expires + ParcelLife.Token, reply.Server ?? "", overdue),
+                Entries =
+                    parcel.Receipt == ReceiptState.Overdue
+                        ? witness.Resent(parcel, reply)
+                        : witness.Handed(parcel, reply),
+            },
             parcel,
             cancel
         );
@@ -42,6 +54,11 @@ internal sealed partial class Outcomes(
     /// <summary>Tries again with growing pauses, tells of a long delay once, gives up when the time is over.</summary>
     public async Task LaterAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
     {
+        if (parcel.Receipt == ReceiptState.Overdue)
+        {
+            await HandBackAsync(parcel, reply, cancel);
+            return;
+        }
         var retry = site.Configuration.Retry;
         var age = clock.Sure - parcel.Created; // a clock that jumps delays nobody's mail
         var pause = TimeSpan.FromTicks(
@@ -91,6 +108,25 @@ internal sealed partial class Outcomes(
             ("to", Towards(parcel)),
             ("attempts", next.Attempts),
             ("next", InnerHeader.Time(next.Next)),
+            ("reply", reply)
+        );
+    }
+
+    /// <summary>
+    /// A parcel that went again for want of a receipt, and was not taken this time: it has been handed over before, and stays so.
+    /// </summary>
+    private async Task HandBackAsync(Parcel parcel, SmtpReply reply, CancellationToken cancel)
+    {
+        await PersistAsync(
+            new() { HandOver = new(parcel.Id, parcel.Expires + ParcelLife.Token, parcel.Server, parcel.Overdue) },
+            parcel,
+            cancel
+        );
+        site.Log.Write(
+            "resend-deferred",
+            ("id", parcel.Id),
+            ("to", parcel.Domain),
+            ("next", parcel.Overdue is { } next ? InnerHeader.Time(next) : null),
             ("reply", reply)
         );
     }

@@ -59,28 +59,40 @@ internal sealed class BundleMaker(Settings settings, Spool spool, NameService na
         bool withAddresses
     )
     {
-        var signer = settings.Keys.Active;
-        var (head, signature) = await new Heads(settings.Configuration, spool).SignAsync(log, signer, time.GetUtcNow());
+        if (await HeadAsync(log) is not var (head, signature, signer))
+            return;
         var items = records
             .Where(r => r.Record.N < head.Size)
             .Select(r => new BundleRecord(
                 r.Record,
-                new(r.Record.N, PathTo(log, r.Record.N), head),
+                new(r.Record.N, spool.PathTo(log, r.Record.N, head.Size), head),
                 withAddresses ? _search.Open(r) : null
             ))
             .ToList();
         var part = new BundleLog(head, signature, items);
         part.AddTo(files);
-        guide.Log(part, signer.Fingerprint);
+        guide.Log(part, signer);
     }
 
-    private IReadOnlyList<byte[]> PathTo(StoredLog log, long n) =>
-        InclusionPath.Make(
-            n,
-            log.Edge.Size,
-            leaf => spool.LeafHash(log.Number, leaf),
-            block => spool.BlockRoot(log.Number, block)
-        );
+    /// <summary>The head of a log, signed by who keeps it: now, where that is us, else as the last receipt brought it.</summary>
+    /// <returns>Null when there is none.</returns>
+    private async Task<(Checkpoint Head, byte[] Signature, string Signer)?> HeadAsync(StoredLog log)
+    {
+        if (!log.IsMirror)
+        {
+            var signer = settings.Keys.Active;
+            var (head, signature) = await new Heads(settings.Configuration, spool).SignAsync(
+                log,
+                signer,
+                time.GetUtcNow()
+            );
+            return (head, signature, signer.Fingerprint);
+        }
+        var witnessed = spool.Witnessed(log.Origin).LastOrDefault(h => h.Head.Size == log.Edge.Size);
+        return witnessed?.Cert is { Length: > 0 } cert && spool.Blob(Convert.FromHexString(cert)) is { } certificate
+            ? (witnessed.Head, witnessed.Signature, Certificate.Read(certificate).Fingerprint)
+            : null;
+    }
 
     /// <summary>The certificates that are named: ours, and those of the other side that we have seen.</summary>
     private void AddKeys(BundleFiles files, IReadOnlyList<StoredRecord> records)

@@ -1,4 +1,3 @@
-using System.Text;
 using PgpTunnel.Evidence;
 using PgpTunnel.OpenPgp;
 
@@ -10,37 +9,48 @@ namespace PgpTunnel;
 /// </summary>
 internal sealed class Heads(GatewayConfiguration configuration, Spool spool)
 {
-    private string File => Path.Combine(configuration.Keys.Directory, "evidence", "heads");
+    private readonly HeadsFile _file = new(Path.Combine(configuration.Keys.Directory, "evidence", "heads"));
 
-    /// <summary>The head of a log as it stands, signed.</summary>
+    /// <summary>Logs that were seen to continue what was signed of them; while we have the spool open, it is not set back.</summary>
+    private readonly HashSet<LogOrigin> _continued = [];
+
+    /// <summary>The head that a log has with so many records, signed.</summary>
+    /// <param name="size">At most those that it has.</param>
     /// <exception cref="EvidenceException">The log is older than what was signed of it, or another; it is closed now.</exception>
     /// <exception cref="IOException">The file cannot be written; nothing was signed.</exception>
     public async Task<(Checkpoint Head, byte[] Signature)> SignAsync(
         StoredLog log,
+        long size,
         GatewayKey signer,
         DateTimeOffset now
     )
     {
-        using var only = KeyRing.Lock(configuration);
-        var (head, known) = (log.Head, Read());
-        if (known.GetValueOrDefault(log.Origin) is { } last && !Continues(log, last))
+        var head = size == log.Edge.Size ? log.Head : new(log.Origin, size, spool.RootAt(log, size));
+        using (var only = KeyRing.Lock(configuration))
         {
-            await spool.CloseLogAsync(log.Number);
-            throw new EvidenceException(
-                $"log {log.Origin} is older than what was signed of it: the spool was set back. It is closed; the next record "
-                    + "begins another"
-            );
+            if (!Continues(log))
+            {
+                await spool.CloseLogAsync(log.Number);
+                throw new EvidenceException(
+                    $"log {log.Origin} is older than what was signed of it: the spool was set back. It is closed; the next "
+                        + "record begins another"
+                );
+            }
+            if (_file.Read().GetValueOrDefault(log.Origin) is not { } last || last.Size < size)
+                _file.Append([head]);
         }
-        known[log.Origin] = head;
-        OwnFiles.Replace(File, Write(known), _ => { });
         return (head, DetachedSignature.Make(head.Octets, signer, now));
     }
+
+    /// <inheritdoc cref="SignAsync(StoredLog, long, GatewayKey, DateTimeOffset)"/>
+    public Task<(Checkpoint Head, byte[] Signature)> SignAsync(StoredLog log, GatewayKey signer, DateTimeOffset now) =>
+        SignAsync(log, log.Edge.Size, signer, now);
 
     /// <summary>Closes every log that is older than what was signed of it; asked before anything is appended.</summary>
     /// <returns>Those that were.</returns>
     public async Task<IReadOnlyList<LogOrigin>> CloseOldAsync()
     {
-        var known = Read();
+        var known = _file.Read();
         var old =
             known.Count == 0
                 ? []
@@ -59,49 +69,25 @@ internal sealed class Heads(GatewayConfiguration configuration, Spool spool)
     private static bool IsOlder(StoredLog log, Checkpoint last) =>
         log.Edge.Size < last.Size || (log.Edge.Size == last.Size && !log.Edge.Root().AsSpan().SequenceEqual(last.Root));
 
-    /// <summary>True when the log as it stands has grown out of that head.</summary>
-    private bool Continues(StoredLog log, Checkpoint last)
+    /// <summary>True when the log as it stands has grown out of what was signed of it.</summary>
+    private bool Continues(StoredLog log)
     {
+        if (_file.Read().GetValueOrDefault(log.Origin) is not { } last)
+            return true;
         if (IsOlder(log, last))
             return false;
+        if (_continued.Contains(log.Origin))
+            return true;
         try
         {
-            return InclusionPath
-                .Root(last.Size, n => spool.LeafHash(log.Number, n), b => spool.BlockRoot(log.Number, b))
-                .AsSpan()
-                .SequenceEqual(last.Root);
+            if (!spool.RootAt(log, last.Size).AsSpan().SequenceEqual(last.Root))
+                return false;
         }
         catch (SpoolException)
         {
             return false; // records are lost: what is left shows nothing
         }
+        _continued.Add(log.Origin);
+        return true;
     }
-
-    /// <exception cref="ConfigurationException">The file cannot be read.</exception>
-    private Dictionary<LogOrigin, Checkpoint> Read()
-    {
-        try
-        {
-            return OwnFiles.IsThere(File)
-                ? System
-                    .IO.File.ReadLines(File)
-                    .Select(l => Checkpoint.Read(Encoding.ASCII.GetBytes(l.Replace(' ', '\n') + '\n')))
-                    .ToDictionary(c => c.Origin)
-                : [];
-        }
-        catch (Exception e)
-            when (e is IOException or UnauthorizedAccessException or EvidenceException or ArgumentException)
-        {
-            throw new ConfigurationException([
-                $"keys.directory: {File} cannot be read: {e.Message}{OwnFiles.Whose(File)}",
-            ]);
-        }
-    }
-
-    private static byte[] Write(Dictionary<LogOrigin, Checkpoint> heads) =>
-        Encoding.ASCII.GetBytes(
-            string.Concat(
-                heads.Values.OrderBy(h => h.Origin.ToString(), StringComparer.Ordinal).Select(h => $"{h.Line}\n")
-            )
-        );
 }

@@ -46,7 +46,10 @@ internal sealed partial class Witness
                 ("open", hidden.Commitment)
             ),
             hidden
-        );
+        ) with
+        {
+            OwesReceipt = header.AsksReceipt,
+        };
     }
 
     /// <summary>What our own mail server said to recipients of a parcel.</summary>
@@ -80,10 +83,14 @@ internal sealed partial class Witness
                     ("lit", Convert.ToHexStringLower(parcel.Lit)),
                     ("to", replies.Select(r => new object[] { r.Index, Action(r.Reply), Status(r.Reply) }).ToList()),
                     ("final", isFinal ? 1 : 0),
+                    ("dsn", replies.Any(r => r.Reply is { IsPositive: true, LeavesReports: false }) ? 1 : null),
                     ("open", hidden.Commitment)
                 ),
                 hidden
-            ),
+            ) with
+            {
+                OwesReceipt = header.AsksReceipt,
+            },
         ];
     }
 

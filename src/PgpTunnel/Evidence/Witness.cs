@@ -9,7 +9,14 @@ namespace PgpTunnel;
 /// Says for the record what happened to mail. A record tells domains, keys, hashes and times; who wrote to whom is in its opening, which
 /// is sealed to the key of the month, and lies beside it. What goes out is here, what comes in <c>Witness.Incoming.cs</c>.
 /// </summary>
-internal sealed partial class Witness(Settings settings, MonthKeys keys, Proofs proofs, TimeProvider time)
+internal sealed partial class Witness(
+    Settings settings,
+    MonthKeys keys,
+    Proofs proofs,
+    SignedHeads heads,
+    HeldLogs held,
+    TimeProvider time
+)
 {
     private const int MostWhy = 2000; // characters
 
@@ -37,6 +44,26 @@ internal sealed partial class Witness(Settings settings, MonthKeys keys, Proofs 
 
     /// <summary>The state with the name of the proof that it rests on, which is kept.</summary>
     public Task<PeerState> ProveAsync(PeerState peer) => Keeps ? proofs.WithProofAsync(peer) : Task.FromResult(peer);
+
+    /// <summary>
+    /// What a parcel tells the other gateway of logs, and that it is to tell what becomes of it, where it has said that it does and there
+    /// is somebody here to hear it.
+    /// </summary>
+    public InnerHeader Inside(InnerHeader header, PeerState peer) =>
+        !Keeps || header.Kind == ParcelKind.Echo
+            ? header
+            : header with
+            {
+                AsksReceipt =
+                    header.Kind == ParcelKind.Message
+                    && peer.GivesReceipts
+                    && settings.Configuration.Listen.Inbound is not null,
+                Checkpoint = heads.For(header.Sender.Domain, peer.Domain),
+                Seen = held.Tell(header.Sender.Domain, peer.Domain),
+            };
+
+    /// <summary>The name of a key's certificate where that is kept.</summary>
+    public string? CertificateOf(SignerKey key) => proofs.CertificateOf(key);
 
     // What goes out
 

@@ -18,6 +18,8 @@ internal sealed partial class Inbound(
     OwnMail ownMail,
     Returns returns,
     Echoes echoes,
+    ParcelHeads heads,
+    ReceiptReader receipts,
     Witness witness,
     Alarms alarms,
     SpoolRoom room
@@ -29,6 +31,8 @@ internal sealed partial class Inbound(
     private readonly OwnMail _ownMail = ownMail;
     private readonly Returns _returns = returns;
     private readonly Echoes _echoes = echoes;
+    private readonly ParcelHeads _heads = heads;
+    private readonly ReceiptReader _receipts = receipts;
     private readonly Witness _witness = witness;
     private readonly Alarms _alarms = alarms;
     private readonly SpoolRoom _room = room;
@@ -87,14 +91,10 @@ internal sealed partial class Inbound(
             return refused;
         }
         var content = new ParcelContent(opened.Octets, [], []) { Opened = (opened.Header!, opened.Message) };
+        var sender = await _witness.ProveAsync(opened.VerifiedBy!);
         if (opened.Header!.Kind == ParcelKind.Message)
-            content.Entry = _witness.Opened(
-                opened.Header,
-                opened.Decrypted!,
-                opened.Message,
-                await _witness.ProveAsync(opened.VerifiedBy!)
-            );
-        var (kept, reply) = await TakeOpenedAsync(opened.Header!, opened.Decrypted!, content, client, cancel);
+            content.Entry = _witness.Opened(opened.Header, opened.Decrypted!, opened.Message, sender);
+        var (kept, reply) = await TakeOpenedAsync((opened.Header, sender), opened.Decrypted!, content, client, cancel);
         Traces.Span(
             "open",
             ActivityKind.Server,
@@ -110,15 +110,19 @@ internal sealed partial class Inbound(
     }
 
     private async Task<(bool Kept, SmtpReply Reply)> TakeOpenedAsync(
-        InnerHeader header,
+        (InnerHeader, PeerState) from,
         DecryptedMessage decrypted,
         ParcelContent content,
         SmtpClientInfo client,
         CancellationToken cancel
     )
     {
+        var (header, sender) = from;
         if (Replayed(header, decrypted, client) is { } replayed)
+        {
+            await _heads.AskedAgainAsync(header);
             return (false, replayed);
+        }
         if (_opening.CheckFreshness(header, decrypted.Signed!.Value) is var (stale, why))
         {
             var refused = Refuse(stale, client, why, header);
@@ -132,20 +136,19 @@ internal sealed partial class Inbound(
             decrypted.BodySha256,
             header.Expires + ParcelLife.Longest
         );
+        var change = new SpoolChange
+        {
+            Replay = replay,
+            Facts = OldSubkeyUse(header, content),
+            Witnessed = await _heads.TakeAsync(header, sender),
+        };
         if (header.Kind == ParcelKind.Message)
-            return await CommitAsync(
-                header,
-                decrypted,
-                content,
-                new() { Replay = replay, Facts = OldSubkeyUse(header, content) },
-                client
-            );
-        var answer = await _echoes.TakeAsync(
-            header,
-            new() { Replay = replay, Facts = OldSubkeyUse(header, content) },
-            cancel
-        );
-        return (false, answer.IsPositive ? answer : Refuse(answer, client, "an echo", header));
+            return await CommitAsync(header, decrypted, content, change, client);
+        var answer =
+            header.Kind == ParcelKind.Receipt
+                ? await _receipts.TakeAsync(header, content.Opened!.Value.Message, sender, change)
+                : await _echoes.TakeAsync(header, change, cancel);
+        return (false, answer.IsPositive ? answer : Refuse(answer, client, $"kind {header.Kind}", header));
     }
 
     /// <summary>

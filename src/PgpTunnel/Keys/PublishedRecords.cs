@@ -33,6 +33,10 @@ internal static class PublishedRecords
             asTxt
         );
 
+    /// <summary>Who keeps no records gives no receipts, and who hears nothing from outside owes none.</summary>
+    private static string Receipts(GatewayConfiguration configuration) =>
+        configuration is { Evidence.Keep: true, Listen.Inbound: not null } ? "; rct=1" : "";
+
     public static List<PublishedRecord> For(
         GatewayConfiguration configuration,
         IReadOnlyList<GatewayKey> keys,
@@ -48,7 +52,7 @@ internal static class PublishedRecords
                 Txt(
                     DomainName.Parse(domain).Prepend(PolicyRecord.Label),
                     $"v=PGPT1; m=enforce; fp={fingerprints}{distrusted}; gw={configuration.Gateway}; a=604800; "
-                        + $"sz={configuration.Limits.MessageSize}"
+                        + $"sz={configuration.Limits.MessageSize}{Receipts(configuration)}"
                 ) with
                 {
                     Growth = LaterFingerprints,

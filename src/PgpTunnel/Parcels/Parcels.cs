@@ -1,4 +1,5 @@
 using System.Buffers;
+using PgpTunnel.Evidence;
 using PgpTunnel.OpenPgp;
 using PgpTunnel.Smtp;
 
@@ -16,6 +17,9 @@ internal sealed class Parcels(
 {
     private static readonly byte[] EchoText = "Subject: Echo\r\n\r\nIs there anybody out there?\r\n"u8.ToArray();
     private const int EnvelopeHeader = 64 * 1024;
+
+    /// <summary>In front of the text of a receipt.</summary>
+    public static readonly byte[] ReceiptFields = "Content-Type: application/pgptunnel-log\r\n\r\n"u8.ToArray();
 
     /// <summary>Seals a message for a peer; that goes on record with it.</summary>
     public (Parcel Parcel, ParcelContent Content) Seal(PeerState peer, MailObject mail) =>
@@ -40,9 +44,30 @@ internal sealed class Parcels(
         return Seal(header, peer, mail);
     }
 
-    private (Parcel, ParcelContent) Seal(InnerHeader header, PeerState peer, MailObject mail)
+    /// <summary>A receipt for a peer's gateway: the end of our log about it.</summary>
+    public (Parcel Parcel, ParcelContent Content) Receipt(PeerState peer, LogTail tail)
+    {
+        var mail = new MailObject(
+            tail.Head.Origin.Own,
+            new ReversePath((Mailbox?)null),
+            [new ForwardPath(new Mailbox("postmaster", peer.Domain), "NEVER")],
+            [ReceiptFields, tail.Write()],
+            Leaving.SealedOnly
+        );
+        return Seal(
+            Header(mail, (peer.Domain, peer.Preferred.Fingerprint)) with
+            {
+                Kind = ParcelKind.Receipt,
+            },
+            peer,
+            mail
+        );
+    }
+
+    private (Parcel, ParcelContent) Seal(InnerHeader bare, PeerState peer, MailObject mail)
     {
         var (key, own) = (peer.Preferred, settings.Keys.Active);
+        var header = witness?.Inside(bare, peer) ?? bare;
         var body = ParcelBody.Parts(header, mail.Message);
         var sealedMessage = MessageSealer.Seal(body, own, key, header.Date, arrays);
         var fields = HeaderSection(mail.Message);
@@ -51,6 +76,8 @@ internal sealed class Parcels(
             Token = ParcelLife.NewId(),
             KeyFingerprint = key.Id,
             Lit = sealedMessage.BodySha256,
+            Own = header.Kind == ParcelKind.Message ? mail.SenderDomain : "",
+            Receipt = header.AsksReceipt ? ReceiptState.Asked : ReceiptState.None,
         };
         var content = new ParcelContent(sealedMessage.Octets, sealedMessage.SpoolKey, SealEnvelope(header, fields, own))
         {

@@ -30,6 +30,9 @@ internal sealed partial class PeerMemory(Spool? spool, EventLog? log, TimeProvid
 
     public bool RemembersEnforce(PeerRecord record) => record.EnforceUntil > Sure;
 
+    /// <summary>True of a domain that said that its gateway gives receipts, for the time that it said.</summary>
+    public bool RemembersReceipts(PeerRecord record) => record.ReceiptsUntil > Sure;
+
     /// <summary>By which memory ends: a clock that has jumped forgets nothing.</summary>
     public DateTimeOffset Sure => clock?.Sure ?? ClockWatch.SureAfter(spool?.LastUsed, time.GetUtcNow());
 
@@ -99,6 +102,7 @@ internal sealed partial class PeerMemory(Spool? spool, EventLog? log, TimeProvid
                 Signed = signing.Newest,
                 SignedPath = signing.Path,
                 EnforceUntil = policy.Mode == PolicyMode.Enforce && expires > r.EnforceUntil ? expires : r.EnforceUntil,
+                ReceiptsUntil = policy.GivesReceipts && expires > r.ReceiptsUntil ? expires : r.ReceiptsUntil,
                 Alarm = null,
                 // What is published is distrusted until the remembered time is over, what its own key has revoked for ever.
                 Distrusted = policy
@@ -115,6 +119,7 @@ internal sealed partial class PeerMemory(Spool? spool, EventLog? log, TimeProvid
                 after.Signed == before.Signed
                 && after.SignedPath.SequenceEqual(before.SignedPath)
                 && after.EnforceUntil - before.EnforceUntil < Grain
+                && after.ReceiptsUntil - before.ReceiptsUntil < Grain
                 && before.ContrarySince is null
                 && before.Alarm is null
                 && after.Fingerprints.SequenceEqual(before.Fingerprints)
@@ -124,6 +129,14 @@ internal sealed partial class PeerMemory(Spool? spool, EventLog? log, TimeProvid
             )
         )
             return;
+        if (!policy.GivesReceipts && RemembersReceipts(before))
+            log?.Write(
+                "receipts-withdrawn",
+                ("domain", before.Domain),
+                ("alarm", true),
+                ("why", "its policy said that its gateway gives receipts (rct=1), and does not say so any more"),
+                ("do", $"ask its administrator; receipts are waited for until {InnerHeader.Time(before.ReceiptsUntil)}")
+            );
         await TryAsync(Written, before, After);
     }
 

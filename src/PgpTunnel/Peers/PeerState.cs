@@ -31,6 +31,9 @@ public sealed record PeerState
     /// <summary>Octets of the largest message that it takes.</summary>
     public long? Size { get; init; }
 
+    /// <summary>Its gateway gives receipts: its policy says so, or has said so and is held to it.</summary>
+    public bool GivesReceipts { get; init; }
+
     /// <inheritdoc cref="PolicyFacts.Trusted"/>
     public bool Trusted { get; init; }
 

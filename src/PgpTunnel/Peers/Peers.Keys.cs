@@ -106,6 +106,7 @@ internal sealed partial class Peers
             Distrusted = [],
             Size = null,
             MaxAge = TimeSpan.Zero,
+            GivesReceipts = false,
         };
 
     private static DnsSecurity Weaker(DnsSecurity a, DnsSecurity b) => a > b ? a : b;

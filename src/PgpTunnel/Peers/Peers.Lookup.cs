@@ -20,6 +20,9 @@ internal sealed partial class Peers
 
         public bool Trusted => TrustedFingerprints.Count > 0;
 
+        /// <summary>Its gateway has said that it gives receipts, and the time for which it said so is not over.</summary>
+        public bool HeldToReceipts { get; init; }
+
         /// <summary>The answer is older than one that was seen, or not signed: nothing of it is remembered.</summary>
         public bool WritesNothing { get; init; }
     }
@@ -57,6 +60,7 @@ internal sealed partial class Peers
             Distrusted = [.. policy?.Distrusted ?? [], .. Distrusted(lookup.Record)],
             Gateway = policy?.Gateway ?? "",
             Size = policy?.Size,
+            GivesReceipts = policy is { GivesReceipts: true } || lookup.HeldToReceipts,
             Trusted = lookup.Trusted,
             Remembered = lookup.Remembered,
             IsForStrangers = lookup.Budget.Asker == Asker.Stranger && (lookup.Remembered || lookup.Trusted),

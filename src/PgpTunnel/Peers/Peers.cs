@@ -155,7 +155,10 @@ internal sealed partial class Peers(
     private Lookup LookupOf(string domain)
     {
         var record = memory.Recall(domain);
-        return new Lookup(domain, record, memory.RemembersEnforce(record), partners(domain)?.Fingerprints ?? []);
+        return new Lookup(domain, record, memory.RemembersEnforce(record), partners(domain)?.Fingerprints ?? [])
+        {
+            HeldToReceipts = memory.RemembersReceipts(record),
+        };
     }
 
     private async Task<PeerState> LookUpAsync(string domain, bool fresh, WorkBudget budget, CancellationToken cancel)

@@ -11,7 +11,7 @@ internal sealed class MalformedParcelException(string message) : Exception(messa
 /// The header block inside a parcel (PROTOCOL.md 5): identity, lifetime, the two gateways, and the SMTP envelope, in front of the
 /// message itself.
 /// </summary>
-internal sealed record InnerHeader
+internal sealed partial record InnerHeader
 {
     public const int MaxRecipients = 100;
 
@@ -20,7 +20,8 @@ internal sealed record InnerHeader
 
     private const int LongestLine = 1000,
         LongestBlock = 256 * 1024;
-    private const string TimeFormat = "yyyy-MM-dd'T'HH:mm:ss'Z'";
+    private const string TimeFormat = "yyyy-MM-dd'T'HH:mm:ss'Z'",
+        Requested = "requested";
 
     public ParcelKind Kind { get; init; } = ParcelKind.Message;
     public required string Id { get; init; }
@@ -38,6 +39,15 @@ internal sealed record InnerHeader
     /// <summary>Of an answer: the id of the echo it answers.</summary>
     public string? EchoOf { get; init; }
 
+    /// <summary>Its sender asks for a receipt (PROTOCOL.md 11).</summary>
+    public bool AsksReceipt { get; init; }
+
+    /// <summary>The head of the sender's log about the recipient; null = not told.</summary>
+    public LogFields.Signed? Checkpoint { get; init; }
+
+    /// <summary>How far the sender holds the recipient's log about it; null = not told.</summary>
+    public LogFields.Held? Seen { get; init; }
+
     /// <summary>Octets of the block as it was read, with its empty line.</summary>
     public int Length { get; private init; }
 
@@ -53,9 +63,7 @@ internal sealed record InnerHeader
             .Append(
                 $"Content-Type: {(MailFrom.SmtpUtf8 ? "message/global" : "message/rfc822")}\r\nContent-Transfer-Encoding: binary\r\n"
             )
-            .Append(
-                $"PgpTunnel-Version: 1\r\nPgpTunnel-Kind: {(Kind == ParcelKind.Echo ? "echo" : "message")}\r\nPgpTunnel-Id: {Id}\r\n"
-            )
+            .Append($"PgpTunnel-Version: 1\r\nPgpTunnel-Kind: {Word(Kind)}\r\nPgpTunnel-Id: {Id}\r\n")
             .Append($"PgpTunnel-Date: {Time(Date)}\r\nPgpTunnel-Expires: {Time(Expires)}\r\n")
             .Append(
                 $"PgpTunnel-Sender: {Sender.Domain}; {Sender.Fingerprint}\r\nPgpTunnel-Recipient: {Recipient.Domain}; "
@@ -64,8 +72,14 @@ internal sealed record InnerHeader
             .Append($"PgpTunnel-Mail-From: {MailFrom}\r\n");
         foreach (var recipient in RcptTo)
             text.Append($"PgpTunnel-Rcpt-To: {recipient}\r\n");
+        if (AsksReceipt)
+            text.Append($"PgpTunnel-Receipt: {Requested}\r\n");
         if (EchoOf is not null)
             text.Append($"PgpTunnel-Echo-Of: {EchoOf}\r\n");
+        if (Checkpoint is not null)
+            text.Append($"PgpTunnel-Checkpoint: {Checkpoint}\r\n");
+        if (Seen is not null)
+            text.Append($"PgpTunnel-Seen: {Seen}\r\n");
         text.Append(CultureInfo.InvariantCulture, $"PgpTunnel-Size: {Size}\r\n\r\n");
         return Encoding.UTF8.GetBytes(text.ToString());
     }
@@ -104,7 +118,7 @@ internal sealed record InnerHeader
                     ? ReadRcptTo(next, from.SmtpUtf8, ours)
                     : throw new MalformedParcelException($"more than {MaxRecipients} recipients")
             );
-        fields.TryNext("PgpTunnel-Receipt");
+        var asks = fields.TryNext("PgpTunnel-Receipt") == Requested;
         var echoOf = fields.TryNext("PgpTunnel-Echo-Of") is { } answered ? ReadId(answered) : null;
         var size = fields.Next("PgpTunnel-Size");
         if (
@@ -117,7 +131,7 @@ internal sealed record InnerHeader
         fields.ExpectEnd();
         return new InnerHeader
         {
-            Kind = kind == "echo" ? ParcelKind.Echo : ParcelKind.Message,
+            Kind = KindOf(kind) ?? ParcelKind.Message,
             Id = id,
             Date = date,
             Expires = expires,
@@ -125,171 +139,28 @@ internal sealed record InnerHeader
             Recipient = recipient,
             MailFrom = from,
             RcptTo = to,
+            AsksReceipt = asks,
             EchoOf = echoOf,
+            Checkpoint = LogFields.Signed.Read(fields.Only("PgpTunnel-Checkpoint")),
+            Seen = LogFields.Held.Read(fields.Only("PgpTunnel-Seen")),
             Length = length,
             Size = octets,
             NotUnderstood =
                 fields.Critical
                 ?? (
                     version != "1" ? $"version {version}"
-                    : kind is not ("message" or "echo") ? $"kind {kind}"
+                    : KindOf(kind) is null ? $"kind {kind}"
                     : null
                 ),
         };
     }
 
-    private static string ReadId(string text) =>
-        text.Length == 32 && text.All(char.IsAsciiHexDigitLower)
-            ? text
-            : throw new MalformedParcelException("an id is not 32 lower-case hex digits");
+    private static string Word(ParcelKind kind) => kind.ToString().ToLowerInvariant();
 
-    private static bool Same(string a, string b) => a.Equals(b, StringComparison.OrdinalIgnoreCase);
+    private static ParcelKind? KindOf(string word) =>
+        Enum.GetValues<ParcelKind>().Where(k => Word(k) == word).Select(k => (ParcelKind?)k).FirstOrDefault();
 
-    private static List<string> Lines(ReadOnlySpan<byte> block)
-    {
-        var lines = new List<string>();
-        while (true)
-        {
-            var end = block.IndexOf("\r\n"u8);
-            var line = end < 0 ? block : block[..end];
-            if (line.Length > LongestLine)
-                throw new MalformedParcelException($"a line has more than {LongestLine} octets");
-            string text;
-            try
-            {
-                text = new UTF8Encoding(false, true).GetString(line);
-            }
-            catch (DecoderFallbackException)
-            {
-                throw new MalformedParcelException("a line is not UTF-8");
-            }
-            if (text.Any(char.IsControl) || text.EndsWith(' '))
-                throw new MalformedParcelException("a line has a control character or a trailing blank");
-            lines.Add(text);
-            if (end < 0)
-                return lines;
-            block = block[(end + 2)..];
-        }
-    }
-
-    private static DateTimeOffset ReadTime(string text) =>
-        DateTimeOffset.TryParseExact(
-            text,
-            TimeFormat,
-            CultureInfo.InvariantCulture,
-            DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal,
-            out var time
-        )
-            ? time
-            : throw new MalformedParcelException($"a time is not of the form {TimeFormat}");
-
-    private static (string, string) ReadParty(string text)
-    {
-        var parts = text.Split("; ");
-        return
-            parts.Length == 2
-            && Domains.TryNormalise(parts[0], out var domain)
-            && parts[1].Length is 40 or 64
-            && parts[1].All(char.IsAsciiHexDigitLower)
-            ? (domain, parts[1])
-            : throw new MalformedParcelException("a gateway is not of the form domain; fingerprint");
-    }
-
-    /// <summary>BODY, SMTPUTF8, RET, ENVID, REQUIRETLS; no routes, no literals.</summary>
-    private static ReversePath ReadMailFrom(string text, bool literals)
-    {
-        var (path, refusal) = ReversePath.Parse(text);
-        return
-            path is { Size: null }
-            && !text.StartsWith("<@", StringComparison.Ordinal)
-            && (literals || !(path.Mailbox?.IsLiteral ?? false))
-            ? path
-            : throw new MalformedParcelException($"PgpTunnel-Mail-From: {refusal?.Text ?? "a route, literal or SIZE"}");
-    }
-
-    /// <summary>NOTIFY, ORCPT; no routes, no literals, no bare postmaster.</summary>
-    private static ForwardPath ReadRcptTo(string text, bool utf8, bool literals)
-    {
-        var (path, refusal) = ForwardPath.Parse(text, utf8);
-        return
-            path is { Mailbox.Domain.Length: > 0 }
-            && (literals || !path.Mailbox.IsLiteral)
-            && !text.StartsWith("<@", StringComparison.Ordinal)
-            ? path
-            : throw new MalformedParcelException(
-                $"PgpTunnel-Rcpt-To: {refusal?.Text ?? "a route, literal or bare postmaster"}"
-            );
-    }
-
-    /// <summary>Walks the known fields in their order; unknown ones are passed over wherever they stand.</summary>
-    private sealed class FieldCursor(List<string> lines)
-    {
-        private static readonly HashSet<string> Known = new(StringComparer.OrdinalIgnoreCase)
-        {
-            "Content-Type",
-            "Content-Transfer-Encoding",
-            "PgpTunnel-Version",
-            "PgpTunnel-Kind",
-            "PgpTunnel-Id",
-            "PgpTunnel-Date",
-            "PgpTunnel-Expires",
-            "PgpTunnel-Sender",
-            "PgpTunnel-Recipient",
-            "PgpTunnel-Mail-From",
-            "PgpTunnel-Rcpt-To",
-            "PgpTunnel-Receipt",
-            "PgpTunnel-Echo-Of",
-            "PgpTunnel-Size",
-        };
-
-        private int _at;
-
-        public string? Critical { get; private set; }
-
-        public string Next(string name) =>
-            TryNext(name) ?? throw new MalformedParcelException($"{name} is missing or out of order");
-
-        public string? TryNext(string name)
-        {
-            SkipUnknown();
-            if (_at == lines.Count)
-                return null;
-            var (found, value) = Split(lines[_at]);
-            if (!Same(found, name))
-                return null;
-            _at++;
-            return value;
-        }
-
-        public void ExpectEnd()
-        {
-            SkipUnknown();
-            if (_at < lines.Count)
-                throw new MalformedParcelException($"{Split(lines[_at]).Name} is doubled or out of order");
-        }
-
-        private void SkipUnknown()
-        {
-            for (; _at < lines.Count; _at++)
-            {
-                var (name, _) = Split(lines[_at]);
-                if (Known.Contains(name))
-                    return;
-                if (name.StartsWith("PgpTunnel-Crit-", StringComparison.OrdinalIgnoreCase))
-                    Critical ??= name;
-            }
-        }
-
-        private static (string Name, string Value) Split(string line)
-        {
-            var colon = line.IndexOf(": ", StringComparison.Ordinal);
-            return
-                colon > 0
-                && line[..colon].All(c => c is > ' ' and <= '~')
-                && line.Length > colon + 2
-                && line[colon + 2] != ' '
-                ? (line[..colon], line[(colon + 2)..])
-                : throw new MalformedParcelException("a line is not a header field");
-        }
-    }
+    /// <summary>False of a checkpoint whose signature is too long for a line.</summary>
+    public static bool Fits(LogFields.Signed checkpoint) =>
+        "PgpTunnel-Checkpoint: ".Length + checkpoint.ToString().Length <= LongestLine;
 }

@@ -6,7 +6,8 @@ namespace PgpTunnel;
 internal static class ParcelLife
 {
     public static readonly TimeSpan Usual = TimeSpan.FromDays(7),
-        Longest = TimeSpan.FromDays(14);
+        Longest = TimeSpan.FromDays(14),
+        Token = TimeSpan.FromDays(14);
 
     /// <summary>128 random bits as 32 lower-case hex digits.</summary>
     public static string NewId() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));

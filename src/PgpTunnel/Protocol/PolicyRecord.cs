@@ -31,6 +31,10 @@ public sealed partial record PolicyRecord(
     long? Size
 )
 {
+    /// <summary>Its gateway gives receipts to who asks (<c>rct=1</c>). Any other value counts as not there: the gateways that do not know
+    /// the tag must find the same record usable.</summary>
+    public bool GivesReceipts { get; init; }
+
     public const string Label = "_pgptunnel",
         DefaultLocalPart = "pgptunnel";
     private const int Longest = 1024,
@@ -134,7 +138,10 @@ public sealed partial record PolicyRecord(
             );
         var age = tags.TryGetValue("a", out var a) ? Number("a", a, MaxAgeSeconds) : 604800;
         long? size = tags.TryGetValue("sz", out var sz) ? Number("sz", sz, long.MaxValue) : null;
-        return new PolicyRecord(mode, fingerprints, distrusted, gateway, TimeSpan.FromSeconds(age), size);
+        return new PolicyRecord(mode, fingerprints, distrusted, gateway, TimeSpan.FromSeconds(age), size)
+        {
+            GivesReceipts = tags.GetValueOrDefault("rct") == "1",
+        };
     }
 
     private static Dictionary<string, string> Tags(string text)

@@ -6,7 +6,7 @@ namespace PgpTunnel;
 /// The logs of what is on record, as the spool's one writer has them: appended to within its transactions, each by its right edge. For the
 /// writer's thread alone.
 /// </summary>
-internal sealed class Ledger
+internal sealed partial class Ledger
 {
     private const int MostKnown = 4096,
         MostReason = 2000; // characters
@@ -29,6 +29,9 @@ internal sealed class Ledger
     private readonly Dictionary<byte[], long> _seals = new(ReferenceEqualityComparer.Instance);
 
     private long _version;
+
+    /// <summary>What peers are owed of these logs.</summary>
+    public OwedReceipts Receipts { get; } = new();
 
     /// <summary>The highest number that a log has or has had, by the records that are left.</summary>
     public const string HighestLog =
@@ -54,6 +57,7 @@ internal sealed class Ledger
     {
         _logs.Clear();
         _seals.Clear();
+        Receipts.Forget();
     }
 
     public void Append(Statements statements, LogEntry entry)
@@ -136,7 +140,7 @@ internal sealed class Ledger
     /// <summary>The head of the closed log that the new one comes after, on one line; null = there is none.</summary>
     private static string? Former(Statements statements, LogOrigin origin) =>
         statements.Rows(
-            "SELECT id, size, edge FROM log WHERE own = $own AND peer = $peer AND closed = 1 ORDER BY number DESC LIMIT 1",
+            "SELECT id, size, edge FROM log WHERE own = $own AND peer = $peer AND closed = 1 AND mirror = 0 ORDER BY number DESC LIMIT 1",
             row =>
                 TreeEdge.Read(row.GetInt64(1), (byte[])row[2]) is { } edge
                     ? new Checkpoint(origin with { Id = row.GetString(0) }, edge.Size, edge.Root()).Line
@@ -150,28 +154,36 @@ internal sealed class Ledger
 
     private void Append(Statements statements, Log log, LogEntry entry)
     {
-        var place = Place(log.Number, log.Edge.Size);
         (var record, log.At) = entry.Draft.Write(entry.At, log.At, log.Edge.Size);
+        if (entry.OwesReceipt)
+            Receipts.Owe(statements, entry, log.Number, log.Edge.Size);
+        Append(statements, (log.Number, log.Edge), new(TreeHash.Leaf(record), record, entry.Opening, entry.Tags));
+        log.IsChanged = true;
+    }
+
+    /// <summary>Puts a record behind the others of a log.</summary>
+    private void Append(Statements statements, (long Number, TreeEdge Edge) log, KeptRecord record)
+    {
+        var place = Place(log.Number, log.Edge.Size);
         statements.Execute(
             "INSERT INTO record(place, octets, seal, opening) VALUES($place, $octets, $seal, $opening)",
             ("$place", place),
-            ("$octets", record),
-            ("$seal", entry.Opening is { } opening ? Seal(statements, opening) : DBNull.Value),
-            ("$opening", entry.Opening is { } sealedOpening ? sealedOpening.Octets.Octets : DBNull.Value)
+            ("$octets", record.Octets),
+            ("$seal", record.Opening is { } opening ? Seal(statements, opening) : DBNull.Value),
+            ("$opening", record.Opening is { } sealedOpening ? sealedOpening.Octets.Octets : DBNull.Value)
         );
-        if (entry.Tags.Length > 0)
+        if (record.Tags.Length > 0)
             statements.Execute(
                 "INSERT INTO tag(place, tags) VALUES($place, $tags)",
                 ("$place", place),
-                ("$tags", entry.Tags)
+                ("$tags", record.Tags)
             );
-        if (log.Edge.Append(TreeHash.Leaf(record)) is { } block)
+        if (log.Edge.Append(record.Leaf) is { } block)
             statements.Execute(
                 "INSERT INTO block(place, root) VALUES($place, $root)",
                 ("$place", Place(log.Number, log.Edge.Size / TreeEdge.Block - 1)),
                 ("$root", block)
             );
-        log.IsChanged = true;
     }
 
     private long Seal(Statements statements, SealedOpening opening)

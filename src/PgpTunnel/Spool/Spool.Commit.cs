@@ -67,6 +67,8 @@ internal sealed partial class Spool
     {
         if (change.Replay is { } replay && !InsertReplay(statements, replay))
             return null;
+        if (change.Mirror is { } mirror && !_ledger.Mirror(statements, mirror))
+            return null;
         if (
             change.Tell is { } told
             && statements.Execute("UPDATE parcel SET told = 1 WHERE id = $id AND told = 0", ("$id", told)) == 0
@@ -91,16 +93,14 @@ internal sealed partial class Spool
             Update(statements, parcel);
         if (change.Reschedule is { } wish)
             Reschedule(statements, wish);
-        if (change.HandOver is var (handed, until))
-            applied.Orphans.AddRange(
-                FileOf(
-                    statements,
-                    "UPDATE parcel SET state = $handed, body = x'', key = x'', octets = 0, next = $until WHERE id = $id RETURNING file",
-                    ("$id", handed),
-                    ("$handed", (int)ParcelState.Handed),
-                    ("$until", until.ToUnixTimeSeconds())
-                )
-            );
+        if (change.HandOver is { } handed)
+            applied.Orphans.AddRange(HandOver(statements, handed));
+        if (change.Miss is { } missed)
+            Miss(statements, missed);
+        if (change.Resend is { } again)
+            Resend(statements, again);
+        foreach (var settled in change.Settle)
+            applied.Orphans.AddRange(Settle(statements, settled));
         for (var i = 0; i < change.Add.Count; i++)
         {
             Insert(statements, change.Add[i].Parcel, change.Add[i].Content, files[i]);
@@ -111,6 +111,10 @@ internal sealed partial class Spool
             _ledger.Append(statements, entry);
         if (change.Peer is { } peer)
             (applied.Peer, applied.PeerWrite) = ChangePeer(statements, peer);
+        if (change.Sent is { } receipt)
+            _ledger.Receipts.Sent(statements, receipt);
+        if (change.Witnessed is { } head)
+            Insert(statements, head);
         if (change.Forget is { } domain)
             applied.PeerWrite = ForgetPeer(statements, domain);
         foreach (var (name, value) in change.Facts)
@@ -168,7 +172,7 @@ internal sealed partial class Spool
         statements.Execute(
             $"INSERT INTO parcel({Columns}, body, key, envelope, file) VALUES($id, $route, $form, $domain, $token, "
                 + "$state, $created, $expires, $next, $attempts, $done, $status, $must, $may, $exempt, $delayed, "
-                + "$fpr, $octets, $notice, $refusals, $since, $told, $server, $own, $lit, $body, $key, $envelope, $file)",
+                + "$fpr, $octets, $notice, $refusals, $since, $told, $server, $own, $lit, $receipt, $overdue, $body, $key, $envelope, $file)",
             ("$id", p.Id),
             ("$route", (int)p.Route),
             ("$form", (int)p.Form),
@@ -194,6 +198,8 @@ internal sealed partial class Spool
             ("$server", p.Server),
             ("$own", p.Own),
             ("$lit", p.Lit),
+            ("$receipt", (int)p.Receipt),
+            ("$overdue", Seconds(p.Overdue)),
             ("$body", file.Length > 0 ? Array.Empty<byte>() : ArrayOf(c.Body)),
             ("$key", c.Key),
             ("$envelope", c.Envelope),
@@ -210,7 +216,7 @@ internal sealed partial class Spool
     private static void Update(Statements statements, Parcel p) =>
         statements.Execute(
             "UPDATE parcel SET state = MAX(state, $state), next = $next, attempts = $attempts, done = $done, status = "
-                + "$status, delayed = $delayed, refusals = $refusals, refused_since = $since, server = $server WHERE id = $id",
+                + "$status, delayed = $delayed, refusals = $refusals, refused_since = $since, server = $server WHERE id = $id AND state <> $handed",
             ("$id", p.Id),
             ("$state", (int)p.State),
             ("$next", p.Next.ToUnixTimeSeconds()),
@@ -220,7 +226,8 @@ internal sealed partial class Spool
             ("$delayed", p.Delayed ? 1 : 0),
             ("$refusals", p.Refusals),
             ("$since", Seconds(p.RefusedSince)),
-            ("$server", p.Server)
+            ("$server", p.Server),
+            ("$handed", (int)ParcelState.Handed)
         );
 
     private static int Is(Parcel parcel, Leaving leaving) => parcel.Leaving == leaving ? 1 : 0;

@@ -73,6 +73,20 @@ internal sealed partial class Spool
             CREATE TABLE blob(sha256 BLOB PRIMARY KEY, octets BLOB NOT NULL) STRICT;
             CREATE TABLE seal(number INTEGER PRIMARY KEY, month TEXT NOT NULL, wrapped BLOB NOT NULL) STRICT;
             """,
+        """
+            ALTER TABLE peer ADD COLUMN receipts_until INTEGER NOT NULL DEFAULT 0;
+            ALTER TABLE parcel ADD COLUMN receipt INTEGER NOT NULL DEFAULT 0;
+            ALTER TABLE parcel ADD COLUMN overdue INTEGER;
+            CREATE INDEX parcel_overdue ON parcel(overdue) WHERE overdue IS NOT NULL;
+            ALTER TABLE log ADD COLUMN mirror INTEGER NOT NULL DEFAULT 0;
+            ALTER TABLE log ADD COLUMN first INTEGER NOT NULL DEFAULT 0;
+            ALTER TABLE log ADD COLUMN start BLOB NOT NULL DEFAULT x'';
+            CREATE INDEX log_mirror ON log(own, peer) WHERE mirror = 1;
+            CREATE TABLE receipt(own TEXT NOT NULL, peer TEXT NOT NULL, due INTEGER, log INTEGER NOT NULL, sent INTEGER NOT NULL,
+                acked INTEGER NOT NULL, at INTEGER NOT NULL, parcel TEXT NOT NULL, PRIMARY KEY(own, peer)) STRICT, WITHOUT ROWID;
+            CREATE TABLE head(own TEXT NOT NULL, peer TEXT NOT NULL, id TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL,
+                signature BLOB NOT NULL, cert TEXT NOT NULL, PRIMARY KEY(own, peer, id, size, root)) STRICT, WITHOUT ROWID;
+            """,
     ];
 
     /// <summary>Opens or creates the database, mode 0600.</summary>

@@ -7,7 +7,7 @@ internal sealed partial class Spool
 {
     private const string Columns =
         "id, route, form, domain, token, state, created, expires, next, attempts, done, status, must_seal, may_clear, "
-        + "exempt, delayed, key_fingerprint, octets, notice, refusals, refused_since, told, server, own, lit";
+        + "exempt, delayed, key_fingerprint, octets, notice, refusals, refused_since, told, server, own, lit, receipt, overdue";
 
     private static void Reschedule(Statements statements, Rescheduled wish) =>
         statements.Execute(
@@ -37,20 +37,25 @@ internal sealed partial class Spool
     }
 
     /// <summary>Forgets what has outlived its use: handed-over parcels and replay ids.</summary>
-    public Task PurgeAsync(DateTimeOffset now) =>
-        WriteAsync(statements =>
+    public async Task PurgeAsync(DateTimeOffset now)
+    {
+        List<string> files = [];
+        await WriteAsync(statements =>
         {
-            statements.Execute(
-                "DELETE FROM parcel WHERE state = $handed AND next < $now",
+            files = statements.Rows(
+                "DELETE FROM parcel WHERE state = $handed AND next < $now RETURNING CASE WHEN octets > 0 THEN file ELSE '' END",
+                row => row.GetString(0),
                 ("$handed", (int)ParcelState.Handed),
                 ("$now", now.ToUnixTimeSeconds())
             );
             statements.Execute("DELETE FROM replay WHERE expires < $now", ("$now", now.ToUnixTimeSeconds()));
             statements.Execute(
-                "DELETE FROM gateway WHERE name LIKE 'echo:%' AND value < $time",
+                "DELETE FROM gateway WHERE (name LIKE 'echo:%' OR name LIKE 'told:%') AND value < $time",
                 ("$time", InnerHeader.Time(now.AddDays(-1)))
             );
         });
+        files.FindAll(f => f.Length > 0).ForEach(_bodies.Delete);
+    }
 
     /// <summary>True when another process has written since this was last asked.</summary>
     public async Task<bool> ChangedElsewhereAsync()
@@ -258,6 +263,8 @@ internal sealed partial class Spool
             Server = row.GetString(22),
             Own = row.GetString(23),
             Lit = (byte[])row[24],
+            Receipt = (ReceiptState)row.GetInt32(25),
+            Overdue = row.IsDBNull(26) ? null : Time(row.GetInt64(26)),
         };
 
     /// <summary>A time that makes no sense is the nearest that does: one bad row is not to hide all others.</summary>

@@ -8,7 +8,7 @@ internal sealed partial class Spool
 {
     private const string PeerColumns =
         "domain, fingerprints, enforce_until, verified, distrusted, contrary_since, contrary_last, contrary_apart, "
-        + "override_action, override_until, override_reason, alarmed, alarm, signed, signed_path, contrary_signed, sealed";
+        + "override_action, override_until, override_reason, alarmed, alarm, signed, signed_path, contrary_signed, sealed, receipts_until";
 
     private const string PeersVersionFact = "partners",
         SignedSinceFact = "signed-since";
@@ -91,7 +91,7 @@ internal sealed partial class Spool
         var after = peer.Change(FindPeer(statements, peer.Domain) ?? new PeerRecord(peer.Domain));
         statements.Execute(
             $"INSERT OR REPLACE INTO peer({PeerColumns}) VALUES($domain, $fprs, $enforce, $verified, $distrusted, "
-                + "$since, $last, $apart, $action, $until, $reason, $alarmed, $alarm, $signed, $path, $csigned, $sealed)",
+                + "$since, $last, $apart, $action, $until, $reason, $alarmed, $alarm, $signed, $path, $csigned, $sealed, $receipts)",
             ("$domain", peer.Domain),
             ("$fprs", string.Join(',', after.Fingerprints)),
             ("$enforce", after.EnforceUntil.ToUnixTimeSeconds()),
@@ -114,7 +114,8 @@ internal sealed partial class Spool
             ("$signed", Seconds(after.Signed)),
             ("$path", string.Join(' ', after.SignedPath)),
             ("$csigned", Seconds(after.ContrarySigned)),
-            ("$sealed", Seconds(after.Sealed))
+            ("$sealed", Seconds(after.Sealed)),
+            ("$receipts", after.ReceiptsUntil.ToUnixTimeSeconds())
         );
         return (after, write);
     }
@@ -206,6 +207,7 @@ internal sealed partial class Spool
             SignedPath = row.GetString(14).Split(' ', StringSplitOptions.RemoveEmptyEntries),
             ContrarySigned = When(15),
             Sealed = When(16),
+            ReceiptsUntil = Time(row.GetInt64(17)),
         };
     }
 }

@@ -9,17 +9,36 @@ internal sealed partial class Spool
 {
     /// <summary>Every log, in the order in which they began.</summary>
     public IReadOnlyList<StoredLog> Logs() =>
-        Read(s => s.Rows("SELECT number, own, peer, id, size, edge, closed FROM log ORDER BY number", ReadLog));
+        Read(s => s.Rows($"SELECT {LogColumns} FROM log ORDER BY number", ReadLog));
 
     public StoredLog? Log(long number) =>
+        Read(s => s.Rows($"SELECT {LogColumns} FROM log WHERE number = $number", ReadLog, ("$number", number)))
+            .FirstOrDefault();
+
+    private const string LogColumns = "number, own, peer, id, size, edge, closed, mirror, first, start";
+
+    /// <summary>Our log about a domain that records are appended to now; null = there is none.</summary>
+    public StoredLog? OpenLog(string own, string peer) =>
         Read(s =>
                 s.Rows(
-                    "SELECT number, own, peer, id, size, edge, closed FROM log WHERE number = $number",
+                    $"SELECT {LogColumns} FROM log WHERE own = $own AND peer = $peer AND closed = 0",
                     ReadLog,
-                    ("$number", number)
+                    ("$own", own),
+                    ("$peer", peer)
                 )
             )
             .FirstOrDefault();
+
+    /// <summary>What is held of a peer's logs about a domain of ours, the latest last.</summary>
+    public IReadOnlyList<StoredLog> Mirrors(string peer, string own) =>
+        Read(s =>
+            s.Rows(
+                $"SELECT {LogColumns} FROM log WHERE own = $peer AND peer = $own AND mirror = 1 ORDER BY number",
+                ReadLog,
+                ("$own", own),
+                ("$peer", peer)
+            )
+        );
 
     /// <summary>Nothing is appended to it any more; the next record about its domains begins another.</summary>
     public Task CloseLogAsync(long number) => WriteAsync(statements => _ledger.Close(statements, number));
@@ -31,7 +50,11 @@ internal sealed partial class Spool
             new(row.GetString(1), row.GetString(2), row.GetString(3)),
             TreeEdge.Read(row.GetInt64(4), (byte[])row[5]) ?? new TreeEdge(),
             row.GetInt64(6) != 0
-        );
+        )
+        {
+            IsMirror = row.GetInt64(7) != 0,
+            Start = TreeEdge.Read(row.GetInt64(8), (byte[])row[9]) ?? new TreeEdge(),
+        };
 
     /// <summary>The records that carry one of these tags, log by log, the oldest first.</summary>
     public IReadOnlyList<StoredRecord> Tagged(IEnumerable<byte[]> tags)
@@ -50,14 +73,14 @@ internal sealed partial class Spool
     private const int Page = 256;
 
     /// <summary>Every record of a log, in order; read as they are asked for.</summary>
-    public IEnumerable<StoredRecord> Records(long log)
+    /// <param name="from">Index of the first.</param>
+    public IEnumerable<StoredRecord> Records(long log, long from = 0)
     {
-        for (var n = 0L; ; n += Page)
+        for (var n = from; ; n += Page)
         {
-            var page = Read(s =>
-                Enumerable.Range(0, Page).SelectMany(i => Stored(s, Ledger.Place(log, n + i))).ToList()
-            );
-            foreach (var record in page)
+            var (first, end) = (Ledger.Place(log, n), Ledger.Place(log, n + Page));
+            var page = Read(s => Stored(s, first, end));
+            foreach (var record in page.OfType<StoredRecord>())
                 yield return record;
             if (page.Count == 0)
                 yield break;
@@ -70,10 +93,12 @@ internal sealed partial class Spool
     /// <summary>The hash of a record of a log, for a path to it.</summary>
     public byte[] LeafHash(long log, long n) =>
         Read(s =>
-            TreeHash.Leaf(
-                s.Scalar("SELECT octets FROM record WHERE place = $place", ("$place", Ledger.Place(log, n))) as byte[]
-                    ?? throw Missing(log, $"record {n}")
-            )
+            s.Scalar("SELECT octets FROM record WHERE place = $place", ("$place", Ledger.Place(log, n))) switch
+            {
+                byte[] { Length: TreeHash.Length } hash => hash,
+                byte[] octets => TreeHash.Leaf(octets),
+                _ => throw Missing(log, $"record {n}"),
+            }
         );
 
     /// <summary>The root of a block of <see cref="TreeEdge.Block"/> records.</summary>
@@ -86,15 +111,39 @@ internal sealed partial class Spool
     private static SpoolException Missing(long log, string what) =>
         new($"log {log} lacks {what}: the spool has lost a part of what was on record", false);
 
-    private static List<StoredRecord> Stored(Statements statements, long place) =>
+    private static IEnumerable<StoredRecord> Stored(Statements statements, long place) =>
+        Stored(statements, place, place + 1).OfType<StoredRecord>();
+
+    /// <returns>One for each record from a place on: null where only its hash is held.</returns>
+    private static List<StoredRecord?> Stored(Statements statements, long first, long end) =>
         statements.Rows(
-            "SELECT octets, wrapped, opening, month FROM record LEFT JOIN seal ON seal.number = record.seal WHERE place = $place",
-            row => new StoredRecord(
-                Ledger.LogOf(place),
-                Evidence.Record.Read((byte[])row[0]),
-                row.IsDBNull(1) || row.IsDBNull(2) ? null : [.. (byte[])row[1], .. (byte[])row[2]],
-                row.IsDBNull(3) ? null : row.GetString(3)
-            ),
-            ("$place", place)
+            "SELECT place, octets, wrapped, opening, month FROM record LEFT JOIN seal ON seal.number = record.seal "
+                + "WHERE place >= $first AND place < $end ORDER BY place",
+            row =>
+                row[1] is byte[] { Length: > TreeHash.Length } octets
+                    ? new StoredRecord(
+                        Ledger.LogOf(row.GetInt64(0)),
+                        Evidence.Record.Read(octets),
+                        row.IsDBNull(2) || row.IsDBNull(3) ? null : [.. (byte[])row[2], .. (byte[])row[3]],
+                        row.IsDBNull(4) ? null : row.GetString(4)
+                    )
+                    : null,
+            ("$first", first),
+            ("$end", end)
         );
+
+    /// <summary>The root that a log had with so many records.</summary>
+    /// <exception cref="SpoolException">Records are lost, or were never here.</exception>
+    public byte[] RootAt(StoredLog log, long size) =>
+        InclusionPath.Root(size, n => LeafHash(log.Number, n), b => BlockRoot(log.Number, b), log.Start);
+
+    /// <summary>That a record stands in a log with so many records.</summary>
+    /// <exception cref="SpoolException">Records are lost.</exception>
+    public IReadOnlyList<byte[]> PathTo(StoredLog log, long n, long size) =>
+        InclusionPath.Make(n, size, leaf => LeafHash(log.Number, leaf), b => BlockRoot(log.Number, b), log.Start);
+
+    /// <summary>The right edge that a log of ours had with so many records.</summary>
+    /// <exception cref="SpoolException">Records are lost.</exception>
+    public TreeEdge EdgeAt(StoredLog log, long size) =>
+        InclusionPath.Edge(size, n => LeafHash(log.Number, n), b => BlockRoot(log.Number, b));
 }

@@ -16,6 +16,9 @@ internal sealed record SpoolChange
     /// </summary>
     public string? Tell { get; init; }
 
+    /// <summary>More of a peer's log, which must be held up to where that begins.</summary>
+    public MirroredTail? Mirror { get; init; }
+
     // What becomes of a parcel that is there
 
     /// <summary>
@@ -34,12 +37,27 @@ internal sealed record SpoolChange
     /// <summary>A parcel that the next server has: its body goes, its envelope stays for a bounce.</summary>
     public HandedOver? HandOver { get; init; }
 
+    /// <summary>A parcel that was handed over and is missed.</summary>
+    public MissedReceipt? Miss { get; init; }
+
+    /// <summary>A parcel that was handed over, is missed, and goes again as it is.</summary>
+    public Resent? Resend { get; init; }
+
+    /// <summary>What a receipt says of parcels of ours.</summary>
+    public IReadOnlyList<SettledByReceipt> Settle { get; init; } = [];
+
     // What comes
 
     public IReadOnlyList<(Parcel Parcel, ParcelContent Content)> Add { get; init; } = [];
 
     /// <summary>What goes on record of it, beside the first entries of the parcels that come.</summary>
     public IReadOnlyList<LogEntry> Entries { get; init; } = [];
+
+    /// <summary>A receipt of ours that is on its way with this.</summary>
+    public ReceiptSent? Sent { get; init; }
+
+    /// <summary>The head of a peer's log, as it has signed it.</summary>
+    public WitnessedHead? Witnessed { get; init; }
 
     /// <summary>What is remembered of a domain.</summary>
     public PeerChange? Peer { get; init; }
@@ -58,7 +76,18 @@ internal sealed record SpoolChange
 internal sealed record Rescheduled(string Id, ParcelState State, DateTimeOffset Next);
 
 /// <param name="Until">When a bounce is no longer to be expected.</param>
-internal sealed record HandedOver(string Id, DateTimeOffset Until);
+/// <param name="Server">Who has it.</param>
+/// <param name="Overdue">From when on a receipt is missed; null = none is expected.</param>
+internal sealed record HandedOver(string Id, DateTimeOffset Until, string Server, DateTimeOffset? Overdue);
+
+/// <param name="Next">When it is looked at again; null = no more.</param>
+internal sealed record MissedReceipt(string Id, DateTimeOffset? Next);
+
+/// <param name="At">When it is to go.</param>
+/// <param name="Next">When it is looked at again.</param>
+internal sealed record Resent(string Id, DateTimeOffset At, DateTimeOffset Next);
+
+internal sealed record SettledByReceipt(string Id, ReceiptState State);
 
 /// <param name="Change">Gets what is remembered now; run again where the transaction is.</param>
 internal sealed record PeerChange(string Domain, Func<PeerRecord, PeerRecord> Change);

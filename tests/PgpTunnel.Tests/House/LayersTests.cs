@@ -15,7 +15,7 @@ public sealed class LayersTests
         ["Peers"],
         ["Evidence"],
         ["Parcels"],
-        ["Deciding"],
+        ["Deciding", "Receipts"],
         ["Flows", "Delivery", "Operating"],
         ["Doors"],
         ["Gateway"],

@@ -33,7 +33,7 @@ public sealed partial class SpoolTests
         Assert.True(_spool.Size() > 2 * BodyFiles.Smallest);
         await _spool.CommitAsync(new() { Remove = "edge", Add = [Make("anew", body: Large)] });
         Assert.Equal(Large, await File.ReadAllBytesAsync(Assert.Single(Files)));
-        await _spool.CommitAsync(new() { HandOver = new("anew", Now) });
+        await _spool.CommitAsync(new() { HandOver = new("anew", Now, "", null) });
         Assert.Empty(Files);
         Assert.Empty(_spool.Load("anew")!.Value.Content.Body.ToArray());
         await _spool.CommitAsync(new() { Add = [Make("dropped", body: Large)] });
@@ -59,7 +59,7 @@ public sealed partial class SpoolTests
         var files = Files;
         await _spool.CommitAsync(new() { Add = [Make("handed", body: Large)] });
         var handed = Files.Except(files).Single();
-        await _spool.CommitAsync(new() { HandOver = new("handed", Now) });
+        await _spool.CommitAsync(new() { HandOver = new("handed", Now, "", null) });
         await File.WriteAllBytesAsync(handed, Large); // as if the crash had come before it was deleted
         await _spool.DisposeAsync();
         var (left, young) = (

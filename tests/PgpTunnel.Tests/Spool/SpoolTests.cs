@@ -117,7 +117,7 @@ public sealed partial class SpoolTests : IAsyncLifetime
     public async Task An_administrator_cannot_revive_what_was_handed_over_meanwhile()
     {
         await _spool.CommitAsync(new() { Add = [Make("a")] });
-        await _spool.CommitAsync(new() { HandOver = new("a", Now.AddDays(20)) });
+        await _spool.CommitAsync(new() { HandOver = new("a", Now.AddDays(20), "", null) });
         await _spool.CommitAsync(new() { Reschedule = new("a", ParcelState.Queued, Now) });
         await _spool.CommitAsync(new() { Remove = "a" });
         Assert.Equal(ParcelState.Handed, _spool.Find("a")!.State);

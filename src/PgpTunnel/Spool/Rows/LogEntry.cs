@@ -12,6 +12,9 @@ internal sealed record LogEntry(string Own, string Peer, DateTimeOffset At, Draf
     /// <summary>Begins no log: where there is none about that domain it goes into the world's.</summary>
     public bool BeginsNoLog { get; init; }
 
+    /// <summary>The other domain's gateway has asked to be told.</summary>
+    public bool OwesReceipt { get; init; }
+
     /// <summary>Its private part, sealed; null = it has none.</summary>
     public SealedOpening? Opening { get; init; }
 
@@ -28,6 +31,9 @@ internal sealed record LogEntry(string Own, string Peer, DateTimeOffset At, Draf
                 return true;
         return false;
     }
+
+    /// <summary>True of what can be a parcel's id.</summary>
+    public static bool IsId(string text) => text.Length == 32 && text.All(char.IsAsciiHexDigitLower);
 
     /// <summary>The tag of a parcel's id, which is no secret.</summary>
     public static byte[] TagOf(string id) => Convert.FromHexString(id.AsSpan(0, 2 * TagLength));

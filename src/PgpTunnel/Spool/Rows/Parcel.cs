@@ -44,6 +44,25 @@ public enum ParcelState
     Handed,
 }
 
+/// <summary>What a sealed parcel has come to by the other side's own word.</summary>
+public enum ReceiptState
+{
+    /// <summary>Nobody was asked.</summary>
+    None,
+
+    /// <summary>A receipt was asked for, and there is none yet.</summary>
+    Asked,
+
+    /// <summary>There is none, long after it was handed over: the same octets may go again.</summary>
+    Overdue,
+
+    /// <summary>The other gateway has opened it.</summary>
+    Opened,
+
+    /// <summary>Its last recipient is settled.</summary>
+    Settled,
+}
+
 /// <summary>One parcel's index: what may stand on disk in clear (id, domain, state, times), and nothing else.</summary>
 public sealed record Parcel
 {
@@ -104,6 +123,14 @@ public sealed record Parcel
 
     /// <summary>Of a parcel that was handed over: its sender has been told that it came back.</summary>
     public bool IsTold { get; init; }
+
+    public ReceiptState Receipt { get; init; }
+
+    /// <summary>
+    /// Of a parcel that was handed over and has no receipt: from when on that is overdue, or when it is sent again. Null = it is waited for
+    /// no more.
+    /// </summary>
+    public DateTimeOffset? Overdue { get; init; }
 
     /// <summary>How often a gateway that only tests has refused it for good, and since when.</summary>
     public int Refusals { get; init; }

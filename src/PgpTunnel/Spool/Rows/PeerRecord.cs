@@ -13,6 +13,9 @@ public sealed record PeerRecord(string Domain)
     /// <summary>Until when an <c>enforce</c> is in force; never shortened by an answer.</summary>
     public DateTimeOffset EnforceUntil { get; init; } = DateTimeOffset.UnixEpoch;
 
+    /// <summary>Until when its gateway is held to give receipts, as it said.</summary>
+    public DateTimeOffset ReceiptsUntil { get; init; } = DateTimeOffset.UnixEpoch;
+
     /// <summary>Fingerprints an administrator has verified.</summary>
     public IReadOnlyList<string> Verified { get; init; } = [];
 

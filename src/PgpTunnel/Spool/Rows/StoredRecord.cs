@@ -4,9 +4,15 @@ namespace PgpTunnel;
 
 /// <summary>A log as it stands.</summary>
 /// <param name="Edge">Its right edge.</param>
-/// <param name="IsClosed">No record is appended to it any more.</param>
+/// <param name="IsClosed">No record of ours is appended to it any more.</param>
 internal sealed record StoredLog(long Number, LogOrigin Origin, TreeEdge Edge, bool IsClosed)
 {
+    /// <summary>It is a peer's, as receipts have brought it.</summary>
+    public bool IsMirror { get; init; }
+
+    /// <summary>The right edge where what is held of it begins: of our own logs, before the first record.</summary>
+    public TreeEdge Start { get; init; } = new();
+
     public Checkpoint Head => new(Origin, Edge.Size, Edge.Root());
 }
 

@@ -1,0 +1,217 @@
+using PgpTunnel.Evidence;
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel;
+
+/// <summary>
+/// Takes a receipt that has been opened and verified: puts what it tells behind what is held of that log, and settles the parcels that it
+/// names. Nothing of one that does not fit counts (PROTOCOL.md 11).
+/// </summary>
+internal sealed class ReceiptReader(
+    Site site,
+    Parcels parcels,
+    OwnMail ownMail,
+    Witness witness,
+    HeldLogs held,
+    RewrittenLogs rewritten,
+    ReceiptAlarms alarms
+)
+{
+    private readonly ReceiptJudge _judge = new(site, parcels, ownMail);
+
+    /// <param name="sender">Whose it is.</param>
+    /// <param name="with">Committed with what comes of it.</param>
+    public async Task<SmtpReply> TakeAsync(
+        InnerHeader header,
+        ReadOnlyMemory<byte> message,
+        PeerState sender,
+        SpoolChange with
+    )
+    {
+        if (!site.Configuration.Evidence.Keep)
+            return new SmtpReply(550, "5.7.1", "this gateway keeps no records, and has asked for no receipt");
+        LogTail tail;
+        WitnessedHead head;
+        try
+        {
+            tail = LogTail.Read(message[MessageContent.HeaderLength(message.Span)..]);
+            head = Checked(tail, header, sender);
+        }
+        catch (EvidenceException e)
+        {
+            return await MismatchAsync(header, message, with, e.Message);
+        }
+        var mirrors = site.Spool.Mirrors(header.Sender.Domain, header.Recipient.Domain);
+        var mirror = mirrors.FirstOrDefault(m => m.Origin == tail.Head.Origin);
+        switch (FitOf(tail, mirror))
+        {
+            case Fit.Rewritten:
+                await rewritten.ContradictsAsync(mirror!, head);
+                await site.Spool.CommitAsync(with);
+                return Noted(header);
+            case Fit.Gap:
+                site.Log.Write(
+                    "receipt-ahead",
+                    ("from", header.Sender.Domain),
+                    ("why", $"it begins at record {tail.From}, and {mirror!.Edge.Size} are held: one was lost"),
+                    ("do", "nothing: the sender hears how far its log is held, and sends what is missing")
+                );
+                await site.Spool.CommitAsync(with);
+                return Noted(header);
+            case Fit.NothingNew:
+                await site.Spool.CommitAsync(with);
+                return Noted(header);
+        }
+        if (mirror is null && mirrors.Count > 0)
+            await RestoredAsync(tail, mirrors[^1]);
+        return await KeepAsync(header, message, with, tail, head, mirror, sender.Proof);
+    }
+
+    private static SmtpReply Noted(InnerHeader header) => new(250, "2.0.0", $"{header.Id} noted");
+
+    /// <exception cref="EvidenceException">It is another's, or not signed by who sends it.</exception>
+    private WitnessedHead Checked(LogTail tail, InnerHeader header, PeerState sender)
+    {
+        var origin = tail.Head.Origin;
+        if (origin.Own != header.Sender.Domain || origin.Peer != header.Recipient.Domain)
+            throw new EvidenceException($"it is of log {origin}, and comes from {header.Sender.Domain}");
+        return tail.Head.Signer(sender.Signers, tail.Signature) is var (key, _)
+            ? new(tail.Head, tail.Signature, witness.CertificateOf(key) ?? "")
+            : throw new EvidenceException($"its head is signed by no key of {header.Sender.Domain}");
+    }
+
+    private enum Fit
+    {
+        Behind,
+        NothingNew,
+        Gap,
+        Rewritten,
+    }
+
+    /// <summary>How the tail fits to what is held of the log.</summary>
+    private Fit FitOf(LogTail tail, StoredLog? mirror)
+    {
+        if (mirror is null)
+            return Fit.Behind;
+        var size = mirror.Edge.Size;
+        if (tail.From > size)
+            return Fit.Gap;
+        if (tail.Head.Size <= size)
+            return
+                tail.Head.Size < mirror.Start.Size
+                || site.Spool.RootAt(mirror, tail.Head.Size).AsSpan().SequenceEqual(tail.Head.Root)
+                ? Fit.NothingNew
+                : Fit.Rewritten;
+        var edge = tail.Edge.Copy();
+        foreach (var item in tail.Items.Take((int)(size - tail.From)))
+            edge.Append(item.Leaf);
+        return edge.Root().AsSpan().SequenceEqual(mirror.Edge.Root()) ? Fit.Behind : Fit.Rewritten;
+    }
+
+    private async Task<SmtpReply> KeepAsync(
+        InnerHeader header,
+        ReadOnlyMemory<byte> message,
+        SpoolChange with,
+        LogTail tail,
+        WitnessedHead head,
+        StoredLog? mirror,
+        string? dns
+    )
+    {
+        var (own, peer) = (header.Recipient.Domain, header.Sender.Domain);
+        var known = mirror?.Edge.Size - tail.From ?? 0;
+        var items = tail.Items.Skip((int)known).ToList();
+        var judged = _judge.Of(items, own, peer);
+        if (judged.Wrong is { } wrong)
+            (with, judged) = (with with { Entries = await WrongAsync(header, message, wrong) }, judged.WithoutEffect);
+        var change = with with
+        {
+            Mirror = new(tail, known, [.. items.Select(witness.Kept)]),
+            Witnessed = head,
+            Settle = judged.Settled,
+            Add = judged.Reports,
+            Entries = [.. with.Entries, .. witness.Receipt(own, peer, head, judged.Outcomes, dns)],
+        };
+        if (!await site.Spool.CommitAsync(change))
+            return new SmtpReply(451, "4.3.0", "two receipts of one log came at once; try again");
+        held.Grown(own, peer);
+        foreach (var pending in site.Spool.Witnessed(head.Head.Origin).Where(h => h.Head.Size <= head.Head.Size))
+            await rewritten.IsContradictedAsync(pending);
+        await site.Spool.ForgetHeadsAsync(head.Head.Origin, below: head.Head.Size);
+        site.Log.Write(
+            "receipt",
+            ("id", header.Id),
+            ("from", peer),
+            ("log", head.Head.Origin.ToString()),
+            ("size", head.Head.Size),
+            ("outcomes", judged.Outcomes),
+            ("settled", judged.Settled.Count)
+        );
+        return new SmtpReply(250, "2.0.0", $"{header.Id} taken: {head.Head.Size} records are held");
+    }
+
+    private async Task<SmtpReply> MismatchAsync(
+        InnerHeader header,
+        ReadOnlyMemory<byte> message,
+        SpoolChange with,
+        string why
+    )
+    {
+        await site.Spool.CommitAsync(with with { Entries = await WrongAsync(header, message, why) });
+        return Noted(header);
+    }
+
+    /// <summary>A receipt that says what cannot be: it is kept, and somebody must look.</summary>
+    private async Task<IReadOnlyList<LogEntry>> WrongAsync(InnerHeader header, ReadOnlyMemory<byte> message, string why)
+    {
+        var peer = header.Sender.Domain;
+        site.Log.Write(
+            "receipt-mismatch",
+            ("id", header.Id),
+            ("alarm", true),
+            ("from", peer),
+            ("why", why),
+            ("do", $"ask the administrator of {peer}; nothing of this receipt counts")
+        );
+        await alarms.TellAsync(
+            peer,
+            $"A receipt of {peer} does not fit",
+            $"""
+            A receipt that is signed by the gateway of {peer} says what cannot be:
+
+              {OwnMail.Printable(why)}
+
+            Nothing of it counts. It is kept, on record with the alarm.
+            Mail is not affected. Ask the administrator there.
+            """
+        );
+        return witness.Mismatch(header.Recipient.Domain, peer, why, message.ToArray());
+    }
+
+    /// <summary>The peer goes on in another log: it was restored from a copy, or says so.</summary>
+    private async Task RestoredAsync(LogTail tail, StoredLog before)
+    {
+        var origin = tail.Head.Origin;
+        site.Log.Write(
+            "partner-restored",
+            ("alarm", true),
+            ("from", origin.Own),
+            ("log", origin.ToString()),
+            ("was", before.Origin.ToString()),
+            ("why", $"{origin.Own} has begun another log, as after a restore from a backup"),
+            ("do", $"ask its administrator whether that was so; what it signed before is kept: {before.Head.Line}")
+        );
+        await site.Spool.CommitAsync(
+            new()
+            {
+                Entries = witness.Alarm(
+                    origin.Peer,
+                    origin.Own,
+                    "partner-restored",
+                    $"{origin} in the place of {before.Head.Line}",
+                    []
+                ),
+            }
+        );
+    }
+}

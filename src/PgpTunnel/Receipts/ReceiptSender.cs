@@ -1,0 +1,95 @@
+using PgpTunnel.Evidence;
+
+namespace PgpTunnel;
+
+/// <summary>
+/// Pays what peers are owed: the end of our log about them, once a minute at most and peer, or as soon as there is enough of it. It goes
+/// the way of all parcels, and is never answered.
+/// </summary>
+internal sealed class ReceiptSender(Site site, Peers peers, Parcels parcels, Heads heads, HeldLogs held)
+{
+    private const int Enough = 2 * LogTail.MostOutcomes; // records: each parcel is opened, and has an outcome
+
+    private static readonly TimeSpan UntoldAfter = TimeSpan.FromHours(1),
+        AgainAfter = TimeSpan.FromHours(24),
+        PeerPause = TimeSpan.FromMinutes(1);
+
+    private readonly TailMaker _tails = new(site.Settings, site.Spool);
+
+    /// <summary>Peers whose keys could not be had, until they are asked again.</summary>
+    private readonly Dictionary<string, DateTimeOffset> _later = [];
+
+    /// <summary>Sends what is due.</summary>
+    public async Task SendAsync(CancellationToken cancel)
+    {
+        var now = site.Time.GetUtcNow();
+        foreach (var owed in site.Spool.OwedReceipts())
+            if (IsDue(owed, now))
+                await PayAsync(owed, now, cancel);
+        foreach (var (own, peer) in held.Untold(now - UntoldAfter))
+            await TellAsync(own, peer, now, cancel);
+    }
+
+    private bool IsDue(OwedReceipt owed, DateTimeOffset now)
+    {
+        var every = site.Configuration.Receipts.Every;
+        if (owed.Due is not { } due)
+            return owed.Acked < owed.Sent && (now - owed.At).Duration() >= AgainAfter;
+        return (now - due).Duration() >= every && (now - owed.At).Duration() >= every
+            || site.Spool.Log(owed.Log) is { } log && log.Edge.Size - owed.Sent >= Enough;
+    }
+
+    private async Task PayAsync(OwedReceipt owed, DateTimeOffset now, CancellationToken cancel)
+    {
+        if (IsOnItsWay(owed.Parcel) || site.Spool.Log(owed.Log) is not { } log)
+            return;
+        var from = owed.Due is null ? owed.Acked : owed.Sent;
+        if (from > log.Edge.Size || await PeerAsync(owed.Peer, now, cancel) is not { } peer)
+            return;
+        var items = _tails.Items(log, from, now);
+        var size = from + items.Count;
+        var (head, signature) = await heads.SignAsync(log, size, site.Settings.Keys.Active, now);
+        var tail = new LogTail(site.Spool.EdgeAt(log, from), head, signature, items);
+        await SendAsync(peer, tail, id => new(owed.Own, owed.Peer, owed.Log, size, now, id));
+    }
+
+    /// <summary>Where no parcel has gone that way for long, a receipt without records tells how far we hold the peer's log.</summary>
+    private async Task TellAsync(string own, string domain, DateTimeOffset now, CancellationToken cancel)
+    {
+        if (site.Spool.OpenLog(own, domain) is not { } log || await PeerAsync(domain, now, cancel) is not { } peer)
+            return;
+        var (head, signature) = await heads.SignAsync(log, site.Settings.Keys.Active, now);
+        await SendAsync(peer, new LogTail(log.Edge, head, signature, []), _ => null);
+    }
+
+    private async Task SendAsync(PeerState peer, LogTail tail, Func<string, ReceiptSent?> sent)
+    {
+        var (parcel, content) = parcels.Receipt(peer, tail);
+        await site.Spool.CommitAsync(new() { Add = [(parcel, content)], Sent = sent(parcel.Id) });
+        site.Log.Write(
+            "receipt-sent",
+            ("id", parcel.Id),
+            ("to", peer.Domain),
+            ("from", tail.From),
+            ("size", tail.Head.Size)
+        );
+    }
+
+    private bool IsOnItsWay(string parcel) =>
+        parcel.Length > 0 && site.Spool.Find(parcel) is { State: not ParcelState.Handed };
+
+    /// <returns>Null while nothing can be sealed for it; it is asked again after a while.</returns>
+    private async Task<PeerState?> PeerAsync(string domain, DateTimeOffset now, CancellationToken cancel)
+    {
+        if (_later.TryGetValue(domain, out var later) && now < later)
+            return null;
+        var peer = await peers.FindAsync(domain, fresh: false, cancel);
+        if (peer.Class == PeerClass.Usable && !(peer.Trusted && !peer.TrustedOffered))
+        {
+            _later.Remove(domain);
+            return peer;
+        }
+        _later[domain] = now + PeerPause;
+        return null;
+    }
+}

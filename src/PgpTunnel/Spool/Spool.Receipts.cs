@@ -1,0 +1,191 @@
+using PgpTunnel.Evidence;
+
+namespace PgpTunnel;
+
+/// <summary>Receipts: what is owed, what is awaited, and the heads that peers have signed.</summary>
+internal sealed partial class Spool
+{
+    /// <summary>The row keeps its body until a receipt comes, since the same octets may have to go again.</summary>
+    private static IReadOnlyList<string> HandOver(Statements statements, HandedOver handed)
+    {
+        // The receipt can have come before this.
+        if (
+            handed.Overdue is { } overdue
+            && statements.Execute(
+                "UPDATE parcel SET state = $handed, next = $until, server = $server, overdue = $overdue "
+                    + "WHERE id = $id AND receipt IN ($asked, $missed)",
+                ("$id", handed.Id),
+                ("$handed", (int)ParcelState.Handed),
+                ("$until", handed.Until.ToUnixTimeSeconds()),
+                ("$server", handed.Server),
+                ("$overdue", overdue.ToUnixTimeSeconds()),
+                ("$asked", (int)ReceiptState.Asked),
+                ("$missed", (int)ReceiptState.Overdue)
+            ) > 0
+        )
+            return [];
+        return FileOf(
+            statements,
+            "UPDATE parcel SET state = $handed, body = x'', key = x'', octets = 0, next = $until WHERE id = $id RETURNING file",
+            ("$id", handed.Id),
+            ("$handed", (int)ParcelState.Handed),
+            ("$until", handed.Until.ToUnixTimeSeconds())
+        );
+    }
+
+    private static void Miss(Statements statements, MissedReceipt missed) =>
+        statements.Execute(
+            "UPDATE parcel SET receipt = $missed, overdue = $next WHERE id = $id AND state = $handed AND receipt IN ($asked, $missed)",
+            ("$id", missed.Id),
+            ("$handed", (int)ParcelState.Handed),
+            ("$asked", (int)ReceiptState.Asked),
+            ("$missed", (int)ReceiptState.Overdue),
+            ("$next", Seconds(missed.Next))
+        );
+
+    private static void Resend(Statements statements, Resent again) =>
+        statements.Execute(
+            "UPDATE parcel SET state = $queued, next = $at, overdue = $next, attempts = attempts + 1 "
+                + "WHERE id = $id AND state = $handed AND receipt = $missed AND octets > 0",
+            ("$id", again.Id),
+            ("$queued", (int)ParcelState.Queued),
+            ("$handed", (int)ParcelState.Handed),
+            ("$missed", (int)ReceiptState.Overdue),
+            ("$at", again.At.ToUnixTimeSeconds()),
+            ("$next", again.Next.ToUnixTimeSeconds())
+        );
+
+    /// <summary>Who says that it has a parcel need not be sent it any more, whatever the last attempt has come to.</summary>
+    private static IReadOnlyList<string> Settle(Statements statements, SettledByReceipt settled) =>
+        FileOf(
+            statements,
+            "UPDATE parcel SET receipt = max(receipt, $receipt), overdue = NULL, body = x'', key = x'', octets = 0, "
+                + "next = CASE WHEN state = $handed THEN next ELSE expires + $life END, state = $handed "
+                + "WHERE id = $id AND form = $sealed RETURNING file",
+            ("$id", settled.Id),
+            ("$handed", (int)ParcelState.Handed),
+            ("$sealed", (int)ParcelForm.Sealed),
+            ("$life", (long)ParcelLife.Token.TotalSeconds),
+            ("$receipt", (int)settled.State)
+        );
+
+    /// <summary>The oldest parcel for a domain that is missed, handed over, and whose body is kept.</summary>
+    public Parcel? OldestKept(string domain) =>
+        Read(s =>
+                s.Rows(
+                    $"SELECT {Columns} FROM parcel WHERE overdue IS NOT NULL AND domain = $domain AND receipt = $missed "
+                        + "AND state = $handed AND octets > 0 ORDER BY created, id LIMIT 1",
+                    ReadParcel,
+                    ("$domain", domain),
+                    ("$handed", (int)ParcelState.Handed),
+                    ("$missed", (int)ReceiptState.Overdue)
+                )
+            )
+            .FirstOrDefault();
+
+    /// <summary>How many parcels wait for a receipt, and when the oldest of them came.</summary>
+    public (long Count, DateTimeOffset? Oldest) Awaited() =>
+        Read(s =>
+            s.Rows(
+                "SELECT count(*), min(created) FROM parcel WHERE overdue IS NOT NULL",
+                row => (row.GetInt64(0), row.IsDBNull(1) ? (DateTimeOffset?)null : Time(row.GetInt64(1)))
+            )
+        )[0];
+
+    /// <summary>Parcels whose receipt is overdue, the longest first.</summary>
+    public IReadOnlyList<Parcel> Overdue(DateTimeOffset now, int most) =>
+        Read(s =>
+            s.Rows(
+                $"SELECT {Columns} FROM parcel WHERE overdue <= $now AND state = 2 ORDER BY overdue, created, id LIMIT $most + 0",
+                ReadParcel,
+                ("$now", now.ToUnixTimeSeconds()),
+                ("$most", most)
+            )
+        );
+
+    /// <summary>A parcel's envelope alone, sealed; null = there is no such parcel.</summary>
+    public byte[]? Envelope(string id) =>
+        Read(s => s.Scalar("SELECT envelope FROM parcel WHERE id = $id", ("$id", id)) as byte[]);
+
+    /// <summary>Octets of bodies that are kept only until a receipt comes.</summary>
+    public long Kept() => Read(s => s.Number("SELECT coalesce(sum(octets), 0) FROM parcel WHERE overdue IS NOT NULL"));
+
+    /// <summary>Lets bodies go that are kept only until a receipt comes, the oldest first.</summary>
+    /// <param name="octets">Of those at least so many.</param>
+    /// <param name="handedBefore">Of none that came later.</param>
+    /// <returns>Of how many parcels.</returns>
+    public async Task<int> DropKeptAsync(long octets, DateTimeOffset handedBefore)
+    {
+        List<(string Id, string File)> gone = [];
+        await WriteAsync(statements =>
+        {
+            gone = [];
+            var kept = statements.Rows(
+                "SELECT id, file, octets FROM parcel WHERE overdue IS NOT NULL AND octets > 0 AND created < $before ORDER BY created",
+                row => (Id: row.GetString(0), File: row.GetString(1), Octets: row.GetInt64(2)),
+                ("$before", handedBefore.ToUnixTimeSeconds())
+            );
+            var left = octets;
+            foreach (var parcel in kept.TakeWhile(_ => left > 0))
+            {
+                left -= parcel.Octets;
+                statements.Execute(
+                    "UPDATE parcel SET body = x'', key = x'', octets = 0 WHERE id = $id",
+                    ("$id", parcel.Id)
+                );
+                gone.Add((parcel.Id, parcel.File));
+            }
+        });
+        gone.FindAll(g => g.File.Length > 0).ForEach(g => _bodies.Delete(g.File));
+        return gone.Count;
+    }
+
+    public IReadOnlyList<OwedReceipt> OwedReceipts() => Read(PgpTunnel.OwedReceipts.All);
+
+    public OwedReceipt? OwedReceipt(string own, string peer) => Read(s => PgpTunnel.OwedReceipts.Find(s, own, peer));
+
+    /// <inheritdoc cref="PgpTunnel.OwedReceipts.Change"/>
+    public Task ChangeOwedAsync(OwedReceipt before, OwedReceipt after) =>
+        WriteAsync(statements => _ledger.Receipts.Change(statements, before, after));
+
+    private static void Insert(Statements statements, WitnessedHead head) =>
+        statements.Execute(
+            "INSERT INTO head(own, peer, id, size, root, signature, cert) VALUES($own, $peer, $id, $size, $root, $signature, $cert) "
+                + "ON CONFLICT DO NOTHING",
+            ("$own", head.Head.Origin.Own),
+            ("$peer", head.Head.Origin.Peer),
+            ("$id", head.Head.Origin.Id),
+            ("$size", head.Head.Size),
+            ("$root", head.Head.Root),
+            ("$signature", head.Signature),
+            ("$cert", head.Cert)
+        );
+
+    /// <summary>The heads that are kept of a peer's log, the smallest first.</summary>
+    public IReadOnlyList<WitnessedHead> Witnessed(LogOrigin origin) =>
+        Read(s =>
+            s.Rows(
+                "SELECT size, root, signature, cert FROM head WHERE own = $own AND peer = $peer AND id = $id ORDER BY size",
+                row => new WitnessedHead(
+                    new(origin, row.GetInt64(0), (byte[])row[1]),
+                    (byte[])row[2],
+                    row.GetString(3)
+                ),
+                ("$own", origin.Own),
+                ("$peer", origin.Peer),
+                ("$id", origin.Id)
+            )
+        );
+
+    /// <summary>Forgets heads of a log that say no more than a later one: those below a size.</summary>
+    public Task ForgetHeadsAsync(LogOrigin origin, long below) =>
+        WriteAsync(statements =>
+            statements.Execute(
+                "DELETE FROM head WHERE own = $own AND peer = $peer AND id = $id AND size < $below",
+                ("$own", origin.Own),
+                ("$peer", origin.Peer),
+                ("$id", origin.Id),
+                ("$below", below)
+            )
+        );
+}
