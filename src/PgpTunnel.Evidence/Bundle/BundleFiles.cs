@@ -33,6 +33,13 @@ public sealed class BundleFiles
         return true;
     }
 
+    /// <summary>Takes all of a folder out.</summary>
+    public void Remove(string folder)
+    {
+        foreach (var name in _files.Keys.Where(n => n.StartsWith(folder, StringComparison.Ordinal)).ToList())
+            _files.Remove(name);
+    }
+
     public void Add(string name, string text) => Add(name, Encoding.UTF8.GetBytes(text));
 
     /// <summary>Names in a folder, without it, and their octets.</summary>

@@ -14,9 +14,14 @@ public sealed record BundleLog(Checkpoint Head, byte[] Signature, IReadOnlyList<
     /// <summary>The folder that its files stand in.</summary>
     private static string FolderOf(string id) => $"{Folder}{id}/";
 
+    /// <summary>True when the bundle has records of that log.</summary>
+    public static bool IsIn(BundleFiles files, string id) => files[$"{FolderOf(id)}checkpoint"] is not null;
+
+    /// <summary>Adds its files, in the place of those that are there of the same log.</summary>
     public void AddTo(BundleFiles files)
     {
         var folder = FolderOf(Head.Origin.Id);
+        files.Remove(folder);
         files.Add($"{folder}checkpoint", Head.Octets);
         files.Add($"{folder}checkpoint.sig", Signature);
         foreach (var (record, proof, opening) in Records)

@@ -10,8 +10,8 @@ internal sealed class BundleGuide(string id)
     /// <summary>Of the message.</summary>
     public string Id => id;
 
-    private readonly StringBuilder _logs = new(),
-        _dns = new(),
+    private readonly Dictionary<string, string> _logs = [];
+    private readonly StringBuilder _dns = new(),
         _message = new();
 
     /// <summary>Checks one record by gpg, openssl and coreutils.</summary>
@@ -29,19 +29,20 @@ internal sealed class BundleGuide(string id)
     public void Log(BundleLog log, string signer)
     {
         var folder = $"logs/{log.Head.Origin.Id}";
-        _logs.Append($"{log.Head.Origin}\n");
+        var text = new StringBuilder($"{log.Head.Origin}\n");
         foreach (var (record, _, opening) in log.Records)
         {
-            _logs.Append(
+            text.Append(
                 CultureInfo.InvariantCulture,
                 $"  {RecordTime.Write(record.At)} {record.Event}:\n    sh inclusion.sh {folder} {record.N} {signer.ToUpperInvariant()}\n"
             );
             if (opening is not null)
-                _logs.Append(
+                text.Append(
                     CultureInfo.InvariantCulture,
                     $"    echo {opening.Commitment}  {folder}/{record.N}.opening | sha256sum -c\n"
                 );
         }
+        _logs[log.Head.Origin.Id] = text.ToString();
     }
 
     public void Dns(string command, DateTimeOffset at) =>
@@ -71,7 +72,7 @@ internal sealed class BundleGuide(string id)
 
             Each record stands in a log whose head was signed (a Merkle tree, RFC 6962); where its private part is told, that is the one:
 
-            {Indented(_logs)}
+            {string.Concat(_logs.Values).TrimEnd('\n')}
 
             Which key was a domain's, by the DNS with DNSSEC, from the root down. "(secure)" must stand there, and the key's fingerprint;
             compare dns/anchors.ds with the root's trust anchor that you have from elsewhere (https://data.iana.org/root-anchors/):

@@ -59,6 +59,8 @@ internal sealed class BundleMaker(Settings settings, Spool spool, NameService na
         bool withAddresses
     )
     {
+        if (log.IsMirror && BundleLog.IsIn(files, log.Origin.Id))
+            return; // from who keeps it
         if (await HeadAsync(log) is not var (head, signature, signer))
             return;
         var items = records

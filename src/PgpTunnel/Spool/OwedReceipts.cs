@@ -10,6 +10,9 @@ internal sealed class OwedReceipts
 {
     private const string Columns = "own, peer, due, log, sent, acked, at, parcel";
 
+    /// <summary>Records before the first that is asked for, at most, that a peer is told of.</summary>
+    private const long MostBefore = 100_000;
+
     /// <summary>Index of the last record that is owed, of pairs whose row says that something is.</summary>
     private readonly Dictionary<(string Own, string Peer), long> _owed = [];
 
@@ -22,10 +25,11 @@ internal sealed class OwedReceipts
         _owed[(entry.Own, entry.Peer)] = n;
         if (isKnown)
             return;
-        // A log that is new to the peer begins with its first record, which names the one before it.
+        // A log that is new to the peer begins with its first record, which names the one before it; one that had grown large before the
+        // peer asked begins with what it asked for, and what lies before is our word only.
         statements.Execute(
             """
-            INSERT INTO receipt(own, peer, due, log, sent, acked, at, parcel) VALUES($own, $peer, $due, $log, $n, $n, 0, '')
+            INSERT INTO receipt(own, peer, due, log, sent, acked, at, parcel) VALUES($own, $peer, $due, $log, $first, $first, 0, '')
                 ON CONFLICT(own, peer) DO UPDATE SET due = coalesce(due, $due), log = $log,
                     sent = CASE WHEN log = $log THEN sent ELSE 0 END, acked = CASE WHEN log = $log THEN acked ELSE 0 END
             """,
@@ -33,7 +37,7 @@ internal sealed class OwedReceipts
             ("$peer", entry.Peer),
             ("$due", entry.At.ToUnixTimeMilliseconds()),
             ("$log", log),
-            ("$n", n)
+            ("$first", n < MostBefore ? 0 : n)
         );
     }
 

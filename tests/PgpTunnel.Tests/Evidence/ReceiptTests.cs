@@ -1,0 +1,215 @@
+using System.Text;
+using PgpTunnel.Demo;
+using PgpTunnel.Evidence;
+using PgpTunnel.Smtp;
+
+namespace PgpTunnel.Tests;
+
+/// <summary>Receipts cross the wire, settle what was sealed, heal when they are lost, and are missed when none comes.</summary>
+public sealed class ReceiptTests : IAsyncLifetime
+{
+    private const string Receipts = "\"receipts\": { \"every\": \"00:01:00\" }";
+
+    private Pair _pair = null!;
+    private int _sent;
+
+    public async ValueTask InitializeAsync() => _pair = await Pair.CreateAsync(Receipts, Receipts);
+
+    public ValueTask DisposeAsync() => _pair.DisposeAsync();
+
+    /// <summary>Sends a message from A to B, and waits until it has arrived.</summary>
+    /// <returns>Its id.</returns>
+    private async Task<string> SendAsync(string to = "<bob@b.example>")
+    {
+        await _pair.A.SendAsync("<alice@a.example>", [to], $"Subject: {_sent}\r\n\r\nx\r\n");
+        await _pair.B.WaitAsync(++_sent);
+        await _pair.A.SettledAsync();
+        return (await LastAsync()).Id;
+    }
+
+    /// <summary>What A has in its spool that is sealed for B.</summary>
+    private async Task<IReadOnlyList<Parcel>> ParcelsAsync()
+    {
+        await using var spool = Spool.Open(_pair.A.Configuration.SpoolFile, running: false);
+        return [.. spool.List().Where(p => p is { Form: ParcelForm.Sealed, Domain: "b.example", Own.Length: > 0 })];
+    }
+
+    private async Task<Parcel> LastAsync() => (await ParcelsAsync()).MaxBy(p => p.Created)!;
+
+    private async Task<Parcel> UntilAsync(string id, ReceiptState state)
+    {
+        await using var spool = Spool.Open(_pair.A.Configuration.SpoolFile, running: false);
+        await Wait.UntilAsync(
+            () => spool.Find(id)?.Receipt >= state,
+            () => $"{spool.Find(id)}\nA:\n{_pair.A.Log}\nB:\n{_pair.B.Log}"
+        );
+        return spool.Find(id)!;
+    }
+
+    private void Pass(TimeSpan time) => _pair.World.Time.Advance(time);
+
+    private void Pass() => Pass(TimeSpan.FromSeconds(61));
+
+    [Fact]
+    public async Task A_message_is_settled_by_the_other_sides_word()
+    {
+        var id = await SendAsync();
+        var kept = await LastAsync();
+        Assert.Equal(ReceiptState.Asked, kept.Receipt);
+        Assert.True(kept.Octets > 0);
+        Pass();
+        var settled = await UntilAsync(id, ReceiptState.Settled);
+        Assert.Equal((0, (DateTimeOffset?)null), (settled.Octets, settled.Overdue));
+        await using var spool = Spool.Open(_pair.A.Configuration.SpoolFile, running: false);
+        var mirror = Assert.Single(spool.Mirrors("b.example", "a.example"));
+        var theirs = await OnRecordTests.RecordsAsync(_pair.B, "a.example", 3);
+        Assert.All(theirs, r => Assert.Equal(r.Record.LeafHash, spool.LeafHash(mirror.Number, r.Record.N)));
+        Assert.Equal(
+            "sealed handed outcome",
+            string.Join(' ', new RecordSearch(_pair.A.Configuration, spool).About(id).Select(r => r.Record.Event))
+        );
+        Assert.Contains(
+            spool.Records(spool.OpenLog("a.example", "b.example")!.Number),
+            r => r.Record.Event == "receipt"
+        );
+    }
+
+    [Fact]
+    public async Task A_bundle_of_the_sender_alone_shows_what_became_of_it()
+    {
+        var id = await SendAsync();
+        Pass();
+        await UntilAsync(id, ReceiptState.Settled);
+        await using var spool = Spool.Open(_pair.A.Configuration.SpoolFile, running: false);
+        var names = new NameService(_pair.A.Configuration, _pair.World.Time);
+        var settings = new Settings(_pair.A.Configuration, KeyRing.Load(_pair.A.Configuration));
+        var files = await new BundleMaker(settings, spool, names, _pair.World.Time).MakeAsync(id, withAddresses: true);
+        Assert.Equal(2, BundleLog.Of(files!).Count);
+    }
+
+    [Fact]
+    public async Task Receipts_go_on_where_the_last_one_ended()
+    {
+        for (var i = 0; i < 3; i++)
+        {
+            var id = await SendAsync();
+            Pass();
+            await UntilAsync(id, ReceiptState.Settled);
+        }
+        await using var spool = Spool.Open(_pair.A.Configuration.SpoolFile, running: false);
+        var mirror = Assert.Single(spool.Mirrors("b.example", "a.example"));
+        Assert.Equal(7, mirror.Edge.Size);
+        Assert.Single(spool.Witnessed(mirror.Origin));
+        Assert.DoesNotContain("alarm=true", _pair.A.Log.ToString());
+        Assert.DoesNotContain("alarm=true", _pair.B.Log.ToString());
+    }
+
+    /// <summary>What stands in the outer message is a receipt: nothing else goes from B to A in these tests.</summary>
+    private static bool IsToA(Seen seen) => seen.To[0].Mailbox.Domain == "pgptunnel.a.example";
+
+    private static string TextOf(Seen seen) => Encoding.Latin1.GetString(seen.Message);
+
+    [Fact]
+    public async Task A_receipt_that_a_hop_holds_back_is_missed_and_asked_for_by_the_same_octets()
+    {
+        var swallows = true;
+        _pair.HopAnswer = seen => swallows && IsToA(seen) ? SmtpReply.Ok : null;
+        var id = await SendAsync();
+        Pass();
+        await _pair.B.WaitForLogAsync("event=receipt-sent");
+        await _pair.B.SettledAsync();
+        Pass(TimeSpan.FromHours(4));
+        await UntilAsync(id, ReceiptState.Overdue);
+        await _pair.A.WaitForLogAsync("event=postmaster-told");
+        swallows = false;
+        await _pair.B.WaitForLogAsync("event=duplicate");
+        Pass();
+        await UntilAsync(id, ReceiptState.Settled);
+        Assert.Single(_pair.B.Received);
+        Assert.Contains(_pair.A.Received, m => TextOf(m).Contains("No receipt from b.example"));
+    }
+
+    [Fact]
+    public async Task A_parcel_that_a_hop_swallows_goes_again_until_it_is_there_and_comes_once()
+    {
+        var swallows = true;
+        _pair.HopAnswer = seen => swallows && !IsToA(seen) ? SmtpReply.Ok : null;
+        await _pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], "Subject: x\r\n\r\nx\r\n");
+        await _pair.A.SettledAsync();
+        var id = (await LastAsync()).Id;
+        Pass(TimeSpan.FromHours(4) + TimeSpan.FromSeconds(1));
+        await UntilAsync(id, ReceiptState.Overdue);
+        Assert.Empty(_pair.B.Received);
+        swallows = false;
+        for (var hour = 0; hour < 4 && _pair.B.Received.Count == 0; hour++)
+        {
+            Pass(TimeSpan.FromHours(1));
+            await Task.Delay(TimeSpan.FromSeconds(3));
+        }
+        await _pair.B.WaitAsync(1);
+        await _pair.A.SettledAsync();
+        Pass();
+        await UntilAsync(id, ReceiptState.Settled);
+        Assert.Single(_pair.B.Received);
+        var events = string.Join(
+            ' ',
+            (await OnRecordTests.RecordsAsync(_pair.A, "b.example", 5)).Select(r => r.Record.Event)
+        );
+        Assert.StartsWith("begin sealed handed overdue resent", events);
+    }
+
+    [Theory]
+    [InlineData(" NOTIFY=SUCCESS", 1)]
+    [InlineData(" NOTIFY=NEVER", 0)]
+    [InlineData("", 0)]
+    public async Task Who_asked_hears_once_that_the_message_was_relayed(string notify, int reports)
+    {
+        var id = await SendAsync($"<bob@b.example>{notify}");
+        Pass();
+        await UntilAsync(id, ReceiptState.Settled);
+        await _pair.A.SettledAsync();
+        await _pair.B.SettledAsync();
+        Assert.Equal(reports, _pair.A.Received.Count(m => TextOf(m).Contains("Action: relayed")));
+    }
+
+    [Fact]
+    public async Task A_peer_whose_log_was_set_back_goes_on_in_another_and_is_told_of()
+    {
+        var id = await SendAsync();
+        Pass();
+        await UntilAsync(id, ReceiptState.Settled);
+        await _pair.B.StopAsync();
+        await using (var spool = Spool.Open(_pair.B.Configuration.SpoolFile, running: false))
+            await spool.CloseLogAsync(spool.OpenLog("b.example", "a.example")!.Number);
+        await _pair.B.StartAsync();
+        id = await SendAsync();
+        Pass();
+        await UntilAsync(id, ReceiptState.Settled);
+        await _pair.A.WaitForLogAsync("event=partner-restored");
+    }
+}
+
+/// <summary>A peer that publishes no <c>rct</c> is asked for nothing, and nothing of it is missed.</summary>
+public sealed class NoReceiptTests : IAsyncLifetime
+{
+    private Pair _pair = null!;
+
+    public async ValueTask InitializeAsync() =>
+        _pair = await Pair.CreateAsync(policyB: "v=PGPT1; m=enforce; fp=FPR; rct=yes; a=604800");
+
+    public ValueTask DisposeAsync() => _pair.DisposeAsync();
+
+    [Fact]
+    public async Task No_receipt_no_alarm_and_nothing_kept()
+    {
+        await _pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], "Subject: x\r\n\r\nx\r\n");
+        await _pair.B.WaitAsync(1);
+        await _pair.A.SettledAsync();
+        _pair.World.Time.Advance(TimeSpan.FromHours(5));
+        await Task.Delay(TimeSpan.FromSeconds(3));
+        await using var spool = Spool.Open(_pair.A.Configuration.SpoolFile, running: false);
+        var parcel = Assert.Single(spool.List(), p => p.Form == ParcelForm.Sealed);
+        Assert.Equal((ReceiptState.None, 0L), (parcel.Receipt, parcel.Octets));
+        Assert.DoesNotContain("receipt", _pair.B.Log.ToString());
+    }
+}
