@@ -110,9 +110,17 @@ internal sealed partial class Outcomes
             null
         );
 
-    /// <summary>Reports of success where the next server leaves them to us.</summary>
+    /// <summary>
+    /// Reports of success where the next server leaves them to us; of a parcel that asked for a receipt its sender's gateway makes them from
+    /// that (PROTOCOL.md 11).
+    /// </summary>
     private IReadOnlyList<(Parcel, ParcelContent)> Successes(Answered answered)
     {
+        if (
+            answered is { Parcel.Form: ParcelForm.Received, Header.AsksReceipt: true }
+            && site.Configuration.Evidence.Keep
+        )
+            return [];
         var taken = answered
             .To.Zip(answered.Replies)
             .Where(r => r.Second is { IsPositive: true, LeavesReports: true })

@@ -196,11 +196,18 @@ public partial class AbuseTests
     }
 
     [Theory]
-    [InlineData(false)]
-    [InlineData(true)]
-    public async Task Success_is_reported_where_the_last_server_leaves_it_to_us_and_only_where_asked(bool asked)
+    [InlineData(false, false)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    [InlineData(true, true)]
+    public async Task Success_is_reported_where_the_last_server_leaves_it_to_us_and_only_where_asked(
+        bool asked,
+        bool givesReceipts
+    )
     {
-        await using var pair = await Pair.CreateAsync();
+        await using var pair = await Pair.CreateAsync(
+            policyB: $"v=PGPT1; m=enforce; fp=FPR{(givesReceipts ? "; rct=1" : "")}"
+        );
         await using var plain = new Interop.PlainServer();
         await pair.B.StopAsync();
         var text = File.ReadAllText(pair.B.File);
@@ -225,6 +232,11 @@ public partial class AbuseTests
                 .ToString()
         );
         await pair.B.WaitForLogAsync("event=delivered");
+        if (givesReceipts)
+        {
+            pair.World.Time.Advance(TimeSpan.FromSeconds(61));
+            await pair.A.WaitForLogAsync("event=receipt ");
+        }
         if (asked)
         {
             var report = Encoding.UTF8.GetString((await pair.A.WaitAsync(1))[0].Message);
