@@ -66,8 +66,9 @@ internal static partial class EvidenceCommand
         [
             .. search
                 .Find(filter)
-                .Select(id => HistoryView.Of(MessageHistory.Of(search, spool, id), spool))
-                .Where(h => filter.State is null || h.State == filter.State),
+                .Select(id => MessageHistory.Of(search, spool, id))
+                .Where(h => filter.State is null || h.Is(filter.State))
+                .Select(h => HistoryView.Of(h, spool)),
         ];
 
     private static string? Domain(string? text) =>

@@ -125,6 +125,8 @@ internal static partial class PartnerCommand
                 dnssec = peer.Security,
                 offered = peer.Listed,
                 gateway = peer.Gateway,
+                receipts = peer.GivesReceipts,
+                awaited = spool?.Awaited(domain),
                 why = peer.Why,
                 acts,
             },
@@ -136,12 +138,16 @@ internal static partial class PartnerCommand
             remembered  {partner.InWords()}
             trusted     {OrNone(partner.Trusted)}
             distrusted  {OrNone(partner.Distrusted)}
+            receipts    {(peer.GivesReceipts ? "given" : "none given")}{Awaited(spool, domain)}
             {string.Concat(
                 acts.Select(a => $"{a.Time}  {a.What}{(a.Reason is null ? "" : $", {a.Reason}")} ({a.Who})\n")
             )}
             """
         );
     }
+
+    private static string Awaited(Spool? spool, string domain) =>
+        spool?.Awaited(domain) is > 0 and var count ? $", {count} awaited" : "";
 
     private static string OrNone(IReadOnlyList<string> fingerprints) =>
         fingerprints.Count > 0 ? string.Join(", ", fingerprints) : "-";

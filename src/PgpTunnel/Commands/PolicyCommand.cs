@@ -51,13 +51,19 @@ internal static class PolicyCommand
                 @class = peer?.Class,
                 dnssec = peer?.Security,
                 fingerprint = peer is { Class: PeerClass.Usable } ? peer.Preferred.Fingerprint : null,
+                receipts = peer is { Class: PeerClass.Usable } ? peer.GivesReceipts : (bool?)null,
                 why = peer is null ? decision.Why : $"{decision.Why}; {peer.Why}",
             },
             $"{decision.Kind.ToString().ToLowerInvariant()}: "
-                + $"{reply}{(peer is null ? "" : $"\n{peer.Domain}: {peer.Class}, DNSSEC {peer.Security}: {peer.Why}")}",
+                + $"{reply}{(peer is null ? "" : $"\n{peer.Domain}: {peer.Class}, DNSSEC {peer.Security}: {peer.Why}{Receipts(peer)}")}",
             CodeOf(decision)
         );
     }
+
+    private static string Receipts(PeerState peer) =>
+        peer.Class != PeerClass.Usable ? ""
+        : peer.GivesReceipts ? "; its gateway gives receipts"
+        : "; its gateway gives no receipts";
 
     public static string Normal(string domain) => Domains.TryNormalise(domain, out var normal) ? normal : domain;
 

@@ -32,6 +32,9 @@ internal static class StatusCommand
             queue     {queue.Queued} queued, {queue.Held} held{(
                 queue.Oldest is null ? "" : $", oldest from {queue.Oldest}"
             )}; {queue.Handed} handed over and remembered for bounces
+            receipts  {status.Receipts.Awaited} awaited{(
+                status.Receipts.Oldest is { } awaited ? $", oldest from {awaited}" : ""
+            )}
             """,
             status.Running ? Exit.Ok : Exit.Unavailable
         );

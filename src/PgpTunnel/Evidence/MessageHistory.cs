@@ -25,16 +25,47 @@ internal sealed record MessageHistory(
         "failed",
         "refused",
         "clear",
+        Overdue,
     ];
+
+    /// <summary>Not a state of its own: one that was handed over, and for which the receipt that should have come has not.</summary>
+    private const string Overdue = "overdue";
+
+    /// <param name="state">One of <see cref="States"/>.</param>
+    public bool Is(string state) => state == Overdue ? IsOverdue : State == state;
 
     /// <param name="spool">For what waits still.</param>
     public static MessageHistory Of(RecordSearch search, Spool spool, string id)
     {
-        var records = search.About(id).OrderBy(r => r.Record.At).ThenBy(r => r.Log).ThenBy(r => r.Record.N).ToList();
+        // By cause: two clocks are in it, and neither says which of two things was first.
+        var records = search
+            .About(id)
+            .OrderBy(r => Array.IndexOf(Causes, r.Record.Event))
+            .ThenBy(r => r.Record.At)
+            .ThenBy(r => r.Log)
+            .ThenBy(r => r.Record.N)
+            .ToList();
         var state = StateOf(records);
         var messageId = records.Select(search.Open).Select(o => o?.Text("msgid")).FirstOrDefault(m => m is not null);
-        return new(id, messageId, state, records, Lacking(records, state, Waiting(spool, id, records)));
+        return new(id, messageId, state, records, Lacking(records, state, Waiting(spool, id, records), spool.Find(id)));
     }
+
+    /// <summary>What happens to a message, in the order in which it must; what is not in it comes first.</summary>
+    private static readonly string[] Causes =
+    [
+        "clear",
+        "sealed",
+        "handed",
+        "overdue",
+        "resent",
+        "opened",
+        "outcome",
+        "refused",
+        "failed",
+    ];
+
+    /// <summary>Handed over, and its receipt is missed.</summary>
+    public bool IsOverdue => State == "handed" && Records.Any(r => r.Record.Event == "overdue");
 
     private static string StateOf(IReadOnlyList<StoredRecord> records)
     {
@@ -83,15 +114,30 @@ internal sealed record MessageHistory(
         );
     }
 
-    private static List<string> Lacking(IReadOnlyList<StoredRecord> records, string state, Parcel? waiting)
+    private static string Receipt(Parcel? parcel) =>
+        parcel switch
+        {
+            { Receipt: ReceiptState.Asked, Overdue: { } due } =>
+                $"the receipt of {parcel.Domain}, which is awaited; it is missed from {InnerHeader.Time(due)} on",
+            { Receipt: ReceiptState.Overdue } =>
+                $"the receipt of {parcel.Domain}, which is overdue: its gateway is down, or somebody else takes its mail",
+            _ => "what the receiving gateway has on record: it has given no receipt, and none was asked for; ask its "
+                + "administrator for 'evidence export' of this id",
+        };
+
+    /// <param name="parcel">It as it is in the spool still, sealed by us.</param>
+    private static List<string> Lacking(
+        IReadOnlyList<StoredRecord> records,
+        string state,
+        Parcel? waiting,
+        Parcel? parcel
+    )
     {
         var missing = new List<string>();
         if (waiting is not null)
             missing.Add(WhereAndWhy(waiting));
         if (state == "handed" && records.Any(r => r.Record.Event == "sealed"))
-            missing.Add(
-                "what the receiving gateway has on record: ask its administrator for 'evidence export' of this id"
-            );
+            missing.Add(Receipt(parcel));
         if (records.Any(r => r.Record.Event is "sealed" or "opened" or "clear" && r.Record.Text("dns") is null))
             missing.Add("a proof of the DNS: it could not be had when the record was made, or the key is configured");
         return missing;

@@ -92,6 +92,16 @@ internal sealed partial class Spool
             )
         )[0];
 
+    /// <summary>How many parcels for a domain wait for a receipt.</summary>
+    public long Awaited(string domain) =>
+        Read(s =>
+            (long)
+                s.Scalar(
+                    "SELECT count(*) FROM parcel WHERE overdue IS NOT NULL AND domain = $domain",
+                    ("$domain", domain)
+                )!
+        );
+
     /// <summary>Parcels whose receipt is overdue, the longest first.</summary>
     public IReadOnlyList<Parcel> Overdue(DateTimeOffset now, int most) =>
         Read(s =>

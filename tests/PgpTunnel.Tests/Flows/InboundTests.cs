@@ -219,7 +219,7 @@ public sealed partial class InboundTests : InboundSetting
             var body in new[]
             {
                 With("Version: 1", "Version: 2"),
-                With("Kind: message", "Kind: receipt"),
+                With("Kind: message", "Kind: letter"),
                 With("PgpTunnel-Id", "PgpTunnel-Crit-New: x\r\nPgpTunnel-Id"),
             }
         )

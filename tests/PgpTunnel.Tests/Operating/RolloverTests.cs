@@ -39,6 +39,20 @@ public class RolloverTests
             Assert.Contains(" sealed for ", (await company.SendAsync(from, [to], Message))[0].ToString());
         await pair.A.WaitAsync(a + 1);
         await pair.B.WaitAsync(b + 1);
+        await ReceiptsAsync(pair);
+    }
+
+    /// <summary>Waits until each side has the other's receipt, whatever key that is signed by.</summary>
+    private static async Task ReceiptsAsync(Pair pair)
+    {
+        await pair.A.SettledAsync();
+        await pair.B.SettledAsync();
+        pair.World.Time.Advance(TimeSpan.FromSeconds(61));
+        foreach (var company in new[] { pair.A, pair.B })
+        {
+            await using var spool = Spool.Open(company.Configuration.SpoolFile, running: false);
+            await Wait.UntilAsync(() => spool.Awaited().Count == 0, () => $"A:\n{pair.A.Log}\nB:\n{pair.B.Log}");
+        }
     }
 
     /// <summary>No secret is destroyed because a clock says that its time is over.</summary>

@@ -18,6 +18,8 @@ internal sealed record StatusView(
     public IReadOnlyList<ArmedView> Domains { get; init; } = [];
     public QueueCounts Queue { get; init; } = new(0, 0, 0, null);
 
+    public ReceiptCounts Receipts { get; init; } = new(0, null);
+
     /// <param name="arming">Has looked just now.</param>
     /// <param name="spool">Null = no gateway has run yet.</param>
     public static StatusView Of(Settings settings, Arming arming, Spool? spool)
@@ -37,6 +39,9 @@ internal sealed record StatusView(
         {
             Domains = [.. configuration.Domains.Select(d => ArmedView.Of(d, arming.State(d)))],
             Queue = QueueCounts.Of(spool?.List() ?? []),
+            Receipts = spool?.Awaited() is var (count, oldest)
+                ? new(count, oldest is { } time ? InnerHeader.Time(time) : null)
+                : new(0, null),
         };
     }
 }
@@ -46,6 +51,10 @@ internal sealed record ArmedView(string Domain, bool Armed, string? Missing)
 {
     public static ArmedView Of(string domain, ArmState state) => new(domain, state.IsArmed, state.Missing);
 }
+
+/// <param name="Awaited">Parcels that were handed over and whose receipt is awaited.</param>
+/// <param name="Oldest">When the oldest of them came.</param>
+internal sealed record ReceiptCounts(long Awaited, string? Oldest);
 
 /// <param name="Handed">Handed over, and remembered for a bounce.</param>
 /// <param name="Oldest">When the oldest that is queued came.</param>
