@@ -4,7 +4,8 @@ using PgpTunnel.Smtp;
 namespace PgpTunnel;
 
 /// <summary>
-/// Whether the spool may take more: room on its disk, and below the limit of what may wait. Asked at MAIL, before anything is sent.
+/// Whether the spool may take more: room on its disk, and below the limit of what may wait. Asked at MAIL, before anything is sent. Bodies
+/// that are kept only until a receipt comes go before any mail is refused.
 /// </summary>
 internal sealed class SpoolRoom(Site site)
 {
@@ -13,6 +14,7 @@ internal sealed class SpoolRoom(Site site)
     private readonly Lock _lock = new();
     private DateTimeOffset _asked;
     private string? _why;
+    private Task _dropping = Task.CompletedTask;
 
     /// <summary>The reply while there is no room; the client keeps its mail.</summary>
     public SmtpReply? Refusal()
@@ -21,7 +23,7 @@ internal sealed class SpoolRoom(Site site)
         {
             if ((site.Time.GetUtcNow() - _asked).Duration() >= Fresh)
             {
-                var why = Lacking();
+                var why = Lacking() is var (lacking, octets) && !CanDrop(octets) ? lacking : null;
                 if (why is not null && _why is null)
                     site.Log.Write(
                         "no-room",
@@ -38,16 +40,55 @@ internal sealed class SpoolRoom(Site site)
         }
     }
 
-    private string? Lacking()
+    /// <summary>True while there are bodies to let go, which is done then.</summary>
+    private bool CanDrop(long octets)
+    {
+        if (!_dropping.IsCompleted)
+            return true;
+        if (site.Spool.Kept() == 0)
+            return false;
+        _dropping = DropAsync(octets);
+        return true;
+    }
+
+    private async Task DropAsync(long octets)
+    {
+        try
+        {
+            var count = await site.Spool.DropKeptAsync(octets, DateTimeOffset.MaxValue);
+            site.Log.Write(
+                "kept-dropped",
+                ("alarm", true),
+                ("count", count),
+                ("why", "there is no room for mail otherwise"),
+                ("do", "make room on the spool's disk; what has no receipt yet cannot be sent again by itself")
+            );
+        }
+        catch (SpoolException e)
+        {
+            site.Log.Write(
+                "spool-error",
+                ("what", "letting kept bodies go"),
+                ("why", e.Message),
+                ("do", SpoolException.Advice)
+            );
+        }
+    }
+
+    /// <returns>Why there is no room, and how many octets are lacking; null = there is.</returns>
+    private (string Why, long Octets)? Lacking()
     {
         var configuration = site.Configuration;
         try
         {
             var free = new DriveInfo(Path.GetDirectoryName(configuration.SpoolFile)!).AvailableFreeSpace;
             if (free < configuration.Limits.FreeDisk)
-                return string.Create(
-                    CultureInfo.InvariantCulture,
-                    $"the spool's disk has {free} octets free, fewer than limits.freeDisk"
+                return (
+                    string.Create(
+                        CultureInfo.InvariantCulture,
+                        $"the spool's disk has {free} octets free, fewer than limits.freeDisk"
+                    ),
+                    configuration.Limits.FreeDisk - free
                 );
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
@@ -55,7 +96,10 @@ internal sealed class SpoolRoom(Site site)
             // A disk that does not say so shows when it is written.
         }
         return configuration.Limits.QueueSize is { } most && site.Spool.Size() is var size && size >= most
-            ? string.Create(CultureInfo.InvariantCulture, $"{size} octets wait, as many as limits.queue allows")
+            ? (
+                string.Create(CultureInfo.InvariantCulture, $"{size} octets wait, as many as limits.queue allows"),
+                size - most + 1
+            )
             : null;
     }
 }
