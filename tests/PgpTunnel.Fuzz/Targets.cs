@@ -47,6 +47,7 @@ internal static partial class Targets
         new("evidence-bundle", Bundles, [Kept.Bundle]),
         new("evidence-record", Records, RecordSeeds()),
         new("evidence-checkpoint", Checkpoints, CheckpointSeeds()),
+        new("evidence-receipt", Receipts, [KeptTail.Text]),
         new(
             "policy-record",
             Policy,
