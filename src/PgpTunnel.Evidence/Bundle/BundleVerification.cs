@@ -204,7 +204,8 @@ public sealed partial class BundleVerification(
             var made = message.FirstOrDefault(t => t.Record.Event == "sealed");
             var opened = message.FirstOrDefault(t => t.Record.Event == "opened");
             var outcome = message.LastOrDefault(t => t.Record.Event == "outcome");
-            _statements.Add(Crossing(message.Key, made, opened));
+            // Who says what became of it has opened it.
+            _statements.Add(Crossing(message.Key, made, opened.Record is null ? outcome : opened));
             _statements.Add(
                 outcome.Record is null
                     ? Statement.NotCovered(

@@ -83,17 +83,30 @@ internal sealed class BundleMaker(Settings settings, Spool spool, NameService na
         if (!log.IsMirror)
         {
             var signer = settings.Keys.Active;
-            var (head, signature) = await new Heads(settings.Configuration, spool).SignAsync(
+            var (head, signature) = await new PgpTunnel.Heads(settings.Configuration, spool).SignAsync(
                 log,
                 signer,
                 time.GetUtcNow()
             );
             return (head, signature, signer.Fingerprint);
         }
-        var witnessed = spool.Witnessed(log.Origin).LastOrDefault(h => h.Head.Size == log.Edge.Size);
-        return witnessed?.Cert is { Length: > 0 } cert && spool.Blob(Convert.FromHexString(cert)) is { } certificate
+        return Witnessed(log) is { Cert.Length: > 0 } witnessed && Blob(witnessed.Cert) is { } certificate
             ? (witnessed.Head, witnessed.Signature, Certificate.Read(certificate).Fingerprint)
             : null;
+    }
+
+    /// <summary>The head of a peer's log with the last receipt.</summary>
+    private WitnessedHead? Witnessed(StoredLog log) =>
+        spool.Witnessed(log.Origin).LastOrDefault(h => h.Head.Size == log.Edge.Size);
+
+    private byte[]? Blob(string name) => name.Length > 0 ? spool.Blob(Convert.FromHexString(name)) : null;
+
+    /// <summary>The peers' logs that these records stand in.</summary>
+    private IEnumerable<(WitnessedHead Head, DateTimeOffset At)> Heads(IReadOnlyList<StoredRecord> records)
+    {
+        foreach (var log in records.GroupBy(r => r.Log))
+            if (spool.Log(log.Key) is { IsMirror: true } mirror && Witnessed(mirror) is { } head)
+                yield return (head, log.Max(r => r.Record.At));
     }
 
     /// <summary>The certificates that are named: ours, and those of the other side that we have seen.</summary>
@@ -103,9 +116,10 @@ internal sealed class BundleMaker(Settings settings, Spool spool, NameService na
         var ours = settings.Keys.Keys.Where(k => signers.Contains(k.Fingerprint)).Select(k => k.ExportCertificate());
         var theirs = records
             .Select(r => r.Record.Text("cert"))
+            .Concat(Heads(records).Select(h => h.Head.Cert))
             .OfType<string>()
             .Distinct()
-            .Select(name => spool.Blob(Convert.FromHexString(name)))
+            .Select(Blob)
             .OfType<byte[]>();
         foreach (var octets in ours.Concat(theirs))
             files.AddOnce($"keys/{Certificate.Read(octets).Fingerprint}.pgp", octets);
@@ -121,9 +135,13 @@ internal sealed class BundleMaker(Settings settings, Spool spool, NameService na
     {
         var proofs = new Dictionary<string, (byte[] Stream, DateTimeOffset At)>();
         foreach (var record in records)
-            if (record.Record.Text("dns") is { } name && spool.Blob(Convert.FromHexString(name)) is { } stream)
+            if (record.Record.Text("dns") is { } name && Blob(name) is { } stream)
                 proofs.TryAdd(name, (stream, record.Record.At));
-        foreach (var own in records.Select(r => spool.Log(r.Log)!.Origin.Own).Distinct())
+        foreach (var (head, at) in Heads(records))
+            if (Blob(head.Dns) is { } stream)
+                proofs.TryAdd(head.Dns, (stream, at));
+        var ours = records.Select(r => spool.Log(r.Log)!).Where(l => !l.IsMirror).Select(l => l.Origin.Own);
+        foreach (var own in ours.Distinct())
             if (await Proofs.AskAsync(names, own) is { Proof: { } proof })
                 proofs.TryAdd(Proofs.NameOf(proof.ToStream()), (proof.ToStream(), now));
         if (proofs.Count == 0)

@@ -9,7 +9,7 @@ internal sealed partial class Witness
     /// <summary>More of a peer's log is held.</summary>
     /// <param name="head">As it is held now.</param>
     /// <param name="outcomes">How many outcomes came with it.</param>
-    public IReadOnlyList<LogEntry> Receipt(string own, string peer, WitnessedHead head, int outcomes, string? dns) =>
+    public IReadOnlyList<LogEntry> Receipt(string own, string peer, WitnessedHead head, int outcomes) =>
         Keeps
             ?
             [
@@ -24,7 +24,7 @@ internal sealed partial class Witness
                         ("root", head.Head.Root),
                         ("outcomes", outcomes),
                         ("cert", head.Cert.Length > 0 ? head.Cert : null),
-                        ("dns", dns)
+                        ("dns", head.Dns.Length > 0 ? head.Dns : null)
                     )
                 ),
             ]

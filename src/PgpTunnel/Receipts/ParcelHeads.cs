@@ -62,7 +62,7 @@ internal sealed class ParcelHeads(Site site, Witness witness, SignedHeads heads,
             );
             return null;
         }
-        var witnessed = new WitnessedHead(head, signed.Signature, witness.CertificateOf(key) ?? "");
+        var witnessed = new WitnessedHead(head, signed.Signature, witness.CertificateOf(key) ?? "", sender.Proof ?? "");
         return await rewritten.IsContradictedAsync(witnessed) ? null : witnessed;
     }
 

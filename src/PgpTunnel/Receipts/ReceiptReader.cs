@@ -64,7 +64,7 @@ internal sealed class ReceiptReader(
         }
         if (mirror is null && mirrors.Count > 0)
             await RestoredAsync(tail, mirrors[^1]);
-        return await KeepAsync(header, message, with, tail, head, mirror, sender.Proof);
+        return await KeepAsync(header, message, with, tail, head, mirror);
     }
 
     private static SmtpReply Noted(InnerHeader header) => new(250, "2.0.0", $"{header.Id} noted");
@@ -76,7 +76,7 @@ internal sealed class ReceiptReader(
         if (origin.Own != header.Sender.Domain || origin.Peer != header.Recipient.Domain)
             throw new EvidenceException($"it is of log {origin}, and comes from {header.Sender.Domain}");
         return tail.Head.Signer(sender.Signers, tail.Signature) is var (key, _)
-            ? new(tail.Head, tail.Signature, witness.CertificateOf(key) ?? "")
+            ? new(tail.Head, tail.Signature, witness.CertificateOf(key) ?? "", sender.Proof ?? "")
             : throw new EvidenceException($"its head is signed by no key of {header.Sender.Domain}");
     }
 
@@ -114,8 +114,7 @@ internal sealed class ReceiptReader(
         SpoolChange with,
         LogTail tail,
         WitnessedHead head,
-        StoredLog? mirror,
-        string? dns
+        StoredLog? mirror
     )
     {
         var (own, peer) = (header.Recipient.Domain, header.Sender.Domain);
@@ -130,7 +129,7 @@ internal sealed class ReceiptReader(
             Witnessed = head,
             Settle = judged.Settled,
             Add = judged.Reports,
-            Entries = [.. with.Entries, .. witness.Receipt(own, peer, head, judged.Outcomes, dns)],
+            Entries = [.. with.Entries, .. witness.Receipt(own, peer, head, judged.Outcomes)],
         };
         if (!await site.Spool.CommitAsync(change))
             return new SmtpReply(451, "4.3.0", "two receipts of one log came at once; try again");

@@ -160,7 +160,8 @@ internal sealed partial class Spool
 
     private static void Insert(Statements statements, WitnessedHead head) =>
         statements.Execute(
-            "INSERT INTO head(own, peer, id, size, root, signature, cert) VALUES($own, $peer, $id, $size, $root, $signature, $cert) "
+            "INSERT INTO head(own, peer, id, size, root, signature, cert, dns) "
+                + "VALUES($own, $peer, $id, $size, $root, $signature, $cert, $dns) "
                 + "ON CONFLICT DO NOTHING",
             ("$own", head.Head.Origin.Own),
             ("$peer", head.Head.Origin.Peer),
@@ -168,18 +169,20 @@ internal sealed partial class Spool
             ("$size", head.Head.Size),
             ("$root", head.Head.Root),
             ("$signature", head.Signature),
-            ("$cert", head.Cert)
+            ("$cert", head.Cert),
+            ("$dns", head.Dns)
         );
 
     /// <summary>The heads that are kept of a peer's log, the smallest first.</summary>
     public IReadOnlyList<WitnessedHead> Witnessed(LogOrigin origin) =>
         Read(s =>
             s.Rows(
-                "SELECT size, root, signature, cert FROM head WHERE own = $own AND peer = $peer AND id = $id ORDER BY size",
+                "SELECT size, root, signature, cert, dns FROM head WHERE own = $own AND peer = $peer AND id = $id ORDER BY size",
                 row => new WitnessedHead(
                     new(origin, row.GetInt64(0), (byte[])row[1]),
                     (byte[])row[2],
-                    row.GetString(3)
+                    row.GetString(3),
+                    row.GetString(4)
                 ),
                 ("$own", origin.Own),
                 ("$peer", origin.Peer),

@@ -85,6 +85,18 @@ public sealed class ReceiptTests : IAsyncLifetime
         var settings = new Settings(_pair.A.Configuration, KeyRing.Load(_pair.A.Configuration));
         var files = await new BundleMaker(settings, spool, names, _pair.World.Time).MakeAsync(id, withAddresses: true);
         Assert.Equal(2, BundleLog.Of(files!).Count);
+        var statements = await new BundleVerification(
+            [files!],
+            _pair.World.Anchors,
+            "Subject: 0\r\n\r\nx\r\n"u8.ToArray(),
+            _pair.World.Time.GetUtcNow()
+        ).RunAsync();
+        Assert.All(statements.Where(s => s.What is not "when"), s => Assert.Equal(Verdict.Proved, s.Verdict));
+        Assert.Contains(
+            statements,
+            s => s.What.Contains("became of") && s.By == _pair.B.Key.Fingerprint && s.What.Contains("relayed")
+        );
+        Assert.Contains(statements, s => s.What.Contains("crossed sealed"));
     }
 
     [Fact]
