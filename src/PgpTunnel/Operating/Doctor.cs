@@ -129,7 +129,7 @@ internal sealed partial class Doctor(Settings settings, Peers peers, NameService
                 FindingLevel.Ok,
                 check,
                 $"mode {peer.Mode?.ToString().ToLowerInvariant() ?? "enforce"}, gateway {peer.Gateway}, keys "
-                    + $"{string.Join(", ", peer.Listed)}"
+                    + $"{string.Join(", ", peer.Listed)}, {(peer.GivesReceipts ? "gives receipts" : "gives no receipts")}"
             ),
         };
         if (peer.Trusted && !peer.TrustedOffered)
@@ -177,6 +177,15 @@ internal sealed partial class Doctor(Settings settings, Peers peers, NameService
                     check,
                     $"the policy promises messages of {size} octets, limits.messageSize allows {configuration.Limits.MessageSize}",
                     "publish what 'pgptunnel dns records' prints"
+                )
+            );
+        if (peer.GivesReceipts && configuration is { Evidence.Keep: false })
+            findings.Add(
+                new(
+                    FindingLevel.Warning,
+                    check,
+                    "the policy says that receipts are given (rct=1), and this gateway gives none: partners miss them",
+                    "publish what 'pgptunnel dns records' prints, or keep records (evidence.keep)"
                 )
             );
         if (answer.PublishedTtl is { } ttl && ttl.TotalSeconds > PublishedRecord.Ttl)

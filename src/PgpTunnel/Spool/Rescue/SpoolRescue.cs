@@ -21,6 +21,7 @@ internal static class SpoolRescue
         ("certificate", ["domain", "fingerprint"]),
         ("act", []),
         ("log", []),
+        ("head", ["own", "peer", "id", "size", "root"]),
         ("blob", []),
         ("seal", []),
         ("record", []),
