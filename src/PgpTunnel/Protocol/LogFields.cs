@@ -12,11 +12,15 @@ internal static class LogFields
     /// <param name="Log">The random part of the log's name.</param>
     public sealed record Held(string Log, long Size, byte[] Root)
     {
+        private readonly string _text = string.Create(
+            CultureInfo.InvariantCulture,
+            $"{Log} {Size} {Convert.ToBase64String(Root)}"
+        );
+
         public Held(Checkpoint head)
             : this(head.Origin.Id, head.Size, head.Root) { }
 
-        public override string ToString() =>
-            string.Create(CultureInfo.InvariantCulture, $"{Log} {Size} {Convert.ToBase64String(Root)}");
+        public override string ToString() => _text;
 
         /// <summary>The head of a log by its whole name.</summary>
         public Checkpoint Of(string own, string peer) => new(new(own, peer, Log), Size, Root);
@@ -41,7 +45,9 @@ internal static class LogFields
     /// <param name="Signature">A detached OpenPGP signature of the checkpoint.</param>
     public sealed record Signed(Held Head, byte[] Signature)
     {
-        public override string ToString() => $"{Head}; {Convert.ToBase64String(Signature)}";
+        private readonly string _text = $"{Head}; {Convert.ToBase64String(Signature)}"; // many parcels carry the same
+
+        public override string ToString() => _text;
 
         /// <returns>Null when the text is no such thing.</returns>
         public static Signed? Read(string? text)

@@ -62,7 +62,13 @@ internal sealed class ParcelHeads(Site site, Witness witness, SignedHeads heads,
             );
             return null;
         }
-        var witnessed = new WitnessedHead(head, signed.Signature, witness.CertificateOf(key) ?? "", sender.Proof ?? "");
+        var witnessed = new WitnessedHead(
+            head,
+            signed.Signature,
+            witness.CertificateOf(key) ?? "",
+            sender.Proof ?? "",
+            site.Time.GetUtcNow()
+        );
         return await rewritten.IsContradictedAsync(witnessed) ? null : witnessed;
     }
 

@@ -76,7 +76,13 @@ internal sealed class ReceiptReader(
         if (origin.Own != header.Sender.Domain || origin.Peer != header.Recipient.Domain)
             throw new EvidenceException($"it is of log {origin}, and comes from {header.Sender.Domain}");
         return tail.Head.Signer(sender.Signers, tail.Signature) is var (key, _)
-            ? new(tail.Head, tail.Signature, witness.CertificateOf(key) ?? "", sender.Proof ?? "")
+            ? new(
+                tail.Head,
+                tail.Signature,
+                witness.CertificateOf(key) ?? "",
+                sender.Proof ?? "",
+                site.Time.GetUtcNow()
+            )
             : throw new EvidenceException($"its head is signed by no key of {header.Sender.Domain}");
     }
 

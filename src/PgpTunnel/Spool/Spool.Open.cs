@@ -85,7 +85,7 @@ internal sealed partial class Spool
             CREATE TABLE receipt(own TEXT NOT NULL, peer TEXT NOT NULL, due INTEGER, log INTEGER NOT NULL, sent INTEGER NOT NULL,
                 acked INTEGER NOT NULL, at INTEGER NOT NULL, parcel TEXT NOT NULL, PRIMARY KEY(own, peer)) STRICT, WITHOUT ROWID;
             CREATE TABLE head(own TEXT NOT NULL, peer TEXT NOT NULL, id TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL,
-                signature BLOB NOT NULL, cert TEXT NOT NULL, dns TEXT NOT NULL, PRIMARY KEY(own, peer, id, size, root)) STRICT,
+                signature BLOB NOT NULL, cert TEXT NOT NULL, dns TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY(own, peer, id, size, root)) STRICT,
                 WITHOUT ROWID;
             """,
     ];

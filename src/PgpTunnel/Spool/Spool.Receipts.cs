@@ -158,10 +158,24 @@ internal sealed partial class Spool
     public Task ChangeOwedAsync(OwedReceipt before, OwedReceipt after) =>
         WriteAsync(statements => _ledger.Receipts.Change(statements, before, after));
 
-    private static void Insert(Statements statements, WitnessedHead head) =>
+    /// <summary>
+    /// A later head says all that an earlier one did, if both are of one history. What comes without the records themselves is not seen to
+    /// be, so one an hour is kept, and that of all that is held.
+    /// </summary>
+    private static void Insert(Statements statements, WitnessedHead head)
+    {
         statements.Execute(
-            "INSERT INTO head(own, peer, id, size, root, signature, cert, dns) "
-                + "VALUES($own, $peer, $id, $size, $root, $signature, $cert, $dns) "
+            "DELETE FROM head WHERE own = $own AND peer = $peer AND id = $id AND size < $size AND at >= $hour "
+                + "AND size NOT IN (SELECT size FROM log WHERE own = $own AND peer = $peer AND id = $id AND mirror = 1)",
+            ("$own", head.Head.Origin.Own),
+            ("$peer", head.Head.Origin.Peer),
+            ("$id", head.Head.Origin.Id),
+            ("$size", head.Head.Size),
+            ("$hour", head.At.ToUnixTimeSeconds() / 3600 * 3600)
+        );
+        statements.Execute(
+            "INSERT INTO head(own, peer, id, size, root, signature, cert, dns, at) "
+                + "VALUES($own, $peer, $id, $size, $root, $signature, $cert, $dns, $at) "
                 + "ON CONFLICT DO NOTHING",
             ("$own", head.Head.Origin.Own),
             ("$peer", head.Head.Origin.Peer),
@@ -170,19 +184,22 @@ internal sealed partial class Spool
             ("$root", head.Head.Root),
             ("$signature", head.Signature),
             ("$cert", head.Cert),
-            ("$dns", head.Dns)
+            ("$dns", head.Dns),
+            ("$at", head.At.ToUnixTimeSeconds())
         );
+    }
 
     /// <summary>The heads that are kept of a peer's log, the smallest first.</summary>
     public IReadOnlyList<WitnessedHead> Witnessed(LogOrigin origin) =>
         Read(s =>
             s.Rows(
-                "SELECT size, root, signature, cert, dns FROM head WHERE own = $own AND peer = $peer AND id = $id ORDER BY size",
+                "SELECT size, root, signature, cert, dns, at FROM head WHERE own = $own AND peer = $peer AND id = $id ORDER BY size",
                 row => new WitnessedHead(
                     new(origin, row.GetInt64(0), (byte[])row[1]),
                     (byte[])row[2],
                     row.GetString(3),
-                    row.GetString(4)
+                    row.GetString(4),
+                    Time(row.GetInt64(5))
                 ),
                 ("$own", origin.Own),
                 ("$peer", origin.Peer),

@@ -83,7 +83,10 @@ public sealed class ReceiptAttackTests : InboundSetting
     {
         await _pair.B.WaitForLogAsync($"event={alarm} ");
         Assert.Equal(ReceiptState.Asked, Sealed().Receipt);
-        Assert.Contains(_pair.B.Received, m => Encoding.Latin1.GetString(m.Message).Contains("a.example"));
+        await Wait.UntilAsync( // the postmaster is told
+            () => _pair.B.Received.Any(m => Encoding.Latin1.GetString(m.Message).Contains("a.example")),
+            () => _pair.B.Log.ToString()
+        );
     }
 
     [Fact]

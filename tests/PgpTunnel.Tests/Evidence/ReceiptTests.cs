@@ -116,6 +116,27 @@ public sealed class ReceiptTests : IAsyncLifetime
         Assert.DoesNotContain("alarm=true", _pair.B.Log.ToString());
     }
 
+    /// <summary>Parcels that go the other way tell heads too: they take nothing from what is held.</summary>
+    [Fact]
+    public async Task A_head_that_comes_with_a_parcel_is_kept_beside_the_last_receipts()
+    {
+        var id = await SendAsync();
+        Pass();
+        await UntilAsync(id, ReceiptState.Settled);
+        await using var spool = Spool.Open(_pair.A.Configuration.SpoolFile, running: false);
+        var mirror = Assert.Single(spool.Mirrors("b.example", "a.example"));
+        var sent = 0;
+        await Wait.UntilAsync( // a head is signed a moment after the first parcel that could carry it
+            () =>
+            {
+                _pair.B.SendAsync("<bob@b.example>", ["<alice@a.example>"], $"Subject: {sent++}\r\n\r\nx\r\n").Wait();
+                return spool.Witnessed(mirror.Origin).Any(h => h.Head.Size > mirror.Edge.Size);
+            },
+            () => _pair.A.Log.ToString()
+        );
+        Assert.Contains(spool.Witnessed(mirror.Origin), h => h.Head.Size == mirror.Edge.Size);
+    }
+
     /// <summary>What stands in the outer message is a receipt: nothing else goes from B to A in these tests.</summary>
     private static bool IsToA(Seen seen) => seen.To[0].Mailbox.Domain == "pgptunnel.a.example";
 

@@ -37,5 +37,6 @@ internal sealed record ReceiptSent(string Own, string Peer, long Log, long Size,
 
 /// <summary>The head of a peer's log as it came with a parcel or a receipt, and was signed.</summary>
 /// <param name="Cert">SHA-256 of the certificate of who signed it, in hex, where that is kept; else empty.</param>
+/// <param name="At">When it came.</param>
 /// <param name="Dns">SHA-256 of the proof of the DNS by which that key was the peer's, in hex; empty where there is none.</param>
-internal sealed record WitnessedHead(Checkpoint Head, byte[] Signature, string Cert, string Dns);
+internal sealed record WitnessedHead(Checkpoint Head, byte[] Signature, string Cert, string Dns, DateTimeOffset At);
