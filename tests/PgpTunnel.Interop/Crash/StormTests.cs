@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Globalization;
+using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using PgpTunnel.Evidence;
 
@@ -43,6 +44,7 @@ public sealed partial class StormTests
     private static async Task StormAsync(string signal, int cycles)
     {
         await using var lab = await Lab.CreateAsync();
+        lab.Change(c => c["receipts"] = new JsonObject { ["every"] = "00:00:01" });
         var (answered, sent, lost) = (new ConcurrentDictionary<int, bool>(), 0, 0);
         var handedIn = new ConcurrentDictionary<int, bool>();
         var parcels = new ConcurrentQueue<(int Number, byte[] Outer)>();
@@ -79,7 +81,7 @@ public sealed partial class StormTests
                             if (!parcels.TryDequeue(out var parcel))
                                 parcel = (Interlocked.Increment(ref made), []);
                             if (parcel.Outer.Length == 0)
-                                parcel.Outer = lab.SealForA(Text("in", parcel.Number));
+                                parcel.Outer = lab.SealForA(Text("in", parcel.Number), asks: true);
                             if (await Lab.HandInAsync(inbound, parcel.Outer) is { Code: 250 })
                                 handedIn[parcel.Number] = true;
                             else
@@ -139,8 +141,36 @@ public sealed partial class StormTests
                 + $"{lost} without an answer; in: {handedIn.Count} taken, all delivered, {twiceIn} more than once"
         );
         TestContext.Current.SendDiagnosticMessage(summary);
+        await CheckReceiptsAsync(lab, last);
         Assert.Equal(0, await last.StopAsync());
         await CheckRecordsAsync(lab, answered.Count, handedIn.Count);
+    }
+
+    /// <summary>
+    /// All receipts are of one history, whenever the gateway was killed between signing and sending: each tells the log that it has on its
+    /// disk, and together they tell every outcome.
+    /// </summary>
+    private static async Task CheckReceiptsAsync(Lab lab, Daemon gateway)
+    {
+        await using var spool = Spool.Open(ConfigurationReader.Read(lab.Config).SpoolFile, running: false);
+        await Wait.UntilAsync(
+            () => spool.OwedReceipts().All(o => o.Due is null) && spool.List().All(p => p.State == ParcelState.Handed),
+            () => $"{spool.OwedReceipts()[0]}\n{gateway.Log}"
+        );
+        var log = Assert.Single(spool.Logs(), l => l.Origin.Peer == "b.example");
+        var records = spool.Records(log.Number).Select(r => r.Record).ToList();
+        var told = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var tail in lab.Receipts())
+        {
+            Assert.Equal(log.Origin, tail.Head.Origin);
+            Assert.Equal(
+                records.Skip((int)tail.From).Take(tail.Items.Count).Select(r => Convert.ToHexString(r.LeafHash)),
+                tail.Items.Select(i => Convert.ToHexString(i.Leaf))
+            );
+            Assert.Equal(spool.RootAt(log, tail.Head.Size), tail.Head.Root);
+            told.UnionWith(tail.Items.Where(i => i.Record?.Event == "outcome").Select(i => i.Record!.Text("id")!));
+        }
+        Assert.Equal(records.Where(r => r.Event == "outcome").Select(r => r.Text("id")!).Order(), told.Order());
     }
 
     /// <summary>

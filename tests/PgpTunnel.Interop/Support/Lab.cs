@@ -12,7 +12,7 @@ namespace PgpTunnel.Interop;
 /// opened with B's key:
 /// <code>  test -> gateway A (process) -> relay (this test)        DNS: SignedWorld (this test)  </code>
 /// </summary>
-internal sealed class Lab : IAsyncDisposable
+internal sealed partial class Lab : IAsyncDisposable
 {
     private readonly SignedWorld _world = new();
     private readonly List<IAsyncDisposable> _parts = [];
@@ -185,7 +185,8 @@ internal sealed class Lab : IAsyncDisposable
     }
 
     /// <summary>A parcel from B's gateway for A's, as a hop would hand it in.</summary>
-    public byte[] SealForA(string message)
+    /// <param name="asks">It asks for a receipt.</param>
+    public byte[] SealForA(string message, bool asks = false)
     {
         var (a, b) = _companies ??= (Company("a"), Company("b"));
         var (keyA, keyB, now) = (a.Key, b.Key, TimeProvider.System.GetUtcNow());
@@ -199,6 +200,7 @@ internal sealed class Lab : IAsyncDisposable
             MailFrom = ReversePath.Parse("<bob@b.example>").Path!,
             RcptTo = [ForwardPath.Parse("<alice@a.example>", false).Path!],
             Size = message.Length,
+            AsksReceipt = asks,
         };
         var peer = Certificate.Read(keyA.ExportCertificate()).Judge(a.Configuration.Gateway, now).Key!;
         var octets = MessageSealer
@@ -251,39 +253,6 @@ internal sealed class Lab : IAsyncDisposable
         {
             lock (_relayed)
                 return [.. _relayed];
-        }
-    }
-
-    /// <summary>The messages inside the parcels that reached the relay.</summary>
-    /// <param name="damaged">Whether parcels may be among them that do not open; else one throws.</param>
-    public IReadOnlyList<string> OpenRelayed(bool damaged = false)
-    {
-        var keys = KeyRing.Load(ConfigurationReader.Read(Path.Combine(Directory, "b", "pgptunnel.json"))).Keys;
-        return
-        [
-            .. Relayed
-                .Where(s => s.To[0].Mailbox.Domain == "pgptunnel.b.example")
-                .Select(s => Open(s.Message))
-                .OfType<string>(),
-        ];
-
-        string? Open(byte[] message)
-        {
-            try
-            {
-                return System.Text.Encoding.ASCII.GetString(
-                    ParcelBody
-                        .Read(
-                            MessageOpener.Decrypt(Armor.Decode(Armor.Message, message), keys).UnverifiedBody,
-                            ours: false
-                        )
-                        .Message.Span
-                );
-            }
-            catch (OpenPgpException) when (damaged)
-            {
-                return null;
-            }
         }
     }
 
