@@ -57,6 +57,7 @@ public sealed partial class TwoCompaniesTests
                         ["inbound"] = new JsonObject { ["address"] = $"{address}:10020" },
                     };
                     c["deliver"] = new JsonObject { ["local"] = $"{local}:10026", ["relay"] = "127.0.61.3:2525" };
+                    c["receipts"] = new JsonObject { ["every"] = "00:00:01" };
                     c["retry"] = new JsonObject { ["first"] = "00:00:01", ["longest"] = "00:00:02" };
                 }
             );

@@ -165,6 +165,7 @@ public sealed partial class TwoCompaniesTests : IAsyncDisposable
         AssertNoCanary(pcap);
         foreach (var company in new[] { "a", "b" })
             AssertNoCanary(Path.GetDirectoryName(_operators.Config(company))!);
+        await ReceiptsAsync(scratch, messages: 4);
         // SIGTERM: ended well; a stopped gateway delays partners' mail and no other
         Assert.Equal(0, await _gatewayA!.StopAsync());
         await SendAsync("<alice@a.example>", ["<bob@b.example>"], "Subject: waits\r\n\r\nx\r\n"u8.ToArray());
@@ -181,6 +182,35 @@ public sealed partial class TwoCompaniesTests : IAsyncDisposable
         Assert.Contains("PgpTunnel-Result: pass", Encoding.ASCII.GetString(Received[5].Message));
         Assert.Equal(0, await _gatewayA.StopAsync());
         Assert.Equal(0, await _gatewayB!.StopAsync());
+    }
+
+    /// <summary>What became of it all, by B's own word, which A has by now; and an auditor needs A's file alone.</summary>
+    private async Task ReceiptsAsync(string scratch, int messages)
+    {
+        async Task<string> AsA(params string[] command) =>
+            (await Run.ProgramAsync(Run.Gateway, [.. command, "--config", _operators.Config("a")])).Expect(0).Text;
+        var status = "";
+        for (var tries = 0; tries < 100 && !status.Contains("receipts  0 awaited"); tries++)
+            status = await AsA("status");
+        Assert.Contains("receipts  0 awaited", status);
+        var found = JsonNode.Parse(await AsA("evidence", "find", "--domain", "b.example", "--json"))!["messages"]!;
+        Assert.Equal(messages, found.AsArray().Count);
+        foreach (var message in found.AsArray())
+        {
+            Assert.Equal("relayed", (string?)message!["state"]);
+            Assert.Contains(
+                message["events"]!.AsArray(),
+                e => (string?)e!["side"] == "theirs" && (string?)e["ev"] == "outcome"
+            );
+        }
+        var (id, bundle) = ((string)found[0]!["id"]!, Path.Combine(scratch, "message.tar"));
+        await AsA("evidence", "export", "--id", id, "--output", bundle);
+        var anchor = ConfigurationReader.Read(_operators.Config("a")).Dns.TrustAnchorsFile!;
+        var verified = (
+            await Run.ProgramAsync(Run.Gateway, ["evidence", "verify", bundle, "--trust-anchor", anchor])
+        ).Expect(0);
+        Assert.Matches($"proved +{id} crossed sealed", verified.Text);
+        Assert.Contains("gives receipts", await AsA("policy", "alice@a.example", "bob@b.example"));
     }
 
     private static Task<Finished> DkimAsync(string verb, string key, byte[] message) =>
