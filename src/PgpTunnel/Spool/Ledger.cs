@@ -25,6 +25,12 @@ internal sealed partial class Ledger
 
     private readonly Dictionary<(string Own, string Peer), Log> _logs = [];
 
+    /// <summary>Those whose heads this transaction has moved.</summary>
+    private readonly List<Log> _changed = [];
+
+    /// <summary>What this transaction's records are found by, of each log.</summary>
+    private readonly Dictionary<long, TagRun> _tags = [];
+
     /// <summary>Rows of wrapped session keys, by the array itself: all that share one share it.</summary>
     private readonly Dictionary<byte[], long> _seals = new(ReferenceEqualityComparer.Instance);
 
@@ -36,7 +42,8 @@ internal sealed partial class Ledger
     /// <summary>The highest number that a log has or has had, by the records that are left.</summary>
     public const string HighestLog =
         "SELECT max(coalesce((SELECT max(number) FROM log), 0), coalesce((SELECT max(place) >> 32 FROM record), 0), "
-        + "coalesce((SELECT max(place) >> 32 FROM tag), 0), coalesce((SELECT max(place) >> 32 FROM block), 0))";
+        + "coalesce((SELECT max(place) >> 32 FROM tag), 0), coalesce((SELECT max(place) >> 32 FROM found), 0), "
+        + "coalesce((SELECT max(place) >> 32 FROM block), 0))";
 
     /// <summary>A record's place: its log above, its index in it below.</summary>
     public static long Place(long log, long n) => (log << 32) | n;
@@ -56,6 +63,8 @@ internal sealed partial class Ledger
     public void Forget()
     {
         _logs.Clear();
+        _changed.Clear();
+        _tags.Clear();
         _seals.Clear();
         Receipts.Forget();
     }
@@ -158,7 +167,21 @@ internal sealed partial class Ledger
         if (entry.OwesReceipt)
             Receipts.Owe(statements, entry, log.Number, log.Edge.Size);
         Append(statements, (log.Number, log.Edge), new(TreeHash.Leaf(record), record, entry.Opening, entry.Tags));
+        if (!log.IsChanged)
+            _changed.Add(log);
         log.IsChanged = true;
+    }
+
+    private void AddTags(Statements statements, long log, long place, byte[] tags)
+    {
+        if (_tags.TryGetValue(log, out var run) && !run.Reaches(place))
+        {
+            run.Write(statements);
+            _tags.Remove(log);
+        }
+        if (!_tags.TryGetValue(log, out run))
+            _tags[log] = run = new(place);
+        run.Add(place, tags);
     }
 
     /// <summary>Puts a record behind the others of a log.</summary>
@@ -173,11 +196,7 @@ internal sealed partial class Ledger
             ("$opening", record.Opening is { } sealedOpening ? sealedOpening.Octets.Octets : DBNull.Value)
         );
         if (record.Tags.Length > 0)
-            statements.Execute(
-                "INSERT INTO tag(place, tags) VALUES($place, $tags)",
-                ("$place", place),
-                ("$tags", record.Tags)
-            );
+            AddTags(statements, log.Number, place, record.Tags);
         if (log.Edge.Append(record.Leaf) is { } block)
             statements.Execute(
                 "INSERT INTO block(place, root) VALUES($place, $root)",
@@ -206,10 +225,13 @@ internal sealed partial class Ledger
         Forget();
     }
 
-    /// <summary>Called before a transaction is committed: the heads of what was appended to.</summary>
+    /// <summary>Called before a transaction is committed: the heads of what was appended to, and what it is found by.</summary>
     public void Write(Statements statements)
     {
-        foreach (var log in _logs.Values.Where(l => l.IsChanged))
+        foreach (var run in _tags.Values)
+            run.Write(statements);
+        _tags.Clear();
+        foreach (var log in _changed)
         {
             statements.Execute(
                 "UPDATE log SET size = $size, edge = $edge, at = $at WHERE number = $number",
@@ -220,6 +242,7 @@ internal sealed partial class Ledger
             );
             log.IsChanged = false;
         }
+        _changed.Clear();
         if (_logs.Count > MostKnown)
             Forget();
     }

@@ -81,6 +81,7 @@ internal sealed partial class Spool
             ALTER TABLE log ADD COLUMN mirror INTEGER NOT NULL DEFAULT 0;
             ALTER TABLE log ADD COLUMN first INTEGER NOT NULL DEFAULT 0;
             ALTER TABLE log ADD COLUMN start BLOB NOT NULL DEFAULT x'';
+            CREATE TABLE found(place INTEGER PRIMARY KEY, octets BLOB NOT NULL) STRICT;
             CREATE INDEX log_mirror ON log(own, peer) WHERE mirror = 1;
             CREATE TABLE receipt(own TEXT NOT NULL, peer TEXT NOT NULL, due INTEGER, log INTEGER NOT NULL, sent INTEGER NOT NULL,
                 acked INTEGER NOT NULL, at INTEGER NOT NULL, parcel TEXT NOT NULL, PRIMARY KEY(own, peer)) STRICT, WITHOUT ROWID;

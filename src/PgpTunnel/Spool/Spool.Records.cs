@@ -61,9 +61,17 @@ internal sealed partial class Spool
     {
         var wanted = tags.Select(t => BinaryPrimitives.ReadUInt64BigEndian(t)).ToHashSet();
         return Read(s =>
-            s.Rows("SELECT place, tags FROM tag", row => (Place: row.GetInt64(0), Tags: (byte[])row[1]))
-                .Where(t => LogEntry.HasOne(t.Tags, wanted))
-                .Select(t => t.Place)
+            s.Rows(
+                    "SELECT place, octets FROM found",
+                    row => TagRun.Places(row.GetInt64(0), (byte[])row[1], wanted).ToList()
+                )
+                .SelectMany(places => places)
+                .Concat(
+                    s.Rows("SELECT place, tags FROM tag", row => (Place: row.GetInt64(0), Tags: (byte[])row[1]))
+                        .Where(t => LogEntry.HasOne(t.Tags, wanted))
+                        .Select(t => t.Place)
+                )
+                .Distinct()
                 .Order()
                 .SelectMany(place => Stored(s, place))
                 .ToList()

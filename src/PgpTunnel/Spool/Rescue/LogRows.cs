@@ -47,7 +47,7 @@ internal sealed class LogRows(SqliteConnection connection, SqliteTransaction tra
                     () => Find("SELECT number FROM seal WHERE wrapped = $0", wrapped) ?? NextSeal()
                 );
                 break;
-            case "record" or "tag" or "block":
+            case "record" or "tag" or "found" or "block":
                 var place = Number(row, "place");
                 var log = Known(_logs, place >> IndexBits, NextLog);
                 row["place"] = Ledger.Place(log, place & ((1L << IndexBits) - 1));

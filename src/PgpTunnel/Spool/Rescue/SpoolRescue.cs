@@ -26,6 +26,7 @@ internal static class SpoolRescue
         ("seal", []),
         ("record", []),
         ("tag", []),
+        ("found", []),
         ("block", []),
     ];
     private const int MostComplaints = 20;
