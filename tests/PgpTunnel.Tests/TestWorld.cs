@@ -27,7 +27,12 @@ internal sealed class TestWorld : IAsyncDisposable
         AddZone("example");
         Dns = new LoopbackDns(
             (name, type) =>
-                Forge is { } forge ? forge(name, type, _world.Answer(name, type)) : _world.Answer(name, type)
+            {
+                var genuine = _world.Answer(name, type);
+                var arrived = Forge is { } forge ? forge(name, type, genuine) : genuine;
+                Arrived.Add(arrived);
+                return arrived;
+            }
         );
         _parts.Add(Dns);
         File.WriteAllText(Path.Combine(Directory, "root.ds"), _world.Anchor);
@@ -39,6 +44,9 @@ internal sealed class TestWorld : IAsyncDisposable
 
     /// <summary>What an attacker on the path does to an answer.</summary>
     public Func<DomainName, ushort, WorldAnswer, WorldAnswer>? Forge { get; set; }
+
+    /// <summary>Answers as they arrived.</summary>
+    public System.Collections.Concurrent.ConcurrentBag<WorldAnswer> Arrived { get; } = [];
 
     public TrustAnchors Anchors => TrustAnchors.Parse(_world.Anchor);
 

@@ -228,13 +228,27 @@ public sealed partial class ValidatorTests : IAsyncLifetime
         Assert.Equal(2, asked);
     }
 
+    /// <summary>Neither who asks believes it, nor who is given the same as a file years later.</summary>
     private async Task Bogus(string name)
     {
+        _world.Arrived.Clear();
         var answer = await _world.LookupAsync(name, RecordType.TXT);
         Assert.True(
             answer.Security == DnsSecurity.Bogus && answer.Data.Count == 0,
             $"{answer.Security} {answer.Outcome}: {answer.Why}"
         );
+        var offline = await Interop.OfflineReplay.CheckAsync(
+            Name(name),
+            RecordType.TXT,
+            [.. _world.Arrived],
+            _world.Anchors,
+            _world.Time
+        );
+        var forge = _world.Forge;
+        _world.Forge = null;
+        var genuine = await _world.LookupAsync(name, RecordType.TXT);
+        _world.Forge = forge;
+        Assert.Null(Interop.OfflineReplay.Wrongly(offline, genuine));
     }
 
     private Task<WorldAnswer> DenialAsync(string name, ushort type = RecordType.TXT) =>
