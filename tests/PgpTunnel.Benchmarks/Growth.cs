@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Numerics;
 using System.Text;
 using System.Text.Json.Nodes;
 using Microsoft.Data.Sqlite;
@@ -8,7 +9,18 @@ using PgpTunnel.Interop;
 namespace PgpTunnel.Benchmarks;
 
 /// <summary>How much lies in the spool.</summary>
-internal sealed record GrowthOptions(int Parcels, int Destinations, int Dead, int Peers, int Replays, int Rounds);
+/// <param name="Records">On record, of 300 octets each.</param>
+/// <param name="Logs">In as many logs, each with its head signed.</param>
+internal sealed record GrowthOptions(
+    int Parcels,
+    int Destinations,
+    int Dead,
+    int Peers,
+    int Replays,
+    int Records,
+    int Logs,
+    int Rounds
+);
 
 /// <summary>
 /// The same mail through a gateway whose spool is empty and through one whose spool is full, in turn: what waits, what is remembered and
@@ -34,7 +46,8 @@ internal static class Growth
             string.Create(
                 CultureInfo.InvariantCulture,
                 $"{options.Parcels} parcels for {options.Destinations} destinations, {options.Dead} of them dead, "
-                    + $"{options.Peers} remembered peers, {options.Replays} replay ids; written in "
+                    + $"{options.Peers} remembered peers, {options.Replays} replay ids, "
+                    + $"{options.Records} records in {options.Logs} logs; written in "
                     + $"{Stopwatch.GetElapsedTime(filling).TotalSeconds:0} s"
             )
         );
@@ -185,5 +198,32 @@ internal static class Growth
                 + "lower(hex(randomblob(16))), randomblob(32), $now + 600000 + i % 600000 FROM n",
             options.Replays
         );
+        var each = options.Records / Math.Max(1, options.Logs);
+        Many(
+            $"""
+            {Numbers} INSERT INTO log(number, own, peer, id, closed, size, edge, at) SELECT i + 1, 'a.example', 'd' || i || '.example',
+                lower(hex(randomblob(8))), 0, {each}, randomblob({32
+                * BitOperations.PopCount((uint)each)}), $now * 1000 FROM n
+            """,
+            options.Logs
+        );
+        Many(
+            $"{Numbers} INSERT INTO record(place, octets) SELECT ((i / {each} + 1) << 32) | (i % {each}), randomblob(300) FROM n",
+            options.Records
+        );
+        Many(
+            $"{Numbers} INSERT INTO found(place, octets) SELECT ((i / {each} + 1) << 32) | (i % {each}), randomblob(50) FROM n",
+            options.Records / 10
+        );
+        SignHeads(Path.Combine(directory, "keys", "evidence"), file);
+    }
+
+    /// <summary>As if the head of each log had been signed just now.</summary>
+    private static void SignHeads(string folder, string file)
+    {
+        var spool = Spool.Open(file, running: false);
+        OwnFiles.MakeDirectory(folder);
+        File.WriteAllLines(Path.Combine(folder, "heads"), spool.Logs().Select(l => l.Head.Line));
+        spool.DisposeAsync().AsTask().GetAwaiter().GetResult();
     }
 }

@@ -59,6 +59,8 @@ switch (args.FirstOrDefault())
                 Number(Option("--dead", "1000")[0]),
                 Number(Option("--peers", "100000")[0]),
                 Number(Option("--replays", "1000000")[0]),
+                Number(Option("--records", "10000000")[0]),
+                Number(Option("--logs", "100000")[0]),
                 Number(Option("--rounds", "5")[0])
             ),
             Console.Out

@@ -36,7 +36,7 @@ internal sealed class Heads(GatewayConfiguration configuration, Spool spool)
                         + "record begins another"
                 );
             }
-            if (_file.Read().GetValueOrDefault(log.Origin) is not { } last || last.Size < size)
+            if (_file.Last(log.Origin) is not { } last || last.Size < size)
                 _file.Append([head]);
         }
         return (head, DetachedSignature.Make(head.Octets, signer, now));
@@ -50,13 +50,13 @@ internal sealed class Heads(GatewayConfiguration configuration, Spool spool)
     /// <returns>Those that were.</returns>
     public async Task<IReadOnlyList<LogOrigin>> CloseOldAsync()
     {
-        var known = _file.Read();
         var old =
-            known.Count == 0
+            _file.Read() == 0
                 ? []
                 : spool
                     .Logs()
-                    .Where(l => !l.IsClosed && known.GetValueOrDefault(l.Origin) is { } last && IsOlder(l, last))
+                    .Where(l => !l.IsClosed && !_file.IsLast(l.Head))
+                    .Where(l => _file.Last(l.Origin) is { } last && IsOlder(l, last))
                     .ToList();
         foreach (var log in old)
             await spool.CloseLogAsync(log.Number);
@@ -72,7 +72,8 @@ internal sealed class Heads(GatewayConfiguration configuration, Spool spool)
     /// <summary>True when the log as it stands has grown out of what was signed of it.</summary>
     private bool Continues(StoredLog log)
     {
-        if (_file.Read().GetValueOrDefault(log.Origin) is not { } last)
+        _file.Read();
+        if (_file.Last(log.Origin) is not { } last)
             return true;
         if (IsOlder(log, last))
             return false;

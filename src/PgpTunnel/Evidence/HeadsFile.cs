@@ -9,44 +9,50 @@ namespace PgpTunnel;
 /// </summary>
 internal sealed class HeadsFile(string path)
 {
-    private readonly Dictionary<LogOrigin, Checkpoint> _heads = [];
+    /// <summary>The line about each log, by the log's name: there can be very many, and few are looked at.</summary>
+    private readonly Dictionary<string, string> _heads = [];
 
     /// <summary>Octets that have been read; all of them are whole lines.</summary>
     private long _read;
 
     private int _lines;
 
+    /// <summary>Reads what has come since it was read last.</summary>
+    /// <returns>How many logs it tells of.</returns>
     /// <exception cref="ConfigurationException">The file cannot be read.</exception>
-    public IReadOnlyDictionary<LogOrigin, Checkpoint> Read()
+    public int Read()
     {
         try
         {
             if (!OwnFiles.IsThere(path))
-                (_read, _lines) = (Forget(), 0);
+                Forget();
             else
                 ReadOn();
-            return _heads;
+            return _heads.Count;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or EvidenceException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            (_read, _lines) = (Forget(), 0);
-            throw new ConfigurationException([
-                $"keys.directory: {path} cannot be read: {e.Message}{OwnFiles.Whose(path)}",
-            ]);
+            throw Unreadable(e);
         }
     }
 
-    private long Forget()
+    private ConfigurationException Unreadable(Exception e)
+    {
+        Forget();
+        return new([$"keys.directory: {path} cannot be read: {e.Message}{OwnFiles.Whose(path)}"]);
+    }
+
+    private void Forget()
     {
         _heads.Clear();
-        return 0;
+        (_read, _lines) = (0, 0);
     }
 
     private void ReadOn()
     {
         using var file = File.OpenRead(path);
         if (file.Length < _read)
-            (_read, _lines) = (Forget(), 0); // another stands there now
+            Forget(); // another stands there now
         file.Position = _read;
         var octets = new byte[file.Length - _read];
         file.ReadExactly(octets);
@@ -54,12 +60,30 @@ internal sealed class HeadsFile(string path)
         var whole = octets.AsSpan(0, octets.AsSpan().LastIndexOf((byte)'\n') + 1);
         foreach (var line in Encoding.ASCII.GetString(whole).Split('\n', StringSplitOptions.RemoveEmptyEntries))
         {
-            var head = Checkpoint.Read(Encoding.ASCII.GetBytes(line.Replace(' ', '\n') + '\n'));
-            _heads[head.Origin] = head;
+            _heads[line[..Math.Max(0, line.IndexOf(' '))]] = line;
             _lines++;
         }
         _read += whole.Length;
     }
+
+    /// <summary>What was signed last of a log, as it was read; null = nothing.</summary>
+    /// <exception cref="ConfigurationException">What stands there is no head.</exception>
+    public Checkpoint? Last(LogOrigin origin)
+    {
+        try
+        {
+            return _heads.TryGetValue(origin.ToString(), out var line)
+                ? Checkpoint.Read(Encoding.ASCII.GetBytes(line.Replace(' ', '\n') + '\n'))
+                : null;
+        }
+        catch (EvidenceException e)
+        {
+            throw Unreadable(e);
+        }
+    }
+
+    /// <summary>True where the last that was signed of a log is its head as it stands.</summary>
+    public bool IsLast(Checkpoint head) => _heads.GetValueOrDefault(head.Origin.ToString()) == head.Line;
 
     /// <summary>Puts heads behind the others; they are on the disk when it returns.</summary>
     /// <exception cref="IOException">They are not.</exception>
@@ -72,7 +96,7 @@ internal sealed class HeadsFile(string path)
         }
         using (var file = File.OpenHandle(path, FileMode.Open, FileAccess.Write))
         {
-            var octets = Lines(heads);
+            var octets = Lines(heads.Select(h => h.Line));
             RandomAccess.SetLength(file, _read); // without what a crash has cut short
             RandomAccess.Write(file, octets, _read);
             OwnFiles.Sync(file);
@@ -83,12 +107,12 @@ internal sealed class HeadsFile(string path)
     private void Rewrite(IReadOnlyList<Checkpoint> heads)
     {
         foreach (var head in heads)
-            _heads[head.Origin] = head;
-        var octets = Lines(_heads.Values.OrderBy(h => h.Origin.ToString(), StringComparer.Ordinal));
+            _heads[head.Origin.ToString()] = head.Line;
+        var octets = Lines(_heads.Values.Order(StringComparer.Ordinal));
         OwnFiles.Replace(path, octets, _ => { });
         (_read, _lines) = (octets.Length, _heads.Count);
     }
 
-    private static byte[] Lines(IEnumerable<Checkpoint> heads) =>
-        Encoding.ASCII.GetBytes(string.Concat(heads.Select(h => $"{h.Line}\n")));
+    private static byte[] Lines(IEnumerable<string> heads) =>
+        Encoding.ASCII.GetBytes(string.Concat(heads.Select(h => $"{h}\n")));
 }

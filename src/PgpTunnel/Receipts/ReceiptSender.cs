@@ -16,6 +16,8 @@ internal sealed class ReceiptSender(Site site, Peers peers, Parcels parcels, Hea
 
     private readonly TailMaker _tails = new(site.Settings, site.Spool);
 
+    private DateTimeOffset _unheldLooked;
+
     /// <summary>Peers whose keys could not be had, until they are asked again.</summary>
     private readonly Dictionary<string, DateTimeOffset> _later = [];
 
@@ -24,19 +26,23 @@ internal sealed class ReceiptSender(Site site, Peers peers, Parcels parcels, Hea
     {
         var now = site.Time.GetUtcNow();
         foreach (var owed in site.Spool.OwedReceipts())
-            if (IsDue(owed, now))
+            if (IsDue(owed, owed.Due!.Value, now))
                 await PayAsync(owed, now, cancel);
+        if ((now - _unheldLooked).Duration() >= PeerPause)
+        {
+            _unheldLooked = now;
+            foreach (var owed in site.Spool.UnheldReceipts(now - AgainAfter))
+                await PayAsync(owed, now, cancel);
+        }
         foreach (var (own, peer) in held.Untold(now - UntoldAfter))
             await TellAsync(own, peer, now, cancel);
     }
 
-    private bool IsDue(OwedReceipt owed, DateTimeOffset now)
+    private bool IsDue(OwedReceipt owed, DateTimeOffset due, DateTimeOffset now)
     {
         var every = site.Configuration.Receipts.Every;
-        if (owed.Due is not { } due)
-            return owed.Acked < owed.Sent && (now - owed.At).Duration() >= AgainAfter;
         return (now - due).Duration() >= every && (now - owed.At).Duration() >= every
-            || site.Spool.Log(owed.Log) is { } log && log.Edge.Size - owed.Sent >= Enough;
+            || site.Spool.LogSize(owed.Log) - owed.Sent >= Enough;
     }
 
     private async Task PayAsync(OwedReceipt owed, DateTimeOffset now, CancellationToken cancel)

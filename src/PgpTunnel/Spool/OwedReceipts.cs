@@ -60,8 +60,17 @@ internal sealed class OwedReceipts
         );
     }
 
-    public static IReadOnlyList<OwedReceipt> All(Statements statements) =>
-        statements.Rows($"SELECT {Columns} FROM receipt", Read);
+    /// <summary>What is owed now: there may be very many pairs, and few of them have sent something of late.</summary>
+    public static IReadOnlyList<OwedReceipt> Due(Statements statements) =>
+        statements.Rows($"SELECT {Columns} FROM receipt WHERE due IS NOT NULL", Read);
+
+    /// <summary>What was sent before that time, and nobody has said that he holds it.</summary>
+    public static IReadOnlyList<OwedReceipt> Unheld(Statements statements, DateTimeOffset before) =>
+        statements.Rows(
+            $"SELECT {Columns} FROM receipt WHERE due IS NULL AND acked < sent AND at < $before",
+            Read,
+            ("$before", before.ToUnixTimeMilliseconds())
+        );
 
     public static OwedReceipt? Find(Statements statements, string own, string peer) =>
         statements

@@ -150,7 +150,11 @@ internal sealed partial class Spool
         return gone.Count;
     }
 
-    public IReadOnlyList<OwedReceipt> OwedReceipts() => Read(PgpTunnel.OwedReceipts.All);
+    public IReadOnlyList<OwedReceipt> OwedReceipts() => Read(PgpTunnel.OwedReceipts.Due);
+
+    /// <inheritdoc cref="PgpTunnel.OwedReceipts.Unheld"/>
+    public IReadOnlyList<OwedReceipt> UnheldReceipts(DateTimeOffset before) =>
+        Read(s => PgpTunnel.OwedReceipts.Unheld(s, before));
 
     public OwedReceipt? OwedReceipt(string own, string peer) => Read(s => PgpTunnel.OwedReceipts.Find(s, own, peer));
 

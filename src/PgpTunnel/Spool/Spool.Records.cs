@@ -17,6 +17,10 @@ internal sealed partial class Spool
 
     private const string LogColumns = "number, own, peer, id, size, edge, closed, mirror, first, start";
 
+    /// <summary>How many records a log has; null = there is no such log.</summary>
+    public long? LogSize(long number) =>
+        Read(s => s.Scalar("SELECT size FROM log WHERE number = $number", ("$number", number)) as long?);
+
     /// <summary>Our log about a domain that records are appended to now; null = there is none.</summary>
     public StoredLog? OpenLog(string own, string peer) =>
         Read(s =>

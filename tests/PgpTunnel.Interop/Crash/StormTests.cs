@@ -154,8 +154,8 @@ public sealed partial class StormTests
     {
         await using var spool = Spool.Open(ConfigurationReader.Read(lab.Config).SpoolFile, running: false);
         await Wait.UntilAsync(
-            () => spool.OwedReceipts().All(o => o.Due is null) && spool.List().All(p => p.State == ParcelState.Handed),
-            () => $"{spool.OwedReceipts()[0]}\n{gateway.Log}"
+            () => spool.OwedReceipts().Count == 0 && spool.List().All(p => p.State == ParcelState.Handed),
+            () => $"{string.Join('\n', spool.OwedReceipts())}\n{gateway.Log}"
         );
         var log = Assert.Single(spool.Logs(), l => l.Origin.Peer == "b.example");
         var records = spool.Records(log.Number).Select(r => r.Record).ToList();
