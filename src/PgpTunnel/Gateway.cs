@@ -20,6 +20,7 @@ internal sealed class Gateway : IAsyncDisposable
     private readonly Alarms _alarms;
     private readonly Upkeep _upkeep;
     private readonly MonthKeys _monthKeys;
+    private readonly Witness _witness;
     private readonly ReceiptRounds _rounds;
     private Task _delivering = Task.CompletedTask,
         _paying = Task.CompletedTask,
@@ -51,6 +52,7 @@ internal sealed class Gateway : IAsyncDisposable
         var heads = new Heads(configuration, spool);
         var (signed, held) = (new SignedHeads(settings, spool, heads, log, time), new HeldLogs(spool, time));
         var witness = new Witness(settings, _monthKeys, new Proofs(_names, spool, time), signed, held, time);
+        _witness = witness;
         var parcels = new Parcels(settings, time, witness, arrays);
         var decisions = new Decisions(settings, _peers, memory, Arming, time);
         var ownMail = new OwnMail(settings, parcels, time);
@@ -143,6 +145,7 @@ internal sealed class Gateway : IAsyncDisposable
             gateway._paying = gateway._rounds.RunAsync(gateway._stop.Token);
             gateway._keeping = gateway._upkeep.RunAsync(gateway._stop.Token);
             await gateway.NoteAsync(time);
+            await gateway.RecordInForceAsync();
             ready?.Invoke(gateway);
             gateway._listeners.Serve();
             return gateway;
@@ -168,6 +171,21 @@ internal sealed class Gateway : IAsyncDisposable
                     "the spool is older than what was signed of this log: it was restored from a copy, or set back"
                 ),
                 ("do", "nothing, if that was meant: the next record begins another log, which names this one")
+            );
+    }
+
+    /// <summary>Puts on record that another configuration, or another key, is in force.</summary>
+    private async Task RecordInForceAsync()
+    {
+        const string Fact = "in-force";
+        var (before, now) = (InForce.Read(_spool.Fact(Fact)), InForce.Of(_settings));
+        if (_settings.Configuration.Evidence.Keep && now != before)
+            await _spool.CommitAsync(
+                new()
+                {
+                    Facts = new Dictionary<string, string> { [Fact] = now.ToString() },
+                    Entries = _witness.Changed(before, now),
+                }
             );
     }
 
@@ -209,6 +227,7 @@ internal sealed class Gateway : IAsyncDisposable
             _settings.Replace(configuration, keys);
             _peers.Clear();
             await Arming.CheckAsync(_stop.Token);
+            await RecordInForceAsync();
             _log.Write("reloaded", ("key", keys.Active.Fingerprint));
         }
         catch (ConfigurationException e)

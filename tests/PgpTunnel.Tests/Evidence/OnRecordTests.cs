@@ -128,11 +128,29 @@ public sealed class OnRecordTests : IAsyncLifetime
     public async Task Clear_text_is_on_record_with_its_reason()
     {
         await _pair.A.SendAsync("<alice@a.example>", ["<dave@plain.example>"], Message);
-        var world = await RecordsAsync(_pair.A, LogOrigin.World, 3);
-        Assert.Equal("begin clear handed", Events(world));
-        Assert.Equal("plain.example", world[1].Record.Text("domain"));
-        Assert.NotEmpty(world[1].Record.Text("why")!);
-        Assert.NotNull(world[1].Record.Text("dns"));
+        var world = await RecordsAsync(_pair.A, LogOrigin.World, 5);
+        Assert.Equal("begin policy key clear handed", Events(world));
+        Assert.Equal("plain.example", world[3].Record.Text("domain"));
+        Assert.NotEmpty(world[3].Record.Text("why")!);
+        Assert.NotNull(world[3].Record.Text("dns"));
+    }
+
+    /// <summary>An auditor sees under which configuration and key mail went, and when that was another.</summary>
+    [Fact]
+    public async Task Another_configuration_is_on_record_and_the_same_is_not_twice()
+    {
+        var before = Convert.ToHexStringLower(SHA256.HashData(await File.ReadAllBytesAsync(_pair.A.File)));
+        await _pair.A.StopAsync();
+        await _pair.A.StartAsync(); // the same
+        await _pair.A.StopAsync();
+        await File.AppendAllTextAsync(_pair.A.File, "\n");
+        await _pair.A.StartAsync();
+        var world = await RecordsAsync(_pair.A, LogOrigin.World, 4);
+        Assert.Equal("begin policy key policy", Events(world));
+        Assert.Equal(before, world[1].Record.Text("file"));
+        Assert.Equal(_pair.A.Key.Fingerprint, world[2].Record.Text("key"));
+        Assert.Equal(before, world[3].Record.Text("was"));
+        Assert.NotEqual(before, world[3].Record.Text("file"));
     }
 
     [Fact]
