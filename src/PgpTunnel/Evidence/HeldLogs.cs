@@ -33,6 +33,9 @@ internal sealed class HeldLogs(Spool spool, TimeProvider time)
     /// <summary>More of that domain's log is held now.</summary>
     public void Grown(string own, string peer) => _logs[(own, peer)] = Look(own, peer);
 
+    /// <summary>The other side seems not to know how far its log is held.</summary>
+    public void Again(string own, string peer) => Grown(own, peer);
+
     /// <summary>Of whom more is held since a while than they were told.</summary>
     public IReadOnlyList<(string Own, string Peer)> Untold(DateTimeOffset before) =>
         [.. _logs.Where(l => l.Value is { IsTold: false, Held: not null } k && k.Since < before).Select(l => l.Key)];

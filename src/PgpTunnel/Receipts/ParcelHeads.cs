@@ -79,6 +79,8 @@ internal sealed class ParcelHeads(Site site, Witness witness, SignedHeads heads,
             return; // of a log that we have closed, or have never had: another goes on in its place
         if (!IsOurs(log, seen))
         {
+            if (IsYoung(log)) // who says so of each new log would have us begin one with each parcel
+                return;
             await site.Spool.CloseLogAsync(log.Number);
             site.Log.Write(
                 "log-closed",
@@ -106,6 +108,9 @@ internal sealed class ParcelHeads(Site site, Witness witness, SignedHeads heads,
                 }
             );
     }
+
+    private bool IsYoung(StoredLog log) =>
+        site.Spool.Record(log.Number, 0) is { Record.At: var begun } && site.Time.GetUtcNow() - begun < Patience;
 
     private bool IsOurs(StoredLog log, LogFields.Held seen)
     {

@@ -41,6 +41,12 @@ internal sealed class ReceiptReader(
         {
             return await MismatchAsync(header, message, with, e.Message);
         }
+        if (tail.Items.Count == 0) // it only tells how far ours is held, which was looked at with the parcel
+        {
+            var isNew = !await rewritten.IsContradictedAsync(head);
+            await site.Spool.CommitAsync(with with { Witnessed = isNew ? head : null });
+            return Noted(header);
+        }
         var mirrors = site.Spool.Mirrors(header.Sender.Domain, header.Recipient.Domain);
         var mirror = mirrors.FirstOrDefault(m => m.Origin == tail.Head.Origin);
         switch (FitOf(tail, mirror))
@@ -56,12 +62,16 @@ internal sealed class ReceiptReader(
                     ("why", $"it begins at record {tail.From}, and {mirror!.Edge.Size} are held: one was lost"),
                     ("do", "nothing: the sender hears how far its log is held, and sends what is missing")
                 );
+                held.Again(header.Recipient.Domain, header.Sender.Domain);
                 await site.Spool.CommitAsync(with);
                 return Noted(header);
             case Fit.NothingNew:
+                held.Again(header.Recipient.Domain, header.Sender.Domain);
                 await site.Spool.CommitAsync(with);
                 return Noted(header);
         }
+        if (IsTooMuch(tail, header, mirrors))
+            return await MismatchAsync(header, message, with, "it tells of far more than has passed between us");
         if (mirror is null && mirrors.Count > 0)
             await RestoredAsync(tail, mirrors[^1]);
         return await KeepAsync(header, message, with, tail, head, mirror);
@@ -85,6 +95,16 @@ internal sealed class ReceiptReader(
             )
             : throw new EvidenceException($"its head is signed by no key of {header.Sender.Domain}");
     }
+
+    private const long Unasked = 100_000;
+
+    /// <summary>
+    /// What passes is on record at both sides, in about as many records. A log that has many more is made to fill our disk; one that was
+    /// begun before ours may have some.
+    /// </summary>
+    private bool IsTooMuch(LogTail tail, InnerHeader header, IReadOnlyList<StoredLog> mirrors) =>
+        mirrors.Sum(m => m.Edge.Size - m.Start.Size) + tail.Items.Count
+        > Unasked + 8 * site.Spool.Records(header.Recipient.Domain, header.Sender.Domain);
 
     private enum Fit
     {

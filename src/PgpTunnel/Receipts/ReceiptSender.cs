@@ -62,8 +62,13 @@ internal sealed class ReceiptSender(Site site, Peers peers, Parcels parcels, Hea
     /// <summary>Where no parcel has gone that way for long, a receipt without records tells how far we hold the peer's log.</summary>
     private async Task TellAsync(string own, string domain, DateTimeOffset now, CancellationToken cancel)
     {
-        if (site.Spool.OpenLog(own, domain) is not { } log || await PeerAsync(domain, now, cancel) is not { } peer)
+        if (await PeerAsync(domain, now, cancel) is not { } peer)
             return;
+        if (site.Spool.OpenLog(own, domain) is not { } log)
+        {
+            _later[domain] = now + PeerPause; // the next record begins one
+            return;
+        }
         var (head, signature) = await heads.SignAsync(log, site.Settings.Keys.Active, now);
         await SendAsync(peer, new LogTail(log.Edge, head, signature, []), _ => null);
     }

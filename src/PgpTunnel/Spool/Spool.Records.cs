@@ -17,6 +17,17 @@ internal sealed partial class Spool
 
     private const string LogColumns = "number, own, peer, id, size, edge, closed, mirror, first, start";
 
+    /// <summary>How many records all our logs about a domain have.</summary>
+    public long Records(string own, string peer) =>
+        Read(s =>
+            (long)
+                s.Scalar(
+                    "SELECT coalesce(sum(size), 0) FROM log WHERE own = $own AND peer = $peer AND mirror = 0",
+                    ("$own", own),
+                    ("$peer", peer)
+                )!
+        );
+
     /// <summary>How many records a log has; null = there is no such log.</summary>
     public long? LogSize(long number) =>
         Read(s => s.Scalar("SELECT size FROM log WHERE number = $number", ("$number", number)) as long?);
