@@ -106,7 +106,7 @@ internal sealed partial class Spool
     public IReadOnlyList<Parcel> Overdue(DateTimeOffset now, int most) =>
         Read(s =>
             s.Rows(
-                $"SELECT {Columns} FROM parcel WHERE overdue <= $now AND state = 2 ORDER BY overdue, created, id LIMIT $most + 0",
+                $"SELECT {Columns} FROM parcel WHERE {IsKept} AND overdue <= $now ORDER BY overdue, created, id LIMIT $most + 0",
                 ReadParcel,
                 ("$now", now.ToUnixTimeSeconds()),
                 ("$most", most)
@@ -118,7 +118,10 @@ internal sealed partial class Spool
         Read(s => s.Scalar("SELECT envelope FROM parcel WHERE id = $id", ("$id", id)) as byte[]);
 
     /// <summary>Octets of bodies that are kept only until a receipt comes.</summary>
-    public long Kept() => Read(s => s.Number("SELECT coalesce(sum(octets), 0) FROM parcel WHERE overdue IS NOT NULL"));
+    public long Kept() => Read(s => s.Number($"SELECT coalesce(sum(octets), 0) FROM parcel WHERE {IsKept}"));
+
+    /// <summary>Not of one that is on its way again: that waits like any other.</summary>
+    private const string IsKept = "overdue IS NOT NULL AND state = 2"; // ParcelState.Handed
 
     /// <summary>Lets bodies go that are kept only until a receipt comes, the oldest first.</summary>
     /// <param name="octets">Of those at least so many.</param>
@@ -131,7 +134,7 @@ internal sealed partial class Spool
         {
             gone = [];
             var kept = statements.Rows(
-                "SELECT id, file, octets FROM parcel WHERE overdue IS NOT NULL AND octets > 0 AND created < $before ORDER BY created",
+                $"SELECT id, file, octets FROM parcel WHERE {IsKept} AND octets > 0 AND created < $before ORDER BY created",
                 row => (Id: row.GetString(0), File: row.GetString(1), Octets: row.GetInt64(2)),
                 ("$before", handedBefore.ToUnixTimeSeconds())
             );
