@@ -4,17 +4,20 @@ namespace PgpTunnel;
 internal sealed class ReceiptRounds(Site site, SignedHeads heads, ReceiptSender sender, OverdueReceipts overdue)
 {
     private static readonly TimeSpan Pause = TimeSpan.FromSeconds(1),
+        AfterFailure = TimeSpan.FromMinutes(1),
         DropEvery = TimeSpan.FromMinutes(1);
 
     private DateTimeOffset _dropped;
 
     public async Task RunAsync(CancellationToken stop)
     {
+        var pause = Pause;
         while (!stop.IsCancellationRequested)
         {
             try
             {
-                await Task.Delay(Pause, stop);
+                await Task.Delay(pause, stop);
+                pause = Pause;
                 if (site.Configuration.Evidence.Keep)
                     await RoundAsync(stop);
             }
@@ -22,12 +25,22 @@ internal sealed class ReceiptRounds(Site site, SignedHeads heads, ReceiptSender 
             {
                 return;
             }
-            catch (SpoolException e)
+            catch (Exception e) when (e is SpoolException or IOException or ConfigurationException)
             {
-                site.Log.Write("spool-error", ("what", "receipts"), ("why", e.Message), ("do", SpoolException.Advice));
+                pause = AfterFailure;
+                site.Log.Write(
+                    "receipts-wait",
+                    ("alarm", true),
+                    ("why", e.Message),
+                    (
+                        "do",
+                        "see that the disks of spool and keys.directory are healthy and have room; nothing is lost meanwhile"
+                    )
+                );
             }
             catch (Exception e)
             {
+                pause = AfterFailure;
                 site.Log.Write("error", ("what", "receipts"), ("why", e.ToString()));
             }
         }

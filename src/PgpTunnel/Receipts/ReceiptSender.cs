@@ -47,17 +47,39 @@ internal sealed class ReceiptSender(Site site, Peers peers, Parcels parcels, Hea
 
     private async Task PayAsync(OwedReceipt owed, DateTimeOffset now, CancellationToken cancel)
     {
-        if (IsOnItsWay(owed.Parcel) || site.Spool.Log(owed.Log) is not { } log)
+        if (IsOnItsWay(owed.Parcel))
             return;
+        if (site.Spool.Log(owed.Log) is not { IsClosed: false } log)
+        {
+            await ForgetAsync(owed); // what comes next is in another log, and owed of that
+            return;
+        }
         var from = owed.Due is null ? owed.Acked : owed.Sent;
         if (from > log.Edge.Size || await PeerAsync(owed.Peer, now, cancel) is not { } peer)
             return;
         var items = _tails.Items(log, from, now);
         var size = from + items.Count;
-        var (head, signature) = await heads.SignAsync(log, size, site.Settings.Keys.Active, now);
-        var tail = new LogTail(site.Spool.EdgeAt(log, from), head, signature, items);
-        await SendAsync(peer, tail, id => new(owed.Own, owed.Peer, owed.Log, size, now, id));
+        try
+        {
+            var (head, signature) = await heads.SignAsync(log, size, site.Settings.Keys.Active, now);
+            var tail = new LogTail(site.Spool.EdgeAt(log, from), head, signature, items);
+            await SendAsync(peer, tail, id => new(owed.Own, owed.Peer, owed.Log, size, now, id));
+        }
+        catch (EvidenceException e)
+        {
+            site.Log.Write(
+                "log-closed",
+                ("alarm", true),
+                ("log", log.Origin.ToString()),
+                ("why", e.Message),
+                ("do", "see who has set back the spool, or has run two gateways on copies of one")
+            );
+            await ForgetAsync(owed);
+        }
     }
+
+    private Task ForgetAsync(OwedReceipt owed) =>
+        site.Spool.ChangeOwedAsync(owed, owed with { Acked = owed.Sent, Due = null });
 
     /// <summary>Where no parcel has gone that way for long, a receipt without records tells how far we hold the peer's log.</summary>
     private async Task TellAsync(string own, string domain, DateTimeOffset now, CancellationToken cancel)
