@@ -168,7 +168,8 @@ internal sealed class Gateway : IAsyncDisposable
                 ("log", closed.ToString()),
                 (
                     "why",
-                    "the spool is older than what was signed of this log: it was restored from a copy, or set back"
+                    "the spool is a copy of the file that it was, or older than what was signed of this log: it was "
+                        + "restored, or set back"
                 ),
                 ("do", "nothing, if that was meant: the next record begins another log, which names this one")
             );

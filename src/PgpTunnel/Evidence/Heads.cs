@@ -46,10 +46,24 @@ internal sealed class Heads(GatewayConfiguration configuration, Spool spool)
     public Task<(Checkpoint Head, byte[] Signature)> SignAsync(StoredLog log, GatewayKey signer, DateTimeOffset now) =>
         SignAsync(log, log.Edge.Size, signer, now);
 
-    /// <summary>Closes every log that is older than what was signed of it; asked before anything is appended.</summary>
-    /// <returns>Those that were.</returns>
+    private const string PlaceFact = "spool-file";
+
+    /// <summary>
+    /// Closes what must not be continued, asked before anything is appended: every log, where the spool is a copy of the file that it was,
+    /// since the other may go on as well; else those that are older than what was signed of them.
+    /// </summary>
+    /// <returns>Those that were closed.</returns>
     public async Task<IReadOnlyList<LogOrigin>> CloseOldAsync()
     {
+        var (before, place) = (spool.Fact(PlaceFact), OwnFiles.IdentityOf(configuration.SpoolFile));
+        var isCopy = before is not null && place is not null && before != place;
+        if (place is not null && before != place)
+        {
+            var closed = isCopy ? await CloseAsync(spool.Logs().Where(l => !l.IsClosed)) : [];
+            await spool.CommitAsync(new() { Facts = new Dictionary<string, string> { [PlaceFact] = place } });
+            if (isCopy)
+                return closed;
+        }
         var old =
             _file.Read() == 0
                 ? []
@@ -58,9 +72,18 @@ internal sealed class Heads(GatewayConfiguration configuration, Spool spool)
                     .Where(l => !l.IsClosed && !_file.IsLast(l.Head))
                     .Where(l => _file.Last(l.Origin) is { } last && IsOlder(l, last))
                     .ToList();
-        foreach (var log in old)
+        return await CloseAsync(old);
+    }
+
+    private async Task<IReadOnlyList<LogOrigin>> CloseAsync(IEnumerable<StoredLog> logs)
+    {
+        var closed = new List<LogOrigin>();
+        foreach (var log in logs)
+        {
             await spool.CloseLogAsync(log.Number);
-        return [.. old.Select(l => l.Origin)];
+            closed.Add(log.Origin);
+        }
+        return closed;
     }
 
     /// <summary>

@@ -118,7 +118,22 @@ internal static partial class OwnFiles
     private const int StatusSize = 256,
         UserAt = 20,
         GroupAt = 24,
-        OwnerAndGroup = 0x18;
+        InodeAt = 32,
+        BirthAt = 80,
+        OwnerAndGroup = 0x18,
+        InodeAndBirth = 0x900;
+
+    /// <summary>
+    /// Which file it is, whatever it is called, by its inode and when that was made (inodes are used again): a copy is another. Null where
+    /// that cannot be seen.
+    /// </summary>
+    public static string? IdentityOf(string path)
+    {
+        Span<byte> status = stackalloc byte[StatusSize];
+        return OperatingSystem.IsWindows() || StatX(CurrentDirectory, path, 0, InodeAndBirth, status) != 0
+            ? null
+            : $"{Convert.ToHexStringLower(status.Slice(InodeAt, 8))}-{Convert.ToHexStringLower(status.Slice(BirthAt, 12))}";
+    }
 
     private static IOException Failed() => new(Marshal.GetLastPInvokeErrorMessage(), Marshal.GetLastPInvokeError());
 

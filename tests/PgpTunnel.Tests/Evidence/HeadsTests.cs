@@ -30,14 +30,43 @@ public sealed class HeadsTests : IAsyncLifetime
         return (await heads.SignAsync(log, _pair.A.Key, _pair.World.Time.GetUtcNow())).Head;
     }
 
+    /// <summary>As a snapshot of a disk does: the file stays the one that it was.</summary>
     private static void CopySpool(string from, string to)
     {
         foreach (var ending in new[] { "", "-wal", "-shm" })
-        {
-            File.Delete(to + ending);
             if (File.Exists(from + ending))
-                File.Copy(from + ending, to + ending);
+                File.WriteAllBytes(to + ending, File.ReadAllBytes(from + ending));
+            else
+                File.Delete(to + ending);
+    }
+
+    /// <summary>Whoever was restored from a backup, and whoever goes on beside it, do not sign two histories of one log.</summary>
+    [Fact]
+    public async Task A_copy_of_a_spool_begins_logs_of_its_own_and_one_that_stays_goes_on()
+    {
+        await SendAsync();
+        var original = await SignAsync();
+        await _pair.A.StopAsync();
+        CopySpool(SpoolFile, SpoolFile + ".copy");
+        await _pair.A.StartAsync();
+        await SendAsync();
+        Assert.Equal(original.Origin, (await SignAsync()).Origin);
+        await _pair.A.StopAsync();
+        foreach (var ending in new[] { "", "-wal", "-shm" })
+        {
+            File.Delete(SpoolFile + ending);
+            if (File.Exists($"{SpoolFile}.copy{ending}"))
+                File.Move($"{SpoolFile}.copy{ending}", SpoolFile + ending);
         }
+        File.Delete(Path.Combine(_pair.A.Configuration.Keys.Directory, "evidence", "heads")); // as it was in the backup
+        await _pair.A.StartAsync();
+        await SendAsync();
+        var anew = await SignAsync();
+        Assert.NotEqual(original.Origin, anew.Origin);
+        await using var spool = Spool.Open(SpoolFile, running: false);
+        var begin = spool.Record(spool.OpenLog("a.example", "b.example")!.Number, 0)!.Record;
+        Assert.Equal("restored", begin.Text("why"));
+        Assert.StartsWith(original.Origin.ToString(), begin.Text("was"));
     }
 
     [Fact]
