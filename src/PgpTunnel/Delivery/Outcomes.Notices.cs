@@ -86,8 +86,12 @@ internal sealed partial class Outcomes
     /// <param name="due">Since when; null = until the peer asks again: it may take none any more.</param>
     public async Task OweAgainAsync(Parcel parcel, InnerHeader header, DateTimeOffset? due)
     {
-        if (site.Spool.OwedReceipt(header.Sender.Domain, parcel.Domain) is { } owed && owed.Parcel == parcel.Id)
-            await site.Spool.ChangeOwedAsync(owed, owed with { Sent = owed.Acked, Due = due });
+        if (site.Spool.OwedReceipt(header.Sender.Domain, parcel.Domain) is not { } owed || owed.Parcel != parcel.Id)
+            return;
+        if (due is { } since)
+            await site.Spool.OweAgainAsync(owed, owed.Acked, since);
+        else
+            await site.Spool.EndOwedAsync(owed, owed.Acked);
     }
 
     private (Parcel, ParcelContent) Report(Parcel parcel, InnerHeader about, ReadOnlyMemory<byte> notice) =>

@@ -94,19 +94,11 @@ internal sealed class ParcelHeads(Site site, Witness witness, SignedHeads heads,
         heads.Acked(pair.Own, pair.Peer, seen);
         if (site.Spool.OwedReceipt(pair.Own, pair.Peer) is not { } owed || owed.Log != log.Number)
             return;
+        await site.Spool.AckedAsync(owed, seen.Size);
         // What was sent long ago and is not held there was lost on the way.
         var now = site.Time.GetUtcNow();
-        var isLost = seen.Size < owed.Sent && (now - owed.At).Duration() > Patience;
-        if (isLost || seen.Size > owed.Acked)
-            await site.Spool.ChangeOwedAsync(
-                owed,
-                owed with
-                {
-                    Acked = Math.Max(owed.Acked, seen.Size),
-                    Sent = isLost ? seen.Size : owed.Sent,
-                    Due = isLost ? owed.Due ?? now : owed.Due,
-                }
-            );
+        if (seen.Size < owed.Sent && (now - owed.At).Duration() > Patience)
+            await site.Spool.OweAgainAsync(owed, seen.Size, now);
     }
 
     private bool IsYoung(StoredLog log) =>
@@ -132,13 +124,6 @@ internal sealed class ParcelHeads(Site site, Witness witness, SignedHeads heads,
             && site.Spool.OwedReceipt(header.Recipient.Domain, header.Sender.Domain) is { } owed
             && owed.Acked < owed.Sent
         )
-            await site.Spool.ChangeOwedAsync(
-                owed,
-                owed with
-                {
-                    Sent = owed.Acked,
-                    Due = owed.Due ?? site.Time.GetUtcNow(),
-                }
-            );
+            await site.Spool.OweAgainAsync(owed, owed.Acked, site.Time.GetUtcNow());
     }
 }

@@ -12,7 +12,9 @@ internal sealed class ReceiptSender(Site site, Peers peers, Parcels parcels, Hea
 
     private static readonly TimeSpan UntoldAfter = TimeSpan.FromHours(1),
         AgainAfter = TimeSpan.FromHours(24),
-        PeerPause = TimeSpan.FromMinutes(1);
+        UnheldPause = TimeSpan.FromMinutes(1),
+        PeerPause = TimeSpan.FromMinutes(10),
+        PeerPatience = TimeSpan.FromSeconds(2);
 
     private readonly TailMaker _tails = new(site.Settings, site.Spool);
 
@@ -28,7 +30,7 @@ internal sealed class ReceiptSender(Site site, Peers peers, Parcels parcels, Hea
         foreach (var owed in site.Spool.OwedReceipts())
             if (IsDue(owed, owed.Due!.Value, now))
                 await PayAsync(owed, now, cancel);
-        if ((now - _unheldLooked).Duration() >= PeerPause)
+        if ((now - _unheldLooked).Duration() >= UnheldPause)
         {
             _unheldLooked = now;
             foreach (var owed in site.Spool.UnheldReceipts(now - AgainAfter))
@@ -51,13 +53,18 @@ internal sealed class ReceiptSender(Site site, Peers peers, Parcels parcels, Hea
             return;
         if (site.Spool.Log(owed.Log) is not { IsClosed: false } log)
         {
-            await ForgetAsync(owed); // what comes next is in another log, and owed of that
+            await site.Spool.EndOwedAsync(owed, owed.Sent); // what comes next is in another log, and owed of that
             return;
         }
         var from = owed.Due is null ? owed.Acked : owed.Sent;
         if (from > log.Edge.Size || await PeerAsync(owed.Peer, now, cancel) is not { } peer)
             return;
         var items = _tails.Items(log, from, now);
+        if (items.Count == 0)
+        {
+            await site.Spool.PaidAsync(owed);
+            return;
+        }
         var size = from + items.Count;
         try
         {
@@ -74,12 +81,9 @@ internal sealed class ReceiptSender(Site site, Peers peers, Parcels parcels, Hea
                 ("why", e.Message),
                 ("do", "see who has set back the spool, or has run two gateways on copies of one")
             );
-            await ForgetAsync(owed);
+            await site.Spool.EndOwedAsync(owed, owed.Sent);
         }
     }
-
-    private Task ForgetAsync(OwedReceipt owed) =>
-        site.Spool.ChangeOwedAsync(owed, owed with { Acked = owed.Sent, Due = null });
 
     /// <summary>Where no parcel has gone that way for long, a receipt without records tells how far we hold the peer's log.</summary>
     private async Task TellAsync(string own, string domain, DateTimeOffset now, CancellationToken cancel)
@@ -116,12 +120,19 @@ internal sealed class ReceiptSender(Site site, Peers peers, Parcels parcels, Hea
     {
         if (_later.TryGetValue(domain, out var later) && now < later)
             return null;
-        var peer = await peers.FindAsync(domain, fresh: false, cancel);
-        if (peer.Class == PeerClass.Usable && !(peer.Trusted && !peer.TrustedOffered))
+        // Others wait behind it: a look-up that takes longer goes on, and serves the next round.
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancel);
+        patience.CancelAfter(PeerPatience);
+        try
         {
-            _later.Remove(domain);
-            return peer;
+            var peer = await peers.FindAsync(domain, fresh: false, patience.Token);
+            if (peer.Class == PeerClass.Usable && !(peer.Trusted && !peer.TrustedOffered))
+            {
+                _later.Remove(domain);
+                return peer;
+            }
         }
+        catch (OperationCanceledException) when (!cancel.IsCancellationRequested) { }
         _later[domain] = now + PeerPause;
         return null;
     }

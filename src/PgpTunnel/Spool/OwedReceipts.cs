@@ -44,7 +44,11 @@ internal sealed class OwedReceipts
     /// <summary>A receipt is on its way; what was owed beyond it is owed still.</summary>
     public void Sent(Statements statements, ReceiptSent sent)
     {
-        var isMore = !_owed.TryGetValue((sent.Own, sent.Peer), out var last) || last >= sent.Size;
+        // After another process has written it is not known which records are owed: then all that there are may be.
+        var isMore = _owed.TryGetValue((sent.Own, sent.Peer), out var last)
+            ? last >= sent.Size
+            : statements.Scalar("SELECT size FROM log WHERE number = $number", ("$number", sent.Log)) is long size
+                && size > sent.Size;
         if (!isMore)
             _owed.Remove((sent.Own, sent.Peer));
         statements.Execute(
@@ -94,21 +98,55 @@ internal sealed class OwedReceipts
             row.GetString(7)
         );
 
-    /// <summary>Changes what a row says, if it still says so much was sent.</summary>
-    public void Change(Statements statements, OwedReceipt before, OwedReceipt after)
-    {
-        if (after.Due is null)
-            _owed.Remove((after.Own, after.Peer));
+    /// <summary>The peer says that it holds so many records of that log.</summary>
+    public static void Acked(Statements statements, OwedReceipt owed, long size) =>
         statements.Execute(
-            "UPDATE receipt SET due = $due, sent = $sent, acked = $acked WHERE own = $own AND peer = $peer AND log = $log "
-                + "AND sent = $before",
-            ("$own", after.Own),
-            ("$peer", after.Peer),
-            ("$log", after.Log),
-            ("$before", before.Sent),
-            ("$due", after.Due is { } due ? due.ToUnixTimeMilliseconds() : DBNull.Value),
-            ("$sent", after.Sent),
-            ("$acked", after.Acked)
+            "UPDATE receipt SET acked = max(acked, $size) WHERE own = $own AND peer = $peer AND log = $log",
+            ("$own", owed.Own),
+            ("$peer", owed.Peer),
+            ("$log", owed.Log),
+            ("$size", size)
+        );
+
+    /// <summary>What was sent has not arrived: from there on it is owed again.</summary>
+    /// <param name="owed">As it was read; a receipt that was sent since may have told all that again.</param>
+    public static void OweAgain(Statements statements, OwedReceipt owed, long from, DateTimeOffset now) =>
+        statements.Execute(
+            "UPDATE receipt SET sent = min(sent, $from), due = coalesce(due, $now) "
+                + "WHERE own = $own AND peer = $peer AND log = $log AND sent = $sent",
+            ("$own", owed.Own),
+            ("$peer", owed.Peer),
+            ("$log", owed.Log),
+            ("$sent", owed.Sent),
+            ("$from", from),
+            ("$now", now.ToUnixTimeMilliseconds())
+        );
+
+    /// <summary>There is nothing more to tell than was sent.</summary>
+    public void Paid(Statements statements, OwedReceipt owed)
+    {
+        if (_owed.TryGetValue((owed.Own, owed.Peer), out var last) && last >= owed.Sent)
+            return; // something has come since that was read
+        statements.Execute(
+            "UPDATE receipt SET due = NULL WHERE own = $own AND peer = $peer AND log = $log AND sent = $sent",
+            ("$own", owed.Own),
+            ("$peer", owed.Peer),
+            ("$log", owed.Log),
+            ("$sent", owed.Sent)
+        );
+    }
+
+    /// <summary>Nothing is owed any more until a parcel asks again.</summary>
+    /// <param name="from">Where the next receipt begins then.</param>
+    public void End(Statements statements, OwedReceipt owed, long from)
+    {
+        _owed.Remove((owed.Own, owed.Peer));
+        statements.Execute(
+            "UPDATE receipt SET due = NULL, sent = $from, acked = $from WHERE own = $own AND peer = $peer AND log = $log",
+            ("$own", owed.Own),
+            ("$peer", owed.Peer),
+            ("$log", owed.Log),
+            ("$from", from)
         );
     }
 }

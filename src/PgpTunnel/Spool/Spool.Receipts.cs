@@ -161,9 +161,20 @@ internal sealed partial class Spool
 
     public OwedReceipt? OwedReceipt(string own, string peer) => Read(s => PgpTunnel.OwedReceipts.Find(s, own, peer));
 
-    /// <inheritdoc cref="PgpTunnel.OwedReceipts.Change"/>
-    public Task ChangeOwedAsync(OwedReceipt before, OwedReceipt after) =>
-        WriteAsync(statements => _ledger.Receipts.Change(statements, before, after));
+    /// <inheritdoc cref="PgpTunnel.OwedReceipts.Acked"/>
+    public Task AckedAsync(OwedReceipt owed, long size) =>
+        WriteAsync(statements => PgpTunnel.OwedReceipts.Acked(statements, owed, size));
+
+    /// <inheritdoc cref="PgpTunnel.OwedReceipts.OweAgain"/>
+    public Task OweAgainAsync(OwedReceipt owed, long from, DateTimeOffset now) =>
+        WriteAsync(statements => PgpTunnel.OwedReceipts.OweAgain(statements, owed, from, now));
+
+    /// <inheritdoc cref="PgpTunnel.OwedReceipts.Paid"/>
+    public Task PaidAsync(OwedReceipt owed) => WriteAsync(statements => _ledger.Receipts.Paid(statements, owed));
+
+    /// <inheritdoc cref="PgpTunnel.OwedReceipts.End"/>
+    public Task EndOwedAsync(OwedReceipt owed, long from) =>
+        WriteAsync(statements => _ledger.Receipts.End(statements, owed, from));
 
     /// <summary>
     /// A later head says all that an earlier one did, if both are of one history. What comes without the records themselves is not seen to

@@ -116,6 +116,28 @@ public sealed class ReceiptTests : IAsyncLifetime
         Assert.DoesNotContain("alarm=true", _pair.B.Log.ToString());
     }
 
+    /// <summary>What a command writes makes the gateway forget what it knew by heart: nothing is owed for ever because of that.</summary>
+    [Fact]
+    public async Task A_debt_that_is_paid_is_paid_whoever_wrote_to_the_spool_meanwhile()
+    {
+        for (var i = 0; i < 2; i++)
+        {
+            var id = await SendAsync();
+            await using (var other = Spool.Open(_pair.B.Configuration.SpoolFile, running: false))
+                await other.PeersChangedAsync();
+            Pass();
+            await UntilAsync(id, ReceiptState.Settled);
+        }
+        await using var spool = Spool.Open(_pair.B.Configuration.SpoolFile, running: false);
+        for (var minute = 0; minute < 3; minute++)
+        {
+            Pass();
+            await Task.Delay(TimeSpan.FromSeconds(2)); // two rounds
+        }
+        Assert.Empty(spool.OwedReceipts());
+        Assert.Equal(2, _pair.B.Log.ToString().Split("event=receipt-sent").Length - 1);
+    }
+
     /// <summary>Parcels that go the other way tell heads too: they take nothing from what is held.</summary>
     [Fact]
     public async Task A_head_that_comes_with_a_parcel_is_kept_beside_the_last_receipts()
