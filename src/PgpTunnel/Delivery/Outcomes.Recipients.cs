@@ -111,8 +111,8 @@ internal sealed partial class Outcomes
         );
 
     /// <summary>
-    /// Reports of success where the next server leaves them to us; of a parcel that asked for a receipt its sender's gateway makes them from
-    /// that (PROTOCOL.md 11).
+    /// Reports of success where the next server leaves them to us; of a parcel that asked for a receipt its sender's gateway makes them
+    /// from that (PROTOCOL.md 11).
     /// </summary>
     private IReadOnlyList<(Parcel, ParcelContent)> Successes(Answered answered)
     {

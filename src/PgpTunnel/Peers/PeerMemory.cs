@@ -30,9 +30,6 @@ internal sealed partial class PeerMemory(Spool? spool, EventLog? log, TimeProvid
 
     public bool RemembersEnforce(PeerRecord record) => record.EnforceUntil > Sure;
 
-    /// <summary>True of a domain that said that its gateway gives receipts, for the time that it said.</summary>
-    public bool RemembersReceipts(PeerRecord record) => record.ReceiptsUntil > Sure;
-
     /// <summary>By which memory ends: a clock that has jumped forgets nothing.</summary>
     public DateTimeOffset Sure => clock?.Sure ?? ClockWatch.SureAfter(spool?.LastUsed, time.GetUtcNow());
 
@@ -129,14 +126,7 @@ internal sealed partial class PeerMemory(Spool? spool, EventLog? log, TimeProvid
             )
         )
             return;
-        if (!policy.GivesReceipts && RemembersReceipts(before))
-            log?.Write(
-                "receipts-withdrawn",
-                ("domain", before.Domain),
-                ("alarm", true),
-                ("why", "its policy said that its gateway gives receipts (rct=1), and does not say so any more"),
-                ("do", $"ask its administrator; receipts are waited for until {InnerHeader.Time(before.ReceiptsUntil)}")
-            );
+        SayIfWithdrawn(before, policy);
         await TryAsync(Written, before, After);
     }
 

@@ -172,7 +172,8 @@ internal sealed partial class Spool
         statements.Execute(
             $"INSERT INTO parcel({Columns}, body, key, envelope, file) VALUES($id, $route, $form, $domain, $token, "
                 + "$state, $created, $expires, $next, $attempts, $done, $status, $must, $may, $exempt, $delayed, "
-                + "$fpr, $octets, $notice, $refusals, $since, $told, $server, $own, $lit, $receipt, $overdue, $body, $key, $envelope, $file)",
+                + "$fpr, $octets, $notice, $refusals, $since, $told, $server, $own, $lit, $receipt, $overdue, "
+                + "$body, $key, $envelope, $file)",
             ("$id", p.Id),
             ("$route", (int)p.Route),
             ("$form", (int)p.Form),
@@ -216,7 +217,8 @@ internal sealed partial class Spool
     private static void Update(Statements statements, Parcel p) =>
         statements.Execute(
             "UPDATE parcel SET state = MAX(state, $state), next = $next, attempts = $attempts, done = $done, status = "
-                + "$status, delayed = $delayed, refusals = $refusals, refused_since = $since, server = $server WHERE id = $id AND state <> $handed",
+                + "$status, delayed = $delayed, refusals = $refusals, refused_since = $since, server = $server "
+                + "WHERE id = $id AND state <> $handed",
             ("$id", p.Id),
             ("$state", (int)p.State),
             ("$next", p.Next.ToUnixTimeSeconds()),

@@ -87,8 +87,8 @@ internal sealed partial class Spool
                 acked INTEGER NOT NULL, at INTEGER NOT NULL, parcel TEXT NOT NULL, PRIMARY KEY(own, peer)) STRICT, WITHOUT ROWID;
             CREATE INDEX receipt_due ON receipt(due) WHERE due IS NOT NULL;
             CREATE TABLE head(own TEXT NOT NULL, peer TEXT NOT NULL, id TEXT NOT NULL, size INTEGER NOT NULL, root BLOB NOT NULL,
-                signature BLOB NOT NULL, cert TEXT NOT NULL, dns TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY(own, peer, id, size, root)) STRICT,
-                WITHOUT ROWID;
+                signature BLOB NOT NULL, cert TEXT NOT NULL, dns TEXT NOT NULL, at INTEGER NOT NULL,
+                PRIMARY KEY(own, peer, id, size, root)) STRICT, WITHOUT ROWID;
             """,
     ];
 

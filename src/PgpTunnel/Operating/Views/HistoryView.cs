@@ -5,7 +5,8 @@ namespace PgpTunnel;
 
 /// <summary>A message's way, for people and programs.</summary>
 /// <param name="State"><c>waiting</c>, <c>handed</c>, <c>opened</c>, <c>relayed</c>, <c>failed</c>, <c>refused</c> or <c>clear</c>.</param>
-/// <param name="Events">In the order of causes, each with <c>at</c>, <c>side</c> (<c>ours</c> or <c>theirs</c>), <c>ev</c>, and what its record says.</param>
+/// <param name="Events">In the order of causes, each with <c>at</c>, <c>side</c> (<c>ours</c> or <c>theirs</c>), <c>ev</c>, and what its
+/// record says.</param>
 internal sealed record HistoryView(
     string Id,
     string? MessageId,
