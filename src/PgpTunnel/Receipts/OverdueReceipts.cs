@@ -24,18 +24,21 @@ internal sealed class OverdueReceipts(
     /// <summary>Looks at what is overdue now.</summary>
     public async Task LookAsync()
     {
-        var (now, probed) = (site.Time.GetUtcNow(), new HashSet<string>(StringComparer.Ordinal));
+        var (now, oldest) = (site.Time.GetUtcNow(), new Dictionary<string, string?>(StringComparer.Ordinal));
         foreach (var parcel in site.Spool.Overdue(now, MostARound))
         {
             if (parcel.Receipt == ReceiptState.Asked)
                 await MissAsync(parcel, now);
             else if (parcel.Octets == 0 || now >= parcel.Expires)
                 await GiveUpAsync(parcel);
-            else if (probed.Add(parcel.Domain) && site.Spool.OldestKept(parcel.Domain) is { } oldest)
-                await SendAgainAsync(oldest, now);
+            else if (Oldest(parcel.Domain) == parcel.Id)
+                await SendAgainAsync(parcel, now);
             else
                 await LaterAsync(parcel, now);
         }
+
+        string? Oldest(string domain) =>
+            oldest.TryGetValue(domain, out var known) ? known : oldest[domain] = site.Spool.OldestMissed(domain);
     }
 
     /// <summary>Lets bodies go that have waited for their receipts long enough.</summary>

@@ -69,19 +69,16 @@ internal sealed partial class Spool
             ("$receipt", (int)settled.State)
         );
 
-    /// <summary>The oldest parcel for a domain that is missed, handed over, and whose body is kept.</summary>
-    public Parcel? OldestKept(string domain) =>
+    /// <summary>The oldest parcel for a domain that is missed and can be sent again, or is on its way again; null = none.</summary>
+    public string? OldestMissed(string domain) =>
         Read(s =>
-                s.Rows(
-                    $"SELECT {Columns} FROM parcel WHERE overdue IS NOT NULL AND domain = $domain AND receipt = $missed "
-                        + "AND state = $handed AND octets > 0 ORDER BY created, id LIMIT 1",
-                    ReadParcel,
-                    ("$domain", domain),
-                    ("$handed", (int)ParcelState.Handed),
-                    ("$missed", (int)ReceiptState.Overdue)
-                )
-            )
-            .FirstOrDefault();
+            s.Scalar(
+                "SELECT id FROM parcel WHERE overdue IS NOT NULL AND domain = $domain AND receipt = $missed AND octets > 0 "
+                    + "ORDER BY created, id LIMIT 1",
+                ("$domain", domain),
+                ("$missed", (int)ReceiptState.Overdue)
+            ) as string
+        );
 
     /// <summary>How many parcels wait for a receipt, and when the oldest of them came.</summary>
     public (long Count, DateTimeOffset? Oldest) Awaited() =>

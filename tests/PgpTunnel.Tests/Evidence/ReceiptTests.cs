@@ -116,6 +116,33 @@ public sealed class ReceiptTests : IAsyncLifetime
         Assert.DoesNotContain("alarm=true", _pair.B.Log.ToString());
     }
 
+    /// <summary>Of many that are missed one is sent again, with growing pauses: whoever is dead is not flooded.</summary>
+    [Fact]
+    public async Task Of_what_is_missed_the_oldest_alone_goes_again_and_not_often()
+    {
+        _pair.HopAnswer = seen => IsToA(seen) ? null : SmtpReply.Ok;
+        for (var i = 0; i < 5; i++)
+            await _pair.A.SendAsync("<alice@a.example>", ["<bob@b.example>"], $"Subject: {i}\r\n\r\nx\r\n");
+        await _pair.A.SettledAsync();
+        var oldest = (await ParcelsAsync()).OrderBy(p => p.Created).ThenBy(p => p.Id).First().Id;
+        Pass(TimeSpan.FromHours(4) + TimeSpan.FromSeconds(1));
+        await UntilAsync(oldest, ReceiptState.Overdue);
+        for (var half = 0; half < 6; half++)
+        {
+            await Task.Delay(TimeSpan.FromSeconds(2)); // two rounds
+            Pass(TimeSpan.FromMinutes(30));
+        }
+        await _pair.A.SettledAsync();
+        await using var spool = Spool.Open(_pair.A.Configuration.SpoolFile, running: false);
+        var again = spool
+            .Records(spool.OpenLog("a.example", "b.example")!.Number)
+            .Where(r => r.Record.Event == "resent")
+            .Select(r => r.Record.Text("id"))
+            .ToList();
+        Assert.All(again, id => Assert.Equal(oldest, id));
+        Assert.InRange(again.Count, 1, 3); // after no pause, an hour, and two more
+    }
+
     /// <summary>What a command writes makes the gateway forget what it knew by heart: nothing is owed for ever because of that.</summary>
     [Fact]
     public async Task A_debt_that_is_paid_is_paid_whoever_wrote_to_the_spool_meanwhile()
