@@ -178,13 +178,17 @@ internal static class Growth
         }
         const string Numbers = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < $count)";
         Many(
+            $"{Numbers} INSERT INTO body(number, octets) SELECT i + 1, randomblob($body) FROM n",
+            options.Parcels
+        );
+        Many(
             $"""
             {Numbers} INSERT INTO parcel(id, route, form, domain, token, state, created, expires, next, attempts, done, status,
-                must_seal, may_clear, exempt, delayed, key_fingerprint, octets, body, key, envelope)
+                must_seal, may_clear, exempt, delayed, key_fingerprint, octets, body, key, envelope, stored)
             SELECT lower(hex(randomblob(16))), 0, 0, 'd' || (i % $destinations) || '.example', lower(hex(randomblob(16))), 0,
                 $now - 3600, $now + 600000,
                 CASE WHEN i < $destinations AND i % $destinations < $dead THEN $now - 60 ELSE $now + 1800 + i % 10000 END, 3, '',
-                    '4.4.1', 1, 0, 0, 0, 'k', $body, randomblob($body), randomblob(150), randomblob(300) FROM n
+                    '4.4.1', 1, 0, 0, 0, 'k', $body, x'', randomblob(150), randomblob(300), i + 1 FROM n
             """,
             options.Parcels
         );

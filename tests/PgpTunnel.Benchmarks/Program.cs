@@ -42,11 +42,12 @@ switch (args.FirstOrDefault())
                 Number(Option("--rounds", "9")[0]),
                 [.. Option("--sizes", "10k,10m").Select(Number)],
                 [.. Option("--sessions", "20").Select(Number)],
-                [Way.Outbound, Way.Inbound],
+                [.. Option("--ways", "out,in").Select(w => w == "in" ? Way.Inbound : Way.Outbound)],
                 ["PgpTunnel", Contenders.WithoutRecords]
             )
             {
                 Base = Contenders.WithoutRecords,
+                Longer = 3,
             },
             Console.Out
         );

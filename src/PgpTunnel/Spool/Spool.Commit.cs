@@ -168,12 +168,15 @@ internal sealed partial class Spool
             ("$expires", entry.Expires.ToUnixTimeSeconds())
         ) == 1;
 
-    private static void Insert(Statements statements, Parcel p, ParcelContent c, string file) =>
+    private static void Insert(Statements statements, Parcel p, ParcelContent c, string file)
+    {
+        if (file.Length == 0)
+            InsertBody(statements, c.Body);
         statements.Execute(
-            $"INSERT INTO parcel({Columns}, body, key, envelope, file) VALUES($id, $route, $form, $domain, $token, "
+            $"INSERT INTO parcel({Columns}, body, key, envelope, file, stored) VALUES($id, $route, $form, $domain, $token, "
                 + "$state, $created, $expires, $next, $attempts, $done, $status, $must, $may, $exempt, $delayed, "
                 + "$fpr, $octets, $notice, $refusals, $since, $told, $server, $own, $lit, $receipt, $overdue, "
-                + "$body, $key, $envelope, $file)",
+                + "x'', $key, $envelope, $file, CASE $file WHEN '' THEN last_insert_rowid() END)",
             ("$id", p.Id),
             ("$route", (int)p.Route),
             ("$form", (int)p.Form),
@@ -201,11 +204,15 @@ internal sealed partial class Spool
             ("$lit", p.Lit),
             ("$receipt", (int)p.Receipt),
             ("$overdue", Seconds(p.Overdue)),
-            ("$body", file.Length > 0 ? Array.Empty<byte>() : ArrayOf(c.Body)),
             ("$key", c.Key),
             ("$envelope", c.Envelope),
             ("$file", file)
         );
+    }
+
+    /// <summary>The row that names it comes next.</summary>
+    private static void InsertBody(Statements statements, ReadOnlyMemory<byte> body) =>
+        statements.Execute("INSERT INTO body(octets) VALUES($body)", ("$body", ArrayOf(body)));
 
     /// <summary>As SQLite takes it.</summary>
     private static byte[] ArrayOf(ReadOnlyMemory<byte> octets) =>

@@ -90,6 +90,16 @@ internal sealed partial class Spool
                 signature BLOB NOT NULL, cert TEXT NOT NULL, dns TEXT NOT NULL, at INTEGER NOT NULL,
                 PRIMARY KEY(own, peer, id, size, root)) STRICT, WITHOUT ROWID;
             """,
+        // A body is written once and then let go: a change to its parcel does not write it again. What lies in the row itself is of a
+        // former version, or was read in from one that was damaged.
+        """
+            CREATE TABLE body(number INTEGER PRIMARY KEY, octets BLOB NOT NULL) STRICT;
+            ALTER TABLE parcel ADD COLUMN stored INTEGER;
+            CREATE TRIGGER parcel_gone AFTER DELETE ON parcel WHEN old.stored IS NOT NULL
+                BEGIN DELETE FROM body WHERE number = old.stored; END;
+            CREATE TRIGGER parcel_emptied AFTER UPDATE OF stored ON parcel WHEN old.stored IS NOT NULL
+                BEGIN DELETE FROM body WHERE number = old.stored; END;
+            """,
     ];
 
     /// <summary>Opens or creates the database, mode 0600.</summary>

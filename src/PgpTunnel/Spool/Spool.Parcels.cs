@@ -25,12 +25,16 @@ internal sealed partial class Spool
         await WriteAsync(statements =>
         {
             files = FileOf(statements, "SELECT file FROM parcel WHERE id = $id", ("$id", id));
-            statements.Execute(
-                "UPDATE parcel SET body = $body, file = '', octets = $octets WHERE id = $id AND octets > 0",
-                ("$id", id),
-                ("$body", ArrayOf(body)),
-                ("$octets", body.Length)
-            );
+            if (
+                statements.Execute(
+                    "UPDATE parcel SET body = x'', stored = NULL, file = '', octets = $octets WHERE id = $id AND octets > 0",
+                    ("$id", id),
+                    ("$octets", body.Length)
+                ) == 0
+            )
+                return;
+            InsertBody(statements, body);
+            statements.Execute("UPDATE parcel SET stored = last_insert_rowid() WHERE id = $id", ("$id", id));
         });
         foreach (var file in files)
             _bodies.Delete(file);
@@ -180,16 +184,24 @@ internal sealed partial class Spool
 
     /// <summary>A parcel's other ciphertexts, whatever has become of its body.</summary>
     public ParcelContent? LoadWithoutBody(string id) =>
-        LoadRow(id) is var (_, content, _) ? content with { Body = default } : null;
+        Read(s =>
+                s.Rows(
+                    "SELECT key, envelope FROM parcel WHERE id = $id",
+                    row => new ParcelContent(default, (byte[])row[0], (byte[])row[1]),
+                    ("$id", id)
+                )
+            )
+            .FirstOrDefault();
 
     private (Parcel, ParcelContent, string)? LoadRow(string id) =>
         Read<(Parcel, ParcelContent, string)?>(s =>
             s.Rows(
-                $"SELECT {Columns}, body, key, envelope, file FROM parcel WHERE id = $id",
+                $"SELECT {Columns}, coalesce((SELECT octets FROM body WHERE number = stored), body) AS octets_of_it, key, "
+                    + "envelope, file FROM parcel WHERE id = $id",
                 row =>
                     (
                         ReadParcel(row),
-                        new ParcelContent((byte[])row["body"], (byte[])row["key"], (byte[])row["envelope"]),
+                        new ParcelContent((byte[])row["octets_of_it"], (byte[])row["key"], (byte[])row["envelope"]),
                         (string)row["file"]
                     ),
                 ("$id", id)

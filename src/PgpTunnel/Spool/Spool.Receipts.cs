@@ -26,7 +26,7 @@ internal sealed partial class Spool
             return [];
         return FileOf(
             statements,
-            "UPDATE parcel SET state = $handed, body = x'', key = x'', octets = 0, next = $until WHERE id = $id RETURNING file",
+            "UPDATE parcel SET state = $handed, body = x'', stored = NULL, key = x'', octets = 0, next = $until WHERE id = $id RETURNING file",
             ("$id", handed.Id),
             ("$handed", (int)ParcelState.Handed),
             ("$until", handed.Until.ToUnixTimeSeconds())
@@ -59,7 +59,7 @@ internal sealed partial class Spool
     private static IReadOnlyList<string> Settle(Statements statements, SettledByReceipt settled) =>
         FileOf(
             statements,
-            "UPDATE parcel SET receipt = max(receipt, $receipt), overdue = NULL, body = x'', key = x'', octets = 0, "
+            "UPDATE parcel SET receipt = max(receipt, $receipt), overdue = NULL, body = x'', stored = NULL, key = x'', octets = 0, "
                 + "next = CASE WHEN state = $handed THEN next ELSE expires + $life END, state = $handed "
                 + "WHERE id = $id AND form = $sealed RETURNING file",
             ("$id", settled.Id),
@@ -140,7 +140,7 @@ internal sealed partial class Spool
             {
                 left -= parcel.Octets;
                 statements.Execute(
-                    "UPDATE parcel SET body = x'', key = x'', octets = 0 WHERE id = $id",
+                    "UPDATE parcel SET body = x'', stored = NULL, key = x'', octets = 0 WHERE id = $id",
                     ("$id", parcel.Id)
                 );
                 gone.Add((parcel.Id, parcel.File));

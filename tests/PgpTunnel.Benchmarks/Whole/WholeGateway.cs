@@ -17,6 +17,9 @@ internal sealed record WholeOptions(
 {
     /// <summary>The contender that the others' rates are divided by.</summary>
     public string Base { get; init; } = WholeGateway.Relay;
+
+    /// <summary>So many times the messages: what differs little needs longer rounds.</summary>
+    public int Longer { get; init; } = 1;
 }
 
 /// <summary>Messages through the whole gateway and through what people would run instead, in turn, round after round.</summary>
@@ -58,9 +61,14 @@ internal static class WholeGateway
                 .ToList();
             var results = chosen.ToDictionary(c => c.Name, _ => new List<Result>());
             for (var round = 1 - WarmUp(size); round <= options.Rounds; round++)
-                foreach (var contender in chosen)
+                // In turn, so that none always has the better place.
+                foreach (var contender in round % 2 == 0 ? chosen : Enumerable.Reverse(chosen))
                 {
-                    var result = await RunAsync(contenders, contender, way, size, sessions);
+                    var count = Math.Max(
+                        Math.Min(sessions, 20),
+                        options.Longer * Count(size, sessions) / contender.Slowness
+                    );
+                    var result = await RunAsync(contenders, contender, way, (size, sessions, count));
                     if (round > 0)
                         results[contender.Name].Add(result);
                 }
@@ -76,15 +84,11 @@ internal static class WholeGateway
         Contenders contenders,
         Contender contender,
         Way way,
-        int size,
-        int sessions
-    )
-    {
-        var count = Math.Max(Math.Min(sessions, 20), Count(size, sessions) / contender.Slowness);
-        return way == Way.Outbound
-            ? await OutboundAsync(contenders, contender, size, sessions, count)
-            : await InboundAsync(contenders, contender, size, sessions, count);
-    }
+        (int Size, int Sessions, int Count) load
+    ) =>
+        way == Way.Outbound
+            ? await OutboundAsync(contenders, contender, load.Size, load.Sessions, load.Count)
+            : await InboundAsync(contenders, contender, load.Size, load.Sessions, load.Count);
 
     /// <summary>
     /// So many that a round takes a second or two, and that each session has several: with one each all would do the same at the same

@@ -117,7 +117,7 @@ internal static class SpoolRescue
             var (table, rows, withoutBody) = (new DamagedTable(connection, name), 0, 0);
             foreach (var row in key is [] ? table.Numbered() : table.Keyed(key))
             {
-                if (!Complete(row, bodies))
+                if (!Complete(connection, row, bodies))
                 {
                     if (SpoolLock.IsHeld(file) && IsSettled(connection, row))
                         continue; // meanwhile
@@ -182,14 +182,22 @@ internal static class SpoolRescue
         return result;
     }
 
-    /// <summary>Puts a body that has a file where those of other rows are. False when the file cannot be read.</summary>
-    private static bool Complete(JsonObject row, BodyFiles bodies)
+    /// <summary>Puts a body that lies elsewhere into its row. False when it cannot be read.</summary>
+    private static bool Complete(SqliteConnection connection, JsonObject row, BodyFiles bodies)
     {
+        if (row["stored"] is JsonValue stored && stored.TryGetValue(out long number))
+        {
+            row.Remove("stored");
+            if (Body(connection, number) is not { } octets)
+                return false;
+            row["body"] = DamagedTable.AsJson(octets);
+            return true;
+        }
         if (row["file"] is not JsonValue file || !file.TryGetValue(out string? name) || name.Length == 0)
             return true;
         if (
-            row["octets"] is not JsonValue octets
-            || !octets.TryGetValue(out long size)
+            row["octets"] is not JsonValue length
+            || !length.TryGetValue(out long size)
             || !name.All(char.IsAsciiHexDigitLower)
         )
             return false; // what stands there is damaged
@@ -199,6 +207,21 @@ internal static class SpoolRescue
             return false;
         (row["body"], row["file"]) = (DamagedTable.AsJson(body), "");
         return true;
+    }
+
+    private static byte[]? Body(SqliteConnection connection, long number)
+    {
+        using var command = connection.CreateCommand();
+        command.CommandText = "SELECT octets FROM body WHERE number = $number";
+        command.Parameters.AddWithValue("$number", number);
+        try
+        {
+            return command.ExecuteScalar() as byte[];
+        }
+        catch (SqliteException)
+        {
+            return null;
+        }
     }
 
     private static bool IsSettled(SqliteConnection connection, JsonObject row)
