@@ -177,10 +177,7 @@ internal static class Growth
             transaction.Commit();
         }
         const string Numbers = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < $count)";
-        Many(
-            $"{Numbers} INSERT INTO body(number, octets) SELECT i + 1, randomblob($body) FROM n",
-            options.Parcels
-        );
+        Many($"{Numbers} INSERT INTO body(number, octets) SELECT i + 1, randomblob($body) FROM n", options.Parcels);
         Many(
             $"""
             {Numbers} INSERT INTO parcel(id, route, form, domain, token, state, created, expires, next, attempts, done, status,

@@ -35,15 +35,13 @@ public sealed partial class BundleVerification
         var named = logs.SelectMany(l =>
                 l.Log.Records.Where(r => r.StandsIn(l.Log.Head)).Select(r => (Log: l, r.Record))
             )
-            .FirstOrDefault(t => t.Record.Text("lit") == lit);
+            .Where(t => t.Record.Event is "sealed" or "opened" && t.Record.Text("lit") == lit)
+            .OrderByDescending(t => t.Log.IsItsOwners)
+            .FirstOrDefault();
         _statements.Add(
             named.Record is null
                 ? Statement.Contradicted(What, "no record names its octets: it is another message, or was changed")
-                : Statement.Proved(
-                    What,
-                    named.Log.Key.Fingerprint,
-                    why: $"record {named.Record.N} names its octets, {lit}"
-                )
+                : IsTheOne(What, named, lit)
         );
         if (named.Record is null || around["message/sig"] is not { } signature)
             return;
@@ -56,6 +54,25 @@ public sealed partial class BundleVerification
                 ? Statement.Proved(what, by.Fingerprint, why: "by the signature inside the sealed message itself")
                 : Statement.Contradicted(what, "message/sig is not a signature of it by that key")
         );
+    }
+
+    /// <summary>
+    /// One side alone can put any message on record, as if it had crossed: beside one that did cross it must not pass for that one.
+    /// </summary>
+    private Statement IsTheOne(string what, (Signed Log, Record Record) named, string lit)
+    {
+        var (id, by) = (named.Record.Text("id"), named.Log.Key.Fingerprint);
+        var why = $"record {named.Record.N} names its octets, {lit}, as those of {id}";
+        var crossed = _statements
+            .Where(s => s.Verdict == Verdict.Proved)
+            .Select(s => s.What)
+            .Where(s => s.EndsWith(CrossedSealed, StringComparison.Ordinal))
+            .ToList();
+        if (crossed.Count > 0 && !crossed.Contains(id + CrossedSealed))
+            return Statement.Contradicted(what, $"{why}, which is not what crossed");
+        return named.Log.IsItsOwners
+            ? Statement.Proved(what, by, why: why)
+            : Statement.Claimed(what, by, $"{why}; whose key that is no signed DNS in the bundle says");
     }
 
     /// <summary>

@@ -66,7 +66,10 @@ public sealed partial class BundleVerification(
                 await CheckRecordAsync(log, record);
         }
         // What all rests on comes first, and is known only now: whose the keys are.
-        var owners = signed.Where(l => l.IsItsOwners).Select(l => l.Key.Fingerprint).ToHashSet();
+        var owners = signed
+            .Where(l => l.IsItsOwners)
+            .DistinctBy(l => l.Key.Fingerprint)
+            .ToDictionary(l => l.Key.Fingerprint, l => l.Origin.Own);
         _statements.InsertRange(0, bundles.Select(b => CheckSums(b, keys, owners)));
         CheckHistories(signed);
         CheckStory(signed);
@@ -80,15 +83,19 @@ public sealed partial class BundleVerification(
         return _statements;
     }
 
-    private static Statement CheckSums(BundleFiles files, IReadOnlyList<SignerKey> keys, HashSet<string> owners)
+    private static Statement CheckSums(
+        BundleFiles files,
+        IReadOnlyList<SignerKey> keys,
+        Dictionary<string, string> owners
+    )
     {
         const string What = "nothing in the bundle was changed since it was made";
         if (Sums.Difference(files) is { } difference)
             return Statement.Contradicted(What, difference);
         if (Sums.Signer(files, keys) is not var (key, at))
             return Statement.Contradicted(What, "SHA256SUMS.asc is by none of the keys in it");
-        return owners.Contains(key.Fingerprint)
-            ? Statement.Proved(What, key.Fingerprint, why: $"made at {RecordTime.Write(at)}")
+        return owners.TryGetValue(key.Fingerprint, out var domain)
+            ? Statement.Proved(What, key.Fingerprint, why: $"made by {domain} at {RecordTime.Write(at)}")
             : Statement.Claimed(What, key.Fingerprint, "whose key that is no signed DNS in the bundle says");
     }
 
@@ -178,7 +185,8 @@ public sealed partial class BundleVerification(
     /// <summary>Two heads of one log at one size, or two records in one place: whoever signed them tells two stories.</summary>
     private void CheckHistories(List<Signed> logs)
     {
-        foreach (var log in logs.GroupBy(l => l.Origin))
+        // What anybody else has signed under a domain's name is no story of that domain's.
+        foreach (var log in logs.GroupBy(l => (l.Origin, By: l.IsItsOwners ? "" : l.Key.Fingerprint)))
         {
             var forked =
                 log.GroupBy(l => l.Log.Head.Size)
@@ -187,77 +195,9 @@ public sealed partial class BundleVerification(
                     .GroupBy(r => r.Record.N)
                     .Any(n => n.Select(r => Convert.ToHexString(r.Record.LeafHash)).Distinct().Count() > 1);
             if (forked)
-                _statements.Add(Statement.Contradicted($"log {log.Key} has one history", "two of it are signed"));
-        }
-    }
-
-    /// <summary>What the records of both sides say of each message together.</summary>
-    private void CheckStory(List<Signed> logs)
-    {
-        var told = logs.SelectMany(l =>
-                l.Log.Records.Where(r => r.StandsIn(l.Log.Head)).Select(r => (Log: l, r.Record))
-            )
-            .Where(t => t.Record.Text("id") is not null)
-            .ToLookup(t => t.Record.Text("id")!);
-        foreach (var message in told)
-        {
-            var made = message.FirstOrDefault(t => t.Record.Event == "sealed");
-            var opened = message.FirstOrDefault(t => t.Record.Event == "opened");
-            var outcome = message.LastOrDefault(t => t.Record.Event == "outcome");
-            // Who says what became of it has opened it.
-            _statements.Add(Crossing(message.Key, made, opened.Record is null ? outcome : opened));
-            _statements.Add(
-                outcome.Record is null
-                    ? Statement.NotCovered(
-                        $"what became of {message.Key} at the recipients' mail server",
-                        "no record of the receiving gateway is in the bundle"
-                    )
-                    : new(
-                        $"what the receiving gateway says became of {message.Key}: {Outcome(outcome.Record)}",
-                        outcome.Log.IsItsOwners ? Verdict.Proved : Verdict.Claimed,
-                        outcome.Log.Key.Fingerprint,
-                        null
-                    )
-            );
-            foreach (var (log, record) in message.Where(t => t.Record.Event == "clear"))
                 _statements.Add(
-                    Statement.Claimed($"{message.Key} went in clear: {record.Text("why")}", log.Key.Fingerprint)
+                    Statement.Contradicted($"log {log.Key.Origin} has one history", "two of it are signed")
                 );
         }
     }
-
-    /// <summary>Sealed by one side and opened by the other: proved when the records of both name the same octets.</summary>
-    private static Statement Crossing(string id, (Signed Log, Record Record) made, (Signed Log, Record Record) opened)
-    {
-        var what = $"{id} crossed sealed between the two gateways";
-        if (made.Record is null && opened.Record is null)
-            return Statement.NotCovered(what, "no record of sealing or opening it is in the bundle");
-        if (made.Record is null)
-            return Statement.Claimed(what, opened.Log.Key.Fingerprint, "by the record of the receiving gateway alone");
-        if (opened.Record is null)
-            return Statement.Claimed(what, made.Log.Key.Fingerprint, "by the record of the sending gateway alone");
-        if (!AreTwoSides(made.Log, opened.Log))
-            return Statement.Claimed(
-                what,
-                made.Log.Key.Fingerprint,
-                "that the two logs are those of two companies no signed DNS in the bundle says"
-            );
-        return made.Record.Text("lit") is { } lit && lit == opened.Record.Text("lit")
-            ? Statement.Proved(what, opened.Log.Key.Fingerprint, why: $"both sides name the same octets, {lit}")
-            : Statement.Contradicted(what, "the two sides name different octets");
-    }
-
-    /// <summary>Each is about the other, and each is signed by a key that is its own domain's.</summary>
-    private static bool AreTwoSides(Signed sender, Signed receiver) =>
-        sender.IsItsOwners
-        && receiver.IsItsOwners
-        && sender.Key.Fingerprint != receiver.Key.Fingerprint
-        && sender.Origin.Own == receiver.Origin.Peer
-        && sender.Origin.Peer == receiver.Origin.Own;
-
-    private static string Outcome(Record outcome) =>
-        outcome.Fields.FirstOrDefault(f => f.Name == "to").Value
-            is { ValueKind: System.Text.Json.JsonValueKind.Array } to
-            ? to.GetRawText()
-            : "nothing";
 }

@@ -19,6 +19,9 @@ public sealed record LogTail(TreeEdge Edge, Checkpoint Head, byte[] Signature, I
     /// <summary>Records with outcomes in it at most.</summary>
     public const int MostOutcomes = 512;
 
+    /// <summary>Records that a log can have.</summary>
+    public const long LargestLog = int.MaxValue;
+
     private const int LongestSignature = 16 * 1024; // octets
 
     /// <summary>Index of the first record that is told.</summary>
@@ -67,7 +70,9 @@ public sealed record LogTail(TreeEdge Edge, Checkpoint Head, byte[] Signature, I
         if (lines.Count == 0)
             throw new EvidenceException("a receipt has no lines");
         var head = JsonFields.Read(lines[0], "the first line of a receipt");
-        var from = head.Number("from") ?? throw new EvidenceException("a receipt does not say where it begins");
+        var from = head.Number("from") is >= 0 and <= LargestLog and var first
+            ? first
+            : throw new EvidenceException("a receipt does not say where it begins");
         var tail = new LogTail(
             TreeEdge.Read(from, [.. Hashes(head, "edge").SelectMany(h => h)])
                 ?? throw new EvidenceException("the edge of a receipt does not fit where it begins"),
@@ -82,8 +87,10 @@ public sealed record LogTail(TreeEdge Edge, Checkpoint Head, byte[] Signature, I
                 : throw new EvidenceException("a receipt has no signature"),
             ReadItems(lines, from)
         );
-        if (tail.Head.Size != from + tail.Items.Count)
-            throw new EvidenceException($"a receipt has {tail.Items.Count} records, and says otherwise");
+        if (tail.Head.Size != from + tail.Items.Count || tail.Head.Size > LargestLog)
+            throw new EvidenceException($"a receipt has {tail.Items.Count} records from {from} on, and says otherwise");
+        if (tail.Items.Count(i => i.Record?.Event == "outcome") > MostOutcomes)
+            throw new EvidenceException($"a receipt has more than {MostOutcomes} outcomes");
         var edge = tail.Edge.Copy();
         foreach (var item in tail.Items)
             edge.Append(item.Leaf);
