@@ -225,7 +225,10 @@ internal sealed class Gateway : IAsyncDisposable
             MonthKeys.Prepare(configuration, TimeProvider.System.GetUtcNow());
             _listeners.LoadCertificates(configuration);
             _names.Replace(configuration);
+            var beginsRecords = configuration.Evidence.Keep && !_settings.Configuration.Evidence.Keep;
             _settings.Replace(configuration, keys);
+            if (beginsRecords)
+                await OpenRecordsAsync(TimeProvider.System);
             _peers.Clear();
             await Arming.CheckAsync(_stop.Token);
             await RecordInForceAsync();

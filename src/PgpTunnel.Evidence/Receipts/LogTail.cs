@@ -19,6 +19,12 @@ public sealed record LogTail(TreeEdge Edge, Checkpoint Head, byte[] Signature, I
     /// <summary>Records with outcomes in it at most.</summary>
     public const int MostOutcomes = 512;
 
+    /// <summary>Records of a log that were there before the other side asked for any, and are told all the same, at most.</summary>
+    public const long MostUnasked = 10_000;
+
+    /// <summary>Octets of a record with its private part, at most, on an average over a receipt.</summary>
+    public const int LargestRecord = 4096;
+
     /// <summary>Records that a log can have.</summary>
     public const long LargestLog = int.MaxValue;
 

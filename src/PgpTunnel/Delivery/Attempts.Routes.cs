@@ -137,11 +137,9 @@ internal sealed partial class Attempts
                 Was = parcel.Id,
             }
         );
-        await outcomes.PersistAsync(
-            new() { Remove = parcel.Id, Add = [(anew.InPlaceOf(parcel), sealedAnew)] },
-            parcel,
-            cancel
-        );
+        var change = new SpoolChange { Replace = parcel.Id, Add = [(anew.InPlaceOf(parcel), sealedAnew)] };
+        if (!await outcomes.PersistAsync(change, parcel, cancel))
+            return; // it has arrived meanwhile, or was dropped
         site.Log.Write(
             "resealed",
             ("id", anew.Id),

@@ -62,10 +62,10 @@ internal sealed partial class Outcomes
         );
         if (notice is null && !whole)
             throw new SpoolException("its body is lost, and nobody is to be told", false); // so a person must look
-        await PersistAsync(
+        var isKept = await PersistAsync(
             new()
             {
-                Remove = parcel.Id,
+                Replace = parcel.Id,
                 Add = notice is null ? Untold(parcel, header, reply) : [Report(parcel, header, notice.Value)],
                 Facts = header.Kind == ParcelKind.Echo ? echoes.Outcome(parcel.Id, $"failed: {reply}") : [],
                 Entries = witness.Failed(parcel, reply, header.RcptTo.Count - parcel.Done.Count),
@@ -73,6 +73,8 @@ internal sealed partial class Outcomes
             parcel,
             cancel
         );
+        if (!isKept)
+            return; // it has arrived meanwhile, or was dropped
         site.Log.Write(
             "failed",
             ("id", parcel.Id),

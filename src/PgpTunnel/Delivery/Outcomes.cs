@@ -135,14 +135,14 @@ internal sealed partial class Outcomes(
     /// Writes an outcome down, however long the spool refuses. Until then the parcel counts as in flight: it is not sent again because
     /// a disk is full.
     /// </summary>
-    public async Task PersistAsync(SpoolChange outcome, Parcel parcel, CancellationToken cancel)
+    /// <returns>False when a condition of it does not hold; nothing was written then.</returns>
+    public async Task<bool> PersistAsync(SpoolChange outcome, Parcel parcel, CancellationToken cancel)
     {
         for (var pause = FirstPause; ; pause = TimeSpan.FromSeconds(Math.Min(60, 2 * pause.TotalSeconds)))
         {
             try
             {
-                await site.Spool.CommitAsync(outcome);
-                return;
+                return await site.Spool.CommitAsync(outcome);
             }
             catch (SpoolException e)
             {
@@ -243,7 +243,8 @@ internal sealed partial class Outcomes(
                 Why = $"the domain only tests, and refused it: {reply.Code} {reply.Status}",
             }
         );
-        await PersistAsync(new() { Remove = parcel.Id, Add = [(clear.InPlaceOf(parcel), kept)] }, parcel, cancel);
+        if (!await PersistAsync(new() { Replace = parcel.Id, Add = [(clear.InPlaceOf(parcel), kept)] }, parcel, cancel))
+            return; // it has arrived meanwhile, or was dropped
         site.Log.Write(
             "clear-after-test",
             ("id", clear.Id),

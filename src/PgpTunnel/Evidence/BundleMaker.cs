@@ -97,7 +97,7 @@ internal sealed class BundleMaker(Settings settings, Spool spool, NameService na
 
     /// <summary>The head of a peer's log with the last receipt.</summary>
     private WitnessedHead? Witnessed(StoredLog log) =>
-        spool.Witnessed(log.Origin).LastOrDefault(h => h.Head.Size == log.Edge.Size);
+        spool.Witnessed(log.Origin, log.Edge.Size) is [.., var last] ? last : null;
 
     private byte[]? Blob(string name) => name.Length > 0 ? spool.Blob(Convert.FromHexString(name)) : null;
 

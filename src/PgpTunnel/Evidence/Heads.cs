@@ -28,9 +28,10 @@ internal sealed class Heads(GatewayConfiguration configuration, Spool spool)
         var head = size == log.Edge.Size ? log.Head : new(log.Origin, size, spool.RootAt(log, size));
         using (var only = KeyRing.Lock(configuration))
         {
-            if (!Continues(log))
+            // As it is now: it may have grown since it was read, and more of it have been signed by another process.
+            if (!Continues(spool.Log(log.Number) ?? log))
             {
-                await spool.CloseLogAsync(log.Number);
+                await spool.CloseLogsAsync([log.Number]);
                 throw new EvidenceException(
                     $"log {log.Origin} is older than what was signed of it: the spool was set back. It is closed; the next "
                         + "record begins another"
@@ -59,7 +60,7 @@ internal sealed class Heads(GatewayConfiguration configuration, Spool spool)
         var isCopy = before is not null && place is not null && before != place;
         if (place is not null && before != place)
         {
-            var closed = isCopy ? await CloseAsync(spool.Logs().Where(l => !l.IsClosed)) : [];
+            var closed = isCopy ? await CloseAsync([.. spool.Logs().Where(l => !l.IsClosed)]) : [];
             await spool.CommitAsync(new() { Facts = new Dictionary<string, string> { [PlaceFact] = place } });
             if (isCopy)
                 return closed;
@@ -75,15 +76,11 @@ internal sealed class Heads(GatewayConfiguration configuration, Spool spool)
         return await CloseAsync(old);
     }
 
-    private async Task<IReadOnlyList<LogOrigin>> CloseAsync(IEnumerable<StoredLog> logs)
+    private async Task<IReadOnlyList<LogOrigin>> CloseAsync(IReadOnlyList<StoredLog> logs)
     {
-        var closed = new List<LogOrigin>();
-        foreach (var log in logs)
-        {
-            await spool.CloseLogAsync(log.Number);
-            closed.Add(log.Origin);
-        }
-        return closed;
+        if (logs.Count > 0)
+            await spool.CloseLogsAsync([.. logs.Select(l => l.Number)]);
+        return [.. logs.Select(l => l.Origin)];
     }
 
     /// <summary>

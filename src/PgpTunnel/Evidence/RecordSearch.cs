@@ -8,17 +8,34 @@ internal sealed class RecordSearch(GatewayConfiguration configuration, Spool spo
 {
     private const int IdDigits = 32;
 
-    private readonly Lazy<IReadOnlyDictionary<string, MonthKey>> _months = new(() =>
-        MonthKeys.All(configuration).ToDictionary(m => m.Month)
+    // Where one cannot be read just now, it is tried again.
+    private readonly Lazy<IReadOnlyDictionary<string, MonthKey>> _months = new(
+        () => MonthKeys.All(configuration).ToDictionary(m => m.Month),
+        LazyThreadSafetyMode.PublicationOnly
     );
+
+    /// <summary>False where the keys must be read anew: under that configuration, or for that record's month.</summary>
+    public bool HasKeyOf(StoredRecord record, GatewayConfiguration now) =>
+        configuration == now && (record.Month is null || _months.Value.ContainsKey(record.Month));
 
     /// <summary>The tags that these texts have, whatever the month.</summary>
     private IEnumerable<byte[]> TagsOf(IReadOnlyList<string> texts) =>
         _months.Value.Values.SelectMany(m => texts.Select(m.Tag));
 
     /// <summary>The records about one parcel, log by log, the oldest first.</summary>
-    public IReadOnlyList<StoredRecord> About(string id) =>
-        [.. spool.Tagged([LogEntry.TagOf(id)]).Where(r => r.Record.Text("id") == id)];
+    public IReadOnlyList<StoredRecord> About(string id)
+    {
+        var records = spool.Tagged([LogEntry.TagOf(id)]).Where(r => r.Record.Text("id") == id).ToList();
+        var logs = records.Select(r => r.Log).Distinct().ToDictionary(number => number, spool.Log);
+        var ours = logs.Values.OfType<StoredLog>().Where(l => !l.IsMirror).Select(l => l.Origin).ToList();
+        return records.FindAll(r => logs[r.Log] is { } log && (!log.IsMirror || IsTheOther(log.Origin, ours)));
+    }
+
+    /// <summary>
+    /// A third party can put any id into its own log. Where we have something on record, only who it was for, or from, has a say in it.
+    /// </summary>
+    private static bool IsTheOther(LogOrigin theirs, List<LogOrigin> ours) =>
+        ours.Count == 0 || ours.Exists(o => o.Own == theirs.Peer && o.Peer == theirs.Own);
 
     /// <summary>Ids of the parcels that something is known of, the oldest first.</summary>
     /// <param name="what">A parcel's id, a Message-ID, or an address.</param>
@@ -44,7 +61,10 @@ internal sealed class RecordSearch(GatewayConfiguration configuration, Spool spo
             found.Where(r =>
                 r.Record.At >= filter.Since
                 && r.Record.At < filter.Until
-                && (IsAbout(logs[r.Log].Origin, filter) || r.Record.Text("domain") == filter.Domain)
+                && (
+                    (logs.TryGetValue(r.Log, out var log) && IsAbout(log.Origin, filter))
+                    || r.Record.Text("domain") == filter.Domain
+                )
                 && (texts.Count == 0 || Fits(Open(r), filter))
             )
         );

@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+using System.Text.Json;
 using PgpTunnel.Evidence;
 using PgpTunnel.Smtp;
 
@@ -58,12 +60,23 @@ internal sealed partial class Witness
             ]
             : [];
 
-    /// <summary>A receipt says what cannot be. It is the private part of the record: what servers have said may name people.</summary>
-    public IReadOnlyList<LogEntry> Mismatch(string own, string peer, string why, byte[] receipt)
+    /// <summary>
+    /// A receipt says what cannot be. Its beginning, with the head and its signature, is the private part of the record: what servers have
+    /// said may name people.
+    /// </summary>
+    /// <param name="most">Octets of it that are kept.</param>
+    public IReadOnlyList<LogEntry> Mismatch(string own, string peer, string why, ReadOnlySpan<byte> receipt, int most)
     {
         if (!Keeps)
             return [];
-        var hidden = new Private(RecordOpening.Write([("receipt", receipt)]), []);
+        var hidden = new Private(
+            RecordOpening.Write([
+                ("receipt", receipt[..Math.Min(most, receipt.Length)].ToArray()),
+                ("octets", receipt.Length),
+                ("sha256", Convert.ToHexStringLower(SHA256.HashData(receipt))),
+            ]),
+            []
+        );
         var draft = new Draft(
             "alarm",
             ("what", "receipt-mismatch"),
@@ -73,12 +86,37 @@ internal sealed partial class Witness
         return [Entry(own, peer, null, draft, hidden)];
     }
 
-    /// <summary>What is kept of a record of a peer's log: sealed as ours are, and found by the parcel's id.</summary>
+    /// <summary>
+    /// What is kept of a record of a peer's log: sealed as ours are, and found by the parcel's id. Of a record that need not have been told
+    /// whole, the hash.
+    /// </summary>
     public KeptRecord Kept(TailItem item) =>
-        new(
-            item.Leaf,
-            item.Record?.Octets ?? item.Leaf,
-            item.Opening is { } opening ? keys.Current(time.GetUtcNow()).Seal(opening.Octets) : null,
-            item.Record?.Text("id") is { } id && LogEntry.IsId(id) ? LogEntry.TagOf(id) : []
-        );
+        item.Record is not { Event: "opened" or "outcome" or "begin" } record
+            ? new(item.Leaf, item.Leaf, null, [])
+            : new(
+                item.Leaf,
+                record.Octets,
+                item.Opening is { } opening ? keys.Current(time.GetUtcNow()).Seal(opening.Octets) : null,
+                record.Text("id") is { } id && LogEntry.IsId(id) ? LogEntry.TagOf(id) : []
+            );
+
+    /// <summary>
+    /// What is on record of a parcel whose sender has asked again, to be told once more: the first time it may have been lost, or told in
+    /// a log that has ended.
+    /// </summary>
+    public LogEntry Again(string own, string peer, Record record)
+    {
+        object? Of(string name) =>
+            record.Text(name) is { } text ? text
+            : record.Number(name) is { } number ? number
+            : name == "to"
+            && record.Fields.FirstOrDefault(f => f.Name == "to").Value is { ValueKind: JsonValueKind.Array } to
+                ? to.EnumerateArray()
+                    .Select(t => new object[] { t[0].GetInt64(), t[1].GetString()!, t[2].GetString()! })
+                    .ToList()
+            : null;
+        string[] told = ["id", "lit", "octets", "rcpts", "signer", "key", "sub", "dns", "cert", "to", "final", "dsn"];
+        var draft = new Draft(record.Event, [.. told.Select(name => (name, Of(name))), ("again", record.N)]);
+        return Entry(own, peer, record.Text("id"), draft) with { OwesReceipt = true };
+    }
 }

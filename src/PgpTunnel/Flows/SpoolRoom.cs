@@ -23,7 +23,7 @@ internal sealed class SpoolRoom(Site site)
         {
             if ((site.Time.GetUtcNow() - _asked).Duration() >= Fresh)
             {
-                var why = Lacking() is var (lacking, octets) && !CanDrop(octets) ? lacking : null;
+                var why = Lacking() is { } lack && (lack.IsDire || !CanDrop(lack.Octets)) ? lack.Why : null;
                 if (why is not null && _why is null)
                     site.Log.Write(
                         "no-room",
@@ -75,20 +75,25 @@ internal sealed class SpoolRoom(Site site)
         }
     }
 
-    /// <returns>Why there is no room, and how many octets are lacking; null = there is.</returns>
-    private (string Why, long Octets)? Lacking()
+    /// <param name="Octets">How many are lacking.</param>
+    /// <param name="IsDire">What is let go makes room within the spool, not on its disk: that does not help for ever.</param>
+    private sealed record Lack(string Why, long Octets, bool IsDire = false);
+
+    /// <returns>Why there is no room; null = there is.</returns>
+    private Lack? Lacking()
     {
         var configuration = site.Configuration;
         try
         {
             var free = new DriveInfo(Path.GetDirectoryName(configuration.SpoolFile)!).AvailableFreeSpace;
             if (free < configuration.Limits.FreeDisk)
-                return (
+                return new(
                     string.Create(
                         CultureInfo.InvariantCulture,
                         $"the spool's disk has {free} octets free, fewer than limits.freeDisk"
                     ),
-                    configuration.Limits.FreeDisk - free
+                    configuration.Limits.FreeDisk - free,
+                    IsDire: free < configuration.Limits.FreeDisk / 2
                 );
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
@@ -96,7 +101,7 @@ internal sealed class SpoolRoom(Site site)
             // A disk that does not say so shows when it is written.
         }
         return configuration.Limits.QueueSize is { } most && site.Spool.Size() is var size && size >= most
-            ? (
+            ? new(
                 string.Create(CultureInfo.InvariantCulture, $"{size} octets wait, as many as limits.queue allows"),
                 size - most + 1
             )

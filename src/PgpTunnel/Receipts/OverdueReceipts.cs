@@ -1,3 +1,5 @@
+using PgpTunnel.Evidence;
+using PgpTunnel.OpenPgp;
 using PgpTunnel.Smtp;
 
 namespace PgpTunnel;
@@ -19,18 +21,25 @@ internal sealed class OverdueReceipts(
     private const int MostARound = 500,
         LongestPause = 5; // doublings
 
-    private static readonly TimeSpan FirstPause = TimeSpan.FromHours(1);
+    private static readonly TimeSpan FirstPause = TimeSpan.FromHours(1),
+        LookPause = TimeSpan.FromMinutes(1);
+
+    private DateTimeOffset _looked;
 
     /// <summary>Looks at what is overdue now.</summary>
     public async Task LookAsync()
     {
         var (now, oldest) = (site.Time.GetUtcNow(), new Dictionary<string, string?>(StringComparer.Ordinal));
-        foreach (var parcel in site.Spool.Overdue(now, MostARound))
+        var overdue = site.Spool.Overdue(now, MostARound);
+        if (overdue.Any(p => p.Receipt == ReceiptState.Asked) && (now - _looked).Duration() >= LookPause)
         {
-            if (parcel.Receipt == ReceiptState.Asked)
-                await MissAsync(parcel, now);
-            else if (parcel.Octets == 0 || now >= parcel.Expires)
-                await GiveUpAsync(parcel);
+            _looked = now;
+            await MissAsync([.. overdue.Where(p => p.Receipt == ReceiptState.Asked)], now);
+        }
+        foreach (var parcel in overdue.Where(p => p.Receipt != ReceiptState.Asked))
+        {
+            if (parcel.Octets == 0 || now >= parcel.Expires)
+                await TryGiveUpAsync(parcel, now);
             else if (Oldest(parcel.Domain) == parcel.Id)
                 await SendAgainAsync(parcel, now);
             else
@@ -58,9 +67,36 @@ internal sealed class OverdueReceipts(
             );
     }
 
+    /// <summary>
+    /// What is held of the peers' logs is asked first: a receipt of which another part did not fit has settled nothing, and may have told
+    /// of these all the same.
+    /// </summary>
+    private async Task MissAsync(IReadOnlyList<Parcel> overdue, DateTimeOffset now)
+    {
+        var told = site
+            .Spool.Tagged(overdue.Where(p => LogEntry.IsId(p.Id)).Select(p => LogEntry.TagOf(p.Id)))
+            .Where(r => r.Record.Event is "opened" or "outcome")
+            .ToLookup(r => r.Record.Text("id"));
+        foreach (var parcel in overdue)
+            if (told[parcel.Id].LastOrDefault(r => IsTheirWord(r, parcel)) is not { } record)
+                await MissAsync(parcel, now);
+            else
+                await site.Spool.CommitAsync(new() { Settle = [new(parcel.Id, StateOf(record.Record), parcel.Done)] });
+    }
+
+    private static ReceiptState StateOf(Record record) =>
+        record.Event == "outcome" && record.Number("final") == 1 ? ReceiptState.Settled : ReceiptState.Opened;
+
+    private bool IsTheirWord(StoredRecord stored, Parcel parcel) =>
+        stored.Record.Text("lit") == Convert.ToHexStringLower(parcel.Lit)
+        && site.Spool.Log(stored.Log) is { IsMirror: true } log
+        && log.Origin.Own == parcel.Domain
+        && log.Origin.Peer == parcel.Own;
+
     private async Task MissAsync(Parcel parcel, DateTimeOffset now)
     {
-        await site.Spool.CommitAsync(new() { Miss = new(parcel.Id, now), Entries = witness.Overdue(parcel) });
+        if (!await site.Spool.CommitAsync(new() { Miss = new(parcel.Id, now), Entries = witness.Overdue(parcel) }))
+            return; // its receipt has come
         site.Log.Write(
             "receipt-overdue",
             ("id", parcel.Id),
@@ -104,6 +140,27 @@ internal sealed class OverdueReceipts(
         resent(oldest.Destination, now);
     }
 
+    /// <summary>A parcel whose envelope cannot be opened any more holds up no other.</summary>
+    private async Task TryGiveUpAsync(Parcel parcel, DateTimeOffset now)
+    {
+        try
+        {
+            await GiveUpAsync(parcel);
+        }
+        catch (Exception e) when (e is OpenPgpException or NoKeyException or FormatException)
+        {
+            await LaterAsync(parcel, now);
+            site.Log.Write(
+                "receipt-never",
+                ("id", parcel.Id),
+                ("alarm", true),
+                ("to", parcel.Domain),
+                ("why", e.Message),
+                ("do", "its sender cannot be told: see that all keys are in keys.directory; it is tried again")
+            );
+        }
+    }
+
     /// <summary>
     /// It cannot be sent again. Where that domain has given receipts before, its sender is told that there is none for this: from others
     /// none was ever sure to come.
@@ -129,7 +186,7 @@ internal sealed class OverdueReceipts(
                 "It may have arrived all the same; ask the recipient before you send it again."
             )
             : null;
-        await site.Spool.CommitAsync(
+        var isMissed = await site.Spool.CommitAsync(
             new()
             {
                 Miss = new(parcel.Id, null),
@@ -138,6 +195,8 @@ internal sealed class OverdueReceipts(
                     : [ownMail.Report(header.Sender.Domain, header.MailFrom, notice.Value, parcel.ReportLeaves)],
             }
         );
+        if (!isMissed)
+            return; // its receipt has come
         site.Log.Write(
             "receipt-never",
             ("id", parcel.Id),

@@ -10,12 +10,17 @@ namespace PgpTunnel;
 internal sealed class ParcelHeads(Site site, Witness witness, SignedHeads heads, RewrittenLogs rewritten)
 {
     private const int MostKnown = 10_000;
-    private static readonly TimeSpan Patience = TimeSpan.FromHours(1);
+
+    private static readonly TimeSpan Patience = TimeSpan.FromHours(1),
+        LookEvery = TimeSpan.FromMinutes(1);
+
+    /// <param name="Since">Since when it says so.</param>
+    /// <param name="Looked">When that was last compared with what was sent.</param>
+    private sealed record Told(LogFields.Held Held, DateTimeOffset Since, DateTimeOffset Looked);
 
     /// <summary>What came last from each pair of domains: most parcels tell the same.</summary>
-    private readonly ConcurrentDictionary<(string Own, string Peer), LogFields.Held> _seen = new();
-
-    private readonly ConcurrentDictionary<(string Own, string Peer), LogFields.Held> _heads = new();
+    private readonly ConcurrentDictionary<(string Own, string Peer), Told> _seen = new(),
+        _heads = new();
 
     /// <summary>Looks at what a parcel tells that is opened and verified.</summary>
     /// <returns>The head to keep with it; null = none that is new.</returns>
@@ -24,25 +29,32 @@ internal sealed class ParcelHeads(Site site, Witness witness, SignedHeads heads,
         if (!site.Configuration.Evidence.Keep)
             return null;
         var pair = (header.Recipient.Domain, header.Sender.Domain);
-        if (header.Seen is { } seen && IsNew(_seen, pair, seen))
-            await TakeSeenAsync(pair, seen);
-        return header.Checkpoint is { } signed && IsNew(_heads, pair, signed.Head)
+        var now = site.Time.GetUtcNow();
+        if (header.Seen is { } seen && Note(_seen, pair, seen, now) is { } told)
+            await TakeSeenAsync(pair, told, now);
+        return header.Checkpoint is { } signed && Note(_heads, pair, signed.Head, now) is not null
             ? await TakeHeadAsync(pair, signed, sender)
             : null;
     }
 
-    private static bool IsNew(
-        ConcurrentDictionary<(string, string), LogFields.Held> known,
+    /// <returns>Null when the same was looked at just now.</returns>
+    private static Told? Note(
+        ConcurrentDictionary<(string, string), Told> known,
         (string, string) pair,
-        LogFields.Held told
+        LogFields.Held held,
+        DateTimeOffset now
     )
     {
-        if (known.TryGetValue(pair, out var last) && last.ToString() == told.ToString())
-            return false;
+        var since = now;
+        if (known.TryGetValue(pair, out var last) && last.Held.ToString() == held.ToString())
+        {
+            if ((now - last.Looked).Duration() < LookEvery)
+                return null;
+            since = last.Since;
+        }
         if (known.Count >= MostKnown)
             known.Clear();
-        known[pair] = told;
-        return true;
+        return known[pair] = new(held, since, now);
     }
 
     private async Task<WitnessedHead?> TakeHeadAsync(
@@ -73,15 +85,16 @@ internal sealed class ParcelHeads(Site site, Witness witness, SignedHeads heads,
     }
 
     /// <summary>How far a peer holds our log: what it has more than we do, or otherwise, shows that we were set back.</summary>
-    private async Task TakeSeenAsync((string Own, string Peer) pair, LogFields.Held seen)
+    private async Task TakeSeenAsync((string Own, string Peer) pair, Told told, DateTimeOffset now)
     {
+        var seen = told.Held;
         if (site.Spool.OpenLog(pair.Own, pair.Peer) is not { } log || log.Origin.Id != seen.Log)
             return; // of a log that we have closed, or have never had: another goes on in its place
         if (!IsOurs(log, seen))
         {
             if (IsYoung(log)) // who says so of each new log would have us begin one with each parcel
                 return;
-            await site.Spool.CloseLogAsync(log.Number);
+            await site.Spool.CloseLogsAsync([log.Number]);
             site.Log.Write(
                 "log-closed",
                 ("alarm", true),
@@ -95,10 +108,15 @@ internal sealed class ParcelHeads(Site site, Witness witness, SignedHeads heads,
         if (site.Spool.OwedReceipt(pair.Own, pair.Peer) is not { } owed || owed.Log != log.Number)
             return;
         await site.Spool.AckedAsync(owed, seen.Size);
-        // What was sent long ago and is not held there was lost on the way.
-        var now = site.Time.GetUtcNow();
-        if (seen.Size < owed.Sent && (now - owed.At).Duration() > Patience)
+        // What was sent long ago and is not held there was lost on the way, or is there no more; what was sent of late may be on its way.
+        if (
+            seen.Size < owed.Sent
+            && ((now - owed.At).Duration() > Patience || (now - told.Since).Duration() > Patience)
+        )
+        {
             await site.Spool.OweAgainAsync(owed, seen.Size, now);
+            _seen[pair] = told with { Since = now };
+        }
     }
 
     private bool IsYoung(StoredLog log) =>
@@ -116,14 +134,57 @@ internal sealed class ParcelHeads(Site site, Witness witness, SignedHeads heads,
         }
     }
 
-    /// <summary>A parcel came again: perhaps the receipt for it was lost, so what is not acknowledged goes again in its turn.</summary>
+    private const int MostAgain = 10; // an hour and pair: who has caught a parcel can send it again and again
+
+    private readonly ConcurrentDictionary<(string Own, string Peer), (DateTimeOffset Hour, int Count)> _again = new();
+
+    /// <summary>
+    /// A parcel came again: perhaps the receipt for it was lost, so what is not acknowledged goes again in its turn, and what was told
+    /// before that, or in a log that has ended, is told once more.
+    /// </summary>
     public async Task AskedAgainAsync(InnerHeader header)
     {
+        var (own, peer, now) = (header.Recipient.Domain, header.Sender.Domain, site.Time.GetUtcNow());
+        if (!header.AsksReceipt || !site.Configuration.Evidence.Keep || !IsFew((own, peer), now))
+            return;
+        var owed = site.Spool.OwedReceipt(own, peer);
+        if (owed is not null && owed.Acked < owed.Sent)
+            await site.Spool.OweAgainAsync(owed, owed.Acked, now);
+        var (logs, open) = (site.Spool.Logs().ToDictionary(l => l.Number), site.Spool.OpenLog(own, peer));
+        var told = site
+            .Spool.Tagged([LogEntry.TagOf(header.Id)])
+            .Where(r => r.Record.Text("id") == header.Id && r.Record.Event is "opened" or "outcome")
+            .Where(r =>
+                logs.GetValueOrDefault(r.Log) is { IsMirror: false } log
+                && log.Origin.Own == own
+                && log.Origin.Peer == peer
+            )
+            .OrderBy(r => r.Record.Event == "outcome")
+            .ToList();
         if (
-            header.AsksReceipt
-            && site.Spool.OwedReceipt(header.Recipient.Domain, header.Sender.Domain) is { } owed
-            && owed.Acked < owed.Sent
+            told.Count == 0
+            || (owed is not null && told.Exists(r => r.Log == open?.Number && r.Record.N >= owed.Acked))
         )
-            await site.Spool.OweAgainAsync(owed, owed.Acked, site.Time.GetUtcNow());
+            return;
+        var outcomes = told.FindAll(r => r.Record.Event == "outcome");
+        await site.Spool.CommitAsync(
+            new()
+            {
+                Entries = [.. (outcomes is [] ? told[^1..] : outcomes).Select(r => witness.Again(own, peer, r.Record))],
+            }
+        );
+    }
+
+    private bool IsFew((string, string) pair, DateTimeOffset now)
+    {
+        if (_again.Count >= MostKnown)
+            _again.Clear();
+        return _again
+                .AddOrUpdate(
+                    pair,
+                    _ => (now, 1),
+                    (_, known) => (now - known.Hour).Duration() < Patience ? (known.Hour, known.Count + 1) : (now, 1)
+                )
+                .Count <= MostAgain;
     }
 }

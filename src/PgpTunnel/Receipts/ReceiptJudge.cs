@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text.Json;
 using PgpTunnel.Evidence;
 using PgpTunnel.Smtp;
@@ -5,7 +6,7 @@ using PgpTunnel.Smtp;
 namespace PgpTunnel;
 
 /// <summary>What the records of a receipt come to.</summary>
-/// <param name="Wrong">What cannot be; null = all is right.</param>
+/// <param name="Wrong">What cannot be, and makes all of it worthless; null = nothing.</param>
 /// <param name="Settled">Parcels of ours.</param>
 /// <param name="Reports">To senders who asked to hear that their mail was relayed.</param>
 internal sealed record Judged(
@@ -15,7 +16,7 @@ internal sealed record Judged(
     IReadOnlyList<(Parcel, ParcelContent)> Reports
 )
 {
-    public Judged WithoutEffect => this with { Settled = [], Reports = [] };
+    public static Judged Worthless(string why) => new(why, 0, [], []);
 }
 
 /// <summary>Compares what a receipt says with what we have sealed.</summary>
@@ -23,40 +24,75 @@ internal sealed class ReceiptJudge(Site site, Parcels parcels, OwnMail ownMail)
 {
     /// <summary>A message of ours that a record is about.</summary>
     /// <param name="Recipients">How many it has; null where that is not needed.</param>
-    private sealed record Ours(Parcel? Parcel, InnerHeader? Header, ReadOnlyMemory<byte> Fields, long Recipients);
+    private sealed record Ours(Parcel? Parcel, InnerHeader? Header, ReadOnlyMemory<byte> Fields, long Recipients)
+    {
+        /// <summary>In the place of one that is about something else than it says.</summary>
+        public static readonly Ours Other = new(null, null, default, 0) { IsOther = true };
 
-    public Judged Of(IReadOnlyList<TailItem> items, string own, string peer)
+        public bool IsOther { get; private init; }
+
+        /// <summary>Not all that becomes of it has been told.</summary>
+        public bool IsOpen => Parcel?.Receipt != ReceiptState.Settled;
+    }
+
+    private static readonly TimeSpan LookPause = TimeSpan.FromMinutes(1);
+
+    /// <summary>When all that is on record was last looked through for a peer.</summary>
+    private readonly ConcurrentDictionary<string, DateTimeOffset> _looked = new();
+
+    /// <returns>Null when that takes a look at everything, and the peer has caused one just now.</returns>
+    public Judged? Of(IReadOnlyList<TailItem> items, string own, string peer)
     {
         var records = items
             .Select(i => i.Record)
             .OfType<Record>()
             .Where(r => r.Event is "opened" or "outcome")
             .ToList();
-        var forgotten = Forgotten(records, own, peer);
+        if (Forgotten(records, own, peer) is not { } forgotten)
+            return null;
         var (settled, reports) = (new List<SettledByReceipt>(), new List<(Parcel, ParcelContent)>());
+        var told = new Dictionary<string, HashSet<int>>(StringComparer.Ordinal);
         foreach (var record in records)
         {
             var id = record.Text("id") ?? "";
-            if (Find(record, own, peer, forgotten) is not { } ours)
-                return new($"record {record.N} is about {id}, and we sealed no such message for {peer}", 0, [], []);
-            if (record.Event == "opened")
+            switch (Find(record, own, peer, forgotten))
             {
-                settled.Add(new(id, ReceiptState.Opened));
-                continue;
+                case null:
+                    return Judged.Worthless(
+                        $"record {record.N} is about {id}, and we sealed no such message for {peer}"
+                    );
+                case { IsOther: true }:
+                    return Judged.Worthless(
+                        $"record {record.N} is about {id}, and names other octets, or another domain"
+                    );
+                case var ours when record.Event == "opened":
+                    settled.Add(new(id, ReceiptState.Opened, Told(ours)));
+                    continue;
+                case var ours:
+                    if (Recipients(record, ours.Recipients) is not { } recipients)
+                        return Judged.Worthless($"record {record.N} names recipients that {id} has not");
+                    // Each once, however often it is told.
+                    var news = recipients.FindAll(r => Told(ours).Add(r.Index) && ours.IsOpen);
+                    settled.Add(new(id, StateOf(record), Told(ours)));
+                    if (ours is { Parcel: { } parcel, Header: { } header } && record.Number("dsn") != 1)
+                        reports.AddRange(Report(parcel, header, ours.Fields, news, peer));
+                    continue;
             }
-            if (Recipients(record, ours.Recipients) is not { } told)
-                return new($"record {record.N} names recipients that {id} has not", 0, [], []);
-            settled.Add(new(id, record.Number("final") == 1 ? ReceiptState.Settled : ReceiptState.Opened));
-            if (ours is { Parcel: { } parcel, Header: { } header } && record.Number("dsn") != 1)
-                reports.AddRange(Report(parcel, header, ours.Fields, told, peer));
+
+            HashSet<int> Told(Ours ours) =>
+                told.TryGetValue(id, out var known) ? known : told[id] = [.. ours.Parcel?.Done ?? new HashSet<int>()];
         }
         return new(null, records.Count(r => r.Event == "outcome"), settled, reports);
     }
 
+    private static ReceiptState StateOf(Record outcome) =>
+        outcome.Number("final") == 1 ? ReceiptState.Settled : ReceiptState.Opened;
+
     /// <summary>
     /// What is on record of messages whose parcels are no more in the spool, of all at once: that takes a look at everything.
     /// </summary>
-    private Dictionary<string, Record> Forgotten(List<Record> records, string own, string peer)
+    /// <returns>Null when it is too soon for another.</returns>
+    private Dictionary<string, Record>? Forgotten(List<Record> records, string own, string peer)
     {
         var ids = records
             .Select(r => r.Text("id"))
@@ -65,28 +101,33 @@ internal sealed class ReceiptJudge(Site site, Parcels parcels, OwnMail ownMail)
             .ToHashSet(StringComparer.Ordinal);
         if (ids.Count == 0)
             return [];
+        var now = site.Time.GetUtcNow();
+        if (_looked.TryGetValue(peer, out var last) && (now - last).Duration() < LookPause)
+            return null;
+        _looked[peer] = now;
         var logs = site.Spool.Logs().ToDictionary(l => l.Number);
         return site
             .Spool.Tagged(ids.Select(LogEntry.TagOf))
             .Where(r => r.Record.Event == "sealed" && ids.Contains(r.Record.Text("id") ?? ""))
-            .Where(r => logs[r.Log] is { IsMirror: false } log && log.Origin.Own == own && log.Origin.Peer == peer)
+            .Where(r =>
+                logs.GetValueOrDefault(r.Log) is { IsMirror: false } log
+                && log.Origin.Own == own
+                && log.Origin.Peer == peer
+            )
             .DistinctBy(r => r.Record.Text("id"))
             .ToDictionary(r => r.Record.Text("id")!, r => r.Record);
     }
 
-    /// <returns>Null when we sealed no such message for that domain.</returns>
+    /// <returns>Null when nothing of that id was sealed here.</returns>
     private Ours? Find(Record record, string own, string peer, Dictionary<string, Record> forgotten)
     {
         var (id, lit) = (record.Text("id") ?? "", record.Text("lit"));
         if (forgotten.TryGetValue(id, out var before))
-            return before.Text("lit") == lit ? new(null, null, default, before.Number("rcpts") ?? 0) : null;
-        if (
-            site.Spool.Find(id) is not { Form: ParcelForm.Sealed, Lit.Length: > 0 } parcel
-            || parcel.Own != own
-            || parcel.Domain != peer
-            || Convert.ToHexStringLower(parcel.Lit) != lit
-        )
+            return before.Text("lit") == lit ? new(null, null, default, before.Number("rcpts") ?? 0) : Ours.Other;
+        if (site.Spool.Find(id) is not { Form: ParcelForm.Sealed, Lit.Length: > 0 } parcel)
             return null;
+        if (parcel.Own != own || parcel.Domain != peer || Convert.ToHexStringLower(parcel.Lit) != lit)
+            return Ours.Other;
         if (record.Event == "opened")
             return new(parcel, null, default, 0);
         var (header, fields) = parcels.ReadEnvelope(new(default, [], site.Spool.Envelope(id) ?? []));

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using PgpTunnel.Evidence;
 using PgpTunnel.Smtp;
 
@@ -72,8 +73,13 @@ internal sealed class ReceiptReader(
         }
         if (IsTooMuch(tail, header, mirrors))
             return await MismatchAsync(header, message, with, "it tells of far more than has passed between us");
+        if (
+            mirror is null
+            && site.Spool.BegunSince(header.Sender.Domain, header.Recipient.Domain, Yesterday) >= MostLogs
+        )
+            return await MismatchAsync(header, message, with, $"it is the head of more than {MostLogs} logs in a day");
         if (mirror is null && mirrors.Count > 0)
-            await RestoredAsync(tail, mirrors[^1]);
+            with = with with { Entries = [.. with.Entries, .. Restored(tail, mirrors[^1])] };
         return await KeepAsync(header, message, with, tail, head, mirror);
     }
 
@@ -96,15 +102,21 @@ internal sealed class ReceiptReader(
             : throw new EvidenceException($"its head is signed by no key of {header.Sender.Domain}");
     }
 
-    private const long Unasked = 100_000;
+    private const int MostLogs = 10,
+        MostMismatches = 20,
+        KeptOfMismatch = 4096; // octets
+
+    private DateTimeOffset Yesterday => site.Time.GetUtcNow().AddDays(-1);
 
     /// <summary>
-    /// What passes is on record at both sides, in about as many records. A log that has many more is made to fill our disk; one that was
-    /// begun before ours may have some.
+    /// What passes is on record at both sides, in about as many records. A log that has many more, or whose records are huge, is made to
+    /// fill our disk; one that was begun before ours may have some.
     /// </summary>
     private bool IsTooMuch(LogTail tail, InnerHeader header, IReadOnlyList<StoredLog> mirrors) =>
         mirrors.Sum(m => m.Edge.Size - m.Start.Size) + tail.Items.Count
-        > Unasked + 8 * site.Spool.Records(header.Recipient.Domain, header.Sender.Domain);
+            > 2 * LogTail.MostUnasked + 8 * site.Spool.Records(header.Recipient.Domain, header.Sender.Domain)
+        || tail.Items.Sum(i => (long)(i.Record?.Octets.Length ?? 0) + (i.Opening?.Octets.Length ?? 0))
+            > KeptOfMismatch + ((long)LogTail.LargestRecord * (tail.Items.Count + 32));
 
     private enum Fit
     {
@@ -146,12 +158,13 @@ internal sealed class ReceiptReader(
         var (own, peer) = (header.Recipient.Domain, header.Sender.Domain);
         var known = mirror?.Edge.Size - tail.From ?? 0;
         var items = tail.Items.Skip((int)known).ToList();
-        var judged = _judge.Of(items, own, peer);
+        if (_judge.Of(items, own, peer) is not { } judged)
+            return new SmtpReply(451, "4.3.2", $"{peer} asks for much of late; try again");
         if (judged.Wrong is { } wrong)
-            (with, judged) = (with with { Entries = await WrongAsync(header, message, wrong) }, judged.WithoutEffect);
+            with = with with { Entries = [.. with.Entries, .. await WrongAsync(header, message, wrong)] };
         var change = with with
         {
-            Mirror = new(tail, known, [.. items.Select(witness.Kept)]),
+            Mirror = new(tail, known, [.. items.Select(witness.Kept)], site.Time.GetUtcNow()),
             Witnessed = head,
             Settle = judged.Settled,
             Add = judged.Reports,
@@ -182,11 +195,19 @@ internal sealed class ReceiptReader(
         string why
     )
     {
-        await site.Spool.CommitAsync(with with { Entries = await WrongAsync(header, message, why) });
+        await site.Spool.CommitAsync(
+            with with
+            {
+                Entries = [.. with.Entries, .. await WrongAsync(header, message, why)],
+            }
+        );
         return Noted(header);
     }
 
-    /// <summary>A receipt that says what cannot be: it is kept, and somebody must look.</summary>
+    /// <summary>Of each pair of domains the day, and how many were put on record in it.</summary>
+    private readonly ConcurrentDictionary<(string Own, string Peer), (DateOnly Day, int Count)> _wrong = new();
+
+    /// <summary>A receipt that says what cannot be: its beginning is kept, and somebody must look.</summary>
     private async Task<IReadOnlyList<LogEntry>> WrongAsync(InnerHeader header, ReadOnlyMemory<byte> message, string why)
     {
         var peer = header.Sender.Domain;
@@ -206,15 +227,24 @@ internal sealed class ReceiptReader(
 
               {OwnMail.Printable(why)}
 
-            Nothing of it counts. It is kept, on record with the alarm.
+            Nothing of it counts. It is on record with the alarm.
             Mail is not affected. Ask the administrator there.
             """
         );
-        return witness.Mismatch(header.Recipient.Domain, peer, why, message.ToArray());
+        // Who sends many fills no disk with them; the log has every one.
+        var today = DateOnly.FromDateTime(site.Time.GetUtcNow().UtcDateTime);
+        var (_, count) = _wrong.AddOrUpdate(
+            (header.Recipient.Domain, peer),
+            _ => (today, 1),
+            (_, known) => known.Day == today ? (today, known.Count + 1) : (today, 1)
+        );
+        return count <= MostMismatches
+            ? witness.Mismatch(header.Recipient.Domain, peer, why, message.Span, KeptOfMismatch)
+            : [];
     }
 
     /// <summary>The peer goes on in another log: it was restored from a copy, or says so.</summary>
-    private async Task RestoredAsync(LogTail tail, StoredLog before)
+    private IReadOnlyList<LogEntry> Restored(LogTail tail, StoredLog before)
     {
         var origin = tail.Head.Origin;
         site.Log.Write(
@@ -226,17 +256,12 @@ internal sealed class ReceiptReader(
             ("why", $"{origin.Own} has begun another log, as after a restore from a backup"),
             ("do", $"ask its administrator whether that was so; what it signed before is kept: {before.Head.Line}")
         );
-        await site.Spool.CommitAsync(
-            new()
-            {
-                Entries = witness.Alarm(
-                    origin.Peer,
-                    origin.Own,
-                    "partner-restored",
-                    $"{origin} in the place of {before.Head.Line}",
-                    []
-                ),
-            }
+        return witness.Alarm(
+            origin.Peer,
+            origin.Own,
+            "partner-restored",
+            $"{origin} in the place of {before.Head.Line}",
+            []
         );
     }
 }

@@ -18,43 +18,56 @@ internal sealed class ReceiptRounds(Site site, SignedHeads heads, ReceiptSender 
             {
                 await Task.Delay(pause, stop);
                 pause = Pause;
-                if (site.Configuration.Evidence.Keep)
-                    await RoundAsync(stop);
+                if (!await RoundAsync(stop))
+                    pause = AfterFailure;
             }
             catch (OperationCanceledException) when (stop.IsCancellationRequested)
             {
                 return;
             }
-            catch (Exception e) when (e is SpoolException or IOException or ConfigurationException)
-            {
-                pause = AfterFailure;
-                site.Log.Write(
-                    "receipts-wait",
-                    ("alarm", true),
-                    ("why", e.Message),
-                    (
-                        "do",
-                        "see that the disks of spool and keys.directory are healthy and have room; nothing is lost meanwhile"
-                    )
-                );
-            }
-            catch (Exception e)
-            {
-                pause = AfterFailure;
-                site.Log.Write("error", ("what", "receipts"), ("why", e.ToString()));
-            }
         }
     }
 
-    /// <summary>One round.</summary>
-    public async Task RoundAsync(CancellationToken cancel)
+    /// <summary>One round: each of its steps, whatever becomes of the others.</summary>
+    /// <returns>False when one has failed, which is in the log.</returns>
+    public async Task<bool> RoundAsync(CancellationToken cancel)
     {
-        await heads.SignAsync();
-        await sender.SendAsync(cancel);
-        await overdue.LookAsync();
+        var isWell = true;
+        if (site.Configuration.Evidence.Keep)
+        {
+            isWell &= await StepAsync(heads.SignAsync, cancel);
+            isWell &= await StepAsync(() => sender.SendAsync(cancel), cancel);
+            isWell &= await StepAsync(overdue.LookAsync, cancel);
+        }
         if ((site.Time.GetUtcNow() - _dropped).Duration() < DropEvery)
-            return;
+            return isWell;
         _dropped = site.Time.GetUtcNow();
-        await overdue.DropKeptAsync();
+        return await StepAsync(overdue.DropKeptAsync, cancel) && isWell;
+    }
+
+    private async Task<bool> StepAsync(Func<Task> step, CancellationToken cancel)
+    {
+        try
+        {
+            await step();
+            return true;
+        }
+        catch (Exception e) when (e is SpoolException or IOException or ConfigurationException)
+        {
+            site.Log.Write(
+                "receipts-wait",
+                ("alarm", true),
+                ("why", e.Message),
+                (
+                    "do",
+                    "see that the disks of spool and keys.directory are healthy and have room; nothing is lost meanwhile"
+                )
+            );
+        }
+        catch (Exception e) when (!cancel.IsCancellationRequested)
+        {
+            site.Log.Write("error", ("what", "receipts"), ("why", e.ToString()));
+        }
+        return false;
     }
 }

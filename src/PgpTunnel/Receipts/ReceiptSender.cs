@@ -23,21 +23,31 @@ internal sealed class ReceiptSender(Site site, Peers peers, Parcels parcels, Hea
     /// <summary>Peers whose keys could not be had, until they are asked again.</summary>
     private readonly Dictionary<string, DateTimeOffset> _later = [];
 
+    /// <summary>Pairs of domains whose receipt could not be made, until it is tried again.</summary>
+    private readonly Dictionary<(string Own, string Peer), DateTimeOffset> _broken = [];
+
     /// <summary>Sends what is due.</summary>
     public async Task SendAsync(CancellationToken cancel)
     {
         var now = site.Time.GetUtcNow();
         foreach (var owed in site.Spool.OwedReceipts())
             if (IsDue(owed, owed.Due!.Value, now))
-                await PayAsync(owed, now, cancel);
+                await TryAsync(owed, now, cancel);
         if ((now - _unheldLooked).Duration() >= UnheldPause)
         {
             _unheldLooked = now;
             foreach (var owed in site.Spool.UnheldReceipts(now - AgainAfter))
-                await PayAsync(owed, now, cancel);
+                await TryAsync(owed, now, cancel);
         }
         foreach (var (own, peer) in held.Untold(now - UntoldAfter))
-            await TellAsync(own, peer, now, cancel);
+            try
+            {
+                await TellAsync(own, peer, now, cancel);
+            }
+            catch (EvidenceException e) // its log was set back, and is closed now
+            {
+                site.Log.Write("receipt-wait", ("to", peer), ("why", e.Message), ("do", "nothing: another log begins"));
+            }
     }
 
     private bool IsDue(OwedReceipt owed, DateTimeOffset due, DateTimeOffset now)
@@ -45,6 +55,30 @@ internal sealed class ReceiptSender(Site site, Peers peers, Parcels parcels, Hea
         var every = site.Configuration.Receipts.Every;
         return (now - due).Duration() >= every && (now - owed.At).Duration() >= every
             || site.Spool.LogSize(owed.Log) - owed.Sent >= Enough;
+    }
+
+    /// <summary>What is wrong with one log, or with what lies in it, holds up nobody else's receipts.</summary>
+    private async Task TryAsync(OwedReceipt owed, DateTimeOffset now, CancellationToken cancel)
+    {
+        var pair = (owed.Own, owed.Peer);
+        if (_broken.TryGetValue(pair, out var later) && now < later)
+            return;
+        try
+        {
+            await PayAsync(owed, now, cancel);
+            _broken.Remove(pair);
+        }
+        catch (Exception e) when (e is SpoolException or EvidenceException or ConfigurationException or IOException)
+        {
+            _broken[pair] = now + PeerPause;
+            site.Log.Write(
+                "receipt-wait",
+                ("alarm", true),
+                ("to", owed.Peer),
+                ("why", e.Message),
+                ("do", "see 'pgptunnel queue check', and that keys.directory can be read; it is tried again")
+            );
+        }
     }
 
     private async Task PayAsync(OwedReceipt owed, DateTimeOffset now, CancellationToken cancel)
@@ -59,7 +93,7 @@ internal sealed class ReceiptSender(Site site, Peers peers, Parcels parcels, Hea
         var from = owed.Due is null ? owed.Acked : owed.Sent;
         if (from > log.Edge.Size || await PeerAsync(owed.Peer, now, cancel) is not { } peer)
             return;
-        var items = _tails.Items(log, from, now);
+        var items = _tails.Items(log, from);
         if (items.Count == 0)
         {
             await site.Spool.PaidAsync(owed);

@@ -15,8 +15,8 @@ internal sealed class RewrittenLogs(Site site, Witness witness, ReceiptAlarms al
     public async Task<bool> IsContradictedAsync(WitnessedHead head)
     {
         var origin = head.Head.Origin;
-        foreach (var known in site.Spool.Witnessed(origin))
-            if (known.Head.Size == head.Head.Size && !known.Head.Root.AsSpan().SequenceEqual(head.Head.Root))
+        foreach (var known in site.Spool.Witnessed(origin, head.Head.Size))
+            if (!known.Head.Root.AsSpan().SequenceEqual(head.Head.Root))
                 return await ContradictedAsync(known, head);
         if (
             site.Spool.Mirrors(origin.Own, origin.Peer).FirstOrDefault(m => m.Origin == origin) is not { } mirror
@@ -31,7 +31,7 @@ internal sealed class RewrittenLogs(Site site, Witness witness, ReceiptAlarms al
 
     /// <summary>The head that the last receipt brought.</summary>
     private WitnessedHead? Latest(StoredLog mirror) =>
-        site.Spool.Witnessed(mirror.Origin).LastOrDefault(h => h.Head.Size == mirror.Edge.Size);
+        site.Spool.Witnessed(mirror.Origin, mirror.Edge.Size) is [.., var last] ? last : null;
 
     /// <summary>Of a head that is known to be another history than the one that is held.</summary>
     public Task ContradictsAsync(StoredLog mirror, WitnessedHead head) => ContradictedAsync(Latest(mirror), head);

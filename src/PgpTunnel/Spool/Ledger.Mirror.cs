@@ -22,7 +22,7 @@ internal sealed partial class Ledger
             return false;
         var (number, edge) = found is [var known]
             ? (known.Number, known.Edge!)
-            : (NewMirror(statements, tail), tail.Edge.Copy());
+            : (NewMirror(statements, tail, mirror.At), tail.Edge.Copy());
         foreach (var record in mirror.Records)
             Append(statements, (number, edge), record);
         statements.Execute(
@@ -34,16 +34,17 @@ internal sealed partial class Ledger
         return true;
     }
 
-    private static long NewMirror(Statements statements, LogTail tail) =>
+    private static long NewMirror(Statements statements, LogTail tail, DateTimeOffset at) =>
         (long)
             statements.Scalar(
                 $"""
                 INSERT INTO log(number, own, peer, id, closed, size, edge, at, mirror, first, start)
-                    VALUES(({HighestLog}) + 1, $own, $peer, $id, 1, 0, x'', 0, 1, $first, $start) RETURNING number
+                    VALUES(({HighestLog}) + 1, $own, $peer, $id, 1, 0, x'', $at, 1, $first, $start) RETURNING number
                 """,
                 ("$own", tail.Head.Origin.Own),
                 ("$peer", tail.Head.Origin.Peer),
                 ("$id", tail.Head.Origin.Id),
+                ("$at", at.ToUnixTimeMilliseconds()),
                 ("$first", tail.From),
                 ("$start", tail.Edge.Write())
             )!;

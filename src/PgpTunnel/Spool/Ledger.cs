@@ -97,7 +97,10 @@ internal sealed partial class Ledger
             ("$peer", domain)
         );
         if (logs.Count == 0)
-            logs = statements.Rows("SELECT DISTINCT own FROM log", row => (row.GetString(0), LogOrigin.World));
+            logs = statements.Rows(
+                "SELECT DISTINCT own FROM log WHERE mirror = 0",
+                row => (row.GetString(0), LogOrigin.World)
+            );
         foreach (var (own, peer) in logs)
             Append(statements, new LogEntry(own, peer, act.Time, draft));
     }
@@ -217,11 +220,12 @@ internal sealed partial class Ledger
         return number;
     }
 
-    /// <summary>Nothing is appended to a log any more.</summary>
-    public void Close(Statements statements, long number)
+    /// <summary>Nothing is appended to these logs any more.</summary>
+    public void Close(Statements statements, IEnumerable<long> numbers)
     {
         Write(statements);
-        statements.Execute("UPDATE log SET closed = 1 WHERE number = $number", ("$number", number));
+        foreach (var number in numbers)
+            statements.Execute("UPDATE log SET closed = 1 WHERE number = $number", ("$number", number));
         Forget();
     }
 

@@ -1,4 +1,5 @@
 using Microsoft.Data.Sqlite;
+using PgpTunnel.Evidence;
 
 namespace PgpTunnel;
 
@@ -11,7 +12,7 @@ internal sealed class OwedReceipts
     private const string Columns = "own, peer, due, log, sent, acked, at, parcel";
 
     /// <summary>Records before the first that is asked for, at most, that a peer is told of.</summary>
-    private const long MostBefore = 100_000;
+    private const long MostBefore = LogTail.MostUnasked;
 
     /// <summary>Index of the last record that is owed, of pairs whose row says that something is.</summary>
     private readonly Dictionary<(string Own, string Peer), long> _owed = [];
@@ -112,7 +113,7 @@ internal sealed class OwedReceipts
     /// <param name="owed">As it was read; a receipt that was sent since may have told all that again.</param>
     public static void OweAgain(Statements statements, OwedReceipt owed, long from, DateTimeOffset now) =>
         statements.Execute(
-            "UPDATE receipt SET sent = min(sent, $from), due = coalesce(due, $now) "
+            "UPDATE receipt SET sent = min(sent, $from), acked = min(acked, $from), due = coalesce(due, $now) "
                 + "WHERE own = $own AND peer = $peer AND log = $log AND sent = $sent",
             ("$own", owed.Own),
             ("$peer", owed.Peer),

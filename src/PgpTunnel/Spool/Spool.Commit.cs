@@ -62,41 +62,42 @@ internal sealed partial class Spool
         return true;
     }
 
-    /// <returns>Null when a condition does not hold. At most one is asked in a change: nothing has been written before it.</returns>
+    /// <returns>
+    /// Null when a condition does not hold. Beside the replay id at most one is asked in a change: nothing has been written before it.
+    /// </returns>
     private Applied? Apply(Statements statements, SpoolChange change, string[] files)
     {
-        if (change.Replay is { } replay && !InsertReplay(statements, replay))
+        var applied = new Applied();
+        if (change.Mirror is { } mirror && (IsReplay(statements, change) || !_ledger.Mirror(statements, mirror)))
             return null;
-        if (change.Mirror is { } mirror && !_ledger.Mirror(statements, mirror))
+        if (change.Replay is { } replay && !InsertReplay(statements, replay))
             return null;
         if (
             change.Tell is { } told
             && statements.Execute("UPDATE parcel SET told = 1 WHERE id = $id AND told = 0", ("$id", told)) == 0
         )
             return null;
-        var applied = new Applied();
+        if (change.Miss is { } missed && !Miss(statements, missed))
+            return null;
+        if (change.Replace is { } replaced)
+        {
+            if (Delete(statements, replaced) is not [var file])
+                return null;
+            applied.Orphans.AddRange(file.Length > 0 ? [file] : []);
+        }
         if (change.Act is { } act)
         {
             Insert(statements, act);
             _ledger.Append(statements, act, DomainOf(statements, act.Subject));
         }
         if (change.Remove is { } gone)
-            applied.Orphans.AddRange(
-                FileOf(
-                    statements,
-                    "DELETE FROM parcel WHERE id = $id AND state <> $handed RETURNING file",
-                    ("$id", gone),
-                    ("$handed", (int)ParcelState.Handed)
-                )
-            );
+            applied.Orphans.AddRange(Delete(statements, gone).Where(f => f.Length > 0));
         if (change.Update is { } parcel)
             Update(statements, parcel);
         if (change.Reschedule is { } wish)
             Reschedule(statements, wish);
         if (change.HandOver is { } handed)
             applied.Orphans.AddRange(HandOver(statements, handed));
-        if (change.Miss is { } missed)
-            Miss(statements, missed);
         if (change.Resend is { } again)
             Resend(statements, again);
         foreach (var settled in change.Settle)
@@ -158,6 +159,26 @@ internal sealed partial class Spool
         string sql,
         params ReadOnlySpan<(string, object)> parameters
     ) => statements.Rows(sql, row => row.GetString(0), parameters) is [{ Length: > 0 } file] ? [file] : [];
+
+    /// <summary>One that was handed over stays.</summary>
+    /// <returns>The file of what has gone; empty = it had none.</returns>
+    private static List<string> Delete(Statements statements, string id) =>
+        statements.Rows(
+            "DELETE FROM parcel WHERE id = $id AND state <> $handed RETURNING file",
+            row => row.GetString(0),
+            ("$id", id),
+            ("$handed", (int)ParcelState.Handed)
+        );
+
+    /// <summary>Asked where something else is written before the id.</summary>
+    private static bool IsReplay(Statements statements, SpoolChange change) =>
+        change.Replay is { } replay
+        && statements.Scalar(
+            "SELECT 1 FROM replay WHERE sender = $sender AND id = $id",
+            ("$sender", replay.Sender),
+            ("$id", replay.Id)
+        )
+            is not null;
 
     private static bool InsertReplay(Statements statements, ReplayEntry entry) =>
         statements.Execute(

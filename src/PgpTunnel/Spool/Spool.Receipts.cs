@@ -33,7 +33,7 @@ internal sealed partial class Spool
         );
     }
 
-    private static void Miss(Statements statements, MissedReceipt missed) =>
+    private static bool Miss(Statements statements, MissedReceipt missed) =>
         statements.Execute(
             "UPDATE parcel SET receipt = $missed, overdue = $next WHERE id = $id AND state = $handed AND receipt IN ($asked, $missed)",
             ("$id", missed.Id),
@@ -41,7 +41,7 @@ internal sealed partial class Spool
             ("$asked", (int)ReceiptState.Asked),
             ("$missed", (int)ReceiptState.Overdue),
             ("$next", Seconds(missed.Next))
-        );
+        ) > 0;
 
     private static void Resend(Statements statements, Resent again) =>
         statements.Execute(
@@ -59,13 +59,14 @@ internal sealed partial class Spool
     private static IReadOnlyList<string> Settle(Statements statements, SettledByReceipt settled) =>
         FileOf(
             statements,
-            "UPDATE parcel SET receipt = max(receipt, $receipt), overdue = NULL, body = x'', stored = NULL, key = x'', octets = 0, "
+            "UPDATE parcel SET receipt = max(receipt, $receipt), done = $done, overdue = NULL, body = x'', stored = NULL, key = x'', octets = 0, "
                 + "next = CASE WHEN state = $handed THEN next ELSE expires + $life END, state = $handed "
                 + "WHERE id = $id AND form = $sealed RETURNING file",
             ("$id", settled.Id),
             ("$handed", (int)ParcelState.Handed),
             ("$sealed", (int)ParcelForm.Sealed),
             ("$life", (long)ParcelLife.Token.TotalSeconds),
+            ("$done", WriteDone(settled.Done)),
             ("$receipt", (int)settled.State)
         );
 
@@ -126,28 +127,49 @@ internal sealed partial class Spool
     /// <returns>Of how many parcels.</returns>
     public async Task<int> DropKeptAsync(long octets, DateTimeOffset handedBefore)
     {
-        List<(string Id, string File)> gone = [];
+        // Looked for where no mail waits behind it: there may be very many.
+        var (left, gone) = (octets, 0);
+        var kept = Read(s =>
+            s.Rows(
+                $"SELECT id, octets FROM parcel WHERE {IsKept} AND octets > 0 AND created < $before ORDER BY created",
+                row => (Id: row.GetString(0), Octets: row.GetInt64(1)),
+                ("$before", handedBefore.ToUnixTimeSeconds())
+            )
+        );
+        foreach (var some in kept.TakeWhile(_ => left > 0).Chunk(MaxBatch))
+        {
+            var dropped = await DropKeptAsync([.. some.Select(p => p.Id)]);
+            (left, gone) = (left - dropped.Sum(d => d.Octets), gone + dropped.Count);
+        }
+        return gone;
+    }
+
+    private async Task<List<(long Octets, string File)>> DropKeptAsync(IReadOnlyList<string> ids)
+    {
+        List<(long Octets, string File)> gone = [];
         await WriteAsync(statements =>
         {
             gone = [];
-            var kept = statements.Rows(
-                $"SELECT id, file, octets FROM parcel WHERE {IsKept} AND octets > 0 AND created < $before ORDER BY created",
-                row => (Id: row.GetString(0), File: row.GetString(1), Octets: row.GetInt64(2)),
-                ("$before", handedBefore.ToUnixTimeSeconds())
-            );
-            var left = octets;
-            foreach (var parcel in kept.TakeWhile(_ => left > 0))
+            foreach (var id in ids)
             {
-                left -= parcel.Octets;
+                var (octets, file) = statements
+                    .Rows(
+                        $"SELECT octets, file FROM parcel WHERE id = $id AND {IsKept} AND octets > 0",
+                        row => (row.GetInt64(0), row.GetString(1)),
+                        ("$id", id)
+                    )
+                    .FirstOrDefault((0, ""));
+                if (octets == 0)
+                    continue; // it goes again, or has its receipt
                 statements.Execute(
                     "UPDATE parcel SET body = x'', stored = NULL, key = x'', octets = 0 WHERE id = $id",
-                    ("$id", parcel.Id)
+                    ("$id", id)
                 );
-                gone.Add((parcel.Id, parcel.File));
+                gone.Add((octets, file));
             }
         });
         gone.FindAll(g => g.File.Length > 0).ForEach(g => _bodies.Delete(g.File));
-        return gone.Count;
+        return gone;
     }
 
     public IReadOnlyList<OwedReceipt> OwedReceipts() => Read(PgpTunnel.OwedReceipts.Due);
@@ -202,13 +224,30 @@ internal sealed partial class Spool
             ("$dns", head.Dns),
             ("$at", head.At.ToUnixTimeSeconds())
         );
+        // One an hour of a peer that keeps one log; who signs heads to fill our disk has the newest of them kept.
+        statements.Execute(
+            "DELETE FROM head WHERE own = $own AND peer = $peer AND (id, size, root) IN (SELECT id, size, root FROM head "
+                + "WHERE own = $own AND peer = $peer ORDER BY at DESC LIMIT -1 OFFSET $most)",
+            ("$own", head.Head.Origin.Own),
+            ("$peer", head.Head.Origin.Peer),
+            ("$most", MostHeads)
+        );
     }
 
+    private const int MostHeads = 2000; // of a peer, about one of our domains: those of 83 days
+
+    /// <summary>The heads that are kept of a peer's log with so many records: more than one when it tells two stories.</summary>
+    public IReadOnlyList<WitnessedHead> Witnessed(LogOrigin origin, long size) =>
+        [.. Witnessed(origin, "size = $size", size)];
+
     /// <summary>The heads that are kept of a peer's log, the smallest first.</summary>
-    public IReadOnlyList<WitnessedHead> Witnessed(LogOrigin origin) =>
+    public IReadOnlyList<WitnessedHead> Witnessed(LogOrigin origin) => Witnessed(origin, "size >= $size", 0);
+
+    private List<WitnessedHead> Witnessed(LogOrigin origin, string which, long size) =>
         Read(s =>
             s.Rows(
-                "SELECT size, root, signature, cert, dns, at FROM head WHERE own = $own AND peer = $peer AND id = $id ORDER BY size",
+                "SELECT size, root, signature, cert, dns, at FROM head WHERE own = $own AND peer = $peer AND id = $id AND "
+                    + $"{which} ORDER BY size",
                 row => new WitnessedHead(
                     new(origin, row.GetInt64(0), (byte[])row[1]),
                     (byte[])row[2],
@@ -218,7 +257,8 @@ internal sealed partial class Spool
                 ),
                 ("$own", origin.Own),
                 ("$peer", origin.Peer),
-                ("$id", origin.Id)
+                ("$id", origin.Id),
+                ("$size", size)
             )
         );
 

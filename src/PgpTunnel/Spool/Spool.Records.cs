@@ -55,8 +55,21 @@ internal sealed partial class Spool
             )
         );
 
-    /// <summary>Nothing is appended to it any more; the next record about its domains begins another.</summary>
-    public Task CloseLogAsync(long number) => WriteAsync(statements => _ledger.Close(statements, number));
+    /// <summary>How many logs of a peer about a domain of ours were first heard of since then.</summary>
+    public long BegunSince(string peer, string own, DateTimeOffset since) =>
+        Read(s =>
+            (long)
+                s.Scalar(
+                    "SELECT count(*) FROM log WHERE own = $peer AND peer = $own AND mirror = 1 AND at >= $since",
+                    ("$peer", peer),
+                    ("$own", own),
+                    ("$since", since.ToUnixTimeMilliseconds())
+                )!
+        );
+
+    /// <summary>Nothing is appended to these any more; the next record about the domains of one begins another.</summary>
+    public Task CloseLogsAsync(IReadOnlyList<long> numbers) =>
+        WriteAsync(statements => _ledger.Close(statements, numbers));
 
     /// <summary>One whose edge is damaged counts as empty: older than all that was signed of it, so it is closed.</summary>
     private static StoredLog ReadLog(SqliteDataReader row) =>

@@ -19,11 +19,18 @@ internal sealed record SpoolChange
     /// <summary>More of a peer's log, which must be held up to where that begins.</summary>
     public MirroredTail? Mirror { get; init; }
 
+    /// <summary>
+    /// Id of a parcel in whose place those in <see cref="Add"/> come, which must be there, and not handed over: nobody is to hear that it
+    /// failed, or to get it another way, when it has arrived meanwhile, or was dropped.
+    /// </summary>
+    public string? Replace { get; init; }
+
+    /// <summary>A parcel that was handed over and is missed: it must be missed still.</summary>
+    public MissedReceipt? Miss { get; init; }
+
     // What becomes of a parcel that is there
 
-    /// <summary>
-    /// Id of a parcel that goes: settled, dropped, or replaced by those in <see cref="Add"/>. One that was handed over stays.
-    /// </summary>
+    /// <summary>Id of a parcel that goes: settled, or dropped. One that was handed over stays.</summary>
     public string? Remove { get; init; }
 
     /// <summary>A parcel after an attempt. An administrator's hold that came meanwhile stays.</summary>
@@ -36,9 +43,6 @@ internal sealed record SpoolChange
 
     /// <summary>A parcel that the next server has: its body goes, its envelope stays for a bounce.</summary>
     public HandedOver? HandOver { get; init; }
-
-    /// <summary>A parcel that was handed over and is missed.</summary>
-    public MissedReceipt? Miss { get; init; }
 
     /// <summary>A parcel that was handed over, is missed, and goes again as it is.</summary>
     public Resent? Resend { get; init; }
@@ -87,7 +91,8 @@ internal sealed record MissedReceipt(string Id, DateTimeOffset? Next);
 /// <param name="Next">When it is looked at again.</param>
 internal sealed record Resent(string Id, DateTimeOffset At, DateTimeOffset Next);
 
-internal sealed record SettledByReceipt(string Id, ReceiptState State);
+/// <param name="Done">Indexes of recipients whose outcome is told.</param>
+internal sealed record SettledByReceipt(string Id, ReceiptState State, IReadOnlySet<int> Done);
 
 /// <param name="Change">Gets what is remembered now; run again where the transaction is.</param>
 internal sealed record PeerChange(string Domain, Func<PeerRecord, PeerRecord> Change);

@@ -65,7 +65,7 @@ public sealed partial class ReceiptAttackTests
         var leaf = new TailItem(new byte[32]);
         for (var n = 0; n < 8; n++)
         {
-            var tail = Tail([.. Enumerable.Repeat(leaf, 19_000)], edge);
+            var tail = Tail([.. Enumerable.Repeat(leaf, 6_000)], edge);
             await ReceiptAsync(tail);
             edge = edge.Copy();
             foreach (var item in tail.Items)
@@ -73,7 +73,7 @@ public sealed partial class ReceiptAttackTests
         }
         await NothingSettledAsync("receipt-mismatch");
         using var spool = new OpenSpool(_pair.B.Configuration.SpoolFile);
-        Assert.Equal(95_000, Assert.Single(spool.Spool.Mirrors("a.example", "b.example")).Edge.Size);
+        Assert.Equal(18_000, Assert.Single(spool.Spool.Mirrors("a.example", "b.example")).Edge.Size);
     }
 
     /// <summary>A receipt without records is no part of a log, and is never answered.</summary>

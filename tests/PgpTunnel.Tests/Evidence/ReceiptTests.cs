@@ -259,7 +259,7 @@ public sealed class ReceiptTests : IAsyncLifetime
         await UntilAsync(id, ReceiptState.Settled);
         await _pair.B.StopAsync();
         await using (var spool = Spool.Open(_pair.B.Configuration.SpoolFile, running: false))
-            await spool.CloseLogAsync(spool.OpenLog("b.example", "a.example")!.Number);
+            await spool.CloseLogsAsync([spool.OpenLog("b.example", "a.example")!.Number]);
         await _pair.B.StartAsync();
         id = await SendAsync();
         Pass();

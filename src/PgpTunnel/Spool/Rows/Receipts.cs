@@ -5,7 +5,8 @@ namespace PgpTunnel;
 /// <summary>The end of a peer's log as a receipt brought it, to be put behind what is held of that log.</summary>
 /// <param name="Held">Records of it that are held already: the first so many of the tail are passed over.</param>
 /// <param name="Records">What is kept of each record from there on.</param>
-internal sealed record MirroredTail(LogTail Tail, long Held, IReadOnlyList<KeptRecord> Records);
+/// <param name="At">When it came.</param>
+internal sealed record MirroredTail(LogTail Tail, long Held, IReadOnlyList<KeptRecord> Records, DateTimeOffset At);
 
 /// <param name="Octets">The record, or its leaf hash where only that is told.</param>
 /// <param name="Opening">Its private part, sealed; null = it is not told.</param>
