@@ -81,6 +81,25 @@ public sealed class HeadsTests : IAsyncLifetime
         Assert.True(second.Size > first.Size);
     }
 
+    /// <summary>A command that has read the log before the gateway signed more of it is no set-back.</summary>
+    [Fact]
+    public async Task A_log_that_was_read_before_it_grew_is_signed_as_it_was_read()
+    {
+        await SendAsync();
+        await using var spool = Spool.Open(SpoolFile, running: false);
+        var early = spool.OpenLog("a.example", "b.example")!;
+        await SendAsync();
+        var later = await SignAsync();
+        Assert.True(early.Edge.Size < later.Size);
+        var (head, _) = await new Heads(_pair.A.Configuration, spool).SignAsync(
+            early,
+            _pair.A.Key,
+            _pair.World.Time.GetUtcNow()
+        );
+        Assert.Equal(early.Edge.Size, head.Size);
+        Assert.False(spool.Log(early.Number)!.IsClosed);
+    }
+
     [Fact]
     public async Task A_spool_that_was_set_back_goes_on_in_a_log_that_names_the_former()
     {

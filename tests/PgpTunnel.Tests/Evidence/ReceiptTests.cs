@@ -240,6 +240,56 @@ public sealed class ReceiptTests : IAsyncLifetime
         Assert.StartsWith("begin sealed handed overdue resent", events);
     }
 
+    /// <summary>What was lost with a log that has ended since is told again in the next.</summary>
+    [Fact]
+    public async Task A_receipt_that_was_lost_with_its_log_is_given_again_in_another()
+    {
+        var swallows = true;
+        _pair.HopAnswer = seen => swallows && IsToA(seen) ? SmtpReply.Ok : null;
+        var id = await SendAsync();
+        Pass();
+        await _pair.B.WaitForLogAsync("event=receipt-sent");
+        await _pair.B.SettledAsync();
+        await _pair.B.StopAsync();
+        await using (var spool = Spool.Open(_pair.B.Configuration.SpoolFile, running: false))
+            await spool.CloseLogsAsync([spool.OpenLog("b.example", "a.example")!.Number]);
+        await _pair.B.StartAsync();
+        swallows = false;
+        Pass(TimeSpan.FromHours(4));
+        await UntilAsync(id, ReceiptState.Overdue);
+        await _pair.B.WaitForLogAsync("event=duplicate");
+        Pass();
+        await UntilAsync(id, ReceiptState.Settled);
+    }
+
+    /// <summary>Parcels tell how far the log is held; where that stays behind what was sent, it is sent again.</summary>
+    [Fact]
+    public async Task A_receipt_that_is_lost_among_others_is_sent_again_before_it_is_missed()
+    {
+        var first = await SendAsync();
+        Pass();
+        await UntilAsync(first, ReceiptState.Settled);
+        var swallows = true;
+        _pair.HopAnswer = seen => swallows && IsToA(seen) ? SmtpReply.Ok : null;
+        var lost = await SendAsync();
+        Pass();
+        await Wait.UntilAsync(
+            () => _pair.B.Log.ToString().Split("event=receipt-sent").Length == 3,
+            () => _pair.B.Log.ToString()
+        );
+        await _pair.B.SettledAsync();
+        swallows = false;
+        for (var i = 0; i < 9; i++)
+        {
+            await SendAsync();
+            Pass(TimeSpan.FromMinutes(10));
+            await Task.Delay(TimeSpan.FromSeconds(1.5)); // a round
+        }
+        await UntilAsync(lost, ReceiptState.Settled);
+        Assert.Contains("event=receipt-ahead", _pair.A.Log.ToString());
+        Assert.DoesNotContain("event=receipt-overdue", _pair.A.Log.ToString());
+    }
+
     [Fact]
     public async Task Where_the_last_server_reports_itself_we_do_not()
     {

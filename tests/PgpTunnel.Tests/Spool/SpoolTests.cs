@@ -1,3 +1,4 @@
+using Microsoft.Data.Sqlite;
 using PgpTunnel.Smtp;
 
 namespace PgpTunnel.Tests;
@@ -85,9 +86,7 @@ public sealed partial class SpoolTests : IAsyncLifetime
     {
         await _spool.CommitAsync(new() { Add = [Make("a")] });
         using (
-            var connection = new Microsoft.Data.Sqlite.SqliteConnection(
-                $"Data Source={Path.Combine(_directory, "spool.db")};Pooling=False"
-            )
+            var connection = new SqliteConnection($"Data Source={Path.Combine(_directory, "spool.db")};Pooling=False")
         )
         {
             connection.Open();
@@ -111,6 +110,53 @@ public sealed partial class SpoolTests : IAsyncLifetime
         Assert.False(await _spool.CommitAsync(new() { Add = [Make("b")], Replay = replay }));
         Assert.Null(_spool.Find("b"));
         Assert.Equal([1], _spool.FindReplay("f", "id")!.BodySha256);
+    }
+
+    /// <summary>What comes in a parcel's place comes only where that is there: not when it has arrived meanwhile, nor was dropped.</summary>
+    [Theory]
+    [InlineData("handed over")]
+    [InlineData("dropped")]
+    [InlineData("waiting")]
+    public async Task What_replaces_a_parcel_needs_one_that_waits(string state)
+    {
+        await _spool.CommitAsync(new() { Add = [Make("a"), Make("large", body: new byte[BodyFiles.Smallest])] });
+        if (state == "handed over")
+            await _spool.CommitAsync(new() { HandOver = new("a", Now.AddDays(20), "", null) });
+        if (state == "dropped")
+            await _spool.CommitAsync(new() { Remove = "a" });
+        Assert.Equal(state == "waiting", await _spool.CommitAsync(new() { Replace = "a", Add = [Make("b")] }));
+        Assert.Equal(state == "waiting", _spool.Find("b") is not null);
+        Assert.True(await _spool.CommitAsync(new() { Replace = "large", Add = [Make("c")] }));
+    }
+
+    /// <summary>A body is let go with its row, or with what the row needs it for; nothing is left behind.</summary>
+    [Fact]
+    public async Task No_body_is_left_behind()
+    {
+        string[] ids = ["removed", "handed", "changed", "purged"];
+        await _spool.CommitAsync(new() { Add = [.. ids.Select(id => Make(id, body: new byte[20_000]))] });
+        Assert.Equal(4, Bodies());
+        await _spool.CommitAsync(new() { Remove = "removed" });
+        await _spool.CommitAsync(new() { HandOver = new("handed", Now.AddDays(20), "", null) });
+        Assert.Equal(2, Bodies());
+        await _spool.ChangeBodyAsync("changed", new byte[30_000]);
+        await _spool.ChangeBodyAsync("handed", new byte[30_000]); // settled: it stays without
+        Assert.Equal(30_000, _spool.Load("changed")!.Value.Content.Body.Length);
+        await _spool.CommitAsync(new() { HandOver = new("purged", Now.AddDays(-1), "", null) });
+        await _spool.PurgeAsync(Now);
+        await _spool.CommitAsync(new() { Replace = "changed", Add = [] });
+        Assert.Equal(0, Bodies());
+
+        long Bodies()
+        {
+            using var connection = new SqliteConnection(
+                $"Data Source={Path.Combine(_directory, "spool.db")};Pooling=False"
+            );
+            connection.Open();
+            using var command = connection.CreateCommand();
+            command.CommandText = "SELECT count(*) FROM body";
+            return (long)command.ExecuteScalar()!;
+        }
     }
 
     [Fact]
