@@ -96,7 +96,7 @@ internal sealed class Gateway : IAsyncDisposable
             new ReceiptSender(site, _peers, parcels, heads, held),
             new OverdueReceipts(site, parcels, ownMail, witness, missing, Delivery.Note)
         );
-        _upkeep = new Upkeep(site, _peers, new Doctor(settings, _peers, _names, time), clock, ReloadAsync);
+        _upkeep = new Upkeep(site, _peers, new Doctor(settings, _peers, _names, time), witness, clock, ReloadAsync);
     }
 
     public Settings Settings => _settings;

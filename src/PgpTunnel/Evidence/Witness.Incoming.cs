@@ -114,6 +114,28 @@ internal sealed partial class Witness
         ];
     }
 
+    private int _noise;
+
+    /// <summary>A parcel is not taken, and nobody's signature on it has verified: it is counted, so that nobody fills a log with such.</summary>
+    public void CountNoise() => Interlocked.Increment(ref _noise);
+
+    /// <summary>What was counted since this was last asked.</summary>
+    public IReadOnlyList<LogEntry> Noise()
+    {
+        var count = Interlocked.Exchange(ref _noise, 0);
+        return count > 0 && Keeps
+            ?
+            [
+                Entry(
+                    settings.Configuration.Domains[0],
+                    LogOrigin.World,
+                    null,
+                    new("noise", ("count", count), ("why", "not to be opened, or by no known key"))
+                ),
+            ]
+            : [];
+    }
+
     /// <summary>RFC 3464 2.3.3.</summary>
     private static string Action(SmtpReply reply) =>
         reply.IsPositive ? "relayed"

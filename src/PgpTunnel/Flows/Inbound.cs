@@ -86,6 +86,8 @@ internal sealed partial class Inbound(
             var refused = Refuse(refusal, client, opened.Why, opened.Header, opened.Alarm);
             if (opened.VerifiedBy is not null && refusal.IsPermanent)
                 await _site.Spool.CommitAsync(new() { Entries = _witness.Refused(opened.Header!, refusal) });
+            else if (refusal.IsPermanent)
+                _witness.CountNoise();
             if (refusal == Opening.Uniform)
                 await TickClock.NextAsync(cancel);
             return refused;

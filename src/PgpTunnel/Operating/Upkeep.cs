@@ -6,7 +6,14 @@ namespace PgpTunnel;
 /// What a gateway does besides mail: takes over files that change, looks remembered partners up before they are forgotten, and checks
 /// itself at start and daily.
 /// </summary>
-internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch clock, Func<Task> reload)
+internal sealed class Upkeep(
+    Site site,
+    Peers peers,
+    Doctor doctor,
+    Witness witness,
+    ClockWatch clock,
+    Func<Task> reload
+)
 {
     private static readonly TimeSpan Tick = TimeSpan.FromSeconds(10),
         Hourly = TimeSpan.FromHours(1),
@@ -26,6 +33,7 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
                 WatchFilesAsync(cancel),
                 WatchActsAsync(cancel),
                 EveryAsync(Hourly, site.Time.GetUtcNow(), "looking partners up", RefreshAsync, cancel),
+                EveryAsync(Hourly, site.Time.GetUtcNow(), "counting what was not taken", NoiseAsync, cancel),
                 EveryAsync(Daily, null, "the self-check", CheckAsync, cancel),
                 EveryAsync(Daily, site.Spool.PartnersSeen, "looking verified partners up", RefreshVerifiedAsync, cancel)
             );
@@ -145,6 +153,13 @@ internal sealed class Upkeep(Site site, Peers peers, Doctor doctor, ClockWatch c
     {
         // Those, too, whom only a clock that has jumped has put behind their end.
         await RefreshAsync(site.Spool.PeersEnding(clock.Sure, site.Time.GetUtcNow() + Daily, RefreshesAnHour), cancel);
+    }
+
+    /// <summary>Of what strangers send that is no parcel for us one record an hour is enough.</summary>
+    private async Task NoiseAsync(CancellationToken cancel)
+    {
+        if (witness.Noise() is { Count: > 0 } noise)
+            await site.Spool.CommitAsync(new() { Entries = noise });
     }
 
     private async Task RefreshAsync(IReadOnlyList<string> domains, CancellationToken cancel)

@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Text;
 using PgpTunnel.Evidence;
+using PgpTunnel.OpenPgp;
 using PgpTunnel.Smtp;
 
 namespace PgpTunnel.Tests;
@@ -93,5 +94,39 @@ public sealed partial class ReceiptAttackTests
         _pair.World.Time.Advance(TimeSpan.FromHours(4) + TimeSpan.FromSeconds(1));
         await Wait.UntilAsync(() => Sealed().Receipt == ReceiptState.Settled, () => _pair.B.Log.ToString());
         Assert.DoesNotContain("event=receipt-overdue", _pair.B.Log.ToString());
+    }
+
+    /// <summary>What no known key has signed is on record as a number, once an hour.</summary>
+    [Fact]
+    public async Task Junk_that_strangers_send_is_counted_and_no_more()
+    {
+        var stranger = GatewayKey.Generate(GatewayAlgorithm.Ed25519, "pgptunnel@pgptunnel.a.example", Now);
+        for (var hour = 1; hour <= 2; hour++)
+        {
+            for (var i = 0; i < 7 * hour; i++)
+            {
+                var header = _pair.Header("<bob@b.example>", 5);
+                Assert.StartsWith(
+                    "550",
+                    await DeliverAsync(Outer(Seal(Bodies.Write(header, ["x\r\n\r\n"u8.ToArray()]), stranger)))
+                );
+            }
+            await Noise(hour - 1);
+            _pair.World.Time.Advance(TimeSpan.FromMinutes(61));
+            await Noise(hour);
+        }
+
+        Task Noise(int count) =>
+            Wait.UntilAsync(
+                () =>
+                {
+                    using var spool = new OpenSpool(_pair.B.Configuration.SpoolFile);
+                    var world = spool.Spool.OpenLog("b.example", LogOrigin.World)!;
+                    var noise = spool.Spool.Records(world.Number).Where(r => r.Record.Event == "noise").ToList();
+                    return noise.Count == count
+                        && noise.Select((n, i) => n.Record.Number("count") == 7 * (i + 1)).All(x => x);
+                },
+                () => _pair.B.Log.ToString()
+            );
     }
 }
