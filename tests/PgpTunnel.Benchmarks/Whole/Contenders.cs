@@ -58,8 +58,8 @@ internal sealed class Contenders : IAsyncDisposable
 
     public Sink Sink { get; }
 
-    /// <summary>Parcels for the gateway, each another.</summary>
-    public byte[] SealForGateway(string message) => _lab.SealForA(message);
+    /// <summary>Parcels for the gateway, each another; they ask for receipts, which it gives.</summary>
+    public byte[] SealForGateway(string message) => _lab.SealForA(message, asks: true);
 
     public static async Task<Contenders> StartAsync()
     {
