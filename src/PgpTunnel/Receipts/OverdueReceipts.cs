@@ -18,7 +18,7 @@ internal sealed class OverdueReceipts(
     Action<Destination, DateTimeOffset> resent
 )
 {
-    private const int MostARound = 500,
+    private const int MostARound = 5000,
         LongestPause = 5; // doublings
 
     private static readonly TimeSpan FirstPause = TimeSpan.FromHours(1),
