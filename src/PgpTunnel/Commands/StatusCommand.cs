@@ -10,8 +10,36 @@ internal static class StatusCommand
             "status",
             "Shows whether the gateway runs, whether it is armed, and what waits. Exit code 69 when it does not run.",
             "pgptunnel status",
-            RunAsync
+            (parse, cancel) => parse.GetValue(CheckOption) ? CheckAsync(parse, cancel) : RunAsync(parse, cancel),
+            CheckOption
         );
+
+    private static readonly Option<bool> CheckOption = new("--check")
+    {
+        Description = "One line for a monitor, and its exit codes: 0 well, 1 warning, 2 critical, 3 unknown.",
+    };
+
+    /// <summary>As a plugin of Nagios and its kind: whatever goes wrong is said on stdout, and is one of four codes.</summary>
+    private static async Task<int> CheckAsync(ParseResult parse, CancellationToken cancel)
+    {
+        HealthView health;
+        try
+        {
+            await using var session = GatewayAtRest.Open(parse.Configuration());
+            await session.Arming.CheckAsync(cancel);
+            health = HealthView.Of(
+                StatusView.Of(session.Settings, session.Arming, session.Spool),
+                session.Settings.Configuration,
+                session.Spool,
+                TimeProvider.System.GetUtcNow()
+            );
+        }
+        catch (Exception e) when (e is ConfigurationException or CommandException or SpoolException)
+        {
+            health = new(HealthLevel.Unknown, [e.Message], []);
+        }
+        return parse.Report(health, health.ToString(), (int)health.Level);
+    }
 
     private static async Task<int> RunAsync(ParseResult parse, CancellationToken cancel)
     {

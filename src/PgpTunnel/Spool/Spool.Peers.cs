@@ -170,6 +170,10 @@ internal sealed partial class Spool
             )
         );
 
+    /// <summary>Domains about which somebody should look, since their mail waits.</summary>
+    public IReadOnlyList<string> PeersInAlarm() =>
+        Read(s => s.Rows("SELECT domain FROM peer WHERE alarm IS NOT NULL ORDER BY domain", row => row.GetString(0)));
+
     /// <summary>Domains of which an administrator has verified a key.</summary>
     public IReadOnlyList<string> VerifiedPeers() =>
         Read(s => s.Rows("SELECT domain FROM peer WHERE verified <> ''", row => row.GetString(0)));

@@ -90,6 +90,10 @@ internal sealed partial class Spool
             )
         )[0];
 
+    /// <summary>How many parcels have no receipt although they should.</summary>
+    public long OverdueCount() =>
+        Read(s => s.Number("SELECT count(*) FROM parcel WHERE overdue IS NOT NULL AND receipt = 2")); // ReceiptState.Overdue
+
     /// <summary>How many parcels for a domain wait for a receipt.</summary>
     public long Awaited(string domain) =>
         Read(s =>

@@ -95,6 +95,7 @@ public sealed partial class FaultTests
         Assert.Contains("in use by another running gateway", (await FailingRunAsync(lab, 73)).Error);
         var status = (await lab.PgpTunnelAsync("status")).Expect(0).Text;
         Assert.Contains($"running, pid {first.Id}", status);
+        Assert.StartsWith("PGPTUNNEL OK - 0 queued", (await lab.PgpTunnelAsync("status", "--check")).Expect(0).Text);
         lab.Change(c =>
         {
             c["spool"] = "sqlite:other.db";
@@ -113,6 +114,12 @@ public sealed partial class FaultTests
         Assert.Equal(0, await first.StopAsync());
         lab.Change(c => c["spool"] = "sqlite:spool.db");
         Assert.Contains("not running", (await lab.PgpTunnelAsync("status")).Expect(69).Text);
+        Assert.StartsWith(
+            "PGPTUNNEL CRITICAL - the gateway does not run",
+            (await lab.PgpTunnelAsync("status", "--check")).Expect(2).Text
+        );
+        lab.Change(c => c["spool"] = "sqlite:bad.db");
+        Assert.StartsWith("PGPTUNNEL UNKNOWN - ", (await lab.PgpTunnelAsync("status", "--check")).Expect(3).Text);
     }
 
     [Fact]

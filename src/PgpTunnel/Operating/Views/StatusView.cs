@@ -38,7 +38,7 @@ internal sealed record StatusView(
         )
         {
             Domains = [.. configuration.Domains.Select(d => ArmedView.Of(d, arming.State(d)))],
-            Queue = QueueCounts.Of(spool?.List() ?? []),
+            Queue = spool is null ? new(0, 0, 0, null) : QueueCounts.Of(spool.Counts()),
             Receipts = spool?.Awaited() is var (count, oldest)
                 ? new(count, oldest is { } time ? InnerHeader.Time(time) : null)
                 : new(0, null),
@@ -58,17 +58,17 @@ internal sealed record ReceiptCounts(long Awaited, string? Oldest);
 
 /// <param name="Handed">Handed over, and remembered for a bounce.</param>
 /// <param name="Oldest">When the oldest that is queued came.</param>
-internal sealed record QueueCounts(int Queued, int Held, int Handed, string? Oldest)
+internal sealed record QueueCounts(long Queued, long Held, long Handed, string? Oldest)
 {
-    public static QueueCounts Of(IReadOnlyList<Parcel> parcels)
+    /// <param name="counts">Of each state how many parcels are in it, and when the oldest came.</param>
+    public static QueueCounts Of(IReadOnlyDictionary<ParcelState, (long Count, DateTimeOffset Oldest)> counts)
     {
-        int Count(ParcelState state) => parcels.Count(p => p.State == state);
-        var oldest = parcels.Where(p => p.State == ParcelState.Queued).Select(p => (DateTimeOffset?)p.Created).Min();
+        long Count(ParcelState state) => counts.GetValueOrDefault(state).Count;
         return new(
             Count(ParcelState.Queued),
             Count(ParcelState.Held),
             Count(ParcelState.Handed),
-            oldest is { } time ? InnerHeader.Time(time) : null
+            counts.TryGetValue(ParcelState.Queued, out var queued) ? InnerHeader.Time(queued.Oldest) : null
         );
     }
 }
