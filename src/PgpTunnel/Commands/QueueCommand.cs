@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Globalization;
 using PgpTunnel.OpenPgp;
 
 namespace PgpTunnel.Commands;
@@ -15,15 +16,28 @@ internal static partial class QueueCommand
         HelpName = "D",
     };
 
+    private static readonly Option<string?> FromOption =
+            new("--from") { Description = "From this domain or address; <> = reports.", HelpName = "D|ADDR" },
+        ToOption = new("--to") { Description = "For this domain or address.", HelpName = "D|ADDR" },
+        OlderOption =
+            new("--older")
+            {
+                Description = "That have waited so long (30m, 2h, 3d), or came before a time (RFC 3339).",
+                HelpName = "T",
+            };
+
     public static Command Create() =>
         Cli.Group(
             "queue",
             "The spool.",
             Cli.Command(
                 "list",
-                "Lists the parcels that wait.",
-                "pgptunnel queue list",
-                (parse, _) => With(parse, spool => Task.FromResult(List(parse, spool)))
+                "Lists the parcels that wait: all, or those of a sender, for a recipient, or that came before a time.",
+                "pgptunnel queue list --to b.example --older 2h",
+                (parse, _) => With(parse, spool => Task.FromResult(List(parse, spool))),
+                FromOption,
+                ToOption,
+                OlderOption
             ),
             Cli.Command(
                 "show",
@@ -107,11 +121,21 @@ internal static partial class QueueCommand
 
     private static int List(ParseResult parse, Spool spool)
     {
-        var waiting = ParcelView.Waiting(spool);
+        var filter = new ParcelFilter(
+            Asked(parse, FromOption),
+            Asked(parse, ToOption),
+            parse.GetValue(OlderOption) is { } older ? Before(older, TimeProvider.System.GetUtcNow()) : null
+        );
+        var (waiting, unreadable) = filter.Waiting(parse.Configuration(), spool);
+        var isAll = filter == new ParcelFilter(null, null, null);
+        if (unreadable > 0)
+            Console.Error.WriteLine($"{unreadable} parcel(s) could not be opened to see: 'pgptunnel queue check'");
         return parse.Report(
             new { parcels = waiting },
             waiting.Count == 0
-                ? "the queue is empty"
+                ? isAll
+                    ? "the queue is empty"
+                    : "no such parcel waits"
                 : Cli.Table([
                     ["ID", "ROUTE", "DOMAIN", "STATE", "CREATED", "NEXT", "ATTEMPTS", "STATUS", "CLASS", "HOST"],
                     .. waiting.Select(p =>
@@ -132,6 +156,42 @@ internal static partial class QueueCommand
                 ])
         );
     }
+
+    /// <summary>A domain or an address, in or out of angle brackets.</summary>
+    private static string? Asked(ParseResult parse, Option<string?> option)
+    {
+        if (parse.GetValue(option)?.Trim() is not { } given || given == "<>")
+            return parse.GetValue(option)?.Trim();
+        var text = given.TrimStart('<').TrimEnd('>');
+        return !Domains.TryNormalise(text[(text.LastIndexOf('@') + 1)..], out var domain)
+                ? throw new CommandException(Exit.Usage, $"{option.Name}: {given} is no domain and no address")
+            : text.Contains('@') ? text
+            : domain;
+    }
+
+    /// <param name="text"><c>30m</c>, <c>2h</c>, <c>3d</c>, or a time.</param>
+    private static DateTimeOffset Before(string text, DateTimeOffset now)
+    {
+        if (
+            text is [.. var digits, 's' or 'm' or 'h' or 'd']
+            && int.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+        )
+            return now - TimeSpan.FromDays(Math.Min(number * DaysOf(text[^1]), LongestDays));
+        return DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var time)
+            ? time
+            : throw new CommandException(Exit.Usage, $"--older: {text} is neither a duration such as 2h nor a time");
+    }
+
+    private const double LongestDays = 36_500; // before anything was
+
+    private static double DaysOf(char unit) =>
+        unit switch
+        {
+            's' => 1.0 / (24 * 60 * 60),
+            'm' => 1.0 / (24 * 60),
+            'h' => 1.0 / 24,
+            _ => 1,
+        };
 
     private static int Show(ParseResult parse, Spool spool)
     {

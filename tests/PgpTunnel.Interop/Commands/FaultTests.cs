@@ -180,6 +180,17 @@ public sealed partial class FaultTests
         Assert.Contains("4.4.1 (temporary) of 127.0.0.1", shown);
         (await lab.PgpTunnelAsync("queue", "hold", id)).Expect(0);
         Assert.Contains("held", (await lab.PgpTunnelAsync("queue", "list")).Expect(0).Text);
+        foreach (
+            var asked in new[] { "--to b.example", "--to <Bob@B.example>", "--from alice@a.example", "--older 0s" }
+        )
+            Assert.Contains(id, (await lab.PgpTunnelAsync(["queue", "list", .. asked.Split(' ')])).Expect(0).Text);
+        foreach (var other in new[] { "--to c.example", "--from carol@a.example", "--older 2h", "--older 2026-01-01" })
+            Assert.Contains(
+                "no such",
+                (await lab.PgpTunnelAsync(["queue", "list", .. other.Split(' ')])).Expect(0).Text
+            );
+        foreach (var wrong in new[] { "--to nonsense..", "--older soon", "--older -2h" })
+            (await lab.PgpTunnelAsync(["queue", "list", .. wrong.Split(' ')])).Expect(64);
         (await lab.PgpTunnelAsync("queue", "release", id)).Expect(0);
         (await lab.PgpTunnelAsync("queue", "retry", "--domain", "b.example")).Expect(0);
         (await lab.PgpTunnelAsync("queue", "drop", id)).Expect(64);

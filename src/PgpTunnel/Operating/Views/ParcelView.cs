@@ -50,10 +50,6 @@ internal sealed record ParcelView(
                 _ => "permanent",
             }
             : null;
-
-    /// <summary>All that wait, the oldest first.</summary>
-    public static IReadOnlyList<ParcelView> Waiting(Spool spool) =>
-        [.. spool.List().Where(p => p.State != ParcelState.Handed).Select(Of)];
 }
 
 /// <summary>One parcel with its envelope.</summary>
