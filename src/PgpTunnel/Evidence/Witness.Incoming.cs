@@ -116,7 +116,9 @@ internal sealed partial class Witness
 
     private int _noise;
 
-    /// <summary>A parcel is not taken, and nobody's signature on it has verified: it is counted, so that nobody fills a log with such.</summary>
+    /// <summary>
+    /// A parcel is not taken, and nobody's signature on it has verified: it is counted, so that nobody fills a log with such.
+    /// </summary>
     public void CountNoise() => Interlocked.Increment(ref _noise);
 
     /// <summary>What was counted since this was last asked.</summary>

@@ -26,7 +26,7 @@ internal sealed partial class Spool
             return [];
         return FileOf(
             statements,
-            "UPDATE parcel SET state = $handed, body = x'', stored = NULL, key = x'', octets = 0, next = $until WHERE id = $id RETURNING file",
+            $"UPDATE parcel SET state = $handed, {NoBody}, next = $until WHERE id = $id RETURNING file",
             ("$id", handed.Id),
             ("$handed", (int)ParcelState.Handed),
             ("$until", handed.Until.ToUnixTimeSeconds())
@@ -42,6 +42,9 @@ internal sealed partial class Spool
             ("$missed", (int)ReceiptState.Overdue),
             ("$next", Seconds(missed.Next))
         ) > 0;
+
+    /// <summary>What is left of a row when its body is let go.</summary>
+    private const string NoBody = "body = x'', stored = NULL, key = x'', octets = 0";
 
     private static void Resend(Statements statements, Resent again) =>
         statements.Execute(
@@ -59,7 +62,7 @@ internal sealed partial class Spool
     private static IReadOnlyList<string> Settle(Statements statements, SettledByReceipt settled) =>
         FileOf(
             statements,
-            "UPDATE parcel SET receipt = max(receipt, $receipt), done = $done, overdue = NULL, body = x'', stored = NULL, key = x'', octets = 0, "
+            $"UPDATE parcel SET receipt = max(receipt, $receipt), done = $done, overdue = NULL, {NoBody}, "
                 + "next = CASE WHEN state = $handed THEN next ELSE expires + $life END, state = $handed "
                 + "WHERE id = $id AND form = $sealed RETURNING file",
             ("$id", settled.Id),
@@ -165,10 +168,7 @@ internal sealed partial class Spool
                     .FirstOrDefault((0, ""));
                 if (octets == 0)
                     continue; // it goes again, or has its receipt
-                statements.Execute(
-                    "UPDATE parcel SET body = x'', stored = NULL, key = x'', octets = 0 WHERE id = $id",
-                    ("$id", id)
-                );
+                statements.Execute($"UPDATE parcel SET {NoBody} WHERE id = $id", ("$id", id));
                 gone.Add((octets, file));
             }
         });

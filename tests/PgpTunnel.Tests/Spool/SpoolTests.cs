@@ -112,7 +112,9 @@ public sealed partial class SpoolTests : IAsyncLifetime
         Assert.Equal([1], _spool.FindReplay("f", "id")!.BodySha256);
     }
 
-    /// <summary>What comes in a parcel's place comes only where that is there: not when it has arrived meanwhile, nor was dropped.</summary>
+    /// <summary>
+    /// What comes in a parcel's place comes only where that is there: not when it has arrived meanwhile, nor was dropped.
+    /// </summary>
     [Theory]
     [InlineData("handed over")]
     [InlineData("dropped")]
