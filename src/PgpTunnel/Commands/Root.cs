@@ -24,6 +24,7 @@ internal static class Root
             DoctorCommand.Create(),
             StatusCommand.Create(),
             JournalCommand.Create(),
+            TestCommand.Create(),
             TraceCommand.Create(),
             EvidenceCommand.Create(),
             PostfixCommand.Create(),

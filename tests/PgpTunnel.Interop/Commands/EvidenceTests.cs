@@ -121,6 +121,28 @@ public sealed class EvidenceTests : IAsyncLifetime
         Assert.Matches(@"missing: it waits here for b\.example, tried \d+ time\(s\), last answer 4\.3\.2", trace);
     }
 
+    /// <summary>An administrator's own message: what it has come to is the exit code, and what is not known yet is no success.</summary>
+    [Fact]
+    public async Task A_test_message_is_followed_to_its_end()
+    {
+        Assert.Contains("no gateway runs", (await CommandAsync("test", "bob@b.example")).Expect(69).Error);
+        await using var gateway = await _lab.StartAsync();
+        var clear = (await CommandAsync("test", "dave@plain.example")).Expect(65).Text;
+        Assert.Matches(@"^[0-9a-f]{32}  clear", clear);
+        // The relay has it, and nobody here gives a receipt within that time.
+        var handed = (await CommandAsync("test", "<bob@b.example>", "--wait", "2")).Expect(75).Text;
+        Assert.Matches(@"^[0-9a-f]{32}  handed", handed);
+        Assert.Contains("missing: the receipt of b.example", handed);
+        _lab.RelayAnswer = _ => new Smtp.SmtpReply(451, "4.3.2", "not now");
+        var waits = (await CommandAsync("test", "bob@b.example", "--wait", "2")).Expect(75).Text;
+        Assert.Contains("missing: it waits here for b.example", waits);
+        _lab.RelayAnswer = _ => new Smtp.SmtpReply(550, "5.1.1", "nobody of that name");
+        var failed = (await CommandAsync("test", "dave@plain.example", "--json")).Expect(65).Text;
+        Assert.Contains("\"state\": \"", failed);
+        foreach (var nonsense in new[] { "bob", "@b.example", "bob@b..example", "a b@c.example" })
+            (await CommandAsync("test", nonsense)).Expect(64);
+    }
+
     [Fact]
     public async Task Clear_text_is_found()
     {

@@ -180,6 +180,16 @@ public sealed partial class TwoCompaniesTests : IAsyncDisposable
         await _postfixA.FlushAsync();
         await WaitAsync(6);
         Assert.Contains("PgpTunnel-Result: pass", Encoding.ASCII.GetString(Received[5].Message));
+        // An administrator's own message, to its end: that B's mail server has it is B's word.
+        var test = (
+            await Run.ProgramAsync(
+                Run.Gateway,
+                ["test", "bob@b.example", "--config", _operators.Config("a")],
+                bound: TimeSpan.FromMinutes(3)
+            )
+        ).Expect(0);
+        Assert.Matches(@"^[0-9a-f]{32}  relayed  <", test.Text);
+        Assert.Matches(@"theirs +outcome", test.Text);
         Assert.Equal(0, await _gatewayA.StopAsync());
         Assert.Equal(0, await _gatewayB!.StopAsync());
     }
