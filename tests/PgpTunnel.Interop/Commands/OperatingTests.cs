@@ -143,6 +143,8 @@ public sealed partial class OperatingTests
                 "queue release",
                 "queue drop",
                 "status",
+                "test",
+                "trace",
             }
         )
             Assert.Contains("Example:", (await Run.PgpTunnelAsync([.. command.Split(' '), "--help"])).Expect(0).Text);
