@@ -118,11 +118,11 @@ internal static class ConfigCommand
         }
         var next = PostfixCommand.NextHop(configuration);
         return domains
-            .Where(d => hops.GetValueOrDefault(d) != next)
+            .Where(d => Hop(hops, d) != next)
             .Select(d => new Finding(
                 FindingLevel.Warning,
                 "transport",
-                hops.TryGetValue(d, out var other)
+                Hop(hops, d) is { } other
                     ? $"{d} is a partner, and {map} sends its mail to {other}, not to {next}"
                     : $"{d} is a partner and not in {map}: its mail does not pass the gateway",
                 "'pgptunnel postfix map' prints the map"
@@ -198,5 +198,16 @@ internal static class ConfigCommand
                 mistakes.AddRange(e.Mistakes);
             }
         }
+    }
+
+    /// <summary>Where a transport map sends a domain's mail: by its own line, that of all below a domain, or that of all (transport(5)).</summary>
+    private static string? Hop(Dictionary<string, string> hops, string domain)
+    {
+        if (hops.TryGetValue(domain, out var own))
+            return own;
+        for (var dot = domain.IndexOf('.', 1); dot > 0; dot = domain.IndexOf('.', dot + 1))
+            if (hops.TryGetValue(domain[dot..], out var all))
+                return all;
+        return hops.GetValueOrDefault("*");
     }
 }

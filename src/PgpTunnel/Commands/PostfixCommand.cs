@@ -26,8 +26,12 @@ internal static class PostfixCommand
         return
         [
             .. configuration
-                .Policy.Partners.Where(p => (p.Value.Policy ?? configuration.Policy.Default) != LocalPolicy.Never)
-                .Select(p => p.Key)
+                .Policy.Partners.Keys.Where(d => configuration.PolicyFor(d) != LocalPolicy.Never)
+                .Concat(
+                    configuration
+                        .Policy.Groups.Keys.Where(g => configuration.PolicyFor($"x.{g}") != LocalPolicy.Never)
+                        .Select(g => $".{g}") // transport(5): all below it
+                )
                 .Concat(
                     (spool?.ListPeers() ?? [])
                         .Where(r => memory.RemembersEnforce(r) || r.Verified.Count > 0)

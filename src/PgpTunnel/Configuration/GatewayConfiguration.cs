@@ -29,7 +29,7 @@ public sealed record GatewayConfiguration
 
     public string GatewayDomain => GatewayAddress.DomainOf(Gateway);
 
-    public LocalPolicy PolicyFor(string domain) => Policy.Partners.GetValueOrDefault(domain)?.Policy ?? Policy.Default;
+    public LocalPolicy PolicyFor(string domain) => Policy.Of(domain);
 
     /// <summary>Every file that a reload reads.</summary>
     internal IEnumerable<string> Files =>

@@ -43,13 +43,9 @@ internal sealed class Alarms(Site site, PeerMemory memory, OwnMail ownMail) : ID
     {
         var now = site.Time.GetUtcNow();
         var record = site.Spool.FindPeer(domain) ?? new PeerRecord(domain);
-        if (
-            !memory.RemembersEnforce(record)
-            && record.Verified.Count == 0
-            && !site.Configuration.Policy.Partners.ContainsKey(domain)
-        )
+        if (!memory.RemembersEnforce(record) && record.Verified.Count == 0 && !site.Configuration.Policy.Names(domain))
             return;
-        var ours = record.Verified.Count > 0 || site.Configuration.Policy.Partners.ContainsKey(domain);
+        var ours = record.Verified.Count > 0 || site.Configuration.Policy.Names(domain);
         var tell = !(record.Alarmed is { } told && (now - told).Duration() < Silence) && (ours || MayTell(now));
         if (!tell && record.Alarm == why)
             return;

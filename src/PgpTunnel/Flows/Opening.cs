@@ -221,7 +221,7 @@ internal sealed class Opening(
         var configuration = settings.Configuration;
         if (
             configuration.Listen.Inbound is { PartnersOnly: true }
-            && !configuration.Policy.Partners.ContainsKey(header.Sender.Domain)
+            && !configuration.Policy.Names(header.Sender.Domain)
             && !peers.IsVerified(header.Sender.Domain)
         )
             return new(

@@ -26,7 +26,7 @@ internal sealed class Echoes(Site site, Peers peers, Parcels parcels)
             await site.Spool.CommitAsync(with with { Facts = with.Facts.Concat(answered).ToDictionary() });
             return new SmtpReply(250, "2.0.0", $"{header.Id} noted");
         }
-        if (site.Configuration.Policy.Partners.GetValueOrDefault(domain) is not { Echo: true })
+        if (!site.Configuration.Policy.AllowsEcho(domain))
             return new SmtpReply(550, "5.7.1", $"{header.Recipient.Domain} answers no echo of {domain}");
         var peer = await peers.FindAsync(domain, fresh: false, cancel);
         if (peer.Class != PeerClass.Usable || (peer.Trusted && !peer.TrustedOffered))

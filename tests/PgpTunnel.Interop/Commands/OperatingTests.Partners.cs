@@ -110,7 +110,10 @@ public sealed partial class OperatingTests
         await using var lab = await Lab.CreateAsync();
         lab.Change(c =>
             c["policy"] = JsonNode.Parse(
-                """{ "partners": { "c.example": { "policy": "require" }, "never.example": { "policy": "never" } } }"""
+                """
+                { "partners": { "c.example": { "policy": "require" }, "never.example": { "policy": "never" },
+                    "*.group.example": { "policy": "require" }, "*.quiet.example": { "policy": "never" } } }
+                """
             )
         );
         await using var gateway = await lab.StartAsync();
@@ -123,7 +126,7 @@ public sealed partial class OperatingTests
             .Parse((await lab.PgpTunnelAsync("postfix", "map", "--json")).Expect(0).Output)
             .RootElement;
         Assert.Equal(
-            ["b.example", "c.example"],
+            [".group.example", "b.example", "c.example"],
             json.GetProperty("domains").EnumerateArray().Select(d => d.GetString())
         );
         Assert.Equal("pgptunnel:[127.0.0.1]:10025", json.GetProperty("transport").GetString());
@@ -132,6 +135,9 @@ public sealed partial class OperatingTests
             {
                 ("b.example", "pgptunnel:[127.0.0.1]:10025\n"),
                 ("c.example", "pgptunnel:[127.0.0.1]:10025\n"),
+                (".group.example", "pgptunnel:[127.0.0.1]:10025\n"), // as Postfix asks for all below it
+                ("group.example", ""),
+                (".quiet.example", ""),
                 ("never.example", ""),
                 ("plain.example", ""),
             }

@@ -82,6 +82,56 @@ public sealed class ConfigurationTests : IDisposable
         Assert.Equal((5, "t", true), (c.Limits.Connections, c.Trace.Token, c.Trace.AuthenticationResults));
     }
 
+    /// <summary>Of what fits a domain, the most exact entry that says something.</summary>
+    [Theory]
+    [InlineData("x.group.example", LocalPolicy.Require, true, true)]
+    [InlineData("deep.down.group.example", LocalPolicy.Require, true, true)]
+    [InlineData("group.example", LocalPolicy.Prefer, false, false)] // it is not below itself
+    [InlineData("xgroup.example", LocalPolicy.Prefer, false, false)]
+    [InlineData("example", LocalPolicy.Prefer, false, false)]
+    [InlineData("y.sub.group.example", LocalPolicy.Never, true, true)]
+    [InlineData("sub.group.example", LocalPolicy.Require, true, true)]
+    [InlineData("own.group.example", LocalPolicy.RequireVerified, false, true)]
+    [InlineData("known.group.example", LocalPolicy.Require, true, true)] // has a fingerprint, and says nothing else
+    [InlineData("z.xn--bcher-kva.example", LocalPolicy.Never, false, true)]
+    public void A_group_is_all_domains_below_one(string domain, LocalPolicy policy, bool echo, bool named)
+    {
+        var c = Read(
+            """
+            { "domains": ["a.example"], "policy": { "partners": {
+                "own.group.example": { "policy": "require-verified", "echo": false },
+                "*.Group.example": { "policy": "require", "echo": true },
+                "known.group.example": { "fingerprint": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" },
+                "*.sub.group.example": { "policy": "never" },
+                "*.bücher.example": { "policy": "never" } } } }
+            """
+        );
+        Assert.Equal((policy, echo, named), (c.PolicyFor(domain), c.Policy.AllowsEcho(domain), c.Policy.Names(domain)));
+    }
+
+    [Theory]
+    [InlineData("""{ "domains": ["a.example"], "policy": { "partners": { "*": {} } } }""", "policy.partners.*")]
+    [InlineData("""{ "domains": ["a.example"], "policy": { "partners": { "*.": {} } } }""", "policy.partners.*.")]
+    [InlineData("""{ "domains": ["a.example"], "policy": { "partners": { "a.*.b": {} } } }""", "policy.partners.a.*.b")]
+    [InlineData(
+        """{ "domains": ["a.example"], "policy": { "partners": { "*.b.example": {}, "*.B.example": {} } } }""",
+        "stands twice"
+    )]
+    [InlineData(
+        """{ "domains": ["a.example"], "policy": { "partners": { "*.b.example": { "gateway": "x@b.example" } } } }""",
+        "belongs to one domain"
+    )]
+    [InlineData(
+        """{ "domains": ["a.example"], "policy": { "partners": { "*.b.example": { "fingerprint": "aa" } } } }""",
+        "belongs to one domain"
+    )]
+    [InlineData(
+        """{ "domains": ["a.example"], "policy": { "partners": { "*.b.example": { "polcy": "never" } } } }""",
+        "did you mean"
+    )]
+    public void What_is_no_group_is_refused(string json, string mistake) =>
+        Assert.Contains(mistake, Assert.Throws<ConfigurationException>(() => Read(json)).Message);
+
     [Theory]
     [InlineData("""{ }""", "domains")]
     [InlineData("""{ "domains": ["a b"] }""", "domains: 'a b'")]
@@ -143,8 +193,8 @@ public sealed class ConfigurationTests : IDisposable
     [InlineData("""{ "domains": "a.example" }""", "domains: must be a list of strings")]
     [InlineData("""[ ]""", "must be one object")]
     [InlineData(
-        """{ "domains": ["a.example"], "policy": { "partners": { "*.example": { "policy": "require" } } } }""",
-        "policy.partners.*.example: is not a domain (there are no wildcards"
+        """{ "domains": ["a.example"], "policy": { "partners": { "x*.example": { "policy": "require" } } } }""",
+        "policy.partners.x*.example: is not a domain, nor *. before one"
     )]
     [InlineData(
         """{ "domains": ["a.example"], "policy": { "partners": { "b.example": {}, "B.Example.": {} } } }""",
