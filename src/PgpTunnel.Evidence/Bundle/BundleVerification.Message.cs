@@ -36,7 +36,8 @@ public sealed partial class BundleVerification
                 l.Log.Records.Where(r => r.StandsIn(l.Log.Head)).Select(r => (Log: l, r.Record))
             )
             .Where(t => t.Record.Event is "sealed" or "opened" && t.Record.Text("lit") == lit)
-            .OrderByDescending(t => t.Log.IsItsOwners)
+            .OrderByDescending(t => Crossed.Contains(t.Record.Text("id") + CrossedSealed))
+            .ThenByDescending(t => t.Log.IsItsOwners)
             .FirstOrDefault();
         _statements.Add(
             named.Record is null
@@ -56,6 +57,14 @@ public sealed partial class BundleVerification
         );
     }
 
+    /// <summary>What is proved to have crossed.</summary>
+    private List<string> Crossed =>
+        _statements
+            .Where(s => s.Verdict == Verdict.Proved)
+            .Select(s => s.What)
+            .Where(s => s.EndsWith(CrossedSealed, StringComparison.Ordinal))
+            .ToList();
+
     /// <summary>
     /// One side alone can put any message on record, as if it had crossed: beside one that did cross it must not pass for that one.
     /// </summary>
@@ -63,12 +72,7 @@ public sealed partial class BundleVerification
     {
         var (id, by) = (named.Record.Text("id"), named.Log.Key.Fingerprint);
         var why = $"record {named.Record.N} names its octets, {lit}, as those of {id}";
-        var crossed = _statements
-            .Where(s => s.Verdict == Verdict.Proved)
-            .Select(s => s.What)
-            .Where(s => s.EndsWith(CrossedSealed, StringComparison.Ordinal))
-            .ToList();
-        if (crossed.Count > 0 && !crossed.Contains(id + CrossedSealed))
+        if (Crossed is { Count: > 0 } crossed && !crossed.Contains(id + CrossedSealed))
             return Statement.Contradicted(what, $"{why}, which is not what crossed");
         return named.Log.IsItsOwners
             ? Statement.Proved(what, by, why: why)

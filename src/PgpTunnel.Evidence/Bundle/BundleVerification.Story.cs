@@ -63,6 +63,8 @@ public sealed partial class BundleVerification
         var (before, isItsOwn) = made.Record is null
             ? (opened, opened.Record is not null && opened.Log.Origin.Own == outcome.Log.Origin.Own)
             : (made, AreTwoSides(made.Log, outcome.Log));
+        if (!isItsOwn && made.Record is not null && AreEachOthers(made.Log, outcome.Log))
+            return Statement.Claimed(what, by, "whose key sealed it that is no signed DNS in the bundle says");
         if (!isItsOwn)
             return Statement.Claimed(
                 what,
@@ -100,8 +102,10 @@ public sealed partial class BundleVerification
         sender.IsItsOwners
         && receiver.IsItsOwners
         && sender.Key.Fingerprint != receiver.Key.Fingerprint
-        && sender.Origin.Own == receiver.Origin.Peer
-        && sender.Origin.Peer == receiver.Origin.Own;
+        && AreEachOthers(sender, receiver);
+
+    private static bool AreEachOthers(Signed sender, Signed receiver) =>
+        sender.Origin.Own == receiver.Origin.Peer && sender.Origin.Peer == receiver.Origin.Own;
 
     private static string Outcome(Record outcome) =>
         outcome.Fields.FirstOrDefault(f => f.Name == "to").Value

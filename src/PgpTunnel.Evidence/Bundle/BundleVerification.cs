@@ -185,8 +185,10 @@ public sealed partial class BundleVerification(
     /// <summary>Two heads of one log at one size, or two records in one place: whoever signed them tells two stories.</summary>
     private void CheckHistories(List<Signed> logs)
     {
-        // What anybody else has signed under a domain's name is no story of that domain's.
-        foreach (var log in logs.GroupBy(l => (l.Origin, By: l.IsItsOwners ? "" : l.Key.Fingerprint)))
+        // What anybody else has signed under a domain's name is no story of that domain's; what a key of its has, whenever, is.
+        var owners = logs.Where(l => l.IsItsOwners).Select(l => (l.Origin.Own, l.Key.Fingerprint)).ToHashSet();
+        string By(Signed log) => owners.Contains((log.Origin.Own, log.Key.Fingerprint)) ? "" : log.Key.Fingerprint;
+        foreach (var log in logs.GroupBy(l => (l.Origin, By: By(l))))
         {
             var forked =
                 log.GroupBy(l => l.Log.Head.Size)

@@ -200,7 +200,9 @@ internal static class ConfigCommand
         }
     }
 
-    /// <summary>Where a transport map sends a domain's mail: by its own line, that of all below a domain, or that of all (transport(5)).</summary>
+    /// <summary>
+    /// Where a transport map sends a domain's mail: by its own line, that of all below a domain, or that of all (transport(5)).
+    /// </summary>
     private static string? Hop(Dictionary<string, string> hops, string domain)
     {
         if (hops.TryGetValue(domain, out var own))

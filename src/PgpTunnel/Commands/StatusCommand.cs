@@ -34,7 +34,7 @@ internal static class StatusCommand
                 TimeProvider.System.GetUtcNow()
             );
         }
-        catch (Exception e) when (e is ConfigurationException or CommandException or SpoolException)
+        catch (Exception e) when (e is not OperationCanceledException)
         {
             health = new(HealthLevel.Unknown, [e.Message], []);
         }

@@ -18,7 +18,7 @@ internal sealed class OverdueReceipts(
     Action<Destination, DateTimeOffset> resent
 )
 {
-    private const int MostARound = 5000,
+    private const int MostARound = 1000,
         LongestPause = 5; // doublings
 
     private static readonly TimeSpan FirstPause = TimeSpan.FromHours(1),
@@ -73,25 +73,28 @@ internal sealed class OverdueReceipts(
     /// </summary>
     private async Task MissAsync(IReadOnlyList<Parcel> overdue, DateTimeOffset now)
     {
-        var told = site
-            .Spool.Tagged(overdue.Where(p => LogEntry.IsId(p.Id)).Select(p => LogEntry.TagOf(p.Id)))
-            .Where(r => r.Record.Event is "opened" or "outcome")
-            .ToLookup(r => r.Record.Text("id"));
-        foreach (var parcel in overdue)
-            if (told[parcel.Id].LastOrDefault(r => IsTheirWord(r, parcel)) is not { } record)
-                await MissAsync(parcel, now);
-            else
-                await site.Spool.CommitAsync(new() { Settle = [new(parcel.Id, StateOf(record.Record), parcel.Done)] });
+        foreach (var pair in overdue.GroupBy(p => (p.Domain, p.Own)))
+        {
+            var told = site
+                .Spool.Mirrors(pair.Key.Domain, pair.Key.Own)
+                .SelectMany(m => site.Spool.Tagged(pair.Select(p => LogEntry.TagOf(p.Id)), m.Number))
+                .Where(r => r.Record.Event is "opened" or "outcome")
+                .ToLookup(r => r.Record.Text("id"));
+            foreach (var parcel in pair)
+                if (told[parcel.Id].LastOrDefault(r => IsAbout(r.Record, parcel)) is not { } record)
+                    await MissAsync(parcel, now);
+                else
+                    await site.Spool.CommitAsync(
+                        new() { Settle = [new(parcel.Id, StateOf(record.Record), parcel.Done)] }
+                    );
+        }
     }
 
     private static ReceiptState StateOf(Record record) =>
         record.Event == "outcome" && record.Number("final") == 1 ? ReceiptState.Settled : ReceiptState.Opened;
 
-    private bool IsTheirWord(StoredRecord stored, Parcel parcel) =>
-        stored.Record.Text("lit") == Convert.ToHexStringLower(parcel.Lit)
-        && site.Spool.Log(stored.Log) is { IsMirror: true } log
-        && log.Origin.Own == parcel.Domain
-        && log.Origin.Peer == parcel.Own;
+    private static bool IsAbout(Record record, Parcel parcel) =>
+        record.Text("lit") == Convert.ToHexStringLower(parcel.Lit);
 
     private async Task MissAsync(Parcel parcel, DateTimeOffset now)
     {

@@ -148,7 +148,7 @@ internal sealed class ParcelHeads(Site site, Witness witness, SignedHeads heads,
         if (!header.AsksReceipt || !site.Configuration.Evidence.Keep || !IsFew((own, peer), now))
             return;
         var owed = site.Spool.OwedReceipt(own, peer);
-        if (owed is not null && owed.Acked < owed.Sent)
+        if (owed is not null && (owed.Acked < owed.Sent || owed.Due is null)) // nothing is due where a refusal has ended it
             await site.Spool.OweAgainAsync(owed, owed.Acked, now);
         var (logs, open) = (site.Spool.Logs().ToDictionary(l => l.Number), site.Spool.OpenLog(own, peer));
         var told = site
@@ -166,6 +166,8 @@ internal sealed class ParcelHeads(Site site, Witness witness, SignedHeads heads,
             || (owed is not null && told.Exists(r => r.Log == open?.Number && r.Record.N >= owed.Acked))
         )
             return;
+        // What was told again is not told again for itself, or there would be twice as many each time.
+        told.RemoveAll(r => r.Record.Number("again") is not null);
         var outcomes = told.FindAll(r => r.Record.Event == "outcome");
         await site.Spool.CommitAsync(
             new()

@@ -9,15 +9,14 @@ namespace PgpTunnel;
 /// <param name="Wrong">What cannot be, and makes all of it worthless; null = nothing.</param>
 /// <param name="Settled">Parcels of ours.</param>
 /// <param name="Reports">To senders who asked to hear that their mail was relayed.</param>
+/// <param name="Known">Indexes of records that are about messages of ours.</param>
 internal sealed record Judged(
     string? Wrong,
     int Outcomes,
     IReadOnlyList<SettledByReceipt> Settled,
-    IReadOnlyList<(Parcel, ParcelContent)> Reports
-)
-{
-    public static Judged Worthless(string why) => new(why, 0, [], []);
-}
+    IReadOnlyList<(Parcel, ParcelContent)> Reports,
+    IReadOnlySet<long> Known
+);
 
 /// <summary>Compares what a receipt says with what we have sealed.</summary>
 internal sealed class ReceiptJudge(Site site, Parcels parcels, OwnMail ownMail)
@@ -52,25 +51,33 @@ internal sealed class ReceiptJudge(Site site, Parcels parcels, OwnMail ownMail)
             return null;
         var (settled, reports) = (new List<SettledByReceipt>(), new List<(Parcel, ParcelContent)>());
         var told = new Dictionary<string, HashSet<int>>(StringComparer.Ordinal);
+        var (known, times, wrong) = (
+            new HashSet<long>(),
+            new Dictionary<string, int>(StringComparer.Ordinal),
+            (string?)null
+        );
         foreach (var record in records)
         {
             var id = record.Text("id") ?? "";
             switch (Find(record, own, peer, forgotten))
             {
                 case null:
-                    return Judged.Worthless(
-                        $"record {record.N} is about {id}, and we sealed no such message for {peer}"
-                    );
+                    wrong ??= $"record {record.N} is about {id}, and we sealed no such message for {peer}";
+                    continue;
                 case { IsOther: true }:
-                    return Judged.Worthless(
-                        $"record {record.N} is about {id}, and names other octets, or another domain"
-                    );
+                    wrong ??= $"record {record.N} is about {id}, and names other octets, or another domain";
+                    continue;
                 case var ours when record.Event == "opened":
+                    Keep(1);
                     settled.Add(new(id, ReceiptState.Opened, Told(ours)));
                     continue;
                 case var ours:
                     if (Recipients(record, ours.Recipients) is not { } recipients)
-                        return Judged.Worthless($"record {record.N} names recipients that {id} has not");
+                    {
+                        wrong ??= $"record {record.N} names recipients that {id} has not";
+                        continue;
+                    }
+                    Keep(ours.Recipients);
                     // Each once, however often it is told.
                     var news = recipients.FindAll(r => Told(ours).Add(r.Index) && ours.IsOpen);
                     settled.Add(new(id, StateOf(record), Told(ours)));
@@ -80,9 +87,20 @@ internal sealed class ReceiptJudge(Site site, Parcels parcels, OwnMail ownMail)
             }
 
             HashSet<int> Told(Ours ours) =>
-                told.TryGetValue(id, out var known) ? known : told[id] = [.. ours.Parcel?.Done ?? new HashSet<int>()];
+                told.TryGetValue(id, out var done) ? done : told[id] = [.. ours.Parcel?.Done ?? new HashSet<int>()];
+
+            // There are no more of one message than it has recipients: who tells more has them kept as hashes.
+            void Keep(long most)
+            {
+                var key = $"{record.Event} {id}";
+                times[key] = times.GetValueOrDefault(key) + 1;
+                if (times[key] <= most)
+                    known.Add(record.N);
+            }
         }
-        return new(null, records.Count(r => r.Event == "outcome"), settled, reports);
+        return wrong is null
+            ? new(null, records.Count(r => r.Event == "outcome"), settled, reports, known)
+            : new(wrong, 0, [], [], known);
     }
 
     private static ReceiptState StateOf(Record outcome) =>

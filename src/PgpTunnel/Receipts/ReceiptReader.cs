@@ -102,7 +102,8 @@ internal sealed class ReceiptReader(
             : throw new EvidenceException($"its head is signed by no key of {header.Sender.Domain}");
     }
 
-    private const int MostLogs = 10,
+    private const int MostHeld = 500_000, // records, most of them hashes, that have no counterpart here
+        MostLogs = 10,
         MostMismatches = 20,
         KeptOfMismatch = 4096; // octets
 
@@ -114,7 +115,7 @@ internal sealed class ReceiptReader(
     /// </summary>
     private bool IsTooMuch(LogTail tail, InnerHeader header, IReadOnlyList<StoredLog> mirrors) =>
         mirrors.Sum(m => m.Edge.Size - m.Start.Size) + tail.Items.Count
-            > 2 * LogTail.MostUnasked + 8 * site.Spool.Records(header.Recipient.Domain, header.Sender.Domain)
+            > MostHeld + 8 * site.Spool.Records(header.Recipient.Domain, header.Sender.Domain)
         || tail.Items.Sum(i => (long)(i.Record?.Octets.Length ?? 0) + (i.Opening?.Octets.Length ?? 0))
             > KeptOfMismatch + ((long)LogTail.LargestRecord * (tail.Items.Count + 32));
 
@@ -164,7 +165,7 @@ internal sealed class ReceiptReader(
             with = with with { Entries = [.. with.Entries, .. await WrongAsync(header, message, wrong)] };
         var change = with with
         {
-            Mirror = new(tail, known, [.. items.Select(witness.Kept)], site.Time.GetUtcNow()),
+            Mirror = new(tail, known, [.. items.Select(i => witness.Kept(Worth(i, judged)))], site.Time.GetUtcNow()),
             Witnessed = head,
             Settle = judged.Settled,
             Add = judged.Reports,
@@ -187,6 +188,10 @@ internal sealed class ReceiptReader(
         );
         return new SmtpReply(250, "2.0.0", $"{header.Id} taken: {head.Head.Size} records are held");
     }
+
+    /// <summary>What is about no message of ours need not be kept whole.</summary>
+    private static TailItem Worth(TailItem item, Judged judged) =>
+        item.Record is { Event: not "begin" } record && !judged.Known.Contains(record.N) ? new(item.Leaf) : item;
 
     private async Task<SmtpReply> MismatchAsync(
         InnerHeader header,

@@ -143,11 +143,14 @@ internal sealed partial class Spool
                 ("$before", handedBefore.ToUnixTimeSeconds())
             )
         );
-        foreach (var some in kept.TakeWhile(_ => left > 0).Chunk(MaxBatch))
+        var wanted = kept.TakeWhile(parcel =>
         {
-            var dropped = await DropKeptAsync([.. some.Select(p => p.Id)]);
-            (left, gone) = (left - dropped.Sum(d => d.Octets), gone + dropped.Count);
-        }
+            var isLacking = left > 0;
+            left -= parcel.Octets;
+            return isLacking;
+        });
+        foreach (var some in wanted.Select(p => p.Id).ToList().Chunk(MaxBatch))
+            gone += (await DropKeptAsync(some)).Count;
         return gone;
     }
 
@@ -231,7 +234,8 @@ internal sealed partial class Spool
         // One an hour of a peer that keeps one log; who signs heads to fill our disk has the newest of them kept.
         statements.Execute(
             "DELETE FROM head WHERE own = $own AND peer = $peer AND (id, size, root) IN (SELECT id, size, root FROM head "
-                + "WHERE own = $own AND peer = $peer ORDER BY at DESC LIMIT -1 OFFSET $most)",
+                + "WHERE own = $own AND peer = $peer ORDER BY at DESC LIMIT -1 OFFSET $most) "
+                + "AND (id, size) NOT IN (SELECT id, size FROM log WHERE own = $own AND peer = $peer AND mirror = 1)",
             ("$own", head.Head.Origin.Own),
             ("$peer", head.Head.Origin.Peer),
             ("$most", MostHeads)

@@ -84,6 +84,24 @@ internal sealed partial class Spool
             Start = TreeEdge.Read(row.GetInt64(8), (byte[])row[9]) ?? new TreeEdge(),
         };
 
+    /// <inheritdoc cref="Tagged(IEnumerable{byte[]})"/>
+    /// <param name="log">The only log that is looked through.</param>
+    public IReadOnlyList<StoredRecord> Tagged(IEnumerable<byte[]> tags, long log)
+    {
+        var wanted = tags.Select(t => BinaryPrimitives.ReadUInt64BigEndian(t)).ToHashSet();
+        return Read(s =>
+            s.Rows(
+                    "SELECT place, octets FROM found WHERE place >= $first AND place < $end",
+                    row => TagRun.Places(row.GetInt64(0), (byte[])row[1], wanted).ToList(),
+                    ("$first", Ledger.Place(log, 0)),
+                    ("$end", Ledger.Place(log + 1, 0))
+                )
+                .SelectMany(places => places)
+                .SelectMany(place => Stored(s, place))
+                .ToList()
+        );
+    }
+
     /// <summary>The records that carry one of these tags, log by log, the oldest first.</summary>
     public IReadOnlyList<StoredRecord> Tagged(IEnumerable<byte[]> tags)
     {

@@ -63,9 +63,9 @@ public sealed partial class ReceiptAttackTests
         await AwaitedAsync();
         var edge = new TreeEdge();
         var leaf = new TailItem(new byte[32]);
-        for (var n = 0; n < 8; n++)
+        for (var n = 0; n < 28; n++)
         {
-            var tail = Tail([.. Enumerable.Repeat(leaf, 6_000)], edge);
+            var tail = Tail([.. Enumerable.Repeat(leaf, 19_000)], edge);
             await ReceiptAsync(tail);
             edge = edge.Copy();
             foreach (var item in tail.Items)
@@ -73,7 +73,7 @@ public sealed partial class ReceiptAttackTests
         }
         await NothingSettledAsync("receipt-mismatch");
         using var spool = new OpenSpool(_pair.B.Configuration.SpoolFile);
-        Assert.Equal(18_000, Assert.Single(spool.Spool.Mirrors("a.example", "b.example")).Edge.Size);
+        Assert.Equal(26 * 19_000, Assert.Single(spool.Spool.Mirrors("a.example", "b.example")).Edge.Size);
     }
 
     /// <summary>A receipt without records is no part of a log, and is never answered.</summary>

@@ -33,11 +33,16 @@ internal sealed record HealthView(
         List<string> critical =
         [
             .. status.Running ? [] : new[] { "the gateway does not run" },
-            .. status.Domains.Where(d => !d.Armed).Select(d => $"{d.Domain} is not armed: {d.Missing}"),
+            .. status
+                .Domains.Where(d => d is { Armed: false, IsKnown: true })
+                .Select(d => $"{d.Domain} is not armed: {d.Missing}"),
             .. Named(alarms, "partner(s) with an alarm, whose mail waits"),
         ];
         List<string> warnings =
         [
+            .. status
+                .Domains.Where(d => !d.IsKnown)
+                .Select(d => $"whether {d.Domain} is armed is not known: {d.Missing}"),
             .. waits >= configuration.Retry.DelayNotice
                 ? [Invariant($"mail waits since {status.Queue.Oldest}")]
                 : Array.Empty<string>(),

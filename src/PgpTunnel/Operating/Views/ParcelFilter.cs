@@ -10,7 +10,7 @@ namespace PgpTunnel;
 internal sealed record ParcelFilter(string? From, string? To, DateTimeOffset? CreatedBefore)
 {
     /// <summary>Where that tells, a parcel is not opened for it.</summary>
-    private readonly (string? From, string? To) _domains = (DomainOf(From), DomainOf(To));
+    private readonly string? _to = DomainOf(To);
 
     /// <returns>The oldest first; and how many could not be opened to see whether they are asked for.</returns>
     public (IReadOnlyList<ParcelView> Parcels, int Unreadable) Waiting(GatewayConfiguration configuration, Spool spool)
@@ -19,7 +19,9 @@ internal sealed record ParcelFilter(string? From, string? To, DateTimeOffset? Cr
         var keys = new Lazy<Parcels>(() =>
             new(new Settings(configuration, KeyRing.Load(configuration)), TimeProvider.System)
         );
-        foreach (var parcel in spool.List().Where(p => p.State != ParcelState.Handed && MayFit(p)))
+        foreach (
+            var parcel in spool.List().Where(p => p.State != ParcelState.Handed && MayFit(p, configuration.Domains))
+        )
             if (!NeedsEnvelope(parcel))
                 found.Add(ParcelView.Of(parcel));
             else if (Envelope(keys.Value, spool, parcel) is not { } header)
@@ -29,24 +31,16 @@ internal sealed record ParcelFilter(string? From, string? To, DateTimeOffset? Cr
         return (found, unreadable);
     }
 
-    private static (string From, string To) DomainsOf(Parcel parcel) =>
-        parcel.Route == ParcelRoute.Local ? (parcel.Domain, parcel.Own) : (parcel.Own, parcel.Domain);
+    /// <summary>For whom it is, as far as that stands in clear beside it; who it is from does not.</summary>
+    private static string ToOf(Parcel parcel) => parcel.Route == ParcelRoute.Local ? "" : parcel.Domain;
 
-    /// <summary>As far as what stands in clear beside it tells.</summary>
-    private bool MayFit(Parcel parcel)
-    {
-        var (from, to) = DomainsOf(parcel);
-        return parcel.Created < (CreatedBefore ?? DateTimeOffset.MaxValue)
-            && (_domains.From is null || from.Length == 0 || from == _domains.From)
-            && (_domains.To is null || to.Length == 0 || to == _domains.To);
-    }
+    /// <param name="ours">Our domains: what waits for our own mail server is for these.</param>
+    private bool MayFit(Parcel parcel, IReadOnlyList<string> ours) =>
+        parcel.Created < (CreatedBefore ?? DateTimeOffset.MaxValue)
+        && (_to is null || (parcel.Route == ParcelRoute.Local ? ours.Contains(_to) : parcel.Domain == _to));
 
-    private bool NeedsEnvelope(Parcel parcel)
-    {
-        var (from, to) = DomainsOf(parcel);
-        return (From is not null && (_domains.From != From || from.Length == 0))
-            || (To is not null && (_domains.To != To || to.Length == 0));
-    }
+    private bool NeedsEnvelope(Parcel parcel) =>
+        From is not null || (To is not null && (_to != To || ToOf(parcel).Length == 0));
 
     private bool Fits(InnerHeader header) =>
         (From is null || Same(header.MailFrom.Mailbox, From))

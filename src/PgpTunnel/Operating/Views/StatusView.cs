@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Serialization;
 
 namespace PgpTunnel;
 
@@ -49,7 +50,12 @@ internal sealed record StatusView(
 /// <param name="Missing">What a peer would miss; null = it is armed.</param>
 internal sealed record ArmedView(string Domain, bool Armed, string? Missing)
 {
-    public static ArmedView Of(string domain, ArmState state) => new(domain, state.IsArmed, state.Missing);
+    /// <summary>False where the DNS did not answer: the running gateway goes by what it knew.</summary>
+    [JsonIgnore]
+    public bool IsKnown { get; init; } = true;
+
+    public static ArmedView Of(string domain, ArmState state) =>
+        new(domain, state.IsArmed, state.Missing) { IsKnown = state.Known };
 }
 
 /// <param name="Awaited">Parcels that were handed over and whose receipt is awaited.</param>

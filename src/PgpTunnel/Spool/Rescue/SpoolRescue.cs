@@ -117,12 +117,15 @@ internal static class SpoolRescue
             var (table, rows, withoutBody) = (new DamagedTable(connection, name), 0, 0);
             foreach (var row in key is [] ? table.Numbered() : table.Keyed(key))
             {
+                var stored = row["stored"]?.ToString();
                 if (!Complete(connection, row, bodies))
                 {
                     if (SpoolLock.IsHeld(file) && IsSettled(connection, row))
                         continue; // meanwhile
                     withoutBody++;
                 }
+                else if (stored is not null && SpoolLock.IsHeld(file) && !IsStored(connection, row, stored))
+                    continue; // settled meanwhile, and its number may be another's
                 writer.WriteLine(row.ToJsonString());
                 rows++;
             }
@@ -221,6 +224,21 @@ internal static class SpoolRescue
         catch (SqliteException)
         {
             return null;
+        }
+    }
+
+    private static bool IsStored(SqliteConnection connection, JsonObject row, string number)
+    {
+        using var command = connection.CreateCommand();
+        command.CommandText = "SELECT stored FROM parcel WHERE id = $id";
+        command.Parameters.AddWithValue("$id", row["id"]?.ToString() ?? "");
+        try
+        {
+            return command.ExecuteScalar()?.ToString() == number;
+        }
+        catch (SqliteException)
+        {
+            return true; // what is damaged is nobody's to change
         }
     }
 
