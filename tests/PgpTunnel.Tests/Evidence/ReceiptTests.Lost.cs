@@ -84,6 +84,35 @@ public sealed partial class ReceiptTests
         await UntilAsync(id, ReceiptState.Settled);
     }
 
+    /// <summary>
+    /// Whoever has caught a parcel can send it again: what is told again for it grows by one each time at most, and not for ever.
+    /// </summary>
+    [Fact]
+    public async Task A_parcel_that_comes_again_and_again_is_told_of_a_few_times()
+    {
+        Seen? caught = null;
+        _pair.HopAnswer = seen =>
+        {
+            if (!IsToA(seen))
+                caught ??= seen;
+            return null;
+        };
+        var id = await SendAsync();
+        Pass();
+        await UntilAsync(id, ReceiptState.Settled);
+        for (var i = 0; i < 15; i++)
+        {
+            await _pair.PassAsync(caught!);
+            // What is told is acknowledged, so that the next time it may have been lost again.
+            await using var spool = Spool.Open(_pair.B.Configuration.SpoolFile, running: false);
+            if (spool.OwedReceipt("b.example", "a.example") is { } owed)
+                await spool.AckedAsync(owed, spool.OpenLog("b.example", "a.example")!.Edge.Size);
+        }
+        var records = await OnRecordTests.RecordsAsync(_pair.B, "a.example", 3);
+        Assert.InRange(records.Count(r => r.Record.Number("again") is not null), 1, 10);
+        Assert.InRange(records.Count(r => r.Record.Event == "outcome"), 2, 11);
+    }
+
     /// <summary>Parcels tell how far the log is held; where that stays behind what was sent, it is sent again.</summary>
     [Fact]
     public async Task A_receipt_that_is_lost_among_others_is_sent_again_before_it_is_missed()

@@ -2,7 +2,9 @@ using PgpTunnel.Smtp;
 
 namespace PgpTunnel.Tests;
 
-/// <summary>Of what waits, those that are asked for: by the domain they are for where that stands beside them, else with their envelopes.</summary>
+/// <summary>
+/// Of what waits, those that are asked for: by the domain they are for where that stands beside them, else with their envelopes.
+/// </summary>
 public sealed class ParcelFilterTests : IAsyncLifetime
 {
     private Pair _pair = null!;

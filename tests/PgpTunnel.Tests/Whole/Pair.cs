@@ -53,7 +53,7 @@ internal sealed class Pair : IAsyncDisposable
         return pair;
     }
 
-    private async Task<SmtpReply> PassAsync(Seen seen)
+    internal async Task<SmtpReply> PassAsync(Seen seen)
     {
         lock (_hopSaw)
             _hopSaw.Add(seen);
