@@ -65,6 +65,40 @@ public sealed partial class ReceiptAttackTests
         Assert.Single(_pair.B.Received, m => Encoding.Latin1.GetString(m.Message).Contains("Action: relayed"));
     }
 
+    [Fact]
+    public async Task A_peer_begins_ten_logs_a_day_and_no_more()
+    {
+        await AwaitedAsync();
+        for (var i = 0; i < 12; i++)
+            await ReceiptAsync(Tail([new(TreeHash.Leaf([(byte)i]))], id: $"{i:x16}"));
+        using var spool = new OpenSpool(_pair.B.Configuration.SpoolFile);
+        Assert.Equal(10, spool.Spool.Mirrors("a.example", "b.example").Count);
+        _pair.World.Time.Advance(TimeSpan.FromHours(25));
+        await ReceiptAsync(Tail([new(TreeHash.Leaf("x"u8))], id: new string('f', 16)));
+        Assert.Equal(11, spool.Spool.Mirrors("a.example", "b.example").Count);
+    }
+
+    /// <summary>To look for what nobody remembers takes a look at everything: one a minute is enough for a peer.</summary>
+    [Fact]
+    public async Task Who_tells_of_unknown_messages_causes_one_look_a_minute()
+    {
+        var parcel = await AwaitedAsync();
+        var first = Tail([Outcome(0, parcel, id: Other)]);
+        Assert.StartsWith("250", await ReceiptAsync(first));
+        var second = Tail([Outcome(1, parcel, id: new string('d', 32))], Behind(first));
+        Assert.StartsWith("451", await ReceiptAsync(second));
+        _pair.World.Time.Advance(TimeSpan.FromSeconds(61));
+        Assert.StartsWith("250", await ReceiptAsync(second));
+    }
+
+    private static TreeEdge Behind(LogTail tail)
+    {
+        var edge = tail.Edge.Copy();
+        foreach (var item in tail.Items)
+            edge.Append(item.Leaf);
+        return edge;
+    }
+
     /// <summary>What does not fit is on record by its beginning, and of very many only some.</summary>
     [Fact]
     public async Task Receipts_that_do_not_fit_fill_no_disk()
