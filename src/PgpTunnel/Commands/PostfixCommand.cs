@@ -47,17 +47,11 @@ internal static class PostfixCommand
     /// <exception cref="CommandException">There is no listener for it.</exception>
     public static string NextHop(GatewayConfiguration configuration) =>
         configuration.Listen.Outbound is { Address: var listener }
-            ? $"pgptunnel:[{Near(listener.Address)}]:{listener.Port}"
+            ? $"pgptunnel:[{ListenSettings.Near(listener).Address}]:{listener.Port}"
             : throw new CommandException(
                 Exit.Configuration,
                 "listen.outbound is null, so no mail can go through the gateway"
             );
-
-    /// <summary>Who listens everywhere is found at home.</summary>
-    private static IPAddress Near(IPAddress address) =>
-        address.Equals(IPAddress.Any) ? IPAddress.Loopback
-        : address.Equals(IPAddress.IPv6Any) ? IPAddress.IPv6Loopback
-        : address;
 
     private static async Task<int> MapAsync(ParseResult parse, CancellationToken cancel)
     {

@@ -63,14 +63,7 @@ internal static class TestCommand
             throw new CommandException(Exit.Temporary, $"it was taken ({reply}), and nothing is on record of it yet");
         var view = HistoryView.Of(history, spool);
         return parse.Report(
-            new
-            {
-                view.Id,
-                view.MessageId,
-                view.State,
-                view.Events,
-                view.Missing,
-            },
+            view,
             view.Text,
             view.State switch
             {

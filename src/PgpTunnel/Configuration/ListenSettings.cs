@@ -17,6 +17,12 @@ public sealed record ListenSettings(OutboundListener? Outbound, InboundListener?
         return settings;
     }
 
+    /// <summary>Who listens on all addresses is found at the machine's own.</summary>
+    internal static IPEndPoint Near(IPEndPoint listener) =>
+        listener.Address.Equals(IPAddress.Any) ? new(IPAddress.Loopback, listener.Port)
+        : listener.Address.Equals(IPAddress.IPv6Any) ? new(IPAddress.IPv6Loopback, listener.Port)
+        : listener;
+
     internal IEnumerable<string?> Files =>
         [Inbound?.Tls?.Certificate, Inbound?.Tls?.Key, Outbound?.Tls?.Certificate, Outbound?.Tls?.Key];
 

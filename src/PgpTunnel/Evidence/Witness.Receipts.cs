@@ -86,19 +86,14 @@ internal sealed partial class Witness
         return [Entry(own, peer, null, draft, hidden)];
     }
 
-    /// <summary>
-    /// What is kept of a record of a peer's log: sealed as ours are, and found by the parcel's id. Of a record that need not have been told
-    /// whole, the hash.
-    /// </summary>
+    /// <summary>What is kept of a record of a peer's log: sealed as ours are, and found by the parcel's id.</summary>
     public KeptRecord Kept(TailItem item) =>
-        item.Record is not { Event: "opened" or "outcome" or "begin" } record
-            ? new(item.Leaf, item.Leaf, null, [])
-            : new(
-                item.Leaf,
-                record.Octets,
-                item.Opening is { } opening ? keys.Current(time.GetUtcNow()).Seal(opening.Octets) : null,
-                record.Text("id") is { } id && LogEntry.IsId(id) ? LogEntry.TagOf(id) : []
-            );
+        new(
+            item.Leaf,
+            item.Record?.Octets ?? item.Leaf,
+            item.Opening is { } opening ? keys.Current(time.GetUtcNow()).Seal(opening.Octets) : null,
+            item.Record?.Text("id") is { } id && LogEntry.IsId(id) ? LogEntry.TagOf(id) : []
+        );
 
     /// <summary>
     /// What is on record of a parcel whose sender has asked again, to be told once more: the first time it may have been lost, or told in

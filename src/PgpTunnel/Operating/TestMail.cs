@@ -22,7 +22,7 @@ internal sealed class TestMail(GatewayConfiguration configuration, Spool spool, 
         await using var sender = new SmtpSender(() => configuration.Hostname);
         var recipient = ForwardPath.Parse($"<{to}> NOTIFY=SUCCESS,FAILURE,DELAY", utf8: true).Path!;
         var replies = await sender.SendAsync(
-            new SmtpTarget("gateway", Reachable(gateway), TlsMode.Opportunistic),
+            new SmtpTarget("gateway", ListenSettings.Near(gateway), TlsMode.Opportunistic),
             new ReversePath(configuration.Postmaster),
             [recipient],
             [Encoding.UTF8.GetBytes(Message(to))],
@@ -30,12 +30,6 @@ internal sealed class TestMail(GatewayConfiguration configuration, Spool spool, 
         );
         return replies[0];
     }
-
-    /// <summary>A listener on all addresses is reached by the machine's own.</summary>
-    private static IPEndPoint Reachable(IPEndPoint listener) =>
-        listener.Address.Equals(IPAddress.Any) ? new(IPAddress.Loopback, listener.Port)
-        : listener.Address.Equals(IPAddress.IPv6Any) ? new(IPAddress.IPv6Loopback, listener.Port)
-        : listener;
 
     private string Message(Mailbox to) =>
         $"""

@@ -18,7 +18,8 @@ internal sealed class OverdueReceipts(
     Action<Destination, DateTimeOffset> resent
 )
 {
-    private const int MostARound = 1000,
+    private const int MostAtOnce = 10_000, // a minute
+        MostARound = 500, // a second
         LongestPause = 5; // doublings
 
     private static readonly TimeSpan FirstPause = TimeSpan.FromHours(1),
@@ -30,13 +31,15 @@ internal sealed class OverdueReceipts(
     public async Task LookAsync()
     {
         var (now, oldest) = (site.Time.GetUtcNow(), new Dictionary<string, string?>(StringComparer.Ordinal));
-        var overdue = site.Spool.Overdue(now, MostARound);
-        if (overdue.Any(p => p.Receipt == ReceiptState.Asked) && (now - _looked).Duration() >= LookPause)
+        if (
+            (now - _looked).Duration() >= LookPause
+            && site.Spool.Overdue(now, ReceiptState.Asked, MostAtOnce) is [_, ..] news
+        )
         {
             _looked = now;
-            await MissAsync([.. overdue.Where(p => p.Receipt == ReceiptState.Asked)], now);
+            await MissAsync(news, now);
         }
-        foreach (var parcel in overdue.Where(p => p.Receipt != ReceiptState.Asked))
+        foreach (var parcel in site.Spool.Overdue(now, ReceiptState.Overdue, MostARound))
         {
             if (parcel.Octets == 0 || now >= parcel.Expires)
                 await TryGiveUpAsync(parcel, now);

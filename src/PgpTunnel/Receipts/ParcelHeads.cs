@@ -172,7 +172,10 @@ internal sealed class ParcelHeads(Site site, Witness witness, SignedHeads heads,
         await site.Spool.CommitAsync(
             new()
             {
-                Entries = [.. (outcomes is [] ? told[^1..] : outcomes).Select(r => witness.Again(own, peer, r.Record))],
+                Entries =
+                [
+                    .. (outcomes is [] ? told.TakeLast(1) : outcomes).Select(r => witness.Again(own, peer, r.Record)),
+                ],
             }
         );
     }

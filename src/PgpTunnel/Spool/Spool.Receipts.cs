@@ -108,11 +108,14 @@ internal sealed partial class Spool
         );
 
     /// <summary>Parcels whose receipt is overdue, the longest first.</summary>
-    public IReadOnlyList<Parcel> Overdue(DateTimeOffset now, int most) =>
+    /// <param name="state">Missed for the first time now, or again.</param>
+    public IReadOnlyList<Parcel> Overdue(DateTimeOffset now, ReceiptState state, int most) =>
         Read(s =>
             s.Rows(
-                $"SELECT {Columns} FROM parcel WHERE {IsKept} AND overdue <= $now ORDER BY overdue, created, id LIMIT $most + 0",
+                $"SELECT {Columns} FROM parcel WHERE {IsKept} AND overdue <= $now AND receipt = $state "
+                    + "ORDER BY overdue, created, id LIMIT $most + 0",
                 ReadParcel,
+                ("$state", (int)state),
                 ("$now", now.ToUnixTimeSeconds()),
                 ("$most", most)
             )

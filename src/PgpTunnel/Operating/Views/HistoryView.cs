@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using PgpTunnel.Evidence;
 
 namespace PgpTunnel;
@@ -39,6 +40,7 @@ internal sealed record HistoryView(
     }
 
     /// <summary>One line an event.</summary>
+    [JsonIgnore]
     public string Text =>
         string.Join(
             '\n',
