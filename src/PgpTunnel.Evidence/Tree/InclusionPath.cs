@@ -5,16 +5,7 @@ public static class InclusionPath
 {
     /// <param name="index">Of the leaf, below <paramref name="size"/>.</param>
     /// <param name="size">Of the tree that it is to be shown in.</param>
-    /// <param name="leaf">The hash of a leaf.</param>
-    /// <param name="block">The root of a whole block of <see cref="TreeEdge.Block"/> leaves, by its number.</param>
-    /// <param name="start">The right edge where what is held of the tree begins; null = it is held from its first leaf on.</param>
-    public static IReadOnlyList<byte[]> Make(
-        long index,
-        long size,
-        Func<long, byte[]> leaf,
-        Func<long, byte[]> block,
-        TreeEdge? start = null
-    )
+    public static IReadOnlyList<byte[]> Make(long index, long size, HeldTree tree)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(index, size);
         var path = new List<byte[]>();
@@ -23,52 +14,51 @@ public static class InclusionPath
             var left = TreeHash.Left(count);
             if (index - first < left)
             {
-                path.Add(Root(first + left, count - left));
+                path.Add(RootOf(first + left, count - left, tree));
                 count = left;
             }
             else
             {
-                path.Add(Root(first, left));
+                path.Add(RootOf(first, left, tree));
                 (first, count) = (first + left, count - left);
             }
         }
         path.Reverse();
         return path;
-
-        byte[] Root(long from, long number) => RootOf(from, number, new(leaf, block, start));
     }
 
-    /// <summary>The root of the tree of the first <paramref name="size"/> leaves; the rest as in <see cref="Make"/>.</summary>
-    public static byte[] Root(long size, Func<long, byte[]> leaf, Func<long, byte[]> block, TreeEdge? start = null) =>
-        size == 0 ? TreeHash.Empty : RootOf(0, size, new(leaf, block, start));
+    /// <summary>The root of the tree of the first <paramref name="size"/> leaves.</summary>
+    public static byte[] Root(long size, HeldTree tree) => size == 0 ? TreeHash.Empty : RootOf(0, size, tree);
 
-    /// <summary>The right edge of the tree of the first <paramref name="size"/> leaves; the rest as in <see cref="Make"/>.</summary>
-    public static TreeEdge Edge(long size, Func<long, byte[]> leaf, Func<long, byte[]> block)
+    /// <summary>The right edge of the tree of the first <paramref name="size"/> leaves.</summary>
+    public static TreeEdge Edge(long size, HeldTree tree)
     {
         var hashes = new List<byte>();
         var first = 0L;
         for (var bit = 1L << 62; bit > 0; bit >>= 1)
             if ((size & bit) != 0)
             {
-                hashes.AddRange(RootOf(first, bit, new(leaf, block, null)));
+                hashes.AddRange(RootOf(first, bit, tree));
                 first += bit;
             }
         return TreeEdge.Read(size, hashes.ToArray())!;
     }
 
-    /// <summary>What is held of a tree.</summary>
-    private sealed record Held(Func<long, byte[]> Leaf, Func<long, byte[]> Block, TreeEdge? Start);
+    private static byte[] RootOf(long first, long count, HeldTree tree) =>
+        tree.Start?.Hash(first, count)
+        ?? count switch
+        {
+            1 => tree.Leaf(first),
+            // Wherever a node has as many leaves, they begin at a multiple of that.
+            TreeEdge.Block => tree.Block(first / TreeEdge.Block),
+            HeldTree.Large => tree.Keep(first / HeldTree.Large, () => NodeOf(first, count, tree)),
+            _ => NodeOf(first, count, tree),
+        };
 
-    private static byte[] RootOf(long first, long count, Held held)
+    private static byte[] NodeOf(long first, long count, HeldTree tree)
     {
-        if (held.Start?.Hash(first, count) is { } known)
-            return known;
-        if (count == 1)
-            return held.Leaf(first);
-        if (count == TreeEdge.Block) // wherever a node has as many leaves, they begin at a multiple of that
-            return held.Block(first / TreeEdge.Block);
         var left = TreeHash.Left(count);
-        return TreeHash.Node(RootOf(first, left, held), RootOf(first + left, count - left, held));
+        return TreeHash.Node(RootOf(first, left, tree), RootOf(first + left, count - left, tree));
     }
 
     /// <summary>The root that the path leads to from a leaf (RFC 9162 2.1.3.2).</summary>

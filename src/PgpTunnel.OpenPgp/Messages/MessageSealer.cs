@@ -174,8 +174,7 @@ public static class MessageSealer
         clear[^MdcLength] = 0xD3;
         clear[^(MdcLength - 1)] = 0x14;
         SHA1.HashData(clear[..^20], clear[^20..]);
-        using var cfb = new Cfb.Encryptor(session.Key);
-        cfb.Encrypt(clear);
+        Cfb.Encrypt(session.Key, clear);
         return whole;
     }
 

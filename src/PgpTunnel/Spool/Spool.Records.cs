@@ -144,27 +144,6 @@ internal sealed partial class Spool
     /// <returns>Null when the log has no such record.</returns>
     public StoredRecord? Record(long log, long n) => Read(s => Stored(s, Ledger.Place(log, n))).FirstOrDefault();
 
-    /// <summary>The hash of a record of a log, for a path to it.</summary>
-    public byte[] LeafHash(long log, long n) =>
-        Read(s =>
-            s.Scalar("SELECT octets FROM record WHERE place = $place", ("$place", Ledger.Place(log, n))) switch
-            {
-                byte[] { Length: TreeHash.Length } hash => hash,
-                byte[] octets => TreeHash.Leaf(octets),
-                _ => throw Missing(log, $"record {n}"),
-            }
-        );
-
-    /// <summary>The root of a block of <see cref="TreeEdge.Block"/> records.</summary>
-    public byte[] BlockRoot(long log, long number) =>
-        Read(s =>
-            s.Scalar("SELECT root FROM block WHERE place = $place", ("$place", Ledger.Place(log, number))) as byte[]
-            ?? throw Missing(log, $"block {number}")
-        );
-
-    private static SpoolException Missing(long log, string what) =>
-        new($"log {log} lacks {what}: the spool has lost a part of what was on record", false);
-
     private static IEnumerable<StoredRecord> Stored(Statements statements, long place) =>
         Stored(statements, place, place + 1).OfType<StoredRecord>();
 
@@ -185,19 +164,4 @@ internal sealed partial class Spool
             ("$first", first),
             ("$end", end)
         );
-
-    /// <summary>The root that a log had with so many records.</summary>
-    /// <exception cref="SpoolException">Records are lost, or were never here.</exception>
-    public byte[] RootAt(StoredLog log, long size) =>
-        InclusionPath.Root(size, n => LeafHash(log.Number, n), b => BlockRoot(log.Number, b), log.Start);
-
-    /// <summary>That a record stands in a log with so many records.</summary>
-    /// <exception cref="SpoolException">Records are lost.</exception>
-    public IReadOnlyList<byte[]> PathTo(StoredLog log, long n, long size) =>
-        InclusionPath.Make(n, size, leaf => LeafHash(log.Number, leaf), b => BlockRoot(log.Number, b), log.Start);
-
-    /// <summary>The right edge that a log of ours had with so many records.</summary>
-    /// <exception cref="SpoolException">Records are lost.</exception>
-    public TreeEdge EdgeAt(StoredLog log, long size) =>
-        InclusionPath.Edge(size, n => LeafHash(log.Number, n), b => BlockRoot(log.Number, b));
 }

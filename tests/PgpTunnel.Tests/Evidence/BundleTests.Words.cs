@@ -23,7 +23,7 @@ public sealed partial class BundleTests
             [
                 .. records.Select(r => new BundleRecord(
                     r,
-                    new(r.N, InclusionPath.Make(r.N, edge.Size, n => leaves[(int)n], _ => []), head),
+                    new(r.N, InclusionPath.Make(r.N, edge.Size, new(n => leaves[(int)n], _ => [])), head),
                     null
                 )),
             ]

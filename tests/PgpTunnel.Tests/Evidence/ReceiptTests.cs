@@ -63,7 +63,7 @@ public sealed partial class ReceiptTests : IAsyncLifetime
         await using var spool = Spool.Open(_pair.A.Configuration.SpoolFile, running: false);
         var mirror = Assert.Single(spool.Mirrors("b.example", "a.example"));
         var theirs = await OnRecordTests.RecordsAsync(_pair.B, "a.example", 3);
-        Assert.All(theirs, r => Assert.Equal(r.Record.LeafHash, spool.LeafHash(mirror.Number, r.Record.N)));
+        Assert.All(theirs, r => Assert.Equal(r.Record.LeafHash, spool.TreeOf(mirror).Leaf(r.Record.N)));
         Assert.Equal(
             "sealed handed outcome",
             string.Join(' ', new RecordSearch(_pair.A.Configuration, spool).About(id).Select(r => r.Record.Event))

@@ -39,7 +39,7 @@ public sealed class TreeTests
             long.Parse(words[0], CultureInfo.InvariantCulture),
             int.Parse(words[1], CultureInfo.InvariantCulture)
         );
-        var path = InclusionPath.Make(index, size, n => Leaves[n], NoBlock);
+        var path = InclusionPath.Make(index, size, new(n => Leaves[n], NoBlock));
         Assert.Equal(words[2..], path.Select(Convert.ToHexStringLower));
         Assert.Equal(Edge(Leaves[..size]).Root(), InclusionPath.Follow(Leaves[index], index, size, path));
     }
@@ -56,7 +56,7 @@ public sealed class TreeTests
             Assert.Equal(root, TreeEdge.Read(size, edge.Write())!.Root());
             for (var i = 0; i < size; i++)
             {
-                var path = InclusionPath.Make(i, size, n => leaves[n], NoBlock);
+                var path = InclusionPath.Make(i, size, new(n => leaves[n], NoBlock));
                 Assert.Equal(root, InclusionPath.Follow(leaves[i], i, size, path));
             }
             if (size < leaves.Length)
@@ -79,16 +79,46 @@ public sealed class TreeTests
             var path = InclusionPath.Make(
                 index,
                 size,
-                n =>
-                {
-                    read.Add(n);
-                    return leaves[n];
-                },
-                b => blocks[(int)b]
+                new(
+                    n =>
+                    {
+                        read.Add(n);
+                        return leaves[n];
+                    },
+                    b => blocks[(int)b]
+                )
             );
             Assert.Equal(Edge(leaves[..size]).Root(), InclusionPath.Follow(leaves[index], index, size, path));
             Assert.True(read.Count < 2 * TreeEdge.Block, $"{read.Count} leaves were read");
         }
+    }
+
+    [Fact]
+    public void Large_blocks_are_made_once_and_give_the_same_as_their_leaves()
+    {
+        var (leaves, blocks, edge) = (Many((int)(2 * HeldTree.Large) + 300), new List<byte[]>(), new TreeEdge());
+        foreach (var leaf in leaves)
+            if (edge.Append(leaf) is { } block)
+                blocks.Add(block);
+        var (kept, asked) = (new Dictionary<long, byte[]>(), 0);
+        byte[] Block(long number)
+        {
+            asked++;
+            return blocks[(int)number];
+        }
+        var tree = new HeldTree(n => leaves[n], Block)
+        {
+            Keep = (number, make) => kept.TryGetValue(number, out var root) ? root : kept[number] = make(),
+        };
+        Assert.Equal(edge.Root(), InclusionPath.Root(leaves.Length, tree));
+        Assert.Equal(2 * TreeEdge.Block + 1, asked);
+        Assert.Equal(edge.Write(), InclusionPath.Edge(leaves.Length, tree).Write());
+        foreach (var index in new[] { 0, HeldTree.Large - 1, HeldTree.Large, leaves.Length - 1 })
+        {
+            var path = InclusionPath.Make(index, leaves.Length, tree);
+            Assert.Equal(edge.Root(), InclusionPath.Follow(leaves[index], index, leaves.Length, path));
+        }
+        Assert.Equal([0L, 1L], kept.Keys.Order());
     }
 
     [Fact]
@@ -98,7 +128,7 @@ public sealed class TreeTests
         var root = Defined(leaves);
         for (var i = 0; i < size; i++)
         {
-            var path = InclusionPath.Make(i, size, n => leaves[n], NoBlock);
+            var path = InclusionPath.Make(i, size, new(n => leaves[n], NoBlock));
             foreach (var (wrong, index, of) in Wrong([.. path], i, size))
                 Assert.NotEqual(root, InclusionPath.Follow(leaves[i], index, of, wrong));
             Assert.NotEqual(root, InclusionPath.Follow(leaves[(i + 1) % size], i, size, path));
