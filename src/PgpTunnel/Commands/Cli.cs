@@ -17,6 +17,19 @@ internal static class Exit
         Temporary = 75,
         Refused = 77,
         Configuration = 78;
+
+    public static readonly IReadOnlyList<(int Code, string Meaning)> Meanings =
+    [
+        (Ok, "Done."),
+        (Usage, "The command line is wrong."),
+        (Data, "Bad data: it will not open, or is not valid, or was not found."),
+        (Unavailable, "What is needed does not answer, or may not be read."),
+        (Software, "A fault of the program."),
+        (CannotCreate, "Something cannot be written, or is there already."),
+        (Temporary, "Not now; try again."),
+        (Refused, "Refused by policy."),
+        (Configuration, "The configuration is wrong."),
+    ];
 }
 
 /// <summary>Ends a command with a message on stderr and an exit code.</summary>

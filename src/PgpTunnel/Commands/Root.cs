@@ -28,5 +28,6 @@ internal static class Root
             TraceCommand.Create(),
             EvidenceCommand.Create(),
             PostfixCommand.Create(),
+            ManualCommand.Create(),
         };
 }

@@ -8,7 +8,14 @@ public sealed partial class DocumentedCommandsTests
 {
     public static TheoryData<string> Documents =>
         [
-            .. new[] { "README.md", ".github/SECURITY.md", "src/PROTOCOL.md", "src/README.md" }.Concat(
+            .. new[]
+            {
+                "README.md",
+                ".github/SECURITY.md",
+                "src/PROTOCOL.md",
+                "src/README.md",
+                "src/CHANGELOG.md",
+            }.Concat(
                 new[] { "samples", "dns-records" }.SelectMany(folder =>
                     Directory
                         .EnumerateFiles(Path.Combine(House.Root, folder), "*", SearchOption.AllDirectories)
@@ -53,7 +60,7 @@ public sealed partial class DocumentedCommandsTests
         [.. line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Where(w => w is not ("\u2026" or "..."))];
 
     private const string Names =
-        "(?:demo|init|run|config|key|dns|policy|seal|open|queue|partner|doctor|status|postfix|trace|evidence|journal)";
+        "(?:demo|init|run|config|key|dns|policy|seal|open|queue|partner|doctor|status|postfix|trace|evidence|journal|test|manual)";
 
     [GeneratedRegex($"(?:^|[\\s`'/])pgptunnel ({Names}(?: (?![>|#&])[^\\s`'\"|<>();]+)*)", RegexOptions.Multiline)]
     private static partial Regex Typed();
