@@ -5,7 +5,7 @@ namespace PgpTunnel.OpenPgp;
 
 public sealed partial class GatewayKey
 {
-    private const int S2kCount = 0xFF; // 62 MiB hashed a key, the most there is (RFC 9580 3.7.1.3)
+    internal const int S2kCount = 0xFF; // 62 MiB hashed a key, the most there is (RFC 9580 3.7.1.3)
 
     /// <summary>
     /// The transferable secret key, armored; secrets are encrypted when a passphrase is given (S2K 3, SHA-256, AES-256, SHA-1 check).
@@ -199,7 +199,7 @@ public sealed partial class GatewayKey
     }
 
     /// <summary>RFC 9580 3.7.1.3: salt and passphrase over and over until the count is reached.</summary>
-    private static byte[] DeriveKey(string passphrase, byte[] salt, int codedCount)
+    internal static byte[] DeriveKey(string passphrase, byte[] salt, int codedCount)
     {
         byte[] once = [.. salt, .. Encoding.UTF8.GetBytes(passphrase)];
         var count = Math.Max((16 + (codedCount & 15)) << ((codedCount >> 4) + 6), once.Length);

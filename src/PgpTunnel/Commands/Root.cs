@@ -28,6 +28,8 @@ internal static class Root
             TraceCommand.Create(),
             EvidenceCommand.Create(),
             PostfixCommand.Create(),
+            BackupCommand.Create(),
+            RestoreCommand.Create(),
             ManualCommand.Create(),
         };
 }

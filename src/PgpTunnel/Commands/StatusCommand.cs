@@ -63,6 +63,11 @@ internal static class StatusCommand
             receipts  {status.Receipts.Awaited} awaited{(
                 status.Receipts.Oldest is { } awaited ? $", oldest from {awaited}" : ""
             )}
+            backup    {(
+                status.NotInBackup is { } newest
+                    ? $"the newest key, {newest}, is in none: see 'pgptunnel backup --help'"
+                    : "has the newest key"
+            )}
             """,
             status.Running ? Exit.Ok : Exit.Unavailable
         );

@@ -219,6 +219,18 @@ internal sealed partial class Inbound(
                 Replayed(header, decrypted, client) ?? throw new InvalidOperationException("a replay entry vanished")
             );
         var reply = new SmtpReply(250, "2.0.0", $"{header.Id} opened and verified for {header.Recipient.Domain}");
+        if (_site.Spool.Restored is var (made, restored) && header.Date <= restored)
+            _site.Log.Write(
+                "maybe-again",
+                ("id", header.Id),
+                ("from", header.Sender.Domain),
+                (
+                    "why",
+                    $"it is of before {InnerHeader.Time(restored)}, when a backup of {InnerHeader.Time(made)} was restored: "
+                        + "whether it came between is not known"
+                ),
+                ("do", "nothing: rather twice than never")
+            );
         _site.Log.Write(
             "opened",
             ("id", header.Id),

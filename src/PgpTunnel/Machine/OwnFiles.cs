@@ -110,6 +110,14 @@ internal static partial class OwnFiles
         Sync(handle);
     }
 
+    /// <summary>A second name for a file on the same disk: what it names stays when the first goes.</summary>
+    /// <returns>False when there is no such file.</returns>
+    /// <exception cref="IOException">It cannot be made.</exception>
+    public static bool TryLink(string file, string name) =>
+        Link(file, name) == 0 || (Marshal.GetLastPInvokeError() == NotThere ? false : throw Failed());
+
+    private const int NotThere = 2; // ENOENT
+
     private const int ReadOnlyCloseOnExec = 0x80000,
         Interrupted = 4,
         CurrentDirectory = -100;
@@ -139,6 +147,9 @@ internal static partial class OwnFiles
 
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int Open(string path, int flags);
+
+    [LibraryImport("libc", EntryPoint = "link", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int Link(string file, string name);
 
     [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
     private static partial int FSync(SafeFileHandle file);

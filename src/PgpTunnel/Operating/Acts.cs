@@ -70,6 +70,16 @@ internal sealed class Acts(Spool spool, TimeProvider time, string who, string re
 
     public Task ForgetAsync(string domain) => PeerMemory.ForgetAsync(spool, domain, Act("partner forget", domain));
 
+    /// <summary>Notes that a backup was written, and which keys are in it.</summary>
+    public async Task BackedUpAsync(string file, IReadOnlyList<string> keys)
+    {
+        await spool.BackedUpAsync(keys);
+        await spool.CommitAsync(new() { Act = Act("backup", file) });
+    }
+
+    public Task RestoredAsync(DateTimeOffset made) =>
+        spool.CommitAsync(new() { Act = Act("restore", $"backup of {InnerHeader.Time(made)}") });
+
     // Keys, which lie in files of their own
 
     /// <summary>Notes what has been done to a key.</summary>

@@ -7,6 +7,8 @@ namespace PgpTunnel;
 internal sealed partial class Spool
 {
     private const string UsedFact = "used",
+        BackedUpFact = "backed-up",
+        RestoredFact = "restored",
         PartnersFact = "partners-seen",
         OldSubkeyFact = "old-subkey";
 
@@ -26,6 +28,31 @@ internal sealed partial class Spool
     public Task PartnersSeenAsync(DateTimeOffset now) => NoteAsync(PartnersFact, now);
 
     public DateTimeOffset? PartnersSeen => Noted(PartnersFact);
+
+    /// <summary>Notes that a backup with these keys, by their fingerprints, was written.</summary>
+    public Task BackedUpAsync(IEnumerable<string> keys) =>
+        CommitAsync(new() { Facts = new Dictionary<string, string> { [BackedUpFact] = string.Join(' ', keys) } });
+
+    /// <summary>Fingerprints of the keys that are in the last backup.</summary>
+    public IReadOnlyList<string> BackedUp => Fact(BackedUpFact)?.Split(' ') ?? [];
+
+    /// <summary>Notes that this spool was restored now from a backup of then.</summary>
+    public Task RestoredAsync(DateTimeOffset made, DateTimeOffset now) =>
+        CommitAsync(
+            new() { Facts = new Dictionary<string, string> { [RestoredFact] = $"{InSeconds(made)} {InSeconds(now)}" } }
+        );
+
+    /// <summary>
+    /// When the backup that this spool was restored from was made, and when that was: of what came between, nothing is known here. Null =
+    /// it never was.
+    /// </summary>
+    public (DateTimeOffset Made, DateTimeOffset Restored)? Restored =>
+        Fact(RestoredFact)?.Split(' ') is [var made, var restored]
+            ? (
+                Time(long.Parse(made, CultureInfo.InvariantCulture)),
+                Time(long.Parse(restored, CultureInfo.InvariantCulture))
+            )
+            : null;
 
     private Task NoteAsync(string fact, DateTimeOffset now) =>
         CommitAsync(new() { Facts = new Dictionary<string, string> { [fact] = InSeconds(now) } });

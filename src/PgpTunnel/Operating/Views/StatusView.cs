@@ -21,6 +21,9 @@ internal sealed record StatusView(
 
     public ReceiptCounts Receipts { get; init; } = new(0, null);
 
+    /// <summary>Fingerprint of the newest key where that is in no backup.</summary>
+    public string? NotInBackup { get; init; }
+
     /// <param name="arming">Has looked just now.</param>
     /// <param name="spool">Null = no gateway has run yet.</param>
     public static StatusView Of(Settings settings, Arming arming, Spool? spool)
@@ -43,6 +46,10 @@ internal sealed record StatusView(
             Receipts = spool?.Awaited() is var (count, oldest)
                 ? new(count, oldest is { } time ? InnerHeader.Time(time) : null)
                 : new(0, null),
+            NotInBackup =
+                settings.Keys.Keys[^1].Fingerprint is var newest && spool?.BackedUp.Contains(newest) == true
+                    ? null
+                    : newest,
         };
     }
 }

@@ -1,0 +1,146 @@
+using System.Formats.Tar;
+using System.Security.Cryptography;
+using System.Text;
+
+namespace PgpTunnel;
+
+/// <summary>What goes into a backup.</summary>
+/// <param name="Queue">The mail that waits, too.</param>
+/// <param name="EvidenceKeys">The keys to the private parts of what is on record, too.</param>
+internal sealed record BackupWishes(bool Queue, bool EvidenceKeys);
+
+/// <summary>
+/// Writes all that a gateway is, as it is at one moment, while it runs: configuration, keys with the plan of their change, what is
+/// remembered of partners, and what is on record. A tar archive, whose last file has the SHA-256 of all others.
+/// </summary>
+internal sealed class Backup(GatewayConfiguration configuration, BackupWishes wishes, TimeProvider time)
+{
+    /// <summary>What of it goes out, and what does not.</summary>
+    /// <param name="Left">Files that the configuration names and that are not in it.</param>
+    internal sealed record Result(BackupManifest Manifest, IReadOnlyList<string> Left);
+
+    private readonly StringBuilder _sums = new();
+
+    /// <param name="output">Takes the archive.</param>
+    /// <exception cref="IOException">Something cannot be read or written.</exception>
+    /// <exception cref="SpoolException">The spool cannot be copied.</exception>
+    public Result Write(Stream output)
+    {
+        var (made, text) = (time.GetUtcNow(), File.ReadAllBytes(configuration.File));
+        var named = NamedFiles.Of(Encoding.UTF8.GetString(text));
+        var files = named
+            .Kept.Select((file, n) => (Name: $"{BackupManifest.FileFolder}{n}", File: file))
+            .ToDictionary(f => f.Name, f => f.File);
+        using var staging = new StagingFolder(Path.GetDirectoryName(configuration.SpoolFile)!, ".backup-");
+        var keys = ReadKeys();
+        // After the keys: a key that is made in between is then in the backup and not in the spool's memory, and not the other way round.
+        var spool = CopySpool(staging);
+        var manifest = new BackupManifest(
+            BackupManifest.Version,
+            made,
+            configuration.Gateway,
+            [.. keys.Select(k => k.Name).Where(IsGatewayKey).Select(Path.GetFileNameWithoutExtension).OfType<string>()],
+            wishes.Queue && spool is not null,
+            wishes.EvidenceKeys,
+            files
+        );
+        using (var tar = new TarWriter(output, TarEntryFormat.Pax, leaveOpen: true))
+        {
+            Put(tar, BackupManifest.Name, manifest.Write());
+            Put(tar, BackupManifest.Configuration, text, ModeOf(configuration.File));
+            foreach (var (name, file) in files)
+                PutNamed(tar, name, Path.GetFullPath(file, Path.GetDirectoryName(configuration.File)!));
+            foreach (var (name, octets) in keys)
+                Put(tar, name, octets);
+            if (spool is not null)
+                PutSpool(tar, spool);
+            Put(tar, BackupManifest.Sums, Encoding.ASCII.GetBytes(_sums.ToString()));
+        }
+        return new(manifest, named.Left);
+    }
+
+    private static bool IsGatewayKey(string name) =>
+        name.EndsWith(".key", StringComparison.Ordinal) && name.Count(c => c == '/') == 1;
+
+    /// <summary>All in the folder of keys as it is at one moment, but for what is left out.</summary>
+    private List<(string Name, byte[] Octets)> ReadKeys()
+    {
+        var folder = configuration.Keys.Directory;
+        using var alone = KeyRing.Lock(configuration);
+        return
+        [
+            .. Directory
+                .EnumerateFiles(folder, "*", SearchOption.AllDirectories)
+                .Select(f => Path.GetRelativePath(folder, f).Replace('\\', '/'))
+                .Where(IsKept)
+                .Order(StringComparer.Ordinal)
+                .Select(f => ($"{BackupManifest.KeyFolder}{f}", File.ReadAllBytes(Path.Combine(folder, f)))),
+        ];
+    }
+
+    /// <summary>Neither locks and drafts nor what others have put there.</summary>
+    private bool IsKept(string name) =>
+        name.StartsWith("evidence/", StringComparison.Ordinal)
+            ? name == "evidence/heads" || (wishes.EvidenceKeys && name.EndsWith(".key", StringComparison.Ordinal))
+            : name == "plan.json" || (!name.Contains('/') && Path.GetExtension(name) is ".key" or ".revocation");
+
+    /// <returns>Null where no gateway has run yet.</returns>
+    private string? CopySpool(StagingFolder staging)
+    {
+        if (!SpoolFile.IsThere(configuration.SpoolFile))
+            return null;
+        var (needed, free) = (
+            SpoolCopy.SizeOf(configuration.SpoolFile),
+            new DriveInfo(staging.Path).AvailableFreeSpace - 2 * configuration.Limits.FreeDisk
+        );
+        if (needed > free)
+            throw new IOException(
+                $"the spool's disk has no room for a copy of {needed} octets that leaves the gateway what it needs "
+                    + $"(limits.freeDisk twice): {Math.Max(0, free)} octets"
+            );
+        var copy = Path.Combine(staging.Path, BackupManifest.Spool);
+        SpoolCopy.Write(configuration.SpoolFile, copy, wishes.Queue);
+        return copy;
+    }
+
+    private void PutSpool(TarWriter tar, string spool)
+    {
+        PutFile(tar, BackupManifest.Spool, spool);
+        if (Directory.Exists($"{spool}.bodies"))
+            foreach (var body in Directory.EnumerateFiles($"{spool}.bodies").Order(StringComparer.Ordinal))
+                PutFile(tar, $"{BackupManifest.BodyFolder}{Path.GetFileName(body)}", body);
+    }
+
+    private void PutFile(TarWriter tar, string name, string file)
+    {
+        using var content = File.OpenRead(file);
+        _sums.Append(Sum(SHA256.HashData(content), name));
+        content.Position = 0;
+        Put(tar, name, content);
+    }
+
+    private void PutNamed(TarWriter tar, string name, string file) =>
+        Put(tar, name, File.ReadAllBytes(file), ModeOf(file));
+
+    private static UnixFileMode ModeOf(string file) =>
+        OperatingSystem.IsWindows() ? OwnFiles.OwnerOnly : File.GetUnixFileMode(file);
+
+    private void Put(TarWriter tar, string name, byte[] content, UnixFileMode mode = OwnFiles.OwnerOnly)
+    {
+        _sums.Append(Sum(SHA256.HashData(content), name));
+        Put(tar, name, new MemoryStream(content), mode);
+    }
+
+    private void Put(TarWriter tar, string name, Stream content, UnixFileMode mode = OwnFiles.OwnerOnly) =>
+        tar.WriteEntry(
+            new PaxTarEntry(TarEntryType.RegularFile, name)
+            {
+                DataStream = content,
+                Mode = mode,
+                ModificationTime = time.GetUtcNow(),
+            }
+        );
+
+    /// <summary>A line as <c>sha256sum</c> writes it.</summary>
+    public static string Sum(byte[] hash, string name) => $"{Convert.ToHexStringLower(hash)}  {name}\n";
+}

@@ -1,0 +1,57 @@
+using System.Text.Json;
+
+namespace PgpTunnel;
+
+/// <summary>What a backup is of: the first file in it.</summary>
+/// <param name="Format">Version of the form.</param>
+/// <param name="Made">When it was begun, UTC.</param>
+/// <param name="Keys">Fingerprints of the gateway's keys.</param>
+/// <param name="Queue">The mail that waited is in it.</param>
+/// <param name="EvidenceKeys">The keys to the private parts of what is on record are in it.</param>
+/// <param name="Files">Files that the configuration names, by their names in the backup, as it names them.</param>
+internal sealed record BackupManifest(
+    int Format,
+    DateTimeOffset Made,
+    string Gateway,
+    IReadOnlyList<string> Keys,
+    bool Queue,
+    bool EvidenceKeys,
+    IReadOnlyDictionary<string, string> Files
+)
+{
+    public const int Version = 1;
+
+    // Names in a backup.
+    public const string Name = "backup.json",
+        Configuration = "pgptunnel.json",
+        Spool = "spool.db",
+        Sums = "SHA256SUMS",
+        KeyFolder = "keys/",
+        FileFolder = "files/",
+        BodyFolder = "bodies/";
+
+    public byte[] Write() => JsonSerializer.SerializeToUtf8Bytes(this, JsonSerializerOptions.Web);
+
+    /// <exception cref="BackupException">It is none, or of a later version.</exception>
+    public static BackupManifest Read(byte[] octets)
+    {
+        try
+        {
+            if (JsonSerializer.Deserialize<BackupManifest>(octets, JsonSerializerOptions.Web) is { } manifest)
+                return manifest.Format == Version
+                    ? manifest
+                    : throw new BackupException(
+                        $"the backup has form {manifest.Format}, and this program knows {Version}: use the version that made it"
+                    );
+        }
+        catch (JsonException) { }
+        throw new BackupException($"{Name} in it is none");
+    }
+}
+
+/// <summary>What is no backup, or a damaged one, or cannot be restored here; nothing was changed.</summary>
+internal sealed class BackupException(string message) : Exception(message)
+{
+    /// <summary>The backup is well, and something stands where it is to go.</summary>
+    public bool IsAboutPlace { get; init; }
+}
