@@ -107,6 +107,9 @@ internal sealed class Gateway : IAsyncDisposable
     public SmtpServer? OutboundServer => _listeners.Outbound;
     public SmtpServer? InboundServer => _listeners.Inbound;
 
+    /// <summary>What monitors read of it, until that is disposed.</summary>
+    public Gauges Watch(TimeProvider time) => new(_settings, _spool, Arming, time);
+
     /// <summary>The line that says where it listens.</summary>
     public string ReadyLine =>
         $"ready outbound={OutboundServer?.EndPoint.ToString() ?? "none"} "

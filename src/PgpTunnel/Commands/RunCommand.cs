@@ -53,9 +53,10 @@ internal static class RunCommand
             Console.Error.WriteLine(gateway.ReadyLine);
             systemd.Notify(ServiceState.Ready);
         }
-        using var telemetry = new Telemetry();
+        using var telemetry = new Telemetry(configuration.Listen.Metrics);
         using var log = new EventLog(Telemetry.Listeners(Console.Error, json), TimeProvider.System);
         await using var gateway = started = await Gateway.StartAsync(configuration, log, TimeProvider.System, Ready);
+        using var gauges = gateway.Watch(TimeProvider.System);
         await stopped.Task;
         systemd.Notify(ServiceState.Stopping);
         log.Write("stopping");

@@ -2,14 +2,22 @@ using System.Net;
 
 namespace PgpTunnel;
 
-/// <summary>The section <c>listen</c>: where mail comes in.</summary>
+/// <summary>The section <c>listen</c>: where mail comes in, and where monitors look.</summary>
 public sealed record ListenSettings(OutboundListener? Outbound, InboundListener? Inbound)
 {
+    /// <summary>Where Prometheus reads the metrics; null = nowhere.</summary>
+    public IPEndPoint? Metrics { get; init; }
+
     internal static ListenSettings Read(ConfigurationNode root, IReadOnlyList<string> domains)
     {
         var listen = root.Section("listen");
-        var settings = new ListenSettings(OutboundListener.Read(listen, domains), InboundListener.Read(listen));
+        var settings = new ListenSettings(OutboundListener.Read(listen, domains), InboundListener.Read(listen))
+        {
+            Metrics = listen.Text("metrics", null) is { } metrics ? listen.Address("metrics", metrics) : null,
+        };
         listen.Close();
+        if (settings.Metrics is { Port: 0 })
+            root.Mistake("listen.metrics", "needs a port, such as 127.0.0.1:9464");
         if (listen.IsNull("outbound") && listen.IsNull("inbound"))
             root.Mistake("listen", "outbound and inbound are both null, so there is nothing to do");
         if (settings.Outbound is { Address: { Port: not 0 } address } && address.Equals(settings.Inbound?.Address))
@@ -32,6 +40,8 @@ public sealed record ListenSettings(OutboundListener? Outbound, InboundListener?
             yield return "listen.outbound";
         if (!Equals(Inbound?.Address, now.Inbound?.Address))
             yield return "listen.inbound";
+        if (!Equals(Metrics, now.Metrics))
+            yield return "listen.metrics";
     }
 }
 

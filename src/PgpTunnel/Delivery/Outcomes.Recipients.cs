@@ -191,6 +191,8 @@ internal sealed partial class Outcomes
                     ("notice", reply.IsPositive ? null : notices.Count > 0),
                     ("reply", reply)
                 );
+        if (answered.Replies.Any(r => r.IsPositive))
+            Metrics.HandedOver(parcel.Route, site.Time.GetUtcNow() - parcel.Created);
         var change = new SpoolChange { Add = notices, Entries = OnRecord(answered, settled) };
         if (answered.Later is not { } later)
         {

@@ -42,6 +42,8 @@ internal sealed partial class Outcomes(
             parcel,
             cancel
         );
+        if (parcel.Receipt != ReceiptState.Overdue)
+            Metrics.HandedOver(parcel.Route, site.Time.GetUtcNow() - parcel.Created);
         site.Log.Write(
             "delivered",
             ("id", parcel.Id),

@@ -211,6 +211,7 @@ internal sealed partial class Inbound(
             Next = now,
             KeyFingerprint = header.Sender.Fingerprint,
         };
+        var messageId = MessageIdOf(content.Opened!.Value.Message.Span);
         if (content.Body.Length > _site.Configuration.Limits.LargeParcel)
             _parcels.Close(content); // so that it is not in memory twice until its turn
         if (!await _site.Spool.CommitAsync(with with { Add = [(parcel, content)] }))
@@ -236,6 +237,7 @@ internal sealed partial class Inbound(
             ("id", header.Id),
             ("from", header.Sender.Domain),
             ("to", header.Recipient.Domain),
+            ("msgid", messageId),
             ("recipients", header.RcptTo.Count),
             ("key", header.Sender.Fingerprint),
             ("client", client.Address),
@@ -244,6 +246,10 @@ internal sealed partial class Inbound(
         );
         return (true, reply);
     }
+
+    /// <summary>Null when it has none.</summary>
+    private static string? MessageIdOf(ReadOnlySpan<byte> message) =>
+        HeaderFields.Values(message[..MessageContent.HeaderLength(message)], "Message-ID").FirstOrDefault();
 
     // Not parcels: people's mail
 

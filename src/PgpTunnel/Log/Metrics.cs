@@ -30,6 +30,31 @@ internal static class Metrics
         "Findings of the last self-check, by level."
     );
 
+    private static readonly Histogram<double> HandoverTime = Meter.CreateHistogram(
+        "pgptunnel.handover.duration",
+        "s",
+        "Time from the 250 for a message to the next server's.",
+        advice: Buckets(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400, 86400)
+    );
+    private static readonly Histogram<double> ReceiptTime = Meter.CreateHistogram(
+        "pgptunnel.receipt.duration",
+        "s",
+        "Time from the 250 for a message to the receipt that says what became of it.",
+        advice: Buckets(5, 15, 30, 60, 90, 120, 300, 900, 3600, 14400, 86400)
+    );
+
+    private static InstrumentAdvice<double> Buckets(params double[] bounds) =>
+        new() { HistogramBucketBoundaries = bounds };
+
+    /// <param name="route"><c>gateway</c>, <c>world</c> or <c>local</c>.</param>
+    public static void HandedOver(Enum route, TimeSpan after) =>
+        HandoverTime.Record(
+            after.TotalSeconds,
+            new KeyValuePair<string, object?>("route", route.ToString().ToLowerInvariant())
+        );
+
+    public static void ReceiptCame(TimeSpan after) => ReceiptTime.Record(after.TotalSeconds);
+
     public static void Count(string name, bool alarm)
     {
         Events.Add(1, new KeyValuePair<string, object?>("event", name));

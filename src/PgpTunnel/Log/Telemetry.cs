@@ -1,3 +1,4 @@
+using System.Net;
 using Microsoft.Extensions.Logging;
 using OpenTelemetry;
 using OpenTelemetry.Logs;
@@ -9,13 +10,12 @@ namespace PgpTunnel;
 
 /// <summary>
 /// Metrics, traces and the log by OTLP, where the environment names a collector (<c>OTEL_EXPORTER_OTLP_ENDPOINT</c>, or the endpoint of one
-/// signal); the OpenTelemetry variables have their usual meaning.
+/// signal); the OpenTelemetry variables have their usual meaning. Metrics where Prometheus reads them, too.
 /// </summary>
-internal sealed class Telemetry : IDisposable
+/// <param name="scraped">Where it does; null = nowhere.</param>
+internal sealed class Telemetry(IPEndPoint? scraped) : IDisposable
 {
-    private readonly MeterProvider? _metrics = Goes("METRICS")
-        ? Sdk.CreateMeterProviderBuilder().ConfigureResource(Name).AddMeter(Metrics.MeterName).AddOtlpExporter().Build()
-        : null;
+    private readonly MeterProvider? _metrics = Build(scraped);
     private readonly TracerProvider? _traces = Goes("TRACES")
         ? Sdk.CreateTracerProviderBuilder()
             .ConfigureResource(Name)
@@ -36,6 +36,34 @@ internal sealed class Telemetry : IDisposable
                     log.SetResourceBuilder(Named(ResourceBuilder.CreateDefault())).AddOtlpExporter();
                 });
         });
+
+    /// <exception cref="IOException">The address cannot be listened on.</exception>
+    private static MeterProvider? Build(IPEndPoint? scraped)
+    {
+        if (scraped is null && !Goes("METRICS"))
+            return null;
+        var builder = Sdk.CreateMeterProviderBuilder().ConfigureResource(Name).AddMeter(Metrics.MeterName);
+        if (Goes("METRICS"))
+            builder.AddOtlpExporter();
+        if (scraped is not null)
+            builder.AddPrometheusHttpListener(options =>
+            {
+                var isAny = scraped.Address.Equals(IPAddress.Any) || scraped.Address.Equals(IPAddress.IPv6Any);
+                (options.Host, options.Port) = (
+                    isAny ? "+" : new UriBuilder("http", $"{scraped.Address}").Host,
+                    scraped.Port
+                );
+                options.ScopeInfoEnabled = false;
+            });
+        try
+        {
+            return builder.Build();
+        }
+        catch (Exception e) when (scraped is not null && e is HttpListenerException or InvalidOperationException)
+        {
+            throw new IOException($"listen.metrics: cannot listen on {scraped}: {e.GetBaseException().Message}", e);
+        }
+    }
 
     private static bool Goes(string signal) =>
         new[] { "OTEL_EXPORTER_OTLP_ENDPOINT", $"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT" }.Any(v =>

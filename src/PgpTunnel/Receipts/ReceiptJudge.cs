@@ -80,7 +80,13 @@ internal sealed class ReceiptJudge(Site site, Parcels parcels, OwnMail ownMail)
                     Keep(ours.Recipients);
                     // Each once, however often it is told.
                     var news = recipients.FindAll(r => Told(ours).Add(r.Index) && ours.IsOpen);
-                    settled.Add(new(id, StateOf(record), Told(ours)));
+                    settled.Add(
+                        new(id, StateOf(record), Told(ours))
+                        {
+                            Since =
+                                ours.IsOpen && StateOf(record) == ReceiptState.Settled ? ours.Parcel?.Created : null,
+                        }
+                    );
                     if (ours is { Parcel: { } parcel, Header: { } header } && record.Number("dsn") != 1)
                         reports.AddRange(Report(parcel, header, ours.Fields, news, peer));
                     continue;

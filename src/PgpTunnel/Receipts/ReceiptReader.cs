@@ -173,6 +173,8 @@ internal sealed class ReceiptReader(
         };
         if (!await site.Spool.CommitAsync(change))
             return new SmtpReply(451, "4.3.0", "two receipts of one log came at once; try again");
+        foreach (var since in judged.Settled.Select(s => s.Since).OfType<DateTimeOffset>())
+            Metrics.ReceiptCame(site.Time.GetUtcNow() - since);
         held.Grown(own, peer);
         foreach (var pending in site.Spool.Witnessed(head.Head.Origin).Where(h => h.Head.Size <= head.Head.Size))
             await rewritten.IsContradictedAsync(pending);

@@ -92,7 +92,11 @@ internal sealed record MissedReceipt(string Id, DateTimeOffset? Next);
 internal sealed record Resent(string Id, DateTimeOffset At, DateTimeOffset Next);
 
 /// <param name="Done">Indexes of recipients whose outcome is told.</param>
-internal sealed record SettledByReceipt(string Id, ReceiptState State, IReadOnlySet<int> Done);
+internal sealed record SettledByReceipt(string Id, ReceiptState State, IReadOnlySet<int> Done)
+{
+    /// <summary>When the message came, where the receipt is the first that says all that became of it.</summary>
+    public DateTimeOffset? Since { get; init; }
+}
 
 /// <param name="Change">Gets what is remembered now; run again where the transaction is.</param>
 internal sealed record PeerChange(string Domain, Func<PeerRecord, PeerRecord> Change);
