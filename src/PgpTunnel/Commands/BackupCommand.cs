@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Text;
 using PgpTunnel.OpenPgp;
 
 namespace PgpTunnel.Commands;
@@ -51,13 +52,14 @@ internal static class BackupCommand
     private static async Task<int> RunAsync(ParseResult parse, CancellationToken cancel)
     {
         var (configuration, file) = (parse.Configuration(), parse.GetRequiredValue(FileArgument));
-        KeyRing.Load(configuration); // a backup of keys that do not open is none
+        var ring = KeyRing.Load(configuration); // a backup of keys that do not open is none
         var wishes = new BackupWishes(parse.GetValue(QueueOption), parse.GetValue(EvidenceKeysOption));
         var backup = new Backup(configuration, wishes, TimeProvider.System);
-        var written = Write(file, Sealer(parse), backup);
+        using var staging = Stage(configuration);
+        var written = Write(file, Sealer(parse), backup, staging);
         await using (var spool = GatewayAtRest.ExistingSpool(configuration))
             if (spool is not null)
-                await parse.ActsOn(spool).BackedUpAsync(Path.GetFullPath(file), written.Manifest.Keys);
+                await parse.ActsOn(spool).BackedUpAsync(Path.GetFullPath(file), ring.Keys);
         var (manifest, left) = written;
         return parse.Report(
             new
@@ -104,20 +106,46 @@ internal static class BackupCommand
                 ? output => SealingStream.ToReader(output, reader)
                 : throw new CommandException(Exit.Data, $"--to: {certificate}: {refusal}");
         }
-        catch (Exception e) when (e is OpenPgpException or IOException or UnauthorizedAccessException)
+        catch (OpenPgpException e)
         {
             throw new CommandException(Exit.Data, $"--to: {certificate}: {e.Message}");
         }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CommandException(Exit.Unavailable, $"--to: {e.Message}");
+        }
     }
 
+    /// <summary>On the spool's disk, where what is copied only needs another name.</summary>
+    private static StagingFolder Stage(GatewayConfiguration configuration)
+    {
+        try
+        {
+            return new(Path.GetDirectoryName(configuration.SpoolFile)!, ".backup-");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CommandException(Exit.CannotCreate, $"no backup was written: {e.Message}");
+        }
+    }
+
+    /// <summary>The first line of a file, octet for octet, as gpg's option of that name has it.</summary>
     /// <exception cref="CommandException">There is none in it.</exception>
     public static string ReadPassphrase(string file)
     {
         try
         {
-            return File.ReadAllText(file).TrimEnd('\r', '\n') is { Length: > 0 } passphrase
+            var octets = File.ReadAllBytes(file).AsSpan();
+            if (octets.IndexOf((byte)'\n') is >= 0 and var end)
+                octets = octets[..end];
+            var passphrase = new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(octets);
+            return passphrase.Length > 0
                 ? passphrase
-                : throw new CommandException(Exit.Data, $"--passphrase-file: {file} is empty");
+                : throw new CommandException(Exit.Data, $"--passphrase-file: the first line of {file} is empty");
+        }
+        catch (DecoderFallbackException)
+        {
+            throw new CommandException(Exit.Data, $"--passphrase-file: the first line of {file} is no text (UTF-8)");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -126,34 +154,35 @@ internal static class BackupCommand
     }
 
     /// <summary>Whole and on the disk, or not there.</summary>
-    private static Backup.Result Write(string file, Func<Stream, SealingStream> seal, Backup backup)
+    private static Backup.Result Write(
+        string file,
+        Func<Stream, SealingStream> seal,
+        Backup backup,
+        StagingFolder staging
+    )
     {
-        FileStream output;
+        if (Path.Exists(file))
+            throw new CommandException(Exit.CannotCreate, $"{file} is there already; nothing was written");
+        var draft = $"{file}.{Guid.NewGuid():N}.new";
         try
         {
-            output = OwnFiles.Create(file);
+            staging.Holds(draft);
+            Backup.Result written;
+            using (var output = OwnFiles.Create(draft))
+            using (var sealing = seal(output))
+            {
+                written = backup.Write(sealing, staging);
+                sealing.Finish();
+                OwnFiles.Sync(output.SafeFileHandle);
+            }
+            File.Move(draft, file, overwrite: false);
+            staging.Keep(draft);
+            OwnFiles.SyncNames(Path.GetDirectoryName(Path.GetFullPath(file))!);
+            return written;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new CommandException(Exit.CannotCreate, $"cannot write {file}: {e.Message}");
-        }
-        try
-        {
-            using (output)
-            {
-                using var sealing = seal(output);
-                var written = backup.Write(sealing);
-                sealing.Finish();
-                OwnFiles.Sync(output.SafeFileHandle);
-                return written;
-            }
-        }
-        catch (Exception e)
-        {
-            File.Delete(file);
-            throw e is IOException or UnauthorizedAccessException
-                ? new CommandException(Exit.CannotCreate, $"no backup was written: {e.Message}")
-                : e;
+            throw new CommandException(Exit.CannotCreate, $"no backup was written: {e.Message}");
         }
     }
 }

@@ -109,7 +109,7 @@ internal static partial class KeyCommand
         }
         await NoteAsync(configuration, "backup", string.Join(", ", ring.Keys.Select(k => k.Fingerprint)));
         await using (var spool = GatewayAtRest.ExistingSpool(configuration))
-            await (spool?.BackedUpAsync(ring.Keys.Select(k => k.Fingerprint)) ?? Task.CompletedTask);
+            await (spool?.BackedUpAsync(ring.Keys) ?? Task.CompletedTask);
         return parse.Report(
             new { file, keys = ring.Keys.Select(k => k.Fingerprint) },
             $"{ring.Keys.Count} key(s) written to {file}{(passphrase is null ? "; they are not protected by a passphrase" : "")}"

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.IO.Pipelines;
 using PgpTunnel.OpenPgp;
 
 namespace PgpTunnel.Commands;
@@ -21,7 +22,9 @@ internal static class RestoreCommand
     public static Command Create() =>
         Cli.Command(
             "restore",
-            "Puts the gateway of a backup where there is none: all of it or nothing, and never over what is there.",
+            "Puts the gateway of a backup where there is none: all of it or nothing, and never over what is there. Nothing but its "
+                + "passphrase says that a backup is yours: an archive that was opened by other means is taken at "
+                + "its word, and brings nothing but configuration, keys, spool and what lies below DIR.",
             "gpg -d gateway.pgp | pgptunnel restore - --directory /etc/pgptunnel",
             RunAsync,
             FileArgument,
@@ -38,11 +41,11 @@ internal static class RestoreCommand
         var isNew = !Directory.Exists(directory);
         try
         {
-            OwnFiles.MakeDirectory(directory);
+            Directory.CreateDirectory(directory); // as 'init' does
             using var staging = new StagingFolder(directory, ".restore-");
             var backup = new BackupReader(staging);
-            Extract(parse, file, backup);
-            var restored = await new Restore(backup, directory, TimeProvider.System).PlaceAsync();
+            var source = await ExtractAsync(parse, file, backup);
+            var restored = await new Restore(backup, source, directory, TimeProvider.System).PlaceAsync();
             return Report(parse, restored);
         }
         catch (Exception e) when (e is BackupException or OpenPgpException)
@@ -63,19 +66,24 @@ internal static class RestoreCommand
         }
     }
 
-    private static void Extract(ParseResult parse, string file, BackupReader backup)
+    private static async Task<BackupSource> ExtractAsync(ParseResult parse, string file, BackupReader backup)
     {
-        using var input = file == "-" ? Console.OpenStandardInput() : OpenFile(file);
-        var isSealed = input.CanSeek && IsSealed(input);
+        await using var input = file == "-" ? Console.OpenStandardInput() : OpenFile(file);
+        var reader = PipeReader.Create(input);
+        var isSealed = await IsSealedAsync(reader);
+        await using var archive = reader.AsStream();
         if (isSealed && parse.GetValue(BackupCommand.PassphraseOption) is { } secret)
-            SealingStream.Open(input, BackupCommand.ReadPassphrase(secret), backup.Extract);
-        else if (isSealed)
+        {
+            SealingStream.Open(archive, BackupCommand.ReadPassphrase(secret), backup.Extract);
+            return BackupSource.OwnPassphrase;
+        }
+        if (isSealed)
             throw new CommandException(
                 Exit.Usage,
                 "it is sealed: give --passphrase-file, or, where it is sealed to a certificate, 'gpg -d FILE | pgptunnel restore - …'"
             );
-        else
-            backup.Extract(input);
+        backup.Extract(archive);
+        return BackupSource.Anybody;
     }
 
     private static FileStream OpenFile(string file)
@@ -91,35 +99,38 @@ internal static class RestoreCommand
     }
 
     /// <summary>The first octet of a packet has its highest bit set (RFC 9580 4.2), that of a tar archive is of a file's name.</summary>
-    private static bool IsSealed(Stream input)
+    private static async Task<bool> IsSealedAsync(PipeReader reader)
     {
-        var first = input.ReadByte();
-        input.Position = 0;
-        return first >= 0x80;
+        var begin = (await reader.ReadAtLeastAsync(1)).Buffer;
+        var isSealed = begin.Length > 0 && begin.FirstSpan[0] >= 0x80;
+        reader.AdvanceTo(begin.Start);
+        return isSealed;
     }
 
     private static int Report(ParseResult parse, Restore.Result restored)
     {
-        var (manifest, configuration, left, at) = restored;
+        var (manifest, at) = (restored.Manifest, InnerHeader.Time(restored.At));
         return parse.Report(
             new
             {
-                config = configuration.File,
+                config = restored.Config,
                 made = InnerHeader.Time(manifest.Made),
-                restored = InnerHeader.Time(at),
+                restored = at,
                 keys = manifest.Keys,
                 queue = manifest.Queue,
                 evidenceKeys = manifest.EvidenceKeys,
-                left,
+                missing = restored.Missing,
             },
             $"""
-            Restored {configuration.File}, {manifest.Keys.Count} key(s) in {configuration.Keys.Directory}, {configuration.SpoolFile}
+            Restored {restored.Config}, {manifest.Keys.Count} key(s) in {restored.Keys}{(
+                restored.Spool is { } spool ? $", {spool}" : ""
+            )}
 
             1. The gateway that this is a backup of must never run again: it has the same keys.
-            2. Not in a backup, and needed: {string.Join(", ", left.DefaultIfEmpty("nothing"))}
-            3. Check it, then start it: pgptunnel config check --config {configuration.File}
+            2. Named in the configuration, and not there: {string.Join(", ", restored.Missing.DefaultIfEmpty("nothing"))}
+            3. Check it, then start it: pgptunnel config check --config {restored.Config}
 
-            Of what came between {InnerHeader.Time(manifest.Made)} and {InnerHeader.Time(at)} nothing is known here: parcels are taken
+            Of what came between {InnerHeader.Time(manifest.Made)} and {at} nothing is known here: parcels are taken
             though they may have come then (event=maybe-again), and {(
                 manifest.Queue
                     ? "mail that waited then is sent, though it may have been sent since."

@@ -25,10 +25,29 @@ internal static class ConfigurationReader
     /// <exception cref="ConfigurationException">Names every mistake.</exception>
     public static GatewayConfiguration Read(string file)
     {
-        JsonObject root;
+        var (root, mistakes) = (Parse(file), new List<string>());
+        ApplyEnvironment(root);
+        var configuration = Read(new ConfigurationNode(root, "", Path.GetDirectoryName(file)!, mistakes), file);
+        return mistakes.Count == 0 ? configuration : throw new ConfigurationException(mistakes);
+    }
+
+    /// <summary>
+    /// Where a configuration has its keys and its spool, whatever else is wrong with it on this machine, by the file alone.
+    /// </summary>
+    /// <exception cref="ConfigurationException">It does not say so.</exception>
+    public static (string Keys, string Spool) ReadPlaces(string file)
+    {
+        var mistakes = new List<string>();
+        var root = new ConfigurationNode(Parse(file), "", Path.GetDirectoryName(file)!, mistakes);
+        var (keys, spool) = (KeySettings.ReadDirectory(root.Section("keys")), SpoolFile(root));
+        return mistakes.Count == 0 ? (keys, spool) : throw new ConfigurationException(mistakes);
+    }
+
+    private static JsonObject Parse(string file)
+    {
         try
         {
-            root =
+            var root =
                 JsonNode.Parse(
                     File.ReadAllText(file),
                     null,
@@ -41,6 +60,7 @@ internal static class ConfigurationReader
                 ) as JsonObject
                 ?? throw new ConfigurationException([$"{file}: must be one object {{ … }}"]);
             _ = root.Count; // finds doubled keys now, not later
+            return root;
         }
         catch (JsonException e)
         {
@@ -56,10 +76,6 @@ internal static class ConfigurationReader
         {
             throw new ConfigurationException([$"{file}: {e.Message}"]);
         }
-        var mistakes = new List<string>();
-        ApplyEnvironment(root);
-        var configuration = Read(new ConfigurationNode(root, "", Path.GetDirectoryName(file)!, mistakes), file);
-        return mistakes.Count == 0 ? configuration : throw new ConfigurationException(mistakes);
     }
 
     /// <summary><c>PGPTUNNEL__SECTION__KEY=value</c>: the value is JSON where it parses as such, else a string.</summary>

@@ -4,11 +4,13 @@ namespace PgpTunnel;
 /// <param name="EncryptionLifetime">After this time a new encryption subkey is made; null = by hand only.</param>
 public sealed record KeySettings(string Directory, string? PassphraseFile, TimeSpan? EncryptionLifetime)
 {
+    internal static string ReadDirectory(ConfigurationNode keys) => keys.File("directory", "keys")!;
+
     internal static KeySettings Read(ConfigurationNode root)
     {
         var keys = root.Section("keys");
         var settings = new KeySettings(
-            keys.File("directory", "keys")!,
+            ReadDirectory(keys),
             keys.File("passphraseFile", null),
             keys.Text("encryptionLifetime", null) is null
                 ? null

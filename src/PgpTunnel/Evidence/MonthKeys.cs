@@ -63,9 +63,25 @@ internal sealed class MonthKeys(Settings settings, EventLog log)
             Make(configuration, MonthOf(now), now);
     }
 
-    /// <summary>The key of a month that is there, or a new one.</summary>
-    private static MonthKey Make(GatewayConfiguration configuration, string month, DateTimeOffset now)
+    /// <summary>Ends the name of a file that says that the key of a month was in no backup.</summary>
+    public const string Lost = ".lost";
+
+    /// <summary>
+    /// What the key of a month is called: by the month, unless that was another key, which did not come along when this gateway was
+    /// restored. It may lie somewhere, and its name stays its own.
+    /// </summary>
+    private static string NameIn(GatewayConfiguration configuration, string month)
     {
+        var name = month;
+        for (var n = 2; OwnFiles.IsThere(Path.Combine(Folder(configuration), $"{name}{Lost}")); n++)
+            name = string.Create(CultureInfo.InvariantCulture, $"{month}-{n}");
+        return name;
+    }
+
+    /// <summary>The key of a month that is there, or a new one.</summary>
+    private static MonthKey Make(GatewayConfiguration configuration, string calendarMonth, DateTimeOffset now)
+    {
+        var month = NameIn(configuration, calendarMonth);
         var (readers, file) = (Auditors.Load(configuration, now), FileOf(configuration, month));
         if (Load(configuration, month) is { } there)
             return new(month, there, readers);

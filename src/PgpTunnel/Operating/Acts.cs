@@ -71,7 +71,7 @@ internal sealed class Acts(Spool spool, TimeProvider time, string who, string re
     public Task ForgetAsync(string domain) => PeerMemory.ForgetAsync(spool, domain, Act("partner forget", domain));
 
     /// <summary>Notes that a backup was written, and which keys are in it.</summary>
-    public async Task BackedUpAsync(string file, IReadOnlyList<string> keys)
+    public async Task BackedUpAsync(string file, IReadOnlyList<OpenPgp.GatewayKey> keys)
     {
         await spool.BackedUpAsync(keys);
         await spool.CommitAsync(new() { Act = Act("backup", file) });

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Microsoft.Data.Sqlite;
+using PgpTunnel.OpenPgp;
 
 namespace PgpTunnel;
 
@@ -29,11 +30,22 @@ internal sealed partial class Spool
 
     public DateTimeOffset? PartnersSeen => Noted(PartnersFact);
 
-    /// <summary>Notes that a backup with these keys, by their fingerprints, was written.</summary>
-    public Task BackedUpAsync(IEnumerable<string> keys) =>
-        CommitAsync(new() { Facts = new Dictionary<string, string> { [BackedUpFact] = string.Join(' ', keys) } });
+    /// <summary>Notes that a backup with these keys was written.</summary>
+    public Task BackedUpAsync(IEnumerable<GatewayKey> keys) =>
+        CommitAsync(
+            new()
+            {
+                Facts = new Dictionary<string, string>
+                {
+                    [BackedUpFact] = string.Join(
+                        ' ',
+                        keys.SelectMany(k => new[] { k.Fingerprint, k.EncryptionFingerprint })
+                    ),
+                },
+            }
+        );
 
-    /// <summary>Fingerprints of the keys that are in the last backup.</summary>
+    /// <summary>Fingerprints of the keys that are in the last backup, and of their encryption subkeys.</summary>
     public IReadOnlyList<string> BackedUp => Fact(BackedUpFact)?.Split(' ') ?? [];
 
     /// <summary>Notes that this spool was restored now from a backup of then.</summary>

@@ -67,6 +67,10 @@ internal sealed partial class Spool
                 )!
         );
 
+    /// <summary>Names of the month keys that private parts are sealed to.</summary>
+    public IReadOnlyList<string> SealMonths() =>
+        Read(s => s.Rows("SELECT DISTINCT month FROM seal ORDER BY month", row => row.GetString(0)));
+
     /// <summary>Nothing is appended to these any more; the next record about the domains of one begins another.</summary>
     public Task CloseLogsAsync(IReadOnlyList<long> numbers) =>
         WriteAsync(statements => _ledger.Close(statements, numbers));

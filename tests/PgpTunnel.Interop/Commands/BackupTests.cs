@@ -1,13 +1,10 @@
-using System.Formats.Tar;
-using System.Security.Cryptography;
-using System.Text;
 using System.Text.Json;
 using PgpTunnel.Smtp;
 
 namespace PgpTunnel.Interop;
 
 /// <summary><c>backup</c> and <c>restore</c>: a gateway goes on elsewhere, from a file that is sealed.</summary>
-public sealed class BackupTests : IAsyncLifetime
+public sealed partial class BackupTests : IAsyncLifetime
 {
     private const string Message = "From: alice@a.example\r\nTo: bob@b.example\r\nSubject: s\r\n\r\nbody\r\n";
 
@@ -51,6 +48,16 @@ public sealed class BackupTests : IAsyncLifetime
     [Fact]
     public async Task In_the_middle_of_a_rollover_with_mail_on_its_way_another_machine_goes_on()
     {
+        var large = $"{Message}{string.Concat(Enumerable.Repeat("0123456789\r\n", 20_000))}";
+        string handed;
+        await using (var first = await _lab.StartAsync())
+        {
+            handed = (await Lab.SendAsync(Lab.Outbound(first), "<bob@b.example>", large))!.Text.Split(' ')[0];
+            await Wait.UntilAsync(
+                () => first.Log.Contains("event=delivered", StringComparison.Ordinal),
+                () => first.Log
+            );
+        }
         _lab.RelayAnswer = _ => new SmtpReply(451, "4.3.0", "later");
         var (before, after) = (_lab.SealForA(Message), _lab.SealForA(Message));
         string keys,
@@ -87,13 +94,13 @@ public sealed class BackupTests : IAsyncLifetime
             var reply = await Lab.SendAsync(Lab.Outbound(old), "<bob@b.example>", Message);
             Assert.Equal(250, reply!.Code);
             waits = reply.Text.Split(' ')[0];
-            var large = $"{Message}{string.Concat(Enumerable.Repeat("0123456789\r\n", 20_000))}";
             Assert.Equal(250, (await Lab.SendAsync(Lab.Outbound(old), "<bob@b.example>", large))!.Code);
             Assert.Equal(250, (await Lab.HandInAsync(Lab.Inbound(old), before))!.Code);
             await DeliveredAsync(_lab, 1);
             Assert.Equal(Newest(keys), Text(await JsonAsync(_lab.Config, "status"), "notInBackup"));
             (await BackUpAsync("--with-queue")).Expect(0);
             Assert.Null(Text(await JsonAsync(_lab.Config, "status"), "notInBackup"));
+            Assert.DoesNotContain("in no backup", (await _lab.PgpTunnelAsync("status", "--check")).Text);
             Assert.Equal(250, (await Lab.HandInAsync(Lab.Inbound(old), after))!.Code);
             await DeliveredAsync(_lab, 2);
             await old.StopAsync("KILL");
@@ -103,8 +110,11 @@ public sealed class BackupTests : IAsyncLifetime
         Assert.Equal(keys, (await JsonAsync(config, "key", "list")).ToString());
         Assert.Contains("c.example", (await JsonAsync(config, "partner", "list")).ToString());
         Assert.Contains("each opens", (await Run.PgpTunnelAsync("queue", "check", "--config", config)).Expect(0).Text);
+        await LogsAreClosedAsync(config);
+        Assert.Contains(handed, (await JsonAsync(config, "queue", "show", handed)).ToString());
         await using var gateway = await _lab.StartAsync(config);
-        Assert.Contains("event=log-closed", gateway.Log);
+        Assert.True(File.Exists(Path.Combine(_folder, "new", "keys", "evidence", $"{Month}.lost")));
+        Assert.True(File.Exists(Path.Combine(_folder, "new", "keys", "evidence", $"{Month}-2.key")));
         // What was taken before the backup is known; of what came after it nobody knows.
         Assert.Contains("taken before", (await Lab.HandInAsync(Lab.Inbound(gateway), before))!.Text);
         Assert.Equal(250, (await Lab.HandInAsync(Lab.Inbound(gateway), after))!.Code);
@@ -116,8 +126,27 @@ public sealed class BackupTests : IAsyncLifetime
         Assert.Single(gateway.Log.Split('\n'), l => l.Contains("event=maybe-again", StringComparison.Ordinal));
         _lab.RelayAnswer = _ => null;
         (await Run.PgpTunnelAsync("queue", "retry", "--domain", "b.example", "--config", config)).Expect(0);
-        await Wait.UntilAsync(() => _lab.Relayed.Count >= 2, () => gateway.Log);
+        await Wait.UntilAsync(() => _lab.Relayed.Count >= 3, () => gateway.Log);
         Assert.Equal("handed", Text(await JsonAsync(config, "trace", waits), "state"));
+    }
+
+    private static string Month =>
+        TimeProvider.System.GetUtcNow().ToString("yyyy-MM", System.Globalization.CultureInfo.InvariantCulture);
+
+    /// <summary>The old gateway may have gone on with its logs: nothing may have been put behind what was in them.</summary>
+    private async Task LogsAreClosedAsync(string config)
+    {
+        await using var old = Spool.Open(ConfigurationReader.Read(_lab.Config).SpoolFile, running: false);
+        await using var restored = Spool.Open(ConfigurationReader.Read(config).SpoolFile, running: false);
+        var logs = restored.Logs().ToDictionary(l => l.Origin.ToString());
+        Assert.NotEmpty(old.Logs());
+        foreach (var log in old.Logs().Where(l => !l.IsMirror))
+        {
+            var copy = logs[log.Origin.ToString()];
+            Assert.True(copy.IsClosed);
+            Assert.True(copy.Edge.Size <= log.Edge.Size);
+            Assert.Equal(copy.Edge.Root(), old.RootAt(log, copy.Edge.Size));
+        }
     }
 
     private static string Later() => InnerHeader.Time(TimeProvider.System.GetUtcNow() + TimeSpan.FromDays(3));
@@ -176,115 +205,9 @@ public sealed class BackupTests : IAsyncLifetime
             ["restore", "-", "--directory", Path.Combine(_folder, "piped")],
             await File.ReadAllBytesAsync($"{Sealed}.tar")
         );
-        restore.Expect(0);
-        (
-            await Run.PgpTunnelAsync("config", "check", "--config", Path.Combine(_folder, "piped", "pgptunnel.json"))
-        ).Expect(0);
-    }
-
-    /// <summary>Changes to the archive, and what is said of each.</summary>
-    public static TheoryData<string, string> Wrong =>
-        new()
-        {
-            { "none", "" },
-            { "outside", "nothing that a backup has" },
-            { "absolute", "nothing that a backup has" },
-            { "link", "nothing that a backup has" },
-            { "more", "not those that its SHA256SUMS lists" },
-            { "missing", "not those that its SHA256SUMS lists" },
-            { "changed", "not those that its SHA256SUMS lists" },
-            { "twice", "twice" },
-            { "no sums", "SHA256SUMS is missing" },
-            { "later", "use the version that made it" },
-        };
-
-    [Theory, MemberData(nameof(Wrong))]
-    public async Task A_damaged_or_forged_archive_restores_nothing(string how, string says)
-    {
-        (await BackUpAsync()).Expect(0);
-        var archive = new MemoryStream();
-        OpenPgp.SealingStream.Open(File.OpenRead(Sealed), "a passphrase", s => s.CopyTo(archive));
-        var file = Path.Combine(_folder, "changed.tar");
-        await File.WriteAllBytesAsync(file, Changed(archive.ToArray(), how));
-        var restored = await RestoreAsync(file, "new");
-        if (says.Length == 0)
-        {
-            restored.Expect(0);
-            return;
-        }
-        Assert.Contains(says, restored.Expect(65).Error);
-        Assert.False(Path.Exists(Path.Combine(_folder, "new")));
-        Assert.False(Path.Exists(Path.Combine(_folder, "evil")));
-    }
-
-    private static byte[] Changed(byte[] archive, string how)
-    {
-        var files = Read(archive);
-        var key = files.FindIndex(f => f.Name.EndsWith(".key", StringComparison.Ordinal));
-        switch (how)
-        {
-            case "outside":
-                files.Insert(1, ("../evil", [1]));
-                break;
-            case "absolute":
-                files.Insert(1, ("/tmp/evil", [1]));
-                break;
-            case "more":
-                files.Insert(1, ("keys/0123.key", [1]));
-                break;
-            case "missing":
-                files.RemoveAt(key);
-                break;
-            case "changed":
-                files[key].Octets[100] ^= 1;
-                break;
-            case "twice":
-                files.Insert(1, files[key]);
-                break;
-            case "no sums":
-                files.RemoveAt(files.Count - 1);
-                break;
-            case "later":
-                var later = Encoding.UTF8.GetString(files[0].Octets).Replace("\"format\":1", "\"format\":2");
-                var (old, now) = (Sum(files[0].Octets), Sum(Encoding.UTF8.GetBytes(later)));
-                files[0] = (files[0].Name, Encoding.UTF8.GetBytes(later));
-                files[^1] = (
-                    files[^1].Name,
-                    Encoding.ASCII.GetBytes(Encoding.ASCII.GetString(files[^1].Octets).Replace(old, now))
-                );
-                break;
-        }
-        return Write(files, how == "link");
-    }
-
-    private static string Sum(byte[] octets) => Convert.ToHexStringLower(SHA256.HashData(octets));
-
-    private static List<(string Name, byte[] Octets)> Read(byte[] archive)
-    {
-        using var tar = new TarReader(new MemoryStream(archive));
-        var files = new List<(string, byte[])>();
-        while (tar.GetNextEntry() is { } entry)
-        {
-            var octets = new MemoryStream();
-            entry.DataStream?.CopyTo(octets);
-            files.Add((entry.Name, octets.ToArray()));
-        }
-        return files;
-    }
-
-    private static byte[] Write(List<(string Name, byte[] Octets)> files, bool withLink)
-    {
-        var archive = new MemoryStream();
-        using (var tar = new TarWriter(archive, TarEntryFormat.Pax, leaveOpen: true))
-        {
-            if (withLink)
-                tar.WriteEntry(new PaxTarEntry(TarEntryType.SymbolicLink, "keys/link") { LinkName = "/etc/passwd" });
-            foreach (var (name, octets) in files)
-                tar.WriteEntry(
-                    new PaxTarEntry(TarEntryType.RegularFile, name) { DataStream = new MemoryStream(octets) }
-                );
-        }
-        return archive.ToArray();
+        // The anchors of this world lie elsewhere, and who knows whose archive it is.
+        Assert.Contains("not there: ../root.ds", restore.Expect(0).Text);
+        (await RestoreAsync($"{Sealed}.tar", "named")).Expect(0);
     }
 
     [Fact]
@@ -306,10 +229,15 @@ public sealed class BackupTests : IAsyncLifetime
         );
         File.Delete(config);
         Assert.Contains(
-            "keys is there already",
+            "is there already",
             (await RestoreAsync(Sealed, "new", "--passphrase-file", Passphrase)).Expect(73).Error
         );
         Assert.False(File.Exists(config));
+        await File.WriteAllBytesAsync(Passphrase, [0xFF, 0xFE, 0x80, (byte)'\n']);
+        Assert.Contains(
+            "no text",
+            (await RestoreAsync(Sealed, "third", "--passphrase-file", Passphrase)).Expect(65).Error
+        );
         await File.WriteAllTextAsync(Passphrase, "another");
         Assert.Contains(
             "passphrase",

@@ -95,6 +95,8 @@ public sealed partial class FaultTests
         Assert.Contains("in use by another running gateway", (await FailingRunAsync(lab, 73)).Error);
         var status = (await lab.PgpTunnelAsync("status")).Expect(0).Text;
         Assert.Contains($"running, pid {first.Id}", status);
+        Assert.Contains("is in no backup", (await lab.PgpTunnelAsync("status", "--check")).Expect(1).Text);
+        (await lab.PgpTunnelAsync("key", "backup", Path.Combine(lab.Directory, "keys.asc"))).Expect(0);
         Assert.StartsWith("PGPTUNNEL OK - 0 queued", (await lab.PgpTunnelAsync("status", "--check")).Expect(0).Text);
         lab.Change(c =>
         {

@@ -22,19 +22,18 @@ internal sealed class Backup(GatewayConfiguration configuration, BackupWishes wi
     private readonly StringBuilder _sums = new();
 
     /// <param name="output">Takes the archive.</param>
+    /// <param name="staging">On the spool's disk.</param>
     /// <exception cref="IOException">Something cannot be read or written.</exception>
     /// <exception cref="SpoolException">The spool cannot be copied.</exception>
-    public Result Write(Stream output)
+    public Result Write(Stream output, StagingFolder staging)
     {
         var (made, text) = (time.GetUtcNow(), File.ReadAllBytes(configuration.File));
-        var named = NamedFiles.Of(Encoding.UTF8.GetString(text));
+        var named = NamedFiles.Of(File.ReadAllText(configuration.File));
         var files = named
             .Kept.Select((file, n) => (Name: $"{BackupManifest.FileFolder}{n}", File: file))
             .ToDictionary(f => f.Name, f => f.File);
-        using var staging = new StagingFolder(Path.GetDirectoryName(configuration.SpoolFile)!, ".backup-");
-        var keys = ReadKeys();
-        // After the keys: a key that is made in between is then in the backup and not in the spool's memory, and not the other way round.
         var spool = CopySpool(staging);
+        var keys = ReadKeys(); // after the spool: what that has sealed to a key made meanwhile is read by one that is here
         var manifest = new BackupManifest(
             BackupManifest.Version,
             made,
@@ -81,7 +80,8 @@ internal sealed class Backup(GatewayConfiguration configuration, BackupWishes wi
     /// <summary>Neither locks and drafts nor what others have put there.</summary>
     private bool IsKept(string name) =>
         name.StartsWith("evidence/", StringComparison.Ordinal)
-            ? name == "evidence/heads" || (wishes.EvidenceKeys && name.EndsWith(".key", StringComparison.Ordinal))
+            ? Path.GetExtension(name) is ("" or MonthKeys.Lost)
+                || (wishes.EvidenceKeys && Path.GetExtension(name) == ".key")
             : name == "plan.json" || (!name.Contains('/') && Path.GetExtension(name) is ".key" or ".revocation");
 
     /// <returns>Null where no gateway has run yet.</returns>
@@ -90,13 +90,13 @@ internal sealed class Backup(GatewayConfiguration configuration, BackupWishes wi
         if (!SpoolFile.IsThere(configuration.SpoolFile))
             return null;
         var (needed, free) = (
-            SpoolCopy.SizeOf(configuration.SpoolFile),
+            2 * SpoolCopy.SizeOf(configuration.SpoolFile, wishes.Queue), // the archive may lie on the same disk
             new DriveInfo(staging.Path).AvailableFreeSpace - 2 * configuration.Limits.FreeDisk
         );
         if (needed > free)
             throw new IOException(
-                $"the spool's disk has no room for a copy of {needed} octets that leaves the gateway what it needs "
-                    + $"(limits.freeDisk twice): {Math.Max(0, free)} octets"
+                $"a copy of the spool and the backup need {needed} octets; its disk has {Math.Max(0, free)}, beside what the "
+                    + "gateway needs (limits.freeDisk twice)"
             );
         var copy = Path.Combine(staging.Path, BackupManifest.Spool);
         SpoolCopy.Write(configuration.SpoolFile, copy, wishes.Queue);

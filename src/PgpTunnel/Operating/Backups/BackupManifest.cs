@@ -37,7 +37,10 @@ internal sealed record BackupManifest(
     {
         try
         {
-            if (JsonSerializer.Deserialize<BackupManifest>(octets, JsonSerializerOptions.Web) is { } manifest)
+            if (
+                JsonSerializer.Deserialize<BackupManifest>(octets, JsonSerializerOptions.Web) is
+                { Keys: not null, Files: not null } manifest
+            )
                 return manifest.Format == Version
                     ? manifest
                     : throw new BackupException(
@@ -47,6 +50,16 @@ internal sealed record BackupManifest(
         catch (JsonException) { }
         throw new BackupException($"{Name} in it is none");
     }
+}
+
+/// <summary>By what it is known whose a backup is.</summary>
+internal enum BackupSource
+{
+    /// <summary>It opened by a passphrase, which only we have.</summary>
+    OwnPassphrase,
+
+    /// <summary>Nothing says so: an archive that came as it is, whoever made it.</summary>
+    Anybody,
 }
 
 /// <summary>What is no backup, or a damaged one, or cannot be restored here; nothing was changed.</summary>

@@ -70,14 +70,30 @@ internal sealed partial class BackupReader(StagingFolder folder)
                 ? throw new BackupException($"{entry.Name} is in it twice")
                 : OwnFiles.Create(path)
         )
-            entry.DataStream?.CopyTo(file);
+            Copy(entry.DataStream, file);
         using var content = File.OpenRead(path);
         _modes[entry.Name] = entry.Mode;
         _sums[entry.Name] = Convert.ToHexStringLower(SHA256.HashData(content));
     }
 
+    /// <summary>A disk that is full is none of the archive's faults.</summary>
+    private static void Copy(Stream? from, FileStream file)
+    {
+        var piece = new byte[64 * 1024];
+        while (from?.Read(piece) is > 0 and var count)
+            try
+            {
+                file.Write(piece, 0, count);
+            }
+            catch (IOException e)
+            {
+                throw new BackupException($"it cannot be written out: {e.Message}") { IsAboutPlace = true };
+            }
+    }
+
     [GeneratedRegex(
-        @"\A(?:backup\.json|pgptunnel\.json|SHA256SUMS|spool\.db|files/\d+|bodies/\w+|keys/(?:evidence/)?[\w-]+(?:\.\w+)?)\z"
+        @"\A(?:backup\.json|pgptunnel\.json|SHA256SUMS|spool\.db|files/[0-9]+|bodies/[0-9a-f]+"
+            + @"|keys/(?:[0-9a-f]{40}\.(?:key|revocation)|plan\.json|evidence/(?:heads|[0-9-]+\.(?:key|lost))))\z"
     )]
     private static partial Regex Known();
 }

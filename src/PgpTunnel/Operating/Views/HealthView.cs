@@ -47,6 +47,7 @@ internal sealed record HealthView(
                 ? [Invariant($"mail waits since {status.Queue.Oldest}")]
                 : Array.Empty<string>(),
             .. status.Queue.Held > 0 ? [Invariant($"{status.Queue.Held} parcel(s) held")] : Array.Empty<string>(),
+            .. status.NotInBackup is { } key ? [$"the key {key} is in no backup"] : Array.Empty<string>(),
             .. overdue > 0 ? [Invariant($"{overdue} receipt(s) overdue")] : Array.Empty<string>(),
         ];
         return new(

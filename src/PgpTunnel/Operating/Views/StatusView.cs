@@ -21,7 +21,7 @@ internal sealed record StatusView(
 
     public ReceiptCounts Receipts { get; init; } = new(0, null);
 
-    /// <summary>Fingerprint of the newest key where that is in no backup.</summary>
+    /// <summary>Fingerprint of the newest key, or encryption subkey, where that is in no backup.</summary>
     public string? NotInBackup { get; init; }
 
     /// <param name="arming">Has looked just now.</param>
@@ -46,10 +46,9 @@ internal sealed record StatusView(
             Receipts = spool?.Awaited() is var (count, oldest)
                 ? new(count, oldest is { } time ? InnerHeader.Time(time) : null)
                 : new(0, null),
-            NotInBackup =
-                settings.Keys.Keys[^1].Fingerprint is var newest && spool?.BackedUp.Contains(newest) == true
-                    ? null
-                    : newest,
+            NotInBackup = new[] { settings.Keys.Keys[^1].Fingerprint, settings.Keys.Active.EncryptionFingerprint }
+                .Except(spool?.BackedUp ?? [])
+                .FirstOrDefault(),
         };
     }
 }

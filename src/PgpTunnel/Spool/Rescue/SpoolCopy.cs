@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.Data.Sqlite;
 
 namespace PgpTunnel;
@@ -5,9 +6,20 @@ namespace PgpTunnel;
 /// <summary>A spool as it was at one moment, copied while a gateway goes on with it.</summary>
 internal static class SpoolCopy
 {
-    /// <summary>Octets that a copy needs on the disk.</summary>
-    public static long SizeOf(string spool) =>
-        new FileInfo(spool).Length + (File.Exists($"{spool}-wal") ? new FileInfo($"{spool}-wal").Length : 0);
+    /// <summary>Tables of what is on its way.</summary>
+    private static readonly string[] Parcels = ["parcel", "body"];
+
+    /// <summary>Octets that a copy needs on the disk, about.</summary>
+    public static long SizeOf(string spool, bool withParcels)
+    {
+        var size = new FileInfo(spool).Length;
+        if (File.Exists($"{spool}-wal"))
+            size += new FileInfo($"{spool}-wal").Length;
+        if (withParcels)
+            return size;
+        using var live = Connect(spool);
+        return Math.Max(0, size - Number(live, "SELECT coalesce(sum(octets), 0) FROM parcel WHERE file = ''"));
+    }
 
     /// <param name="copy">A new file; bodies of files of their own come into the folder beside it, under another name of the same
     /// file.</param>
@@ -18,13 +30,10 @@ internal static class SpoolCopy
         try
         {
             OwnFiles.Write(copy, []); // mode 0600 before anything is in it
-            using (var from = Connect(spool))
-                Execute(from, "VACUUM INTO $copy", ("$copy", copy));
-            using var to = Connect(copy);
             if (withParcels)
-                LinkBodies(to, $"{spool}.bodies", $"{copy}.bodies");
+                WriteAll(spool, copy);
             else
-                Execute(to, "PRAGMA secure_delete=ON; DELETE FROM parcel; DELETE FROM body; VACUUM;");
+                WriteWithoutParcels(spool, copy);
         }
         catch (Exception e) when (e is SqliteException or IOException)
         {
@@ -32,47 +41,115 @@ internal static class SpoolCopy
         }
     }
 
-    /// <summary>A body that has gone since the copy was made is that of a parcel that is settled since.</summary>
-    private static void LinkBodies(SqliteConnection copy, string from, string to)
+    private static void WriteAll(string spool, string copy)
     {
+        var (from, to) = ($"{spool}.bodies", $"{copy}.bodies");
         OwnFiles.MakeDirectory(to);
-        foreach (var name in Names(copy))
-            if (!OwnFiles.TryLink(Path.Combine(from, name), Path.Combine(to, name)))
-                Execute(copy, "DELETE FROM parcel WHERE file = $name", ("$name", name));
+        using var live = Connect(spool);
+        // Before, since bodies go while it is copied; and after, since others have come.
+        foreach (var body in Directory.Exists(from) ? Directory.EnumerateFiles(from) : [])
+            OwnFiles.TryLink(body, Path.Combine(to, Path.GetFileName(body)));
+        Execute(live, "VACUUM INTO $copy", ("$copy", copy));
+        using var copied = Connect(copy);
+        var named = Rows(copied, "SELECT file, id FROM parcel WHERE file <> '' AND octets > 0");
+        foreach (var (name, id) in named)
+            if (
+                !File.Exists(Path.Combine(to, name))
+                && !OwnFiles.TryLink(Path.Combine(from, name), Path.Combine(to, name))
+            )
+                Settle(live, copied, id);
+        var wanted = named.Select(n => n.Name).ToHashSet();
+        foreach (var body in Directory.EnumerateFiles(to).Where(f => !wanted.Contains(Path.GetFileName(f))))
+            File.Delete(body); // of none that is in the copy
     }
 
-    private static List<string> Names(SqliteConnection copy)
+    /// <summary>Came and went while the spool was copied: it is no more there either.</summary>
+    private static void Settle(SqliteConnection live, SqliteConnection copied, string id)
     {
-        using var command = copy.CreateCommand();
-        command.CommandText = "SELECT file FROM parcel WHERE file <> ''";
-        using var row = command.ExecuteReader();
-        var names = new List<string>();
-        while (row.Read())
-            names.Add(row.GetString(0));
-        return names;
+        if (Number(live, "SELECT count(*) FROM parcel WHERE id = $id", ("$id", id)) > 0)
+            throw new IOException($"{id} was changed while it was copied; try again");
+        Execute(copied, "DELETE FROM parcel WHERE id = $id", ("$id", id));
     }
+
+    /// <summary>Table by table, of one moment: what is left out is never written.</summary>
+    private static void WriteWithoutParcels(string spool, string copy)
+    {
+        using var to = Connect(copy);
+        Execute(
+            to,
+            "PRAGMA page_size = 8192; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY;"
+        );
+        Execute(to, "ATTACH $spool AS live", ("$spool", spool));
+        Execute(to, "BEGIN");
+        var made = Rows(
+            to,
+            "SELECT name, sql FROM live.sqlite_schema WHERE sql IS NOT NULL ORDER BY type = 'table' DESC, name"
+        );
+        foreach (var (name, sql) in made.Where(m => !m.Name.StartsWith("sqlite_", StringComparison.Ordinal)))
+        {
+            Execute(to, sql);
+            if (IsTable(sql) && !Parcels.Contains(name))
+                Execute(to, $"INSERT INTO main.{name} SELECT * FROM live.{name}");
+        }
+        Execute(
+            to,
+            "DELETE FROM main.sqlite_sequence; INSERT INTO main.sqlite_sequence SELECT * FROM live.sqlite_sequence;"
+        );
+        var version = Number(to, "PRAGMA live.user_version");
+        Execute(to, $"COMMIT; PRAGMA main.user_version = {version.ToString(CultureInfo.InvariantCulture)};");
+    }
+
+    private static bool IsTable(string sql) => sql.StartsWith("CREATE TABLE", StringComparison.Ordinal);
 
     private static SqliteConnection Connect(string file)
     {
         var connection = new SqliteConnection(
-            new SqliteConnectionStringBuilder { DataSource = file, Pooling = false }.ToString()
+            new SqliteConnectionStringBuilder
+            {
+                DataSource = file,
+                Pooling = false,
+                DefaultTimeout = 10,
+            }.ToString()
         );
         connection.Open();
+        Execute(connection, "PRAGMA temp_store = MEMORY"); // nothing of it lies elsewhere
         return connection;
     }
 
-    private static void Execute(
+    private static List<(string Name, string Value)> Rows(SqliteConnection connection, string sql)
+    {
+        using var command = Command(connection, sql);
+        using var row = command.ExecuteReader();
+        var rows = new List<(string, string)>();
+        while (row.Read())
+            rows.Add((row.GetString(0), row.GetString(1)));
+        return rows;
+    }
+
+    private static long Number(SqliteConnection connection, string sql, params (string, object)[] parameters)
+    {
+        using var command = Command(connection, sql, parameters);
+        return (long)command.ExecuteScalar()!;
+    }
+
+    private static void Execute(SqliteConnection connection, string sql, params (string, object)[] parameters)
+    {
+        using var command = Command(connection, sql, parameters);
+        command.ExecuteNonQuery();
+    }
+
+    private static SqliteCommand Command(
         SqliteConnection connection,
         string sql,
         params (string Name, object Value)[] parameters
     )
     {
-        using var command = connection.CreateCommand();
-#pragma warning disable CA2100 // constants
+        var command = connection.CreateCommand();
+#pragma warning disable CA2100 // constants, and what our own schema says
         command.CommandText = sql;
 #pragma warning restore CA2100
         foreach (var (name, value) in parameters)
             command.Parameters.AddWithValue(name, value);
-        command.ExecuteNonQuery();
+        return command;
     }
 }
