@@ -11,6 +11,7 @@ internal static class Root
             Cli.Config,
             Cli.Json,
             DemoCommand.Create(),
+            SetupCommand.Create(),
             InitCommand.Create(),
             RunCommand.Create(),
             ConfigCommand.Create(),

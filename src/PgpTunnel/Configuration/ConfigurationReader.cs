@@ -17,7 +17,7 @@ internal static class ConfigurationReader
             given
                 ?? DefaultFiles.FirstOrDefault(File.Exists)
                 ?? throw new ConfigurationException([
-                    $"no configuration: neither {string.Join(" nor ", DefaultFiles)} exists; 'pgptunnel init --domain "
+                    $"no configuration: neither {string.Join(" nor ", DefaultFiles)} exists; 'pgptunnel setup --domain "
                         + "YOUR.DOMAIN' writes one",
                 ])
         );

@@ -2,7 +2,9 @@ using System.Diagnostics.Metrics;
 
 namespace PgpTunnel;
 
-/// <summary>How a running gateway stands, as monitors read it: looked at when one asks, and not more often than every few seconds.</summary>
+/// <summary>
+/// How a running gateway stands, as monitors read it: looked at when one asks, and not more often than every few seconds.
+/// </summary>
 internal sealed class Gauges : IDisposable
 {
     private static readonly TimeSpan Pause = TimeSpan.FromSeconds(5);

@@ -231,7 +231,9 @@ public sealed partial class BackupTests
         Assert.Empty(Directory.EnumerateFiles(_folder, "*.new"));
     }
 
-    /// <summary>The gateway's user owns the folder, and may put what it likes there; root's commands must not give it what is not its.</summary>
+    /// <summary>
+    /// The gateway's user owns the folder, and may put what it likes there; root's commands must not give it what is not its.
+    /// </summary>
     [Fact]
     public void A_link_in_the_gateways_folder_does_not_give_away_what_it_leads_to()
     {

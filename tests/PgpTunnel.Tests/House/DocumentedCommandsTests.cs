@@ -60,7 +60,8 @@ public sealed partial class DocumentedCommandsTests
         [.. line.Split(' ', StringSplitOptions.RemoveEmptyEntries).Where(w => w is not ("\u2026" or "..."))];
 
     private const string Names =
-        "(?:demo|init|run|config|key|dns|policy|seal|open|queue|partner|doctor|status|postfix|trace|evidence|journal|test|manual|backup|restore)";
+        "(?:demo|setup|init|run|config|key|dns|policy|seal|open|queue|partner|doctor|status|postfix|trace|evidence|journal"
+        + "|test|manual|backup|restore)";
 
     [GeneratedRegex($"(?:^|[\\s`'/])pgptunnel ({Names}(?: (?![>|#&])[^\\s`'\"|<>();]+)*)", RegexOptions.Multiline)]
     private static partial Regex Typed();
