@@ -45,7 +45,10 @@ internal static class DoctorCommand
         foreach (var d in domains)
             results.Add((d, [.. await doctor.ExamineAsync(d, cancel)]));
         if (given is null)
+        {
             results[0].Findings.AddRange(await doctor.ServersAsync(cancel));
+            results[0].Findings.Add(Doctor.Clock(KernelClock.Read()));
+        }
         if (parse.GetValue(EchoOption))
             results[0].Findings.Add(await EchoAsync(session, configuration, domains[0], cancel));
         var check = CheckView.Of(results);

@@ -7,7 +7,8 @@ internal static class TraceCommand
 {
     private static readonly Argument<string> WhatArgument = new("WHAT")
     {
-        Description = "A Message-ID, our id of it, or an address that it is from or for.",
+        Description =
+            "A Message-ID, our id of it, an address that it is from or for, or the id that your mail server gave it in its queue.",
     };
 
     public static Command Create() =>

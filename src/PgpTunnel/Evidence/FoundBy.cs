@@ -3,6 +3,9 @@ namespace PgpTunnel;
 /// <summary>What a record can be found by, as its tags are made of it: one spelling for each thing.</summary>
 internal static class FoundBy
 {
+    /// <summary>The id that a mail server gave a message in its queue, as its log has it.</summary>
+    public static string QueueId(string id) => $"q:{id}";
+
     /// <param name="id">With angle brackets or without.</param>
     public static string MessageId(string id) => $"m:{id.Trim().TrimStart('<').TrimEnd('>')}";
 

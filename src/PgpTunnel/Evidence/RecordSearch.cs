@@ -38,12 +38,17 @@ internal sealed class RecordSearch(GatewayConfiguration configuration, Spool spo
         ours.Count == 0 || ours.Exists(o => o.Own == theirs.Peer && o.Peer == theirs.Own);
 
     /// <summary>Ids of the parcels that something is known of, the oldest first.</summary>
-    /// <param name="what">A parcel's id, a Message-ID, or an address.</param>
+    /// <param name="what">A parcel's id, a Message-ID, an address, or the id that our mail server gave it.</param>
     public IReadOnlyList<string> Find(string what)
     {
         if (what.Length == IdDigits && what.All(char.IsAsciiHexDigitLower))
             return About(what).Count > 0 ? [what] : [];
-        string[] texts = [FoundBy.MessageId(what), FoundBy.Address(what.Trim().TrimStart('<').TrimEnd('>'))];
+        string[] texts =
+        [
+            FoundBy.MessageId(what),
+            FoundBy.Address(what.Trim().TrimStart('<').TrimEnd('>')),
+            FoundBy.QueueId(what),
+        ];
         return Ids(spool.Tagged(TagsOf(texts)));
     }
 

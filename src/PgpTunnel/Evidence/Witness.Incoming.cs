@@ -69,7 +69,7 @@ internal sealed partial class Witness
                 ("server", replies[0].Reply.Server),
                 ("replies", replies.Select(r => r.Reply.ToString()).ToList()),
             ]),
-            []
+            replies.Select(r => QueueId.OfReply(r.Reply.Text)).OfType<string>().Distinct().Select(FoundBy.QueueId)
         );
         return
         [

@@ -186,10 +186,12 @@ internal sealed partial class Witness(
         var from = header.MailFrom.Mailbox?.ToString() ?? "";
         var to = header.RcptTo.Select(r => r.Mailbox.ToString()).ToList();
         var messageId = HeaderFields.Values(fields, "Message-ID").FirstOrDefault();
+        var queueId = QueueId.OfReceived(HeaderFields.Values(fields, "Received").FirstOrDefault());
         return new(
             RecordOpening.Write([("from", from), ("to", to), ("msgid", messageId), .. more]),
             [
                 .. messageId is null ? [] : new[] { FoundBy.MessageId(messageId) },
+                .. queueId is null ? [] : new[] { FoundBy.QueueId(queueId) },
                 .. to.Append(from).Where(a => a.Length > 0).Select(FoundBy.Address).Distinct(),
             ]
         );

@@ -6,6 +6,38 @@ namespace PgpTunnel;
 /// <summary>Whether servers answer: our own, the relay, and the mail exchangers of a gateway.</summary>
 internal sealed partial class Doctor
 {
+    private static readonly TimeSpan MostWrongClock = TimeSpan.FromSeconds(10);
+
+    /// <summary>
+    /// Signatures and parcels have a time: by a clock that is wrong, those of the DNS do not validate, and partners refuse ours.
+    /// </summary>
+    public static Finding Clock(KernelClock? clock) =>
+        clock switch
+        {
+            null => new(FindingLevel.Ok, "clock", "whether something synchronises the clock cannot be seen here"),
+            // A guest may have it from its host, which the kernel does not know.
+            { MostWrong: null } => new(
+                FindingLevel.Ok,
+                "clock",
+                "nothing on this machine synchronises its clock",
+                "install chrony or systemd-timesyncd, unless its host sees to that"
+            ),
+            { MostWrong: { } most } when most > MostWrongClock => new(
+                FindingLevel.Warning,
+                "clock",
+                $"the clock may be wrong by {most.TotalSeconds:0} s",
+                "see 'chronyc tracking' or 'timedatectl timesync-status'"
+            ),
+            { MostWrong: { } most } => new(
+                FindingLevel.Ok,
+                "clock",
+                string.Create(
+                    System.Globalization.CultureInfo.InvariantCulture,
+                    $"the clock is synchronised, and wrong by {most.TotalSeconds:0.000} s at most"
+                )
+            ),
+        };
+
     /// <summary>Greets our own mail server and the relay, as delivery would.</summary>
     public async Task<IReadOnlyList<Finding>> ServersAsync(CancellationToken cancel)
     {

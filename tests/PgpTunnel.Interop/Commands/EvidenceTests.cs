@@ -9,7 +9,8 @@ namespace PgpTunnel.Interop;
 public sealed class EvidenceTests : IAsyncLifetime
 {
     private const string Message =
-        "From: alice@a.example\r\nTo: bob@b.example\r\nSubject: s\r\nMessage-ID: <e1@a.example>\r\n\r\nbody\r\n";
+        "Received: from pc by mail.a.example (Postfix) with ESMTP id 4XyZ123abc; Fri, 27 Nov 2026 10:00:00 +0000\r\n"
+        + "From: alice@a.example\r\nTo: bob@b.example\r\nSubject: s\r\nMessage-ID: <e1@a.example>\r\n\r\nbody\r\n";
 
     private Lab _lab = null!;
     private readonly string _folder = Directory.CreateTempSubdirectory("pgptunnel-evidence-").FullName;
@@ -48,7 +49,7 @@ public sealed class EvidenceTests : IAsyncLifetime
             () => gateway.Log.Contains("event=delivered", StringComparison.Ordinal),
             () => gateway.Log
         );
-        foreach (var what in new[] { id, "<e1@a.example>", "e1@a.example", "BOB@b.example" })
+        foreach (var what in new[] { id, "4XyZ123abc", "<e1@a.example>", "e1@a.example", "BOB@b.example" })
         {
             var trace = await JsonAsync("trace", what);
             Assert.Equal(id, trace.GetProperty("id").GetString());
