@@ -37,21 +37,24 @@ internal static class BackupCommand
 
     public static Command Create() =>
         Cli.Command(
-            "backup",
-            "Writes configuration, keys, what is remembered of partners, and what is on record into one file, sealed to a "
-                + "passphrase or a certificate, while the gateway runs. 'gpg -d' opens it, too: it is a tar archive.",
-            "pgptunnel backup /mnt/safe/gateway.pgp --passphrase-file /root/backup-passphrase",
-            RunAsync,
-            FileArgument,
-            PassphraseOption,
-            ToOption,
-            QueueOption,
-            EvidenceKeysOption
-        );
+                "backup",
+                "Writes configuration, keys, what is remembered of partners, and what is on record into one file, sealed to a "
+                    + "passphrase or a certificate, while the gateway runs. 'gpg -d' opens it, too: it is a tar archive.",
+                "pgptunnel backup /mnt/safe/gateway.pgp --passphrase-file /root/backup-passphrase",
+                RunAsync,
+                FileArgument,
+                PassphraseOption,
+                ToOption,
+                QueueOption,
+                EvidenceKeysOption
+            )
+            .WithoutEmptyValues();
 
     private static async Task<int> RunAsync(ParseResult parse, CancellationToken cancel)
     {
         var (configuration, file) = (parse.Configuration(), parse.GetRequiredValue(FileArgument));
+        if (file == "-")
+            throw new CommandException(Exit.Usage, "a backup is written into a file, not to stdout");
         var ring = KeyRing.Load(configuration); // a backup of keys that do not open is none
         var wishes = new BackupWishes(parse.GetValue(QueueOption), parse.GetValue(EvidenceKeysOption));
         var backup = new Backup(configuration, wishes, TimeProvider.System);
@@ -60,7 +63,7 @@ internal static class BackupCommand
         await using (var spool = GatewayAtRest.ExistingSpool(configuration))
             if (spool is not null)
                 await parse.ActsOn(spool).BackedUpAsync(Path.GetFullPath(file), ring.Keys);
-        var (manifest, left) = written;
+        var (manifest, left) = (written.Manifest, NotIn(written, configuration).ToList());
         return parse.Report(
             new
             {
@@ -72,18 +75,23 @@ internal static class BackupCommand
                 left,
             },
             $"""
-            Wrote {file}: {manifest.Keys.Count} key(s), configuration, partners, records{(
-                manifest.Queue ? ", mail that waits" : ""
-            )}.
-            Not in it: {string.Join(", ", NotIn(manifest, left))}
+            Wrote {file}: {manifest.Keys.Count} key(s), configuration{(
+                written.HasSpool ? ", partners, records" : ""
+            )}{(manifest.Queue ? ", mail that waits" : "")}.
+            Not in it: {string.Join(", ", left.DefaultIfEmpty("nothing"))}
             """
         );
     }
 
-    private static IEnumerable<string> NotIn(BackupManifest manifest, IReadOnlyList<string> left) =>
-        left.Concat(manifest.Queue ? [] : ["mail that waits (--with-queue)"])
-            .Concat(manifest.EvidenceKeys ? [] : ["the keys to private parts of records (--with-evidence-keys)"])
-            .DefaultIfEmpty("nothing");
+    private static IEnumerable<string> NotIn(Backup.Result written, GatewayConfiguration configuration) =>
+        [
+            .. written.Left,
+            .. written.HasSpool ? [] : new[] { $"partners and records (there is no spool {configuration.SpoolFile})" },
+            .. written.Manifest.Queue ? [] : new[] { "mail that waits (--with-queue)" },
+            .. written.Manifest.EvidenceKeys
+                ? []
+                : new[] { "the keys to private parts of records (--with-evidence-keys)" },
+        ];
 
     private static Func<Stream, SealingStream> Sealer(ParseResult parse)
     {
@@ -112,7 +120,7 @@ internal static class BackupCommand
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new CommandException(Exit.Unavailable, $"--to: {e.Message}");
+            throw new CommandException(Exit.Unavailable, $"--to: {e.Message}{OwnFiles.WhyNot(certificate)}");
         }
     }
 
@@ -149,7 +157,7 @@ internal static class BackupCommand
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new CommandException(Exit.Unavailable, $"--passphrase-file: {e.Message}");
+            throw new CommandException(Exit.Unavailable, $"--passphrase-file: {e.Message}{OwnFiles.WhyNot(file)}");
         }
     }
 
@@ -163,6 +171,8 @@ internal static class BackupCommand
     {
         if (Path.Exists(file))
             throw new CommandException(Exit.CannotCreate, $"{file} is there already; nothing was written");
+        if (Path.GetDirectoryName(Path.GetFullPath(file)) is var folder && !Directory.Exists(folder))
+            throw new CommandException(Exit.CannotCreate, $"no backup was written: there is no folder {folder}");
         var draft = $"{file}.{Guid.NewGuid():N}.new";
         try
         {

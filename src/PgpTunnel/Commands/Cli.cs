@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
@@ -141,6 +142,22 @@ internal static class Cli
         return command;
     }
 
+    /// <summary>Of a command none of whose values may be empty, as an unset variable of a shell makes them.</summary>
+    public static Command WithoutEmptyValues(this Command command)
+    {
+        foreach (var argument in command.Arguments)
+            argument.Validators.Add(r => RefuseEmpty(r, argument.Name));
+        foreach (var option in command.Options)
+            option.Validators.Add(r => RefuseEmpty(r, option.Name));
+        return command;
+    }
+
+    private static void RefuseEmpty(SymbolResult result, string name)
+    {
+        if (result.Tokens.Any(t => t.Value.Length == 0))
+            result.AddError($"{name}: the value is empty");
+    }
+
     public static Command Group(string name, string description, params ReadOnlySpan<Command> commands)
     {
         var group = new Command(
@@ -162,7 +179,7 @@ internal static class Cli
         var near = command
             .Subcommands.Select(c => c.Name)
             .Concat(command.Options.Append(Config).Append(Json).Select(o => o.Name))
-            .Where(n => word.Length > 1 && ConfigurationNode.Distance(n, word) <= MostWrong)
+            .Where(n => word.Length > 1 && n != word && ConfigurationNode.Distance(n, word) <= MostWrong)
             .OrderBy(n => ConfigurationNode.Distance(n, word))
             .FirstOrDefault();
         return near is null ? "" : $" Did you mean '{near}'?";

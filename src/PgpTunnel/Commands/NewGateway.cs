@@ -54,14 +54,24 @@ internal sealed record NewGateway(string File, GatewayConfiguration Configuratio
             FileIn(directory),
             Path.Combine(FirstConfiguration.StateOf(directory) ?? directory, "keys")
         );
-        if (System.IO.File.Exists(file) || (Directory.Exists(keys) && Directory.EnumerateFiles(keys, "*.key").Any()))
+        if (Path.Exists(file) || (Directory.Exists(keys) && Directory.EnumerateFiles(keys, "*.key").Any()))
             throw new CommandException(
                 Exit.CannotCreate,
-                $"{(System.IO.File.Exists(file) ? file : keys)} exists already; nothing was written"
+                $"{(Path.Exists(file) ? file : keys)} exists already; nothing was written"
             );
         var now = TimeProvider.System.GetUtcNow();
         var key = GatewayKey.Generate(algorithm, first.Gateway, now);
-        return new(file, WriteAll(file, first.Text(directory), () => KeyRing.Write(keys, key, null, now)), key);
+        var isNew = !Directory.Exists(directory);
+        try
+        {
+            return new(file, WriteAll(file, first.Text(directory), () => KeyRing.Write(keys, key, null, now)), key);
+        }
+        catch
+        {
+            if (isNew && Directory.Exists(directory) && !Directory.EnumerateFileSystemEntries(directory).Any())
+                Directory.Delete(directory);
+            throw;
+        }
     }
 
     /// <summary>All of it or nothing: what is written has been read first.</summary>

@@ -21,16 +21,17 @@ internal static class RestoreCommand
 
     public static Command Create() =>
         Cli.Command(
-            "restore",
-            "Puts the gateway of a backup where there is none: all of it or nothing, and never over what is there. Nothing but its "
-                + "passphrase says that a backup is yours: an archive that was opened by other means is taken at "
-                + "its word, and brings nothing but configuration, keys, spool and what lies below DIR.",
-            "gpg -d gateway.pgp | pgptunnel restore - --directory /etc/pgptunnel",
-            RunAsync,
-            FileArgument,
-            DirectoryOption,
-            BackupCommand.PassphraseOption
-        );
+                "restore",
+                "Puts the gateway of a backup where there is none: all of it or nothing, and never over what is there. Nothing but its "
+                    + "passphrase says that a backup is yours: an archive that was opened by other means is taken at "
+                    + "its word, and brings nothing but configuration, keys, spool and what lies below DIR.",
+                "gpg -d gateway.pgp | pgptunnel restore - --directory /etc/pgptunnel",
+                RunAsync,
+                FileArgument,
+                DirectoryOption,
+                BackupCommand.PassphraseOption
+            )
+            .WithoutEmptyValues();
 
     private static async Task<int> RunAsync(ParseResult parse, CancellationToken cancel)
     {
@@ -38,6 +39,11 @@ internal static class RestoreCommand
             parse.GetRequiredValue(FileArgument),
             Path.GetFullPath(parse.GetRequiredValue(DirectoryOption))
         );
+        if (parse.GetValue(Cli.Config) is not null)
+            throw new CommandException(
+                Exit.Usage,
+                "--config: the configuration comes out of the backup, into --directory"
+            );
         var isNew = !Directory.Exists(directory);
         try
         {
@@ -94,7 +100,7 @@ internal static class RestoreCommand
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new CommandException(Exit.Unavailable, e.Message);
+            throw new CommandException(Exit.Unavailable, $"{e.Message}{OwnFiles.WhyNot(file)}");
         }
     }
 

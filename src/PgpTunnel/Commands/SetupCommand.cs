@@ -60,42 +60,51 @@ internal static class SetupCommand
 
     public static Command Create() =>
         Cli.Command(
-            "setup",
-            "Asks what a new gateway must know (or takes it by options), writes configuration, key, DNS records and the lines for Postfix, and "
-                + "says what is left to do; run again, it looks how far that is and changes nothing.",
-            "pgptunnel setup --domain a.example --mail-server 127.0.0.1:10026",
-            RunAsync,
-            DomainOption,
-            GatewayOption,
-            HostnameOption,
-            MailServerOption,
-            ListenOption,
-            NetworkOption,
-            InboundOption,
-            RelayOption,
-            KeyCommand.AlgorithmOption,
-            DirectoryOption
-        );
+                "setup",
+                "Asks what a new gateway must know (or takes it by options), writes configuration, key, DNS records and the lines "
+                    + "for Postfix, and says what is left to do; run again, it looks how far that is and changes nothing.",
+                "pgptunnel setup --domain a.example --mail-server 127.0.0.1:10026",
+                RunAsync,
+                DomainOption,
+                GatewayOption,
+                HostnameOption,
+                MailServerOption,
+                ListenOption,
+                NetworkOption,
+                InboundOption,
+                RelayOption,
+                KeyCommand.AlgorithmOption,
+                DirectoryOption
+            )
+            .WithoutEmptyValues();
 
     private static async Task<int> RunAsync(ParseResult parse, CancellationToken cancel)
     {
-        var directory = Path.GetFullPath(
-            parse.GetValue(DirectoryOption) ?? (Directory.Exists("/etc/pgptunnel") ? "/etc/pgptunnel" : ".")
-        );
-        var file = NewGateway.FileIn(directory);
-        IReadOnlyList<string> written = File.Exists(file) ? [] : Write(parse, directory);
+        var file = FileOf(parse);
+        var (directory, isThere) = (Path.GetDirectoryName(file)!, Path.Exists(file));
+        var written = new List<string>();
+        if (!isThere)
+        {
+            var (first, algorithm) = (Wishes(parse), parse.GetValue(KeyCommand.AlgorithmOption));
+            var (_, made, key) = NewGateway.Make(first, directory, algorithm);
+            var keyFile = Path.Combine(made.Keys.Directory, key.Fingerprint);
+            written.AddRange([file, $"{keyFile}.key", $"{keyFile}.revocation"]);
+        }
         var configuration = ConfigurationReader.Read(file);
         await using var session = GatewayAtRest.Open(configuration);
+        written.AddRange(WriteMissing(directory, configuration, session.Settings.Keys));
         await session.Arming.CheckAsync(cancel);
         var status = StatusView.Of(session.Settings, session.Arming, session.Spool);
         var doctor = new Doctor(session.Settings, session.Peers, session.Names, TimeProvider.System);
         var steps = SetupSteps.Of(configuration, status, await doctor.ServersAsync(cancel), directory).ToList();
+        var unused = isThere ? Given(parse) : [];
         return parse.Report(
             new
             {
                 config = file,
                 fingerprint = status.Key,
                 written,
+                unused,
                 steps = steps.Select(s => new
                 {
                     what = s.What,
@@ -103,42 +112,78 @@ internal static class SetupCommand
                     @do = s.Do,
                 }),
             },
-            string.Join('\n', written.Select(w => $"wrote    {w}").Concat(steps.Select(Line)))
+            string.Join(
+                '\n',
+                [
+                    .. written.Select(w => $"wrote    {w}"),
+                    .. unused.Count == 0
+                        ? []
+                        : new[] { $"not used {string.Join(", ", unused)}: {file} is there, and is for you to edit" },
+                    .. steps.Select(Line),
+                ]
+            )
         );
     }
+
+    /// <summary>The configuration that is there, or is to be.</summary>
+    private static string FileOf(ParseResult parse)
+    {
+        var (config, directory) = (parse.GetValue(Cli.Config), parse.GetValue(DirectoryOption));
+        if (config is not null && (directory is not null || !File.Exists(config)))
+            throw new CommandException(
+                Exit.Usage,
+                "--config names a configuration that is there; --directory says where a new one is to be"
+            );
+        return config is not null
+            ? Path.GetFullPath(config)
+            : NewGateway.FileIn(
+                Path.GetFullPath(directory ?? (Directory.Exists("/etc/pgptunnel") ? "/etc/pgptunnel" : "."))
+            );
+    }
+
+    /// <summary>Options that only count for a new gateway.</summary>
+    private static List<string> Given(ParseResult parse) =>
+        [
+            .. parse
+                .CommandResult.Command.Options.Where(o =>
+                    o != DirectoryOption && o.Name.StartsWith("--", StringComparison.Ordinal)
+                )
+                .Where(o => parse.GetResult(o) is { Implicit: false })
+                .Select(o => o.Name),
+        ];
 
     private static string Line(SetupStep step) =>
         step.Done ? $"done     {step.What}" : $"to do    {step.What}\n         {step.Do}";
 
+    /// <summary>What is made of the configuration, where it is not there yet.</summary>
     /// <returns>The files.</returns>
-    private static List<string> Write(ParseResult parse, string directory)
+    private static List<string> WriteMissing(string directory, GatewayConfiguration configuration, KeyRing keys)
     {
-        var first = Wishes(parse);
-        var made = NewGateway.Make(first, directory, parse.GetValue(KeyCommand.AlgorithmOption));
+        var records = PublishedRecords.For(configuration, keys, asTxt: false);
         var files = new List<(string Name, string Text)>
         {
-            ("dns-records.txt", PublishedRecords.AsZone(made.Configuration, made.Records, asTxt: false)),
+            (SetupSteps.RecordsFile, PublishedRecords.AsZone(configuration, records, asTxt: false)),
         };
-        files.AddRange(PostfixFiles.For(made.Configuration).Select(f => (Path.Combine("postfix", f.Name), f.Text)));
-        var written = new List<string>
-        {
-            made.File,
-            Path.Combine(made.Configuration.Keys.Directory, $"{made.Key.Fingerprint}.key"),
-            Path.Combine(made.Configuration.Keys.Directory, $"{made.Key.Fingerprint}.revocation"),
-        };
-        try
-        {
-            Directory.CreateDirectory(Path.Combine(directory, "postfix"));
-            foreach (var (name, text) in files)
+        if (configuration.Listen.Outbound is not null)
+            files.AddRange(PostfixFiles.For(configuration).Select(f => (Path.Combine("postfix", f.Name), f.Text)));
+        var written = new List<string>();
+        foreach (var (name, text) in files)
+            try
             {
-                File.WriteAllText(Path.Combine(directory, name), text);
-                written.Add(Path.Combine(directory, name));
+                var path = Path.Combine(directory, name);
+                if (Path.Exists(path))
+                    continue;
+                Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+                File.WriteAllText(path, text);
+                written.Add(path);
             }
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new CommandException(Exit.CannotCreate, $"cannot write to {directory}: {e.Message}");
-        }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                throw new CommandException(
+                    Exit.CannotCreate,
+                    $"cannot write {name} to {directory}: {e.Message}. The configuration is there; run it again when that is mended"
+                );
+            }
         return written;
     }
 
@@ -151,7 +196,8 @@ internal static class SetupCommand
             if (given is not null || !asks)
                 return given ?? fallback;
             Console.Error.Write(fallback.Length > 0 ? $"{what} [{fallback}]: " : $"{what}: ");
-            return Console.In.ReadLine()?.Trim() is { Length: > 0 } answer ? answer : fallback;
+            var answer = Console.In.ReadLine() ?? throw new CommandException(Exit.Usage, "Nothing was done.");
+            return answer.Trim() is { Length: > 0 } said ? said : fallback;
         }
         var domains = NewGateway.DomainsOf(
             parse.GetValue(DomainOption) is { Length: > 0 } given ? given : Words(Ask("Your mail domains", "", null))
@@ -160,7 +206,12 @@ internal static class SetupCommand
             throw new CommandException(Exit.Usage, "--domain: give at least one domain this gateway is to serve");
         var plain = new FirstConfiguration(domains, NewGateway.MailboxOf(parse.GetValue(GatewayOption), domains));
         var outbound = Ask("Your mail server hands in mail at", plain.Outbound, parse.GetValue(ListenOption));
-        var isNear = IPEndPoint.TryParse(outbound, out var at) && IPAddress.IsLoopback(at.Address);
+        if (!IPEndPoint.TryParse(outbound, out var at) || at.Port == 0)
+            throw new CommandException(
+                Exit.Usage,
+                $"--listen: '{outbound}' is not an address of this machine and a port, such as {plain.Outbound}"
+            );
+        var isNear = IPAddress.IsLoopback(at.Address);
         var networks =
             parse.GetValue(NetworkOption) is { Length: > 0 } nets ? nets
             : isNear ? plain.Networks

@@ -13,13 +13,14 @@ internal static class TraceCommand
 
     public static Command Create() =>
         Cli.Command(
-            "trace",
-            "Shows what is on record about a message: taken, sealed with which key, handed to whom, opened, delivered; of several the "
-                + "newest, with the ids of the others. Exit code 65 where nothing is.",
-            "pgptunnel trace '<20261127.1@a.example>'",
-            RunAsync,
-            WhatArgument
-        );
+                "trace",
+                "Shows what is on record about a message: taken, sealed with which key, handed to whom, opened, delivered; of several the "
+                    + "newest, with the ids of the others. Exit code 65 where nothing is.",
+                "pgptunnel trace '<20261127.1@a.example>'",
+                RunAsync,
+                WhatArgument
+            )
+            .WithoutEmptyValues();
 
     private static async Task<int> RunAsync(ParseResult parse, CancellationToken cancel)
     {

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 
 namespace PgpTunnel;
 
@@ -16,8 +17,13 @@ public sealed record ListenSettings(OutboundListener? Outbound, InboundListener?
             Metrics = listen.Text("metrics", null) is { } metrics ? listen.Address("metrics", metrics) : null,
         };
         listen.Close();
-        if (settings.Metrics is { Port: 0 })
-            root.Mistake("listen.metrics", "needs a port, such as 127.0.0.1:9464");
+        if (settings.Metrics is { } at && (at.Port == 0 || at.AddressFamily != AddressFamily.InterNetwork))
+            root.Mistake("listen.metrics", $"'{at}' is not an IPv4 address and port such as 127.0.0.1:9464");
+        if (
+            settings.Metrics is { } same
+            && (same.Equals(settings.Outbound?.Address) || same.Equals(settings.Inbound?.Address))
+        )
+            root.Mistake("listen.metrics", "is the address of outbound or inbound");
         if (listen.IsNull("outbound") && listen.IsNull("inbound"))
             root.Mistake("listen", "outbound and inbound are both null, so there is nothing to do");
         if (settings.Outbound is { Address: { Port: not 0 } address } && address.Equals(settings.Inbound?.Address))

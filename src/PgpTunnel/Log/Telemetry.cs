@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.Logging;
 using OpenTelemetry;
+using OpenTelemetry.Exporter;
 using OpenTelemetry.Logs;
 using OpenTelemetry.Metrics;
 using OpenTelemetry.Resources;
@@ -48,12 +49,9 @@ internal sealed class Telemetry(IPEndPoint? scraped) : IDisposable
         if (scraped is not null)
             builder.AddPrometheusHttpListener(options =>
             {
-                var isAny = scraped.Address.Equals(IPAddress.Any) || scraped.Address.Equals(IPAddress.IPv6Any);
-                (options.Host, options.Port) = (
-                    isAny ? "+" : new UriBuilder("http", $"{scraped.Address}").Host,
-                    scraped.Port
-                );
-                options.ScopeInfoEnabled = false;
+                (options.Host, options.Port, options.ScopeInfoEnabled) = ($"{scraped.Address}", scraped.Port, false);
+                if (scraped.Address.Equals(IPAddress.Any))
+                    options.ConfigureHttpListener = AtEveryAddress;
             });
         try
         {
@@ -63,6 +61,14 @@ internal sealed class Telemetry(IPEndPoint? scraped) : IDisposable
         {
             throw new IOException($"listen.metrics: cannot listen on {scraped}: {e.GetBaseException().Message}", e);
         }
+    }
+
+    private static void AtEveryAddress(PrometheusHttpListenerOptions options, HttpListener listener)
+    {
+        var prefixes = listener.Prefixes.ToList();
+        listener.Prefixes.Clear();
+        foreach (var prefix in prefixes)
+            listener.Prefixes.Add(prefix.Replace($"{IPAddress.Any}", "*", StringComparison.Ordinal));
     }
 
     private static bool Goes(string signal) =>

@@ -51,6 +51,7 @@ public sealed class SetupTests : IDisposable
         var before = Everything();
         var second = (await SetupAsync("--domain", "other.example")).Expect(0).Text;
         Assert.DoesNotContain("wrote", second);
+        Assert.Contains("not used --domain", second);
         Assert.Contains("to do    the gateway runs", second);
         Assert.Equal(before, Everything());
     }
@@ -72,11 +73,14 @@ public sealed class SetupTests : IDisposable
                 (["--domain", "a.example", "--inbound", "nowhere"], 78, "listen.inbound.address"),
                 (["--domain", "a.example", "--hostname", "x\", \"spool\": \"y"], 78, "hostname"),
                 (["--domain", "a.example", "--gateway", "gate@a.example"], 64, "--gateway"),
+                (["--domain", "a.example", "--listen", "localhost:10025"], 64, "--listen"),
+                (["--domain", "a.example", "--mail-server", ""], 64, "--mail-server"),
+                (["--domain", "a.example", "--config", "none.json"], 64, "--config"),
             }
         )
         {
             Assert.Contains(says, (await SetupAsync(arguments)).Expect(code).Error);
-            Assert.Empty(Everything());
+            Assert.False(Path.Exists(Path.Combine(_folder, "a")));
         }
     }
 
@@ -101,7 +105,26 @@ public sealed class SetupTests : IDisposable
             .EnumerateArray()
             .Where(s => !s.GetProperty("done").GetBoolean())
             .Select(s => s.GetProperty("what").GetString());
-        Assert.Equal(["partners' mail goes through the gateway"], left);
-        Assert.Empty(json.RootElement.GetProperty("written").EnumerateArray());
+        Assert.Equal(["partners' mail goes through the gateway, by Postfix on this machine"], left);
+        // Made by 'init', it had none of the files that go with it.
+        Assert.Equal(5, json.RootElement.GetProperty("written").GetArrayLength());
+        Assert.DoesNotContain("wrote", (await lab.PgpTunnelAsync("setup")).Expect(0).Text);
+    }
+
+    [Fact]
+    public async Task What_a_failure_has_left_out_comes_with_the_next_run()
+    {
+        Directory.CreateDirectory(Path.Combine(_folder, "a"));
+        await File.WriteAllTextAsync(Path.Combine(_folder, "a", "postfix"), "in the way");
+        Assert.Contains("run it again", (await SetupAsync("--domain", "a.example")).Expect(73).Error);
+        File.Delete(Path.Combine(_folder, "a", "postfix"));
+        Assert.Contains("wrote    ", (await SetupAsync()).Expect(0).Text);
+        Assert.Contains("inet", Read("postfix", "master.cf"));
+        // A folder in the configuration's place: nothing at all is written.
+        Directory.CreateDirectory(Path.Combine(_folder, "b", "pgptunnel.json"));
+        (await Run.PgpTunnelAsync("setup", "--domain", "a.example", "--directory", Path.Combine(_folder, "b"))).Expect(
+            78
+        );
+        Assert.False(Directory.Exists(Path.Combine(_folder, "b", "keys")));
     }
 }

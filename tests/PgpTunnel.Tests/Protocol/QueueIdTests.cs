@@ -5,7 +5,7 @@ public sealed class QueueIdTests
 {
     [Theory]
     [InlineData(
-        "from pc (pc.a.example [192.0.2.7]) by mail.a.example (Postfix) with ESMTPSA id 4XyZ123abcDz1B for <b@b.example>; Fri, 27 Nov 2026 10:00:00 +0100",
+        "from pc (pc.a.example [192.0.2.7]) by mail.a.example (Postfix) with ESMTPSA id 4XyZ123abcDz1B for <b@b.example>; Fri, 27",
         "4XyZ123abcDz1B"
     )]
     [InlineData(
@@ -13,11 +13,11 @@ public sealed class QueueIdTests
         "9F2A6120BD"
     )]
     [InlineData(
-        "from pc by mail.a.example with esmtps  (TLS1.3) tls TLS_AES_256_GCM_SHA384 (Exim 4.96) (envelope-from <a@a.example>) id 1rXyZ0-0001Ab-2C; Fri, 27 Nov 2026 10:00:00 +0000",
+        "from pc by mail.a.example with esmtps  (TLS1.3) tls X (Exim 4.96) (envelope-from <a@a.example>) id 1rXyZ0-0001Ab-2C; Fri, 27",
         "1rXyZ0-0001Ab-2C"
     )]
     [InlineData(
-        "from EX1.a.example (10.0.0.1) by EX2.a.example (10.0.0.2) with Microsoft SMTP Server (version=TLS1_2) id 15.2.1118.40; Fri, 27 Nov 2026 10:00:00 +0000",
+        "from EX1.a.example (10.0.0.1) by EX2.a.example (10.0.0.2) with Microsoft SMTP Server id 15.2.1118.40; Fri, 27",
         "15.2.1118.40"
     )]
     [InlineData(

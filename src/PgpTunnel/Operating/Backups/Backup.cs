@@ -17,7 +17,11 @@ internal sealed class Backup(GatewayConfiguration configuration, BackupWishes wi
 {
     /// <summary>What of it goes out, and what does not.</summary>
     /// <param name="Left">Files that the configuration names and that are not in it.</param>
-    internal sealed record Result(BackupManifest Manifest, IReadOnlyList<string> Left);
+    internal sealed record Result(BackupManifest Manifest, IReadOnlyList<string> Left)
+    {
+        /// <summary>False where no gateway has run yet.</summary>
+        public bool HasSpool { get; init; }
+    }
 
     private readonly StringBuilder _sums = new();
 
@@ -55,7 +59,7 @@ internal sealed class Backup(GatewayConfiguration configuration, BackupWishes wi
                 PutSpool(tar, spool);
             Put(tar, BackupManifest.Sums, Encoding.ASCII.GetBytes(_sums.ToString()));
         }
-        return new(manifest, named.Left);
+        return new(manifest, named.Left) { HasSpool = spool is not null };
     }
 
     private static bool IsGatewayKey(string name) =>

@@ -149,7 +149,7 @@ internal sealed class Restore(BackupReader backup, BackupSource source, string d
     private IEnumerable<string> Missing()
     {
         var named = NamedFiles.Of(File.ReadAllText(Target));
-        return named.Kept.Concat(named.Left).Where(f => !File.Exists(PathOf(f)));
+        return named.Kept.Concat(named.Left).Select(PathOf).Where(f => !File.Exists(f));
     }
 
     /// <summary>A new one belongs to whom the folder above belongs to.</summary>

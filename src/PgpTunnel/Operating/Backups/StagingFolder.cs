@@ -52,7 +52,7 @@ internal sealed class StagingFolder : IDisposable
 
     private void Delete()
     {
-        foreach (var file in _more.ToList())
+        foreach (var file in _more.Where(File.Exists).ToList())
             File.Delete(file);
         if (Directory.Exists(Path))
             Directory.Delete(Path, recursive: true);
