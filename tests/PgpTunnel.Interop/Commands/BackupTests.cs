@@ -218,6 +218,14 @@ public sealed partial class BackupTests : IAsyncLifetime
             (await _lab.PgpTunnelAsync("backup", target, "--passphrase-file", Passphrase)).Expect(code);
         Assert.Empty(Directory.EnumerateDirectories(Path.GetDirectoryName(_lab.Config)!, ".backup-*"));
         Assert.Contains("there is no spool", (await BackUpAsync()).Expect(0).Text);
+        // A key may be called otherwise; what could not be restored is not backed up.
+        var keys = Path.Combine(Path.GetDirectoryName(_lab.Config)!, "keys");
+        var key = Directory.GetFiles(keys, "*.key").Single();
+        File.Move(key, Path.Combine(keys, "a b.key"));
+        File.Delete(Sealed);
+        Assert.Contains("a b.key", (await BackUpAsync()).Expect(73).Error);
+        File.Move(Path.Combine(keys, "a b.key"), Path.Combine(keys, "old-one.key"));
+        (await BackUpAsync()).Expect(0);
         var written = await File.ReadAllBytesAsync(Sealed);
         (await BackUpAsync()).Expect(73);
         Assert.Equal(written, await File.ReadAllBytesAsync(Sealed));

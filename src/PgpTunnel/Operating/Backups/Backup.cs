@@ -135,7 +135,11 @@ internal sealed class Backup(GatewayConfiguration configuration, BackupWishes wi
         Put(tar, name, new MemoryStream(content), mode);
     }
 
-    private void Put(TarWriter tar, string name, Stream content, UnixFileMode mode = OwnFiles.OwnerOnly) =>
+    /// <exception cref="IOException">It could not be restored under that name.</exception>
+    private void Put(TarWriter tar, string name, Stream content, UnixFileMode mode = OwnFiles.OwnerOnly)
+    {
+        if (!BackupManifest.IsKnown(name))
+            throw new IOException($"a file called {name} cannot be in a backup: rename it, or move it away");
         tar.WriteEntry(
             new PaxTarEntry(TarEntryType.RegularFile, name)
             {
@@ -144,6 +148,7 @@ internal sealed class Backup(GatewayConfiguration configuration, BackupWishes wi
                 ModificationTime = time.GetUtcNow(),
             }
         );
+    }
 
     /// <summary>A line as <c>sha256sum</c> writes it.</summary>
     public static string Sum(byte[] hash, string name) => $"{Convert.ToHexStringLower(hash)}  {name}\n";

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.RegularExpressions;
 
 namespace PgpTunnel;
 
@@ -9,7 +10,7 @@ namespace PgpTunnel;
 /// <param name="Queue">The mail that waited is in it.</param>
 /// <param name="EvidenceKeys">The keys to the private parts of what is on record are in it.</param>
 /// <param name="Files">Files that the configuration names, by their names in the backup, as it names them.</param>
-internal sealed record BackupManifest(
+internal sealed partial record BackupManifest(
     int Format,
     DateTimeOffset Made,
     string Gateway,
@@ -29,6 +30,17 @@ internal sealed record BackupManifest(
         KeyFolder = "keys/",
         FileFolder = "files/",
         BodyFolder = "bodies/";
+
+    /// <summary>
+    /// True of what a file in a backup can be called: nothing that leads out of its folder, and nothing but what is known.
+    /// </summary>
+    public static bool IsKnown(string name) => Known().IsMatch(name);
+
+    [GeneratedRegex(
+        @"\A(?:backup\.json|pgptunnel\.json|SHA256SUMS|spool\.db|files/[0-9]+|bodies/[0-9a-f]+"
+            + @"|keys/(?:[0-9A-Za-z][\w.-]*\.(?:key|revocation)|plan\.json|evidence/(?:heads|[0-9-]+\.(?:key|lost))))\z"
+    )]
+    private static partial Regex Known();
 
     public byte[] Write() => JsonSerializer.SerializeToUtf8Bytes(this, JsonSerializerOptions.Web);
 

@@ -1,12 +1,11 @@
 using System.Formats.Tar;
 using System.Security.Cryptography;
 using System.Text;
-using System.Text.RegularExpressions;
 
 namespace PgpTunnel;
 
 /// <summary>A backup, read into a folder of its own and seen to be whole.</summary>
-internal sealed partial class BackupReader(StagingFolder folder)
+internal sealed class BackupReader(StagingFolder folder)
 {
     private readonly Dictionary<string, string> _sums = [];
     private readonly Dictionary<string, UnixFileMode> _modes = [];
@@ -60,7 +59,7 @@ internal sealed partial class BackupReader(StagingFolder folder)
     {
         if (
             entry.EntryType is not (TarEntryType.RegularFile or TarEntryType.V7RegularFile)
-            || !Known().IsMatch(entry.Name)
+            || !BackupManifest.IsKnown(entry.Name)
         )
             throw new BackupException($"'{MessageText.OneLine(entry.Name, 100)}' in it is nothing that a backup has");
         var path = PathOf(entry.Name);
@@ -90,10 +89,4 @@ internal sealed partial class BackupReader(StagingFolder folder)
                 throw new BackupException($"it cannot be written out: {e.Message}") { IsAboutPlace = true };
             }
     }
-
-    [GeneratedRegex(
-        @"\A(?:backup\.json|pgptunnel\.json|SHA256SUMS|spool\.db|files/[0-9]+|bodies/[0-9a-f]+"
-            + @"|keys/(?:[0-9a-f]{40}\.(?:key|revocation)|plan\.json|evidence/(?:heads|[0-9-]+\.(?:key|lost))))\z"
-    )]
-    private static partial Regex Known();
 }
