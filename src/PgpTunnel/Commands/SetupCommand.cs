@@ -62,7 +62,7 @@ internal static class SetupCommand
         Cli.Command(
                 "setup",
                 "Asks what a new gateway must know (or takes it by options), writes configuration, key, DNS records and the lines "
-                    + "for Postfix, and says what is left to do; run again, it looks how far that is and changes nothing.",
+                    + "for Postfix, and says what is left to do; run again, it looks how far that is.",
                 "pgptunnel setup --domain a.example --mail-server 127.0.0.1:10026",
                 RunAsync,
                 DomainOption,
@@ -155,7 +155,7 @@ internal static class SetupCommand
     private static string Line(SetupStep step) =>
         step.Done ? $"done     {step.What}" : $"to do    {step.What}\n         {step.Do}";
 
-    /// <summary>What is made of the configuration, where it is not there yet.</summary>
+    /// <summary>What is made of the configuration and the keys, where it is not there yet.</summary>
     /// <returns>The files.</returns>
     private static List<string> WriteMissing(string directory, GatewayConfiguration configuration, KeyRing keys)
     {
@@ -171,7 +171,8 @@ internal static class SetupCommand
             try
             {
                 var path = Path.Combine(directory, name);
-                if (Path.Exists(path))
+                // Lines for Postfix are for people to edit; the records are those of the keys as they are now.
+                if (name == SetupSteps.RecordsFile ? IsText(path, text) : Path.Exists(path))
                     continue;
                 Directory.CreateDirectory(Path.GetDirectoryName(path)!);
                 File.WriteAllText(path, text);
@@ -186,6 +187,8 @@ internal static class SetupCommand
             }
         return written;
     }
+
+    private static bool IsText(string path, string text) => File.Exists(path) && File.ReadAllText(path) == text;
 
     /// <summary>What was given, and at a terminal the answers to what was not.</summary>
     private static FirstConfiguration Wishes(ParseResult parse)

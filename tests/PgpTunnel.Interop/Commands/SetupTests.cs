@@ -120,6 +120,11 @@ public sealed class SetupTests : IDisposable
         File.Delete(Path.Combine(_folder, "a", "postfix"));
         Assert.Contains("wrote    ", (await SetupAsync()).Expect(0).Text);
         Assert.Contains("inet", Read("postfix", "master.cf"));
+        // Records of other keys are not for publishing.
+        var records = Read("dns-records.txt");
+        await File.WriteAllTextAsync(Path.Combine(_folder, "a", "dns-records.txt"), "of before the rotation");
+        Assert.Contains("dns-records.txt", (await SetupAsync()).Expect(0).Text);
+        Assert.Equal(records, Read("dns-records.txt"));
         // A folder in the configuration's place: nothing at all is written.
         Directory.CreateDirectory(Path.Combine(_folder, "b", "pgptunnel.json"));
         (await Run.PgpTunnelAsync("setup", "--domain", "a.example", "--directory", Path.Combine(_folder, "b"))).Expect(
