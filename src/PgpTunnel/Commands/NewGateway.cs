@@ -82,6 +82,10 @@ internal sealed record NewGateway(string File, GatewayConfiguration Configuratio
         {
             Directory.CreateDirectory(Path.GetDirectoryName(file)!);
             System.IO.File.WriteAllText(draft, text);
+            OwnFiles.KeepOwner(draft, Path.GetDirectoryName(file)!);
+            // Under root's strictest umask, too, the gateway's group is to read it: there is no secret in it.
+            if (!OperatingSystem.IsWindows())
+                System.IO.File.SetUnixFileMode(draft, System.IO.File.GetUnixFileMode(draft) | UnixFileMode.GroupRead);
             ConfigurationReader.Read(draft);
             writeKey();
             System.IO.File.Move(draft, file);

@@ -37,7 +37,7 @@ internal static class RestoreCommand
     {
         var (file, directory) = (
             parse.GetRequiredValue(FileArgument),
-            Path.GetFullPath(parse.GetRequiredValue(DirectoryOption))
+            Path.TrimEndingDirectorySeparator(Path.GetFullPath(parse.GetRequiredValue(DirectoryOption)))
         );
         if (parse.GetValue(Cli.Config) is not null)
             throw new CommandException(

@@ -72,10 +72,17 @@ internal sealed class MonthKeys(Settings settings, EventLog log)
     /// </summary>
     private static string NameIn(GatewayConfiguration configuration, string month)
     {
-        var name = month;
-        for (var n = 2; OwnFiles.IsThere(Path.Combine(Folder(configuration), $"{name}{Lost}")); n++)
-            name = string.Create(CultureInfo.InvariantCulture, $"{month}-{n}");
-        return name;
+        var (folder, name) = (Folder(configuration), month);
+        try
+        {
+            for (var n = 2; OwnFiles.IsThere(Path.Combine(folder, $"{name}{Lost}")); n++)
+                name = string.Create(CultureInfo.InvariantCulture, $"{month}-{n}");
+            return name;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new ConfigurationException([$"keys.directory: {e.Message}{OwnFiles.Whose(folder)}"]);
+        }
     }
 
     /// <summary>The key of a month that is there, or a new one.</summary>
@@ -85,12 +92,14 @@ internal sealed class MonthKeys(Settings settings, EventLog log)
         var (readers, file) = (Auditors.Load(configuration, now), FileOf(configuration, month));
         if (Load(configuration, month) is { } there)
             return new(month, there, readers);
+        DeleteUnwritten(file);
         var key = GatewayKey.Generate(GatewayAlgorithm.Ed25519, $"evidence-{month}@{configuration.GatewayDomain}", now);
         try
         {
             KeyRing.MakeFolder(Folder(configuration));
             OwnFiles.Write(file, key.ExportSecret(KeyRing.Passphrase(configuration)));
             OwnFiles.KeepOwner(file, configuration.Keys.Directory);
+            OwnFiles.SyncNames(Folder(configuration)); // before anything is sealed to it
             return new(month, key, readers);
         }
         catch (IOException) when (Load(configuration, month) is { } meanwhile) // by another process
@@ -105,6 +114,15 @@ internal sealed class MonthKeys(Settings settings, EventLog log)
             ]);
         }
     }
+
+    /// <summary>What a power cut has left of a key that was being made: nothing was sealed to it.</summary>
+    private static void DeleteUnwritten(string file)
+    {
+        if (IsUnwritten(file))
+            File.Delete(file);
+    }
+
+    private static bool IsUnwritten(string file) => new FileInfo(file) is { Exists: true, Length: 0 };
 
     /// <summary>Those of every month that is kept, the oldest first.</summary>
     /// <exception cref="ConfigurationException">One cannot be read.</exception>
@@ -144,7 +162,7 @@ internal sealed class MonthKeys(Settings settings, EventLog log)
         var file = FileOf(configuration, month);
         try
         {
-            return OwnFiles.IsThere(file)
+            return OwnFiles.IsThere(file) && !IsUnwritten(file)
                 ? GatewayKey.ReadSecret(File.ReadAllBytes(file), KeyRing.Passphrase(configuration))
                 : null;
         }

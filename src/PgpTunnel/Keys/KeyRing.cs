@@ -110,6 +110,7 @@ internal sealed class KeyRing
         try
         {
             OwnFiles.KeepOwner(file, directory);
+            OwnFiles.SyncNames(directory);
             if (File.Exists(revocation))
                 return; // of the same key, which was here before
             OwnFiles.Write(
@@ -123,6 +124,7 @@ internal sealed class KeyRing
                 ]
             );
             OwnFiles.KeepOwner(revocation, directory);
+            OwnFiles.SyncNames(directory);
         }
         catch
         {

@@ -19,10 +19,12 @@ internal static class Metrics
         "{alarm}",
         "Events that somebody should look at, by name."
     );
-    private static readonly Gauge<double> DaysLeft = Meter.CreateGauge<double>(
+    private static IReadOnlyDictionary<string, double> _daysLeft = new Dictionary<string, double>();
+    private static readonly ObservableGauge<double> DaysLeft = Meter.CreateObservableGauge(
         "pgptunnel.days_left",
+        () => _daysLeft.Select(d => new Measurement<double>(d.Value, new KeyValuePair<string, object?>("what", d.Key))),
         "d",
-        "Days until a key or a DNS signature of ours expires."
+        "Days until a key of ours expires."
     );
     private static readonly Gauge<long> Findings = Meter.CreateGauge<long>(
         "pgptunnel.self_check.findings",
@@ -62,9 +64,8 @@ internal static class Metrics
             Alarms.Add(1, new KeyValuePair<string, object?>("event", name));
     }
 
-    /// <param name="what">A fingerprint, or the name of a record.</param>
-    public static void Expiry(string what, double days) =>
-        DaysLeft.Record(days, new KeyValuePair<string, object?>("what", what));
+    /// <param name="days">Of each key that expires, by its fingerprint; what is not among them does not expire, or is no more.</param>
+    public static void Expiries(IReadOnlyDictionary<string, double> days) => _daysLeft = days;
 
     /// <param name="level"><c>ok</c>, <c>warning</c> or <c>wrong</c>.</param>
     public static void SelfCheck(string domain, string level, int count) =>

@@ -22,13 +22,16 @@ internal static partial class OwnFiles
         return new FileStream(path, options);
     }
 
-    /// <summary>A new file with that content, mode 0600: whole, or none.</summary>
+    /// <summary>
+    /// A new file with that content, mode 0600: whole and on the disk, or none. Its name is after <see cref="SyncNames"/>.
+    /// </summary>
     public static void Write(string path, ReadOnlySpan<byte> content)
     {
         using var file = Create(path);
         try
         {
             file.Write(content);
+            Sync(file.SafeFileHandle);
         }
         catch (IOException)
         {

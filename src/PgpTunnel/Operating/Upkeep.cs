@@ -223,24 +223,27 @@ internal sealed class Upkeep(
                 ("why", finding.What),
                 ("do", finding.Do)
             );
-        foreach (var key in site.Settings.Keys.Published)
-            WarnOfExpiry(key);
+        var left = site
+            .Settings.Keys.Published.Select(k => (k.Fingerprint, Days: WarnOfExpiry(k)))
+            .Where(k => k.Days is not null)
+            .ToDictionary(k => k.Fingerprint, k => k.Days!.Value);
+        Metrics.Expiries(left);
         await RotateAsync(cancel);
     }
 
     /// <summary>Our keys do not expire, but one brought from elsewhere may: said 30, 14, 7 and 1 days ahead.</summary>
-    private void WarnOfExpiry(GatewayKey key)
+    /// <returns>The days left; null where it does not expire.</returns>
+    private double? WarnOfExpiry(GatewayKey key)
     {
         var judgement = Certificate
             .Read(key.ExportCertificate())
             .Judge(site.Configuration.Gateway, site.Time.GetUtcNow());
         if (judgement.Key is { Expires: null })
-            return;
+            return null;
         var days = judgement.Key?.Expires is { } end ? (end - site.Time.GetUtcNow()).TotalDays : 0;
-        Metrics.Expiry(key.Fingerprint, days);
         var threshold = ExpiryDays.FirstOrDefault(d => days <= d);
         if (threshold == 0 || _warned.GetValueOrDefault(key.Fingerprint) == threshold)
-            return;
+            return days;
         _warned[key.Fingerprint] = threshold;
         site.Log.Write(
             "key-expires",
@@ -250,6 +253,7 @@ internal sealed class Upkeep(
             ("why", judgement.Refusal),
             ("do", "'pgptunnel key rotate' changes to a new key without delaying mail")
         );
+        return days;
     }
 
     private async Task RotateAsync(CancellationToken cancel)

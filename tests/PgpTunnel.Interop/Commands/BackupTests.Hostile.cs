@@ -231,6 +231,32 @@ public sealed partial class BackupTests
         Assert.Empty(Directory.EnumerateFiles(_folder, "*.new"));
     }
 
+    /// <summary>Who can write to the spool must not have root put files elsewhere.</summary>
+    [Fact]
+    public async Task A_body_that_is_called_what_leads_elsewhere_is_not_followed()
+    {
+        _lab.RelayAnswer = _ => new Smtp.SmtpReply(451, "4.3.0", "later");
+        await using (var gateway = await _lab.StartAsync())
+        {
+            var large = $"{Message}{string.Concat(Enumerable.Repeat("0123456789\r\n", 20_000))}";
+            Assert.Equal(250, (await Lab.SendAsync(Lab.Outbound(gateway), "<bob@b.example>", large))!.Code);
+        }
+        var spool = ConfigurationReader.Read(_lab.Config).SpoolFile;
+        using (var database = new Microsoft.Data.Sqlite.SqliteConnection($"Data Source={spool};Pooling=False"))
+        {
+            database.Open();
+            using var forge = database.CreateCommand();
+            forge.CommandText = "UPDATE parcel SET file = '../../../evil' WHERE file <> ''";
+            Assert.Equal(1, forge.ExecuteNonQuery());
+        }
+        Assert.Contains("../../../evil", (await BackUpAsync("--with-queue")).Expect(73).Error);
+        (await BackUpAsync()).Expect(0);
+        Directory.Move($"{spool}.bodies", $"{spool}.moved");
+        File.CreateSymbolicLink($"{spool}.bodies", $"{spool}.moved");
+        File.Delete(Sealed);
+        Assert.Contains("is a link", (await BackUpAsync("--with-queue")).Expect(73).Error);
+    }
+
     /// <summary>
     /// The gateway's user owns the folder, and may put what it likes there; root's commands must not give it what is not its.
     /// </summary>

@@ -233,10 +233,11 @@ public sealed partial class TrustInOddPlacesTests
         next = next.CertifiedBy(pair.B.Key, pair.World.Time.GetUtcNow());
         pair.World.Time.Advance(TimeSpan.FromDays(days - certifiedAfter));
         zone.SignAnew(pair.World.Time.GetUtcNow());
-        zone.Add(PolicyB, RecordType.TXT, TestWorld.Txt($"v=PGPT1; m=enforce; fp={next.Fingerprint}"));
         var name = PolicyRecord.CertificateName(pair.B.Configuration.Gateway);
         zone.Remove(name, RecordType.OPENPGPKEY);
         zone.Add(name, RecordType.OPENPGPKEY, next.ExportCertificate());
+        zone.Add(PolicyB, RecordType.TXT, TestWorld.Txt($"v=PGPT1; m=enforce; fp={next.Fingerprint}"));
+        pair.World.Time.Advance(TimeSpan.FromHours(3)); // what the gateway itself has looked up meanwhile is old now
         Assert.Contains(expected, await SendAsync(pair));
     }
 }

@@ -45,15 +45,19 @@ internal static class SpoolCopy
     {
         var (from, to) = ($"{spool}.bodies", $"{copy}.bodies");
         OwnFiles.MakeDirectory(to);
+        if (new DirectoryInfo(from).LinkTarget is { } target)
+            throw new IOException($"{from} is a link to {target}, and must be a folder");
         using var live = Connect(spool);
         // Before, since bodies go while it is copied; and after, since others have come.
-        foreach (var body in Directory.Exists(from) ? Directory.EnumerateFiles(from) : [])
+        foreach (var body in Directory.Exists(from) ? Directory.EnumerateFiles(from).Where(IsBody) : [])
             OwnFiles.TryLink(body, Path.Combine(to, Path.GetFileName(body)));
         Execute(live, "VACUUM INTO $copy", ("$copy", copy));
         using var copied = Connect(copy);
         var named = Rows(copied, "SELECT file, id FROM parcel WHERE file <> '' AND octets > 0");
         foreach (var (name, id) in named)
-            if (
+            if (!LogEntry.IsId(name))
+                throw new IOException($"parcel {id} names '{name}' as its body, which no gateway has written");
+            else if (
                 !File.Exists(Path.Combine(to, name))
                 && !OwnFiles.TryLink(Path.Combine(from, name), Path.Combine(to, name))
             )
@@ -62,6 +66,9 @@ internal static class SpoolCopy
         foreach (var body in Directory.EnumerateFiles(to).Where(f => !wanted.Contains(Path.GetFileName(f))))
             File.Delete(body); // of none that is in the copy
     }
+
+    /// <summary>By its name: who can write to the database must not lead us elsewhere.</summary>
+    private static bool IsBody(string file) => LogEntry.IsId(Path.GetFileName(file));
 
     /// <summary>Came and went while the spool was copied: it is no more there either.</summary>
     private static void Settle(SqliteConnection live, SqliteConnection copied, string id)
