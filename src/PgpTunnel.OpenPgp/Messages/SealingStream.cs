@@ -27,6 +27,7 @@ public sealed class SealingStream : Stream
     private SealingStream(Stream output, SessionKey session)
     {
         _cfb = new(session.Key);
+        session.Wipe();
         _sealed = new(Tag.Seipd, part => output.Write(part.Span));
         _sealed.Write([1]);
         _literal = new(Tag.Literal, part => Encrypt(part.Span));

@@ -29,12 +29,12 @@ internal sealed record NewGateway(string File, GatewayConfiguration Configuratio
         if (
             !Smtp.Mailbox.TryParse(mailbox, false, out var parsed)
             || !Domains.TryNormalise(parsed.Domain, out var gatewayDomain)
-            || parsed.Local.Length > FirstConfiguration.LongestLocal
+            || parsed.Local.Length > PolicyRecord.LongestLocalPart
         )
             throw new CommandException(
                 Exit.Usage,
                 $"--gateway: '{mailbox}' is not a mailbox such as pgptunnel@pgptunnel.{domains[0]} (local part at most "
-                    + $"{FirstConfiguration.LongestLocal} octets)"
+                    + $"{PolicyRecord.LongestLocalPart} octets)"
             );
         if (domains.Contains(gatewayDomain))
             throw new CommandException(

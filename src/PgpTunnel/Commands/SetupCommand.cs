@@ -137,7 +137,9 @@ internal static class SetupCommand
         return config is not null
             ? Path.GetFullPath(config)
             : NewGateway.FileIn(
-                Path.GetFullPath(directory ?? (Directory.Exists("/etc/pgptunnel") ? "/etc/pgptunnel" : "."))
+                Path.GetFullPath(
+                    directory ?? (Directory.Exists(FirstConfiguration.Packaged) ? FirstConfiguration.Packaged : ".")
+                )
             );
     }
 

@@ -7,7 +7,8 @@ namespace PgpTunnel;
 /// <param name="Gateway">The gateway's mailbox.</param>
 internal sealed record FirstConfiguration(IReadOnlyList<string> Domains, string Gateway)
 {
-    private const string Packaged = "/etc/pgptunnel";
+    /// <summary>Where a package has its configuration.</summary>
+    public const string Packaged = "/etc/pgptunnel";
 
     public string Hostname { get; init; } = $"gw.{Domains[0]}";
 
@@ -24,9 +25,6 @@ internal sealed record FirstConfiguration(IReadOnlyList<string> Domains, string 
 
     /// <summary>The smarthost; null = none.</summary>
     public string? Relay { get; init; }
-
-    /// <summary>Octets at most of the local part of a gateway's mailbox here.</summary>
-    public const int LongestLocal = 31;
 
     /// <summary>
     /// Where what is secret or changes lies, as packages have it: in /var/lib, which belongs to the gateway's own user. Null = beside the

@@ -36,6 +36,7 @@ internal sealed partial class Inbound(
     private readonly Witness _witness = witness;
     private readonly Alarms _alarms = alarms;
     private readonly SpoolRoom _room = room;
+    private readonly (DateTimeOffset Made, DateTimeOffset Restored)? _restored = site.Spool.Restored; // while no gateway runs
 
     public Task<(SmtpReply, IMailTransaction?)> BeginAsync(
         SmtpClientInfo client,
@@ -220,7 +221,7 @@ internal sealed partial class Inbound(
                 Replayed(header, decrypted, client) ?? throw new InvalidOperationException("a replay entry vanished")
             );
         var reply = new SmtpReply(250, "2.0.0", $"{header.Id} opened and verified for {header.Recipient.Domain}");
-        if (_site.Spool.Restored is var (made, restored) && header.Date <= restored)
+        if (_restored is var (made, restored) && header.Date <= restored)
             _site.Log.Write(
                 "maybe-again",
                 ("id", header.Id),

@@ -49,11 +49,14 @@ internal static class Metrics
         new() { HistogramBucketBoundaries = bounds };
 
     /// <param name="route"><c>gateway</c>, <c>world</c> or <c>local</c>.</param>
-    public static void HandedOver(Enum route, TimeSpan after) =>
-        HandoverTime.Record(
-            after.TotalSeconds,
-            new KeyValuePair<string, object?>("route", route.ToString().ToLowerInvariant())
-        );
+    public static void HandedOver(Enum route, TimeSpan after)
+    {
+        if (HandoverTime.Enabled)
+            HandoverTime.Record(
+                after.TotalSeconds,
+                new KeyValuePair<string, object?>("route", route.ToString().ToLowerInvariant())
+            );
+    }
 
     public static void ReceiptCame(TimeSpan after) => ReceiptTime.Record(after.TotalSeconds);
 

@@ -74,8 +74,6 @@ internal static partial class OwnFiles
             File.Delete(left); // of a run that was cut short
         var temporary = $"{file}.{Guid.NewGuid():N}.new";
         Write(temporary, content);
-        using (var handle = File.OpenHandle(temporary, FileMode.Open, FileAccess.ReadWrite))
-            Sync(handle);
         check(File.ReadAllBytes(temporary));
         KeepOwner(temporary, File.Exists(file) ? file : Path.GetDirectoryName(file)!);
         File.Move(temporary, file, overwrite: true);

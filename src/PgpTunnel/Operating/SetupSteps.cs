@@ -25,7 +25,7 @@ internal static class SetupSteps
     )
     {
         // Where the commands do not find it by themselves.
-        var config = folder == "/etc/pgptunnel" ? "" : $" --config {configuration.File}";
+        var config = folder == FirstConfiguration.Packaged ? "" : $" --config {configuration.File}";
         yield return new($"configuration {configuration.File}, key {status.Key}", null);
         foreach (var domain in status.Domains)
             yield return new(

@@ -70,18 +70,6 @@ public sealed partial class BackupTests : IAsyncLifetime
                 await _lab.PgpTunnelAsync(
                     "partner",
                     "override",
-                    "b.example",
-                    "--hold",
-                    "--until",
-                    Later(),
-                    "--reason",
-                    "x"
-                )
-            ).Expect(0);
-            (
-                await _lab.PgpTunnelAsync(
-                    "partner",
-                    "override",
                     "c.example",
                     "--hold",
                     "--until",
@@ -90,7 +78,6 @@ public sealed partial class BackupTests : IAsyncLifetime
                     "x"
                 )
             ).Expect(0);
-            (await _lab.PgpTunnelAsync("partner", "forget", "b.example", "--yes")).Expect(0);
             var reply = await Lab.SendAsync(Lab.Outbound(old), "<bob@b.example>", Message);
             Assert.Equal(250, reply!.Code);
             waits = reply.Text.Split(' ')[0];

@@ -118,7 +118,7 @@ internal sealed class Backup(GatewayConfiguration configuration, BackupWishes wi
     private void PutFile(TarWriter tar, string name, string file)
     {
         using var content = File.OpenRead(file);
-        _sums.Append(Sum(SHA256.HashData(content), name));
+        _sums.Append(BackupManifest.Sum(SHA256.HashData(content), name));
         content.Position = 0;
         Put(tar, name, content);
     }
@@ -131,7 +131,7 @@ internal sealed class Backup(GatewayConfiguration configuration, BackupWishes wi
 
     private void Put(TarWriter tar, string name, byte[] content, UnixFileMode mode = OwnFiles.OwnerOnly)
     {
-        _sums.Append(Sum(SHA256.HashData(content), name));
+        _sums.Append(BackupManifest.Sum(SHA256.HashData(content), name));
         Put(tar, name, new MemoryStream(content), mode);
     }
 
@@ -149,7 +149,4 @@ internal sealed class Backup(GatewayConfiguration configuration, BackupWishes wi
             }
         );
     }
-
-    /// <summary>A line as <c>sha256sum</c> writes it.</summary>
-    public static string Sum(byte[] hash, string name) => $"{Convert.ToHexStringLower(hash)}  {name}\n";
 }

@@ -36,6 +36,9 @@ internal sealed partial record BackupManifest(
     /// </summary>
     public static bool IsKnown(string name) => Known().IsMatch(name);
 
+    /// <summary>A line as <c>sha256sum</c> writes it.</summary>
+    public static string Sum(byte[] hash, string name) => $"{Convert.ToHexStringLower(hash)}  {name}\n";
+
     [GeneratedRegex(
         @"\A(?:backup\.json|pgptunnel\.json|SHA256SUMS|spool\.db|files/[0-9]+|bodies/[0-9a-f]+"
             + @"|keys/(?:[0-9A-Za-z][\w.-]*\.(?:key|revocation)|plan\.json|evidence/(?:heads|[0-9-]+\.(?:key|lost))))\z"

@@ -7,6 +7,7 @@ namespace PgpTunnel;
 /// <summary>A backup, read into a folder of its own and seen to be whole.</summary>
 internal sealed class BackupReader(StagingFolder folder)
 {
+    /// <summary>Of each file the line in the list of sums that is its.</summary>
     private readonly Dictionary<string, string> _sums = [];
     private readonly Dictionary<string, UnixFileMode> _modes = [];
 
@@ -38,10 +39,7 @@ internal sealed class BackupReader(StagingFolder folder)
             throw new BackupException($"it is no backup, or cut short: {e.Message}");
         }
         var written = string.Concat(
-            _sums
-                .Where(s => s.Key != BackupManifest.Sums)
-                .Select(s => $"{s.Value}  {s.Key}\n")
-                .Order(StringComparer.Ordinal)
+            _sums.Where(s => s.Key != BackupManifest.Sums).Select(s => s.Value).Order(StringComparer.Ordinal)
         );
         var expected = string.Concat(
             Encoding
@@ -72,7 +70,7 @@ internal sealed class BackupReader(StagingFolder folder)
             Copy(entry.DataStream, file);
         using var content = File.OpenRead(path);
         _modes[entry.Name] = entry.Mode;
-        _sums[entry.Name] = Convert.ToHexStringLower(SHA256.HashData(content));
+        _sums[entry.Name] = BackupManifest.Sum(SHA256.HashData(content), entry.Name);
     }
 
     /// <summary>A disk that is full is none of the archive's faults.</summary>

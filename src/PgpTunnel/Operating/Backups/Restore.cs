@@ -168,7 +168,7 @@ internal sealed class Restore(BackupReader backup, BackupSource source, string d
     {
         OwnFiles.Write(path, content);
         _written.Add(path);
-        Settle(path);
+        Give(path);
     }
 
     /// <summary>With the mode that it had, and for the folder's group at least: the gateway's user may not be its owner.</summary>
@@ -184,15 +184,15 @@ internal sealed class Restore(BackupReader backup, BackupSource source, string d
     {
         _written.Add(path); // it was not there before
         File.Move(backup.PathOf(name), path);
-        Settle(path);
-    }
-
-    /// <summary>On the disk, and its folder's owner's.</summary>
-    private static void Settle(string path)
-    {
-        var folder = Path.GetDirectoryName(path)!;
         using (var handle = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite))
             OwnFiles.Sync(handle);
+        Give(path);
+    }
+
+    /// <summary>It is its folder's owner's, and its name is on the disk.</summary>
+    private static void Give(string path)
+    {
+        var folder = Path.GetDirectoryName(path)!;
         OwnFiles.KeepOwner(path, folder);
         OwnFiles.SyncNames(folder);
     }

@@ -18,7 +18,7 @@ internal static class SpoolCopy
         if (withParcels)
             return size;
         using var live = Connect(spool);
-        return Math.Max(0, size - Number(live, "SELECT coalesce(sum(octets), 0) FROM parcel WHERE file = ''"));
+        return Math.Max(0, size - live.Number("SELECT coalesce(sum(octets), 0) FROM parcel WHERE file = ''"));
     }
 
     /// <param name="copy">A new file; bodies of files of their own come into the folder beside it, under another name of the same
@@ -51,9 +51,9 @@ internal static class SpoolCopy
         // Before, since bodies go while it is copied; and after, since others have come.
         foreach (var body in Directory.Exists(from) ? Directory.EnumerateFiles(from).Where(IsBody) : [])
             OwnFiles.TryLink(body, Path.Combine(to, Path.GetFileName(body)));
-        Execute(live, "VACUUM INTO $copy", ("$copy", copy));
+        live.Execute("VACUUM INTO $copy", ("$copy", copy));
         using var copied = Connect(copy);
-        var named = Rows(copied, "SELECT file, id FROM parcel WHERE file <> '' AND octets > 0");
+        var named = Pairs(copied, "SELECT file, id FROM parcel WHERE file <> '' AND octets > 0");
         foreach (var (name, id) in named)
             if (!LogEntry.IsId(name))
                 throw new IOException($"parcel {id} names '{name}' as its body, which no gateway has written");
@@ -71,44 +71,42 @@ internal static class SpoolCopy
     private static bool IsBody(string file) => LogEntry.IsId(Path.GetFileName(file));
 
     /// <summary>Came and went while the spool was copied: it is no more there either.</summary>
-    private static void Settle(SqliteConnection live, SqliteConnection copied, string id)
+    private static void Settle(Statements live, Statements copied, string id)
     {
-        if (Number(live, "SELECT count(*) FROM parcel WHERE id = $id", ("$id", id)) > 0)
+        if (live.Scalar("SELECT 1 FROM parcel WHERE id = $id", ("$id", id)) is not null)
             throw new IOException($"{id} was changed while it was copied; try again");
-        Execute(copied, "DELETE FROM parcel WHERE id = $id", ("$id", id));
+        copied.Execute("DELETE FROM parcel WHERE id = $id", ("$id", id));
     }
 
     /// <summary>Table by table, of one moment: what is left out is never written.</summary>
     private static void WriteWithoutParcels(string spool, string copy)
     {
         using var to = Connect(copy);
-        Execute(
-            to,
+        to.Execute(
             "PRAGMA page_size = 8192; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY;"
         );
-        Execute(to, "ATTACH $spool AS live", ("$spool", spool));
-        Execute(to, "BEGIN");
-        var made = Rows(
+        to.Execute("ATTACH $spool AS live", ("$spool", spool));
+        to.Execute("BEGIN");
+        var made = Pairs(
             to,
             "SELECT name, sql FROM live.sqlite_schema WHERE sql IS NOT NULL ORDER BY type = 'table' DESC, name"
         );
         foreach (var (name, sql) in made.Where(m => !m.Name.StartsWith("sqlite_", StringComparison.Ordinal)))
         {
-            Execute(to, sql);
+            to.Execute(sql);
             if (IsTable(sql) && !Parcels.Contains(name))
-                Execute(to, $"INSERT INTO main.{name} SELECT * FROM live.{name}");
+                to.Execute($"INSERT INTO main.{name} SELECT * FROM live.{name}");
         }
-        Execute(
-            to,
+        to.Execute(
             "DELETE FROM main.sqlite_sequence; INSERT INTO main.sqlite_sequence SELECT * FROM live.sqlite_sequence;"
         );
-        var version = Number(to, "PRAGMA live.user_version");
-        Execute(to, $"COMMIT; PRAGMA main.user_version = {version.ToString(CultureInfo.InvariantCulture)};");
+        var version = to.Number("PRAGMA live.user_version");
+        to.Execute($"COMMIT; PRAGMA main.user_version = {version.ToString(CultureInfo.InvariantCulture)};");
     }
 
     private static bool IsTable(string sql) => sql.StartsWith("CREATE TABLE", StringComparison.Ordinal);
 
-    private static SqliteConnection Connect(string file)
+    private static Statements Connect(string file)
     {
         var connection = new SqliteConnection(
             new SqliteConnectionStringBuilder
@@ -119,44 +117,11 @@ internal static class SpoolCopy
             }.ToString()
         );
         connection.Open();
-        Execute(connection, "PRAGMA temp_store = MEMORY"); // nothing of it lies elsewhere
-        return connection;
+        var statements = new Statements(connection);
+        statements.Execute("PRAGMA temp_store = MEMORY"); // nothing of it lies elsewhere
+        return statements;
     }
 
-    private static List<(string Name, string Value)> Rows(SqliteConnection connection, string sql)
-    {
-        using var command = Command(connection, sql);
-        using var row = command.ExecuteReader();
-        var rows = new List<(string, string)>();
-        while (row.Read())
-            rows.Add((row.GetString(0), row.GetString(1)));
-        return rows;
-    }
-
-    private static long Number(SqliteConnection connection, string sql, params (string, object)[] parameters)
-    {
-        using var command = Command(connection, sql, parameters);
-        return (long)command.ExecuteScalar()!;
-    }
-
-    private static void Execute(SqliteConnection connection, string sql, params (string, object)[] parameters)
-    {
-        using var command = Command(connection, sql, parameters);
-        command.ExecuteNonQuery();
-    }
-
-    private static SqliteCommand Command(
-        SqliteConnection connection,
-        string sql,
-        params (string Name, object Value)[] parameters
-    )
-    {
-        var command = connection.CreateCommand();
-#pragma warning disable CA2100 // constants, and what our own schema says
-        command.CommandText = sql;
-#pragma warning restore CA2100
-        foreach (var (name, value) in parameters)
-            command.Parameters.AddWithValue(name, value);
-        return command;
-    }
+    private static List<(string Name, string Value)> Pairs(Statements statements, string sql) =>
+        statements.Rows(sql, row => (row.GetString(0), row.GetString(1)));
 }
