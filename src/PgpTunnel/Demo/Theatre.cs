@@ -10,7 +10,7 @@ namespace PgpTunnel.Demo;
 /// </summary>
 internal sealed class Theatre : IAsyncDisposable
 {
-    private readonly string _directory = Directory.CreateTempSubdirectory("pgptunnel-demo-").FullName;
+    private readonly string _directory = TemporaryFolder();
     private readonly List<IAsyncDisposable> _parts = [];
 
     public required SignedWorld World { get; init; }
@@ -37,6 +37,21 @@ internal sealed class Theatre : IAsyncDisposable
         {
             await theatre.DisposeAsync();
             throw;
+        }
+    }
+
+    private static string TemporaryFolder()
+    {
+        try
+        {
+            return Directory.CreateTempSubdirectory("pgptunnel-demo-").FullName;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new IOException(
+                $"no folder can be made in {Path.GetTempPath()}: {e.Message}; TMPDIR names another",
+                e
+            );
         }
     }
 
