@@ -59,7 +59,8 @@ internal static class BackupCommand
         var wishes = new BackupWishes(parse.GetValue(QueueOption), parse.GetValue(EvidenceKeysOption));
         var backup = new Backup(configuration, wishes, TimeProvider.System);
         using var staging = Stage(configuration);
-        var written = Write(file, Sealer(parse), backup, staging);
+        var seal = Sealer(parse);
+        var written = await parse.WatchedAsync(progress => Write(file, seal, backup, (staging, progress)));
         await using (var spool = GatewayAtRest.ExistingSpool(configuration))
             if (spool is not null)
                 await parse.ActsOn(spool).BackedUpAsync(Path.GetFullPath(file), ring.Keys);
@@ -166,7 +167,7 @@ internal static class BackupCommand
         string file,
         Func<Stream, SealingStream> seal,
         Backup backup,
-        StagingFolder staging
+        (StagingFolder Staging, IProgress<Stage> Progress) way
     )
     {
         if (Path.Exists(file))
@@ -176,17 +177,17 @@ internal static class BackupCommand
         var draft = $"{file}.{Guid.NewGuid():N}.new";
         try
         {
-            staging.Holds(draft);
+            way.Staging.Holds(draft);
             Backup.Result written;
             using (var output = OwnFiles.Create(draft))
             using (var sealing = seal(output))
             {
-                written = backup.Write(sealing, staging);
+                written = backup.Write(sealing, way.Staging, way.Progress);
                 sealing.Finish();
                 OwnFiles.Sync(output.SafeFileHandle);
             }
             File.Move(draft, file, overwrite: false);
-            staging.Keep(draft);
+            way.Staging.Keep(draft);
             OwnFiles.SyncNames(Path.GetDirectoryName(Path.GetFullPath(file))!);
             return written;
         }

@@ -42,7 +42,11 @@ internal static class DemoCommand
             await Console.Out.WriteLineAsync(
                 "Two companies with their gateways, a hop and a signed DNS are being set up on this machine …\n"
             );
-        await using var theatre = await Theatre.OpenAsync(TimeProvider.System);
+        await using var theatre = await parse.WatchedAsync(progress =>
+        {
+            progress.Report(new("gateways, hop and DNS are set up"));
+            return Theatre.OpenAsync(TimeProvider.System);
+        });
         var before = Convert.ToHexStringLower(SHA256.HashData(message));
         var (from, to) = (
             new ReversePath(
@@ -72,10 +76,13 @@ internal static class DemoCommand
                 $"gateway A refuses the message: {reply}",
                 Exit.Data
             );
-        var seen =
-            await Task.WhenAny(theatre.ServerB.First, Task.Delay(Patience, cancel)) == theatre.ServerB.First
+        var seen = await parse.WatchedAsync(async progress =>
+        {
+            progress.Report(new("the message is on its way"));
+            return await Task.WhenAny(theatre.ServerB.First, Task.Delay(Patience, cancel)) == theatre.ServerB.First
                 ? await theatre.ServerB.First
                 : null;
+        });
         if (seen is null)
             throw new CommandException(
                 Exit.Temporary,

@@ -40,23 +40,43 @@ internal static class DoctorCommand
             : Domains.TryNormalise(given, out var domain) ? [domain]
             : throw new CommandException(Exit.Usage, $"'{given}' is not a domain");
         await using var session = GatewayAtRest.Open(configuration);
-        var doctor = new Doctor(session.Settings, session.Peers, session.Names, TimeProvider.System);
-        var results = new List<(string Domain, List<Finding> Findings)>();
-        foreach (var d in domains)
-            results.Add((d, [.. await doctor.ExamineAsync(d, cancel)]));
-        if (given is null)
-        {
-            results[0].Findings.AddRange(await doctor.ServersAsync(cancel));
-            results[0].Findings.Add(Doctor.Clock(KernelClock.Read()));
-        }
-        if (parse.GetValue(EchoOption))
-            results[0].Findings.Add(await EchoAsync(session, configuration, domains[0], cancel));
-        var check = CheckView.Of(results);
+        var check = CheckView.Of(
+            await parse.WatchedAsync(async progress =>
+            {
+                var results = await ExamineAsync(session, domains, isOwn: given is null, progress, cancel);
+                if (parse.GetValue(EchoOption))
+                {
+                    progress.Report(new($"{domains[0]}: its gateway, which is asked for an echo"));
+                    results[0].Findings.Add(await EchoAsync(session, configuration, domains[0], cancel));
+                }
+                return results;
+            })
+        );
         return parse.Report(
             check,
             string.Join("\n\n", check.Domains.Select(d => $"{d.Domain}\n{string.Join('\n', d.Findings.Select(Line))}")),
             check.Ok ? Exit.Ok : Exit.Data
         );
+    }
+
+    private static async Task<List<(string Domain, List<Finding> Findings)>> ExamineAsync(
+        GatewayAtRest session,
+        IReadOnlyList<string> domains,
+        bool isOwn,
+        IProgress<Stage> progress,
+        CancellationToken cancel
+    )
+    {
+        var doctor = new Doctor(session.Settings, session.Peers, session.Names, TimeProvider.System);
+        var results = new List<(string Domain, List<Finding> Findings)>();
+        foreach (var domain in domains)
+            results.Add((domain, [.. await doctor.ExamineAsync(domain, progress, cancel)]));
+        if (!isOwn)
+            return results;
+        progress.Report(new("our mail server and the relay"));
+        results[0].Findings.AddRange(await doctor.ServersAsync(cancel));
+        results[0].Findings.Add(Doctor.Clock(KernelClock.Read()));
+        return results;
     }
 
     private static string Line(FindingView f) =>

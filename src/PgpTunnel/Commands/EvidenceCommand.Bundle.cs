@@ -131,14 +131,21 @@ internal static partial class EvidenceCommand
 
     private static async Task<int> VerifyAsync(ParseResult parse, CancellationToken cancel)
     {
-        var bundles = new List<BundleFiles>();
-        foreach (var file in parse.GetRequiredValue(BundleArgument))
-            bundles.Add(await ReadAsync(file));
         var message = parse.GetValue(MessageOption) is { } original
             ? await File.ReadAllBytesAsync(original, cancel)
             : null;
-        var now = TimeProvider.System.GetUtcNow();
-        var statements = await new BundleVerification(bundles, Anchors(parse), message, now).RunAsync();
+        var (anchors, now) = (Anchors(parse), TimeProvider.System.GetUtcNow());
+        var statements = await parse.WatchedAsync(async progress =>
+        {
+            var bundles = new List<BundleFiles>();
+            foreach (var file in parse.GetRequiredValue(BundleArgument))
+            {
+                progress.Report(new($"{file} is read"));
+                bundles.Add(await ReadAsync(file));
+            }
+            progress.Report(new("signatures, records and proofs"));
+            return await Task.Run(() => new BundleVerification(bundles, anchors, message, now).RunAsync());
+        });
         var contradicted = statements.Any(s => s.Verdict == Verdict.Contradicted);
         return parse.Report(
             new

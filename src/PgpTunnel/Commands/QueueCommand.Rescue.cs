@@ -9,8 +9,9 @@ internal static partial class QueueCommand
     private static async Task<int> CheckAsync(ParseResult parse, CancellationToken cancel)
     {
         var configuration = parse.Configuration();
-        var damage = SpoolRescue.Check(configuration.SpoolFile);
-        var (whole, unreadable) = damage.Count > 0 ? (0, []) : await OpenEachAsync(configuration);
+        var (damage, whole, unreadable) = await parse.WatchedAsync(progress =>
+            LookThroughAsync(configuration, progress)
+        );
         var ok = damage.Count == 0 && unreadable.Count == 0;
         return parse.Report(
             new
@@ -34,14 +35,30 @@ internal static partial class QueueCommand
         );
     }
 
+    private static async Task<(IReadOnlyList<string> Damage, int Whole, List<string> Unreadable)> LookThroughAsync(
+        GatewayConfiguration configuration,
+        IProgress<Stage> progress
+    )
+    {
+        progress.Report(new("the file and its indexes"));
+        var damage = await Task.Run(() => SpoolRescue.Check(configuration.SpoolFile));
+        var (whole, unreadable) = damage.Count > 0 ? (0, []) : await OpenEachAsync(configuration, progress);
+        return (damage, whole, unreadable);
+    }
+
     /// <summary>Opens each parcel that waits, as delivery would.</summary>
-    private static async Task<(int Whole, List<string> Unreadable)> OpenEachAsync(GatewayConfiguration configuration)
+    private static async Task<(int Whole, List<string> Unreadable)> OpenEachAsync(
+        GatewayConfiguration configuration,
+        IProgress<Stage> progress
+    )
     {
         await using var spool = Spool.Open(configuration.SpoolFile, running: false);
         var parcels = new Parcels(new Settings(configuration, KeyRing.Load(configuration)), TimeProvider.System);
         var (whole, unreadable) = (0, new List<string>());
-        foreach (var parcel in spool.List().Where(p => p.State != ParcelState.Handed))
+        var waiting = spool.List().Where(p => p.State != ParcelState.Handed).ToList();
+        foreach (var (n, parcel) in waiting.Index())
         {
+            progress.Report(new("parcels, each is opened", n, waiting.Count));
             try
             {
                 if (spool.Load(parcel.Id) is not var (_, content))
@@ -58,12 +75,12 @@ internal static partial class QueueCommand
         return (whole, unreadable);
     }
 
-    private static int Export(ParseResult parse)
+    private static async Task<int> ExportAsync(ParseResult parse, CancellationToken cancel)
     {
         var (configuration, directory) = (parse.Configuration(), parse.GetRequiredValue(DirectoryArgument));
         try
         {
-            var tables = SpoolRescue.Export(configuration.SpoolFile, directory);
+            var tables = await parse.WatchedAsync(p => SpoolRescue.Export(configuration.SpoolFile, directory, p));
             var unreadable = tables.Sum(t => t.Unreadable);
             return parse.Report(
                 new
@@ -102,7 +119,7 @@ internal static partial class QueueCommand
         await Spool.Open(configuration.SpoolFile, running: true).DisposeAsync(); // made, and brought up to date
         try
         {
-            var tables = SpoolRescue.Import(configuration.SpoolFile, directory);
+            var tables = await parse.WatchedAsync(p => SpoolRescue.Import(configuration.SpoolFile, directory, p));
             return parse.Report(
                 new
                 {

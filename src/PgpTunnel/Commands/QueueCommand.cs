@@ -81,7 +81,7 @@ internal static partial class QueueCommand
                 "export",
                 "Writes everything that can be read of the spool to a new folder, sealed as it is; for a damaged one.",
                 "pgptunnel queue export /var/tmp/rescued",
-                (parse, _) => Task.FromResult(Export(parse)),
+                ExportAsync,
                 DirectoryArgument
             ),
             Cli.Command(

@@ -50,8 +50,12 @@ internal static class RestoreCommand
             Directory.CreateDirectory(directory); // as 'init' does
             using var staging = new StagingFolder(directory, ".restore-");
             var backup = new BackupReader(staging);
-            var source = await ExtractAsync(parse, file, backup);
-            var restored = await new Restore(backup, source, directory, TimeProvider.System).PlaceAsync();
+            var restored = await parse.WatchedAsync(async progress =>
+            {
+                var source = await ExtractAsync(parse, file, backup, progress);
+                progress.Report(new("it is put where it belongs"));
+                return await new Restore(backup, source, directory, TimeProvider.System).PlaceAsync();
+            });
             return Report(parse, restored);
         }
         catch (Exception e) when (e is BackupException or OpenPgpException)
@@ -72,9 +76,16 @@ internal static class RestoreCommand
         }
     }
 
-    private static async Task<BackupSource> ExtractAsync(ParseResult parse, string file, BackupReader backup)
+    private static async Task<BackupSource> ExtractAsync(
+        ParseResult parse,
+        string file,
+        BackupReader backup,
+        IProgress<Stage> progress
+    )
     {
-        await using var input = file == "-" ? Console.OpenStandardInput() : OpenFile(file);
+        const string stage = "it is opened and read";
+        progress.Report(new(stage));
+        await using var input = file == "-" ? Console.OpenStandardInput() : Watched(OpenFile(file), stage, progress);
         var reader = PipeReader.Create(input);
         var isSealed = await IsSealedAsync(reader);
         await using var archive = reader.AsStream();
@@ -91,6 +102,9 @@ internal static class RestoreCommand
         backup.Extract(archive);
         return BackupSource.Anybody;
     }
+
+    private static Stream Watched(FileStream file, string stage, IProgress<Stage> progress) =>
+        file.CanSeek ? new WatchedStream(file, stage, file.Length, progress) : file;
 
     private static FileStream OpenFile(string file)
     {

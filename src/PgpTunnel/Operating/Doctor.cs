@@ -13,8 +13,13 @@ internal sealed partial class Doctor(Settings settings, Peers peers, NameService
     private const int SmtpPort = 25;
     private readonly NextHops _hops = new(settings, names);
 
-    public async Task<IReadOnlyList<Finding>> ExamineAsync(string domain, CancellationToken cancel)
+    public async Task<IReadOnlyList<Finding>> ExamineAsync(
+        string domain,
+        IProgress<Stage> progress,
+        CancellationToken cancel
+    )
     {
+        progress.Report(new($"{domain}: its zones and its policy"));
         var own = settings.Configuration.Domains.Contains(domain);
         var findings = new List<Finding>();
         if (!own && settings.Configuration.Policy.Partners.GetValueOrDefault(domain)?.Certificate is not null)
@@ -32,7 +37,11 @@ internal sealed partial class Doctor(Settings settings, Peers peers, NameService
         if (gateway is null)
             return findings;
         if (own || peer.Class is PeerClass.Usable or PeerClass.Unusable)
+        {
+            progress.Report(new($"{domain}: its certificate"));
             findings.AddRange(await CertificateAsync(domain, peer, gateway, own, cancel));
+        }
+        progress.Report(new($"{domain}: its mail exchanger"));
         findings.AddRange(await ExchangersAsync(gateway, own, cancel));
         return findings;
     }

@@ -200,7 +200,7 @@ internal sealed class Upkeep(
     {
         foreach (var domain in site.Configuration.Domains)
         {
-            var findings = await doctor.ExamineAsync(domain, cancel);
+            var findings = await doctor.ExamineAsync(domain, Stage.Unseen, cancel);
             foreach (var level in Enum.GetValues<FindingLevel>())
                 Metrics.SelfCheck(domain, level.ToString().ToLowerInvariant(), findings.Count(f => f.Level == level));
             foreach (var finding in findings.Where(f => f.Level != FindingLevel.Ok))

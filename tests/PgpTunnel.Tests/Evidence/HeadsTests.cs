@@ -153,14 +153,14 @@ public sealed class HeadsTests : IAsyncLifetime
         var before = await OnRecordTests.RecordsAsync(_pair.A, "b.example", 3);
         await _pair.A.StopAsync();
         var exported = Path.Combine(_pair.World.Directory, "exported");
-        SpoolRescue.Export(SpoolFile, exported);
+        SpoolRescue.Export(SpoolFile, exported, Stage.Unseen);
         foreach (var ending in new[] { "", "-wal", "-shm" })
             File.Delete(SpoolFile + ending);
         await _pair.A.StartAsync();
         await SendAsync(); // a log of its own has begun already
         await _pair.A.StopAsync();
-        SpoolRescue.Import(SpoolFile, exported);
-        SpoolRescue.Import(SpoolFile, exported); // and again, which changes nothing
+        SpoolRescue.Import(SpoolFile, exported, Stage.Unseen);
+        SpoolRescue.Import(SpoolFile, exported, Stage.Unseen); // and again, which changes nothing
         await _pair.A.StartAsync();
         await SendAsync();
         await using var spool = Spool.Open(SpoolFile, running: false);
@@ -205,9 +205,9 @@ public sealed class HeadsTests : IAsyncLifetime
         await SendAsync();
         await _pair.A.StopAsync();
         var exported = Path.Combine(_pair.World.Directory, "exported");
-        SpoolRescue.Export(SpoolFile, exported);
+        SpoolRescue.Export(SpoolFile, exported, Stage.Unseen);
         CopySpool(SpoolFile + ".copy", SpoolFile);
-        SpoolRescue.Import(SpoolFile, exported);
+        SpoolRescue.Import(SpoolFile, exported, Stage.Unseen);
         await _pair.A.StartAsync();
         await SendAsync();
         Assert.Equal("restored", (await OnRecordTests.RecordsAsync(_pair.A, "b.example", 3))[0].Record.Text("why"));

@@ -64,7 +64,7 @@ public sealed class SpoolRescueTests : IAsyncLifetime
     {
         Damage(damage);
         var readable = Readable();
-        var tables = SpoolRescue.Export(File, Rescued);
+        var tables = SpoolRescue.Export(File, Rescued, Stage.Unseen);
         var exported = System
             .IO.File.ReadLines(Path.Combine(Rescued, "parcel.jsonl"))
             .Select(line => System.Text.Json.Nodes.JsonNode.Parse(line)!["id"]!.GetValue<string>())
@@ -75,7 +75,7 @@ public sealed class SpoolRescueTests : IAsyncLifetime
 
         var anew = Path.Combine(_directory, "new.db");
         await Spool.Open(anew, running: true).DisposeAsync();
-        SpoolRescue.Import(anew, Rescued);
+        SpoolRescue.Import(anew, Rescued, Stage.Unseen);
         await using var spool = Spool.Open(anew, running: true);
         Assert.Equal(readable.Order(), spool.List().Select(p => p.Id).Order());
     }
@@ -92,7 +92,7 @@ public sealed class SpoolRescueTests : IAsyncLifetime
                 [.. whole[..(page * PageSize)], .. new byte[PageSize], .. whole[((page + 1) * PageSize)..]]
             );
             var rescued = $"{Rescued}-{page}";
-            var tables = SpoolRescue.Export(File, rescued);
+            var tables = SpoolRescue.Export(File, rescued, Stage.Unseen);
             System.IO.File.WriteAllBytes(File, whole);
             if (tables[0] is not ("parcel", Parcels, 0) || tables[1] is not ("replay", > 0, 1))
                 continue;
@@ -108,14 +108,14 @@ public sealed class SpoolRescueTests : IAsyncLifetime
     [Fact]
     public async Task A_row_of_nonsense_is_left_out_and_counted()
     {
-        SpoolRescue.Export(File, Rescued);
+        SpoolRescue.Export(File, Rescued, Stage.Unseen);
         var path = Path.Combine(Rescued, "parcel.jsonl");
         var lines = System.IO.File.ReadAllLines(path);
         lines[7] = lines[7].Replace("\"attempts\":0", "\"attempts\":\"nonsense\"", StringComparison.Ordinal);
         System.IO.File.WriteAllLines(path, lines);
         var anew = Path.Combine(_directory, "new.db");
         await Spool.Open(anew, running: true).DisposeAsync();
-        Assert.Equal(("parcel", Parcels - 1, 1), SpoolRescue.Import(anew, Rescued)[0]);
+        Assert.Equal(("parcel", Parcels - 1, 1), SpoolRescue.Import(anew, Rescued, Stage.Unseen)[0]);
     }
 
     private void Damage(string what)

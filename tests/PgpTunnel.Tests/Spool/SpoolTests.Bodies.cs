@@ -108,9 +108,9 @@ public sealed partial class SpoolTests
         );
         await _spool.CommitAsync(new() { Add = [Make("a", body: Large), Make("b"), Make("c", body: Large)] });
         File.Delete(Files[0]);
-        Assert.Equal(("parcel", 3, 1), SpoolRescue.Export(old, rescued)[0]);
+        Assert.Equal(("parcel", 3, 1), SpoolRescue.Export(old, rescued, Stage.Unseen)[0]);
         await Spool.Open(anew, running: true).DisposeAsync();
-        SpoolRescue.Import(anew, rescued);
+        SpoolRescue.Import(anew, rescued, Stage.Unseen);
         await using var spool = Spool.Open(anew, running: true);
         Assert.Equal(3, spool.List().Count);
         var whole = new[] { "a", "c" }

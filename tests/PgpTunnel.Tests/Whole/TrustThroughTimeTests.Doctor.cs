@@ -28,7 +28,7 @@ public partial class TrustThroughTimeTests
                     ),
                     names,
                     pair.World.Time
-                ).ExamineAsync(domain, CancellationToken.None),
+                ).ExamineAsync(domain, Stage.Unseen, CancellationToken.None),
             ];
         }
         void Says(List<Finding> findings, FindingLevel level, string what) =>
@@ -70,7 +70,7 @@ public partial class TrustThroughTimeTests
                 ),
                 names,
                 pair.World.Time
-            ).ExamineAsync("b.example", CancellationToken.None);
+            ).ExamineAsync("b.example", Stage.Unseen, CancellationToken.None);
             return string.Join(
                 '\n',
                 findings.Where(f => f.Level != FindingLevel.Ok && f.Check is "policy" or "certificate")

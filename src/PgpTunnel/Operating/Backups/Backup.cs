@@ -29,13 +29,14 @@ internal sealed class Backup(GatewayConfiguration configuration, BackupWishes wi
     /// <param name="staging">On the spool's disk.</param>
     /// <exception cref="IOException">Something cannot be read or written.</exception>
     /// <exception cref="SpoolException">The spool cannot be copied.</exception>
-    public Result Write(Stream output, StagingFolder staging)
+    public Result Write(Stream output, StagingFolder staging, IProgress<Stage> progress)
     {
         var (made, text) = (time.GetUtcNow(), File.ReadAllBytes(configuration.File));
         var named = NamedFiles.Of(File.ReadAllText(configuration.File));
         var files = named
             .Kept.Select((file, n) => (Name: $"{BackupManifest.FileFolder}{n}", File: file))
             .ToDictionary(f => f.Name, f => f.File);
+        progress.Report(new("the spool is copied"));
         var spool = CopySpool(staging);
         var keys = ReadKeys(); // after the spool: what that has sealed to a key made meanwhile is read by one that is here
         var manifest = new BackupManifest(
@@ -56,7 +57,7 @@ internal sealed class Backup(GatewayConfiguration configuration, BackupWishes wi
             foreach (var (name, octets) in keys)
                 Put(tar, name, octets);
             if (spool is not null)
-                PutSpool(tar, spool);
+                PutSpool(tar, spool, progress);
             Put(tar, BackupManifest.Sums, Encoding.ASCII.GetBytes(_sums.ToString()));
         }
         return new(manifest, named.Left) { HasSpool = spool is not null };
@@ -107,20 +108,25 @@ internal sealed class Backup(GatewayConfiguration configuration, BackupWishes wi
         return copy;
     }
 
-    private void PutSpool(TarWriter tar, string spool)
+    private void PutSpool(TarWriter tar, string spool, IProgress<Stage> progress)
     {
-        PutFile(tar, BackupManifest.Spool, spool);
-        if (Directory.Exists($"{spool}.bodies"))
-            foreach (var body in Directory.EnumerateFiles($"{spool}.bodies").Order(StringComparer.Ordinal))
-                PutFile(tar, $"{BackupManifest.BodyFolder}{Path.GetFileName(body)}", body);
-    }
-
-    private void PutFile(TarWriter tar, string name, string file)
-    {
-        using var content = File.OpenRead(file);
-        _sums.Append(BackupManifest.Sum(SHA256.HashData(content), name));
-        content.Position = 0;
-        Put(tar, name, content);
+        var bodies = Directory.Exists($"{spool}.bodies")
+            ? Directory.EnumerateFiles($"{spool}.bodies").Order(StringComparer.Ordinal)
+            : Enumerable.Empty<string>();
+        var files = bodies
+            .Select(b => (Name: $"{BackupManifest.BodyFolder}{Path.GetFileName(b)}", File: b))
+            .Prepend((Name: BackupManifest.Spool, File: spool))
+            .ToList();
+        var (done, octets) = (0L, files.Sum(f => new FileInfo(f.File).Length));
+        foreach (var (name, file) in files)
+        {
+            using var content = File.OpenRead(file);
+            _sums.Append(BackupManifest.Sum(SHA256.HashData(content), name));
+            content.Position = 0;
+            using var watched = new WatchedStream(content, "it is sealed and written", octets, progress, done);
+            Put(tar, name, watched);
+            done += content.Length;
+        }
     }
 
     private void PutNamed(TarWriter tar, string name, string file) =>

@@ -98,7 +98,11 @@ internal static class SpoolRescue
     /// <summary>Writes every row that can be read to <c>TABLE.jsonl</c> in a folder.</summary>
     /// <returns>Rows written and places passed over, by table.</returns>
     /// <exception cref="IOException">The folder cannot be written.</exception>
-    public static IReadOnlyList<(string Table, int Rows, int Unreadable)> Export(string file, string directory)
+    public static IReadOnlyList<(string Table, int Rows, int Unreadable)> Export(
+        string file,
+        string directory,
+        IProgress<Stage> progress
+    )
     {
         using var connection = Open(file, SqliteOpenMode.ReadWrite);
         using (var command = connection.CreateCommand())
@@ -127,7 +131,7 @@ internal static class SpoolRescue
                 else if (stored is not null && SpoolLock.IsHeld(file) && !IsStored(connection, row, stored))
                     continue; // settled meanwhile, and its number may be another's
                 writer.WriteLine(row.ToJsonString());
-                rows++;
+                progress.Report(new($"rows of {name}", ++rows));
             }
             result.Add((name, rows, table.Unreadable + withoutBody));
         }
@@ -153,7 +157,11 @@ internal static class SpoolRescue
     /// <summary>Reads rows into a spool; those that are there already stay as they are.</summary>
     /// <returns>Rows added, and rows whose damage shows in that they do not fit their table.</returns>
     /// <exception cref="FormatException">They are no rows; nothing was taken.</exception>
-    public static IReadOnlyList<(string Table, int Rows, int Unfit)> Import(string file, string directory)
+    public static IReadOnlyList<(string Table, int Rows, int Unfit)> Import(
+        string file,
+        string directory,
+        IProgress<Stage> progress
+    )
     {
         using var connection = Open(file, SqliteOpenMode.ReadWrite);
         using var transaction = connection.BeginTransaction();
@@ -170,6 +178,7 @@ internal static class SpoolRescue
                     var row = JsonNode.Parse(line)!.AsObject();
                     logs.Renumber(table, row);
                     rows += Insert(connection, transaction, table, columns, row);
+                    progress.Report(new($"rows of {table}", rows));
                 }
                 catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException)
                 {
