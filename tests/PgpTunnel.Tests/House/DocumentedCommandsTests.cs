@@ -16,7 +16,7 @@ public sealed partial class DocumentedCommandsTests
                 "src/README.md",
                 "src/CHANGELOG.md",
             }.Concat(
-                new[] { "samples", "dns-records" }.SelectMany(folder =>
+                new[] { "src/docs", "samples", "dns-records" }.SelectMany(folder =>
                     Directory
                         .EnumerateFiles(Path.Combine(House.Root, folder), "*", SearchOption.AllDirectories)
                         .Select(f => Path.GetRelativePath(House.Root, f))
@@ -45,7 +45,7 @@ public sealed partial class DocumentedCommandsTests
     [Fact]
     public void Many_are_found_and_a_wrong_one_is_seen()
     {
-        Assert.True(Commands(File.ReadAllText(Path.Combine(House.Root, "README.md"))).Count() > 20);
+        Assert.True(Commands(File.ReadAllText(Path.Combine(House.Root, "src/docs/partners.md"))).Count() > 10);
         Assert.NotEmpty(Root.Create().Parse(Words("queue exprot DIR")).Errors);
         Assert.NotEmpty(Root.Create().Parse(Words("config check --lively")).Errors);
     }
