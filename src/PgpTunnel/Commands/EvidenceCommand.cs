@@ -36,7 +36,8 @@ internal static partial class EvidenceCommand
                 StateOption
             ),
             CreateExport(),
-            CreateVerify()
+            CreateVerify(),
+            CreateErase()
         );
 
     private static async Task<int> FindAsync(ParseResult parse, CancellationToken cancel)

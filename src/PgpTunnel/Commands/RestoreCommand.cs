@@ -19,6 +19,13 @@ internal static class RestoreCommand
         Required = true,
     };
 
+    private static readonly Option<string?> ErasedOption = new("--erased")
+    {
+        Description =
+            "What was erased after the backup was made, and is not to come back: the file evidence/erased of the keys that were in use last.",
+        HelpName = "FILE",
+    };
+
     public static Command Create() =>
         Cli.Command(
                 "restore",
@@ -29,7 +36,8 @@ internal static class RestoreCommand
                 RunAsync,
                 FileArgument,
                 DirectoryOption,
-                BackupCommand.PassphraseOption
+                BackupCommand.PassphraseOption,
+                ErasedOption
             )
             .WithoutEmptyValues();
 
@@ -45,6 +53,7 @@ internal static class RestoreCommand
                 "--config: the configuration comes out of the backup, into --directory"
             );
         var isNew = !Directory.Exists(directory);
+        var erased = ReadErased(parse);
         try
         {
             Directory.CreateDirectory(directory); // as 'init' does
@@ -54,7 +63,8 @@ internal static class RestoreCommand
             {
                 var source = await ExtractAsync(parse, file, backup, progress);
                 progress.Report(new("it is put where it belongs"));
-                return await new Restore(backup, source, directory, TimeProvider.System).PlaceAsync();
+                var restore = new Restore(backup, source, directory, TimeProvider.System) { Erased = erased };
+                return await restore.PlaceAsync();
             });
             return Report(parse, restored);
         }
@@ -101,6 +111,24 @@ internal static class RestoreCommand
             );
         backup.Extract(archive);
         return BackupSource.Anybody;
+    }
+
+    private static IReadOnlyList<Erased> ReadErased(ParseResult parse)
+    {
+        if (parse.GetValue(ErasedOption) is not { } file)
+            return [];
+        try
+        {
+            return ErasedFile.Read(file);
+        }
+        catch (FormatException e)
+        {
+            throw new CommandException(Exit.Data, $"--erased: {e.Message}");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CommandException(Exit.Unavailable, $"--erased: {e.Message}{OwnFiles.WhyNot(file)}");
+        }
     }
 
     private static Stream Watched(FileStream file, string stage, IProgress<Stage> progress) =>

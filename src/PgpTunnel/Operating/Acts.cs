@@ -80,6 +80,17 @@ internal sealed class Acts(Spool spool, TimeProvider time, string who, string re
     public Task RestoredAsync(DateTimeOffset made) =>
         spool.CommitAsync(new() { Act = Act("restore", $"backup of {InnerHeader.Time(made)}") });
 
+    // What is on record
+
+    /// <summary>Takes private parts out. What is noted first is which: a backup that is restored later may have them.</summary>
+    /// <returns>False while somebody reads what was written over.</returns>
+    /// <param name="keys">The folder of the keys.</param>
+    public Task<bool> EraseAsync(string keys, IReadOnlyList<Erased> parts)
+    {
+        ErasedFile.Add(keys, parts);
+        return spool.EraseAsync(parts, Act("evidence erase", $"{parts.Sum(p => p.Indexes.Count)} private part(s)"));
+    }
+
     // Keys, which lie in files of their own
 
     /// <summary>Notes what has been done to a key.</summary>

@@ -9,7 +9,8 @@ namespace PgpTunnel;
 internal sealed partial class Ledger
 {
     private const int MostKnown = 4096,
-        MostReason = 2000; // characters
+        MostReason = 2000, // characters
+        MostIndexes = 4000; // in a record, which has its largest size
 
     /// <summary>A log that records are appended to.</summary>
     private sealed class Log(long number, TreeEdge edge, DateTimeOffset at)
@@ -103,6 +104,24 @@ internal sealed partial class Ledger
             );
         foreach (var (own, peer) in logs)
             Append(statements, new LogEntry(own, peer, act.Time, draft));
+    }
+
+    /// <summary>Which private parts are gone stands in the log that they were of, or in the one that has come after it.</summary>
+    public void AppendErased(Statements statements, OperatorAct act, IReadOnlyList<Erased> erased)
+    {
+        foreach (var (origin, indexes) in erased.SelectMany(e => e.Indexes.Chunk(MostIndexes).Select(i => (e.Log, i))))
+        {
+            var draft = new Draft(
+                "operator",
+                ("who", act.Who),
+                ("what", act.What),
+                ("subject", act.Subject),
+                ("reason", MessageText.OneLine(act.Reason, MostReason)),
+                ("log", origin.ToString()),
+                ("indexes", indexes)
+            );
+            Append(statements, new LogEntry(origin.Own, origin.Peer, act.Time, draft));
+        }
     }
 
     private Log? Find(Statements statements, string own, string peer)

@@ -134,7 +134,8 @@ internal sealed partial class Spool
             var version = writer.Number("PRAGMA user_version");
             if (version > Schema.Length)
                 throw new SpoolException(
-                    $"spool {file} was written by a newer PgpTunnel (schema {version}); upgrade this program",
+                    $"spool {file} was written by a newer PgpTunnel (schema {version}, here {Schema.Length}): install that again, "
+                        + "or restore the backup that was made before (docs/install.md, 'Back to an older version')",
                     false
                 );
             if (running && version > 0 && Damage(connection, writer) is { } damage)

@@ -33,6 +33,21 @@ internal sealed class TagRun(long first)
             ("$octets", _octets.ToArray())
         );
 
+    /// <summary>The entries of a run without those of some records, but for one tag that each keeps.</summary>
+    /// <returns>Null where none of them is in it.</returns>
+    public static byte[]? Without(long first, byte[] octets, HashSet<long> places, Func<long, byte[]> keeps)
+    {
+        var left = new List<byte>(octets.Length);
+        for (var at = 0; at + Entry <= octets.Length; at += Entry)
+        {
+            var entry = octets.AsSpan(at, Entry);
+            var place = first + BinaryPrimitives.ReadUInt16BigEndian(entry);
+            if (!places.Contains(place) || entry[sizeof(ushort)..].SequenceEqual(keeps(place)))
+                left.AddRange(entry);
+        }
+        return left.Count == octets.Length ? null : [.. left];
+    }
+
     /// <summary>The places of records that have one of the wanted tags.</summary>
     public static IEnumerable<long> Places(long first, byte[] octets, HashSet<ulong> wanted)
     {

@@ -41,7 +41,7 @@ internal sealed partial record BackupManifest(
 
     [GeneratedRegex(
         @"\A(?:backup\.json|pgptunnel\.json|SHA256SUMS|spool\.db|files/[0-9]+|bodies/[0-9a-f]+"
-            + @"|keys/(?:[0-9A-Za-z][\w.-]*\.(?:key|revocation)|plan\.json|evidence/(?:heads|[0-9-]+\.(?:key|lost))))\z"
+            + @"|keys/(?:[0-9A-Za-z][\w.-]*\.(?:key|revocation)|plan\.json|evidence/(?:heads|erased|[0-9-]+\.(?:key|lost))))\z"
     )]
     private static partial Regex Known();
 

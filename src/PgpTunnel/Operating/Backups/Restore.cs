@@ -24,6 +24,9 @@ internal sealed class Restore(BackupReader backup, BackupSource source, string d
 
     private readonly List<string> _written = [];
 
+    /// <summary>Private parts that were erased after the backup was made, and are not to come back.</summary>
+    public IReadOnlyList<Erased> Erased { get; init; } = [];
+
     private string Target => Path.Combine(directory, BackupManifest.Configuration);
 
     private string Draft => $"{Target}.new";
@@ -117,6 +120,16 @@ internal sealed class Restore(BackupReader backup, BackupSource source, string d
         await spool.RestoredAsync(from.Manifest.Made, now);
         await new Acts(spool, time, Acts.Who).RestoredAsync(from.Manifest.Made);
         MarkLost(from.Keys, spool.SealMonths());
+        await EraseAgainAsync(spool, from.Keys);
+    }
+
+    private async Task EraseAgainAsync(Spool spool, string keys)
+    {
+        var erased = ErasedFile.In(spool, Erased);
+        if (erased.Count == 0)
+            return;
+        _written.Add(ErasedFile.PathOf(keys));
+        await new Acts(spool, time, Acts.Who, "they were erased after the backup was made").EraseAsync(keys, erased);
     }
 
     /// <summary>Month keys that did not come along keep their names: somebody may have them.</summary>

@@ -1,0 +1,66 @@
+using System.Text.Json;
+using PgpTunnel.Evidence;
+
+namespace PgpTunnel;
+
+/// <summary>
+/// Finds a person in the private parts of what is on record: whoever wrote or got a message, or is only named in a server's reply. Every
+/// one is opened, since what a record is found by tells of the envelope alone.
+/// </summary>
+internal sealed class PersonSearch(Spool spool, RecordSearch search)
+{
+    /// <param name="Parts">Those that name the address.</param>
+    /// <param name="Shut">Private parts that cannot be looked into, since the key of their month is not here.</param>
+    internal sealed record Result(IReadOnlyList<Erased> Parts, long Shut);
+
+    /// <param name="address">A mailbox, without angle brackets.</param>
+    public Result Find(string address, IProgress<Stage> progress)
+    {
+        var (parts, shut, done) = (new List<Erased>(), 0L, 0L);
+        var logs = spool.Logs().Where(l => !l.IsMirror).ToList();
+        var all = logs.Sum(l => l.Edge.Size);
+        foreach (var log in logs)
+        {
+            var indexes = new List<long>();
+            foreach (var record in spool.Records(log.Number))
+            {
+                progress.Report(new("records, each is looked into", ++done, all));
+                if (record.Opening is null)
+                    continue;
+                if (search.Open(record) is not { } opening)
+                    shut++;
+                else if (opening.Fields.Any(f => Names(f.Value, address)))
+                    indexes.Add(record.Record.N);
+            }
+            if (indexes.Count > 0)
+                parts.Add(new(log.Origin, indexes));
+        }
+        return new(parts, shut);
+    }
+
+    private static bool Names(JsonElement value, string address) =>
+        value.ValueKind switch
+        {
+            JsonValueKind.String => Names(value.GetString()!, address),
+            JsonValueKind.Array => value.EnumerateArray().Any(v => Names(v, address)),
+            _ => false,
+        };
+
+    /// <summary>True where the text has the address, and not as a part of a longer one.</summary>
+    public static bool Names(string text, string address)
+    {
+        for (var at = 0; (at = text.IndexOf(address, at, StringComparison.OrdinalIgnoreCase)) >= 0; at++)
+            if (!(at > 0 && IsOfLocalPart(text[at - 1])) && !GoesOn(text.AsSpan(at + address.Length)))
+                return true;
+        return false;
+    }
+
+    /// <summary>RFC 5322 3.2.3, and what RFC 6531 adds.</summary>
+    private static bool IsOfLocalPart(char c) =>
+        char.IsLetterOrDigit(c) || c > '\x7f' || "!#$%&'*+-/=?^_`{|}~.".Contains(c, StringComparison.Ordinal);
+
+    private static bool GoesOn(ReadOnlySpan<char> after) =>
+        after is [var c, ..] && (IsOfDomain(c) || (c == '.' && after is [_, var next, ..] && IsOfDomain(next)));
+
+    private static bool IsOfDomain(char c) => char.IsLetterOrDigit(c) || c == '-';
+}
