@@ -21,7 +21,7 @@ public sealed partial class SettingsTextTests
     {
         var described = SettingText.All.SelectMany(s => s.Keys).SelectMany(k => k.Split('.')).ToHashSet();
         var read = Directory
-            .EnumerateFiles(Path.Combine(House.Root, "src", "PgpTunnel", "Configuration"), "*.cs")
+            .EnumerateFiles(Path.Combine(House.Root, "src", "PgpTunnel.Gateway", "Configuration"), "*.cs")
             .SelectMany(f => ReadKey().Matches(File.ReadAllText(f)))
             .Select(m => m.Groups[1].Value)
             .ToHashSet();

@@ -1,9 +1,10 @@
 using System.Text.RegularExpressions;
 using ArchUnitNET.Loader;
+using PgpTunnel.Commands;
 
 namespace PgpTunnel.Tests;
 
-/// <summary>A file of <c>src/PgpTunnel</c>, or the parts of one class together.</summary>
+/// <summary>A file of the gateway or the program, or the parts of one class together.</summary>
 internal sealed record HouseFile(string Room, string Name)
 {
     public override string ToString() => $"{Room}/{Name}";
@@ -13,7 +14,7 @@ internal sealed record HouseFile(string Room, string Name)
 internal sealed record HouseEdge(HouseFile From, HouseFile To, string Why);
 
 /// <summary>
-/// Who knows whom in <c>src/PgpTunnel</c>, file by file: types and what they use by the compiled assembly, where they stand by the
+/// Who knows whom in the gateway and the program, file by file: types and what they use by the compiled assembly, where they stand by the
 /// sources.
 /// </summary>
 internal sealed partial class House(IReadOnlyList<HouseFile> files, IReadOnlyList<HouseEdge> edges)
@@ -36,10 +37,13 @@ internal sealed partial class House(IReadOnlyList<HouseFile> files, IReadOnlyLis
         }
     }
 
+    /// <summary>That have rooms, the lower first.</summary>
+    public static readonly string[] Projects = ["PgpTunnel.Gateway", "PgpTunnel"];
+
     public static House Read()
     {
-        var source = Path.Combine(Root, "src", "PgpTunnel");
         var standing = new Dictionary<string, HouseFile>();
+        foreach (var source in Projects.Select(p => Path.Combine(Root, "src", p)))
         foreach (var path in Directory.EnumerateFiles(source, "*.cs", SearchOption.AllDirectories))
         {
             var place = Path.GetRelativePath(source, path).Split(Path.DirectorySeparatorChar);
@@ -52,7 +56,9 @@ internal sealed partial class House(IReadOnlyList<HouseFile> files, IReadOnlyLis
         }
         standing.TryAdd("Program", new HouseFile("Program", "Program"));
         var edges = new Dictionary<(HouseFile, HouseFile), SortedSet<string>>();
-        foreach (var type in new ArchLoader().LoadAssembly(typeof(Gateway).Assembly).Build().Types)
+        foreach (
+            var type in new ArchLoader().LoadAssemblies(typeof(Gateway).Assembly, typeof(Root).Assembly).Build().Types
+        )
         foreach (var target in type.Dependencies.Select(d => d.Target))
             if (
                 standing.TryGetValue(Outermost(type.FullName), out var from)

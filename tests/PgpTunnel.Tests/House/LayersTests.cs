@@ -65,7 +65,7 @@ public sealed class LayersTests
         );
 
     /// <summary>
-    /// Who looks for a file that <c>src/README.md</c> names finds it: a path from src/PgpTunnel, src or the top, or a file beside the one
+    /// Who looks for a file that <c>src/README.md</c> names finds it: a path from a project with rooms, src or the top, or a file beside the one
     /// named before it.
     /// </summary>
     [Fact]
@@ -83,7 +83,7 @@ public sealed class LayersTests
             )
             {
                 var place = name.Groups[1].Value;
-                string[] starts = [Path.Combine("src", "PgpTunnel"), "src", "", beside];
+                string[] starts = [.. House.Projects.Select(p => Path.Combine("src", p)), "src", "", beside];
                 var found = starts
                     .Select(start => Path.Combine(House.Root, start, place))
                     .FirstOrDefault(path =>
