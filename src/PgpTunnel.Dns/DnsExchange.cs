@@ -34,7 +34,9 @@ public sealed class DnsExchange(
             .NameServer.ResolveNameServers(skipIPv6SiteLocal: true, fallbackToGooglePublicDns: false)
             .Select(s => new IPEndPoint(IPAddress.Parse(s.Address), s.Port))
             .ToList();
-        return found.Count > 0 ? found : OfResolvConf("/etc/resolv.conf");
+        if (found.Count == 0)
+            found = [.. OfResolvConf("/etc/resolv.conf")];
+        return found.Count > 0 ? found : [new(IPAddress.Loopback, 53)]; // as resolv.conf(5) has it
     }
 
     /// <summary>

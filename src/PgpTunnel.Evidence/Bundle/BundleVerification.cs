@@ -141,7 +141,7 @@ public sealed partial class BundleVerification(
                 why =
                     shown.Security == DnsSecurity.Secure
                         ? $"dns/{name}.rr lists other keys"
-                        : $"dns/{name}.rr is {shown.Security.ToString().ToLowerInvariant()} by the trust anchor that was given";
+                        : $"dns/{name}.rr is {shown.Security.ToString().ToLowerInvariant()} by the root's trust anchor, or the one given";
             }
             catch (EvidenceException e)
             {

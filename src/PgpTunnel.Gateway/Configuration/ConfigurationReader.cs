@@ -15,12 +15,30 @@ internal static class ConfigurationReader
     public static string Find(string? given) =>
         Path.GetFullPath(
             given
-                ?? DefaultFiles.FirstOrDefault(File.Exists)
+                ?? DefaultFiles.FirstOrDefault(IsThere)
                 ?? throw new ConfigurationException([
                     $"no configuration: neither {string.Join(" nor ", DefaultFiles)} exists; 'pgptunnel setup --domain "
                         + "YOUR.DOMAIN' writes one",
                 ])
         );
+
+    /// <summary>Also of one that may not be read, which is to be said.</summary>
+    private static bool IsThere(string file)
+    {
+        try
+        {
+            File.GetAttributes(file);
+            return true;
+        }
+        catch (UnauthorizedAccessException)
+        {
+            return true;
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
 
     /// <exception cref="ConfigurationException">Names every mistake.</exception>
     public static GatewayConfiguration Read(string file)
@@ -126,13 +144,14 @@ internal static class ConfigurationReader
         var first = domains.FirstOrDefault() ?? "invalid.example";
         var gateway = root.Mailbox("gateway", PolicyRecord.DefaultMailbox(first), PolicyRecord.LongestLocalPart)
             .ToString();
+        var listen = ListenSettings.Read(root, domains);
         var configuration = new GatewayConfiguration
         {
             File = file,
             Domains = domains,
             Gateway = gateway,
-            Listen = ListenSettings.Read(root, domains),
-            Deliver = DeliverSettings.Read(root),
+            Listen = listen,
+            Deliver = DeliverSettings.Read(root, listen),
             Dns = DnsSettings.Read(root),
             Keys = KeySettings.Read(root),
             SpoolFile = SpoolFile(root),

@@ -7,13 +7,17 @@ namespace PgpTunnel;
 /// <param name="Relay">Smarthost for outgoing mail; null = MX of the destination.</param>
 public sealed record DeliverSettings(Endpoint Local, Endpoint? Relay)
 {
-    internal static DeliverSettings Read(ConfigurationNode root)
+    /// <param name="listen">Where this gateway itself is: mail that it hands to itself comes back as refused.</param>
+    internal static DeliverSettings Read(ConfigurationNode root, ListenSettings listen)
     {
         var deliver = root.Section("deliver");
         var local =
             Endpoint.Read(deliver, "local") ?? new Endpoint("127.0.0.1", 10026, TlsMode.Opportunistic, null, null, []);
         var settings = new DeliverSettings(local, Endpoint.Read(deliver, "relay"));
         deliver.Close();
+        foreach (var (key, endpoint) in new[] { ("local", settings.Local), ("relay", settings.Relay) })
+            if (endpoint is not null && listen.OwnAt(endpoint.Host, endpoint.Port) is { } own)
+                deliver.Mistake(key, $"{endpoint.Host}:{endpoint.Port} is listen.{own} of this gateway");
         return settings;
     }
 }

@@ -31,6 +31,23 @@ public sealed record ListenSettings(OutboundListener? Outbound, InboundListener?
         return settings;
     }
 
+    /// <returns>Which of our listeners stands there, <c>outbound</c> or <c>inbound</c>; null = none that can be told.</returns>
+    internal string? OwnAt(string host, int port)
+    {
+        bool Is(IPEndPoint? listener) =>
+            listener is { Port: not 0 }
+            && listener.Port == port
+            && (
+                IPAddress.TryParse(host, out var address)
+                    ? address.Equals(Near(listener).Address) || address.Equals(listener.Address)
+                    : host.Equals("localhost", StringComparison.OrdinalIgnoreCase)
+                        && IPAddress.IsLoopback(Near(listener).Address)
+            );
+        return Is(Outbound?.Address) ? "outbound"
+            : Is(Inbound?.Address) ? "inbound"
+            : null;
+    }
+
     /// <summary>Who listens on all addresses is found at the machine's own.</summary>
     internal static IPEndPoint Near(IPEndPoint listener) =>
         listener.Address.Equals(IPAddress.Any) ? new(IPAddress.Loopback, listener.Port)

@@ -10,27 +10,25 @@ namespace PgpTunnel;
 /// </summary>
 internal static class ErasedFile
 {
-    /// <summary>In the folder of our keys.</summary>
-    public const string Name = "evidence/erased";
+    /// <param name="keys">The folder of our keys.</param>
+    public static string PathOf(string keys) => Path.Combine(keys, "evidence", "erased");
 
-    public static string PathOf(string keys) => Path.Combine(keys, Name);
-
-    /// <summary>Puts lines behind those that are there; durable when it returns.</summary>
+    /// <summary>Adds to those that are there; durable when it returns.</summary>
+    /// <exception cref="FormatException">What is there is no such list.</exception>
     /// <exception cref="IOException">It cannot be written.</exception>
-    public static void Add(string keys, IReadOnlyList<Erased> erased)
+    public static void Add(GatewayConfiguration configuration, IReadOnlyList<Erased> erased)
     {
-        var path = PathOf(keys);
-        KeyRing.MakeFolder(Path.GetDirectoryName(path)!);
-        if (!OwnFiles.IsThere(path))
-            OwnFiles.Write(path, []);
-        using (var file = new FileStream(path, FileMode.Append, FileAccess.Write))
-        {
-            file.Write(Encoding.ASCII.GetBytes(Text(erased)));
-            file.Flush();
-            OwnFiles.Sync(file.SafeFileHandle);
-        }
-        OwnFiles.KeepOwner(path, keys);
-        OwnFiles.SyncNames(Path.GetDirectoryName(path)!);
+        using var alone = KeyRing.Lock(configuration);
+        var path = PathOf(configuration.Keys.Directory);
+        Write(configuration.Keys.Directory, Union(OwnFiles.IsThere(path) ? Read(path) : [], erased));
+    }
+
+    /// <summary>Whole or as it was; durable when it returns.</summary>
+    /// <exception cref="IOException">It cannot be written.</exception>
+    public static void Write(string keys, IReadOnlyList<Erased> erased)
+    {
+        KeyRing.MakeFolder(Path.GetDirectoryName(PathOf(keys))!);
+        OwnFiles.Replace(PathOf(keys), Encoding.ASCII.GetBytes(Text(erased)), _ => { });
     }
 
     private static string Text(IReadOnlyList<Erased> erased) =>
@@ -41,17 +39,21 @@ internal static class ErasedFile
     /// <exception cref="FormatException">A line is none of such; the message says which.</exception>
     /// <exception cref="IOException">It cannot be read.</exception>
     public static IReadOnlyList<Erased> Read(string path) =>
-        [
-            .. File.ReadLines(path)
+        Grouped(
+            File.ReadLines(path)
                 .Select((line, n) => Parse(line) ?? throw new FormatException($"{path}: line {n + 1} is not LOG INDEX"))
-                .GroupBy(e => e.Log)
-                .Select(g => new Erased(g.Key, [.. g.Select(e => e.Index).Distinct().Order()])),
-        ];
+        );
+
+    public static IReadOnlyList<Erased> Union(IReadOnlyList<Erased> some, IReadOnlyList<Erased> others) =>
+        Grouped(some.Concat(others).SelectMany(e => e.Indexes.Select(n => (e.Log, n))));
+
+    private static List<Erased> Grouped(IEnumerable<(LogOrigin Log, long Index)> all) =>
+        [.. all.GroupBy(e => e.Log).Select(g => new Erased(g.Key, [.. g.Select(e => e.Index).Distinct().Order()]))];
 
     /// <summary>Those that a spool has, and has not erased yet.</summary>
     public static IReadOnlyList<Erased> In(Spool spool, IReadOnlyList<Erased> erased)
     {
-        var logs = spool.Logs().Where(l => !l.IsMirror).ToDictionary(l => l.Origin, l => l.Number);
+        var logs = spool.Logs().ToDictionary(l => l.Origin, l => l.Number);
         bool IsThere(Erased e, long n) => spool.Record(logs[e.Log], n) is { Opening: not null };
         return
         [

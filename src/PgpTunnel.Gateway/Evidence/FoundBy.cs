@@ -7,7 +7,10 @@ internal static class FoundBy
     public static string QueueId(string id) => $"q:{id}";
 
     /// <param name="id">With angle brackets or without.</param>
-    public static string MessageId(string id) => $"m:{id.Trim().TrimStart('<').TrimEnd('>')}";
+    public static string MessageId(string id) => $"m:{Bare(id)}";
+
+    /// <summary>Without the angle brackets that it may stand in.</summary>
+    public static string Bare(string text) => text.Trim().TrimStart('<').TrimEnd('>');
 
     /// <summary>Nearly all servers compare local parts without case, and who searches does not know how it was written.</summary>
     public static string Address(string address) => $"a:{address.ToLowerInvariant()}";

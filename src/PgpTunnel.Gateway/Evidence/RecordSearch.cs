@@ -43,12 +43,7 @@ internal sealed class RecordSearch(GatewayConfiguration configuration, Spool spo
     {
         if (what.Length == IdDigits && what.All(char.IsAsciiHexDigitLower))
             return About(what).Count > 0 ? [what] : [];
-        string[] texts =
-        [
-            FoundBy.MessageId(what),
-            FoundBy.Address(what.Trim().TrimStart('<').TrimEnd('>')),
-            FoundBy.QueueId(what),
-        ];
+        string[] texts = [FoundBy.MessageId(what), FoundBy.Address(FoundBy.Bare(what)), FoundBy.QueueId(what)];
         return Ids(spool.Tagged(TagsOf(texts)));
     }
 

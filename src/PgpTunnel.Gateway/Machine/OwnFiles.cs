@@ -152,6 +152,9 @@ internal static partial class OwnFiles
     [LibraryImport("libc", EntryPoint = "link", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int Link(string file, string name);
 
+    [LibraryImport("libc", EntryPoint = "geteuid")]
+    private static partial uint GetEffectiveUser();
+
     [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
     private static partial int FSync(SafeFileHandle file);
 
@@ -185,19 +188,23 @@ internal static partial class OwnFiles
     {
         try
         {
-            var at = path;
+            var at = Path.GetFullPath(path);
             while (!Path.Exists(at) && Path.GetDirectoryName(at) is { } above)
                 at = above;
             var mode = OperatingSystem.IsWindows()
                 ? ""
                 : $", mode {Convert.ToString((int)File.GetUnixFileMode(at), 8)}";
-            return $" ({at}{mode}{Owner(at)}; this is user {Environment.UserName})";
+            return $" ({at}{mode}{Owner(at)}; this is user {User})";
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return $" (this is user {Environment.UserName})";
+            return $" (this is user {User})";
         }
     }
+
+    /// <summary>Not every number of a user has a name.</summary>
+    private static string User =>
+        Environment.UserName is { Length: > 0 } name ? name : $"{GetEffectiveUser()}, which has no name";
 
     private static string Owner(string path)
     {

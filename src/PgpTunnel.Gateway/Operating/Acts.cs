@@ -68,6 +68,16 @@ internal sealed class Acts(Spool spool, TimeProvider time, string who, string re
             Act($"partner override {wish.Action}", domain, $"until {InnerHeader.Time(wish.Until)}: {wish.Reason}")
         );
 
+    /// <returns>False where there is none.</returns>
+    public async Task<bool> EndOverrideAsync(string domain)
+    {
+        if (spool.ListPeers().FirstOrDefault(p => p.Domain == domain)?.Override is not { } over || over.Until <= Now)
+            return false;
+        var act = Act($"partner override end", domain, over.Action);
+        await PeerMemory.ChangeAsync(spool, domain, r => r with { Override = null }, act);
+        return true;
+    }
+
     public Task ForgetAsync(string domain) => PeerMemory.ForgetAsync(spool, domain, Act("partner forget", domain));
 
     /// <summary>Notes that a backup was written, and which keys are in it.</summary>
@@ -82,14 +92,9 @@ internal sealed class Acts(Spool spool, TimeProvider time, string who, string re
 
     // What is on record
 
-    /// <summary>Takes private parts out. What is noted first is which: a backup that is restored later may have them.</summary>
-    /// <returns>False while somebody reads what was written over.</returns>
-    /// <param name="keys">The folder of the keys.</param>
-    public Task<bool> EraseAsync(string keys, IReadOnlyList<Erased> parts)
-    {
-        ErasedFile.Add(keys, parts);
-        return spool.EraseAsync(parts, Act("evidence erase", $"{parts.Sum(p => p.Indexes.Count)} private part(s)"));
-    }
+    /// <summary>Takes private parts out.</summary>
+    public Task EraseAsync(IReadOnlyList<Erased> parts) =>
+        spool.EraseAsync(parts, Act("evidence erase", $"{parts.Sum(p => p.Indexes.Count)} private part(s)"));
 
     // Keys, which lie in files of their own
 

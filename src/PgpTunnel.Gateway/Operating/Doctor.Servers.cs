@@ -197,17 +197,19 @@ internal sealed partial class Doctor
             }
         }
         return own
-            ? new(
-                FindingLevel.Warning,
-                "smtp",
-                $"not reachable from here: {failure}",
-                "see from outside that port 25 reaches listen.inbound; many firewalls do not let a host reach its own outer address"
-            )
-            : new(
-                FindingLevel.Wrong,
-                "smtp",
-                $"not reachable: {failure}",
-                "see that this machine may connect to port 25; with deliver.relay that is the relay's task"
-            );
+                ? new(
+                    FindingLevel.Warning,
+                    "smtp",
+                    $"not reachable from here: {failure}",
+                    "see from outside that port 25 reaches listen.inbound; many firewalls do not let a host reach its own outer address"
+                )
+            : settings.Configuration.Deliver.Relay is null
+                ? new(
+                    FindingLevel.Wrong,
+                    "smtp",
+                    $"not reachable: {failure}",
+                    "see that this machine may connect to port 25"
+                )
+            : new(FindingLevel.Ok, "smtp", $"not reachable from here, which is deliver.relay's task: {failure}");
     }
 }

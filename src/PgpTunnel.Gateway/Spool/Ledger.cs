@@ -9,8 +9,7 @@ namespace PgpTunnel;
 internal sealed partial class Ledger
 {
     private const int MostKnown = 4096,
-        MostReason = 2000, // characters
-        MostIndexes = 4000; // in a record, which has its largest size
+        MostReason = 2000; // characters
 
     /// <summary>A log that records are appended to.</summary>
     private sealed class Log(long number, TreeEdge edge, DateTimeOffset at)
@@ -106,22 +105,34 @@ internal sealed partial class Ledger
             Append(statements, new LogEntry(own, peer, act.Time, draft));
     }
 
-    /// <summary>Which private parts are gone stands in the log that they were of, or in the one that has come after it.</summary>
-    public void AppendErased(Statements statements, OperatorAct act, IReadOnlyList<Erased> erased)
+    /// <summary>Indexes in a record that has its largest size.</summary>
+    public const int MostIndexes = 4000;
+
+    /// <summary>
+    /// Which private parts are gone stands in our log about that domain: the one that they were of, or that has come after it, or, where
+    /// they were of the domain's own log, the one that is about it.
+    /// </summary>
+    public void AppendErased(Statements statements, OperatorAct act, Erased erased)
     {
-        foreach (var (origin, indexes) in erased.SelectMany(e => e.Indexes.Chunk(MostIndexes).Select(i => (e.Log, i))))
-        {
-            var draft = new Draft(
-                "operator",
-                ("who", act.Who),
-                ("what", act.What),
-                ("subject", act.Subject),
-                ("reason", MessageText.OneLine(act.Reason, MostReason)),
-                ("log", origin.ToString()),
-                ("indexes", indexes)
-            );
-            Append(statements, new LogEntry(origin.Own, origin.Peer, act.Time, draft));
-        }
+        var isOurs =
+            statements.Scalar(
+                "SELECT 1 FROM log WHERE own = $own AND peer = $peer AND id = $id AND mirror = 0",
+                ("$own", erased.Log.Own),
+                ("$peer", erased.Log.Peer),
+                ("$id", erased.Log.Id)
+            )
+            is not null;
+        var draft = new Draft(
+            "operator",
+            ("who", act.Who),
+            ("what", act.What),
+            ("subject", act.Subject),
+            ("reason", MessageText.OneLine(act.Reason, MostReason)),
+            ("log", erased.Log.ToString()),
+            ("indexes", erased.Indexes)
+        );
+        var (own, peer) = isOurs ? (erased.Log.Own, erased.Log.Peer) : (erased.Log.Peer, erased.Log.Own);
+        Append(statements, new LogEntry(own, peer, act.Time, draft));
     }
 
     private Log? Find(Statements statements, string own, string peer)

@@ -6,31 +6,33 @@ namespace PgpTunnel;
 /// </summary>
 internal sealed partial class Spool
 {
-    /// <summary>Of a transaction's private parts nothing is left in the file, nor, once readers are done with it, in the log beside it.</summary>
-    /// <returns>False while somebody reads what was written over.</returns>
-    public async Task<bool> EraseAsync(IReadOnlyList<Erased> erased, OperatorAct act)
+    /// <summary>
+    /// In steps, between which mail goes on; each has its record. What the file still has of them in its free space is
+    /// <see cref="SpoolSweep"/>'s.
+    /// </summary>
+    public async Task EraseAsync(IReadOnlyList<Erased> erased, OperatorAct act)
     {
-        await WriteAsync(statements =>
-        {
-            statements.Execute("PRAGMA secure_delete = ON");
-            foreach (var part in erased)
-                Erase(statements, part);
-            Insert(statements, act);
-            _ledger.AppendErased(statements, act, erased);
-        });
-        return ForgetWritten();
+        await WriteAsync(statements => Insert(statements, act));
+        foreach (
+            var part in erased.SelectMany(e => e.Indexes.Chunk(Ledger.MostIndexes).Select(i => e with { Indexes = i }))
+        )
+            await WriteAsync(statements =>
+            {
+                if (Erase(statements, part))
+                    _ledger.AppendErased(statements, act, part);
+            });
     }
 
-    private static void Erase(Statements statements, Erased erased)
+    private static bool Erase(Statements statements, Erased erased)
     {
         var found = statements.Scalar(
-            "SELECT number FROM log WHERE own = $own AND peer = $peer AND id = $id AND mirror = 0",
+            "SELECT number FROM log WHERE own = $own AND peer = $peer AND id = $id",
             ("$own", erased.Log.Own),
             ("$peer", erased.Log.Peer),
             ("$id", erased.Log.Id)
         );
         if (found is not long number)
-            return;
+            return false;
         var places = erased.Indexes.Select(n => Ledger.Place(number, n)).ToHashSet();
         foreach (var place in places)
         {
@@ -42,10 +44,10 @@ internal sealed partial class Spool
             );
         }
         var runs = statements.Rows(
-            "SELECT place, octets FROM found WHERE place >= $first AND place < $end",
+            "SELECT place, octets FROM found WHERE place >= $first AND place <= $last",
             row => (Place: row.GetInt64(0), Octets: (byte[])row[1]),
-            ("$first", Ledger.Place(number, 0)),
-            ("$end", Ledger.Place(number + 1, 0))
+            ("$first", places.Min() - TagRun.Reach),
+            ("$last", places.Max())
         );
         foreach (var (place, octets) in runs)
             if (TagRun.Without(place, octets, places, p => IdTag(statements, p)) is { } left)
@@ -54,6 +56,7 @@ internal sealed partial class Spool
                     ("$left", left),
                     ("$place", place)
                 );
+        return true;
     }
 
     /// <summary>By its id, which is no secret, a record is found for ever.</summary>
@@ -61,7 +64,4 @@ internal sealed partial class Spool
         Stored(statements, place).FirstOrDefault()?.Record.Text("id") is { } id && LogEntry.IsId(id)
             ? LogEntry.TagOf(id)
             : [];
-
-    /// <summary>Pages as they were stand in the log of the database until it begins anew.</summary>
-    private bool ForgetWritten() => Read(s => s.Rows("PRAGMA wal_checkpoint(TRUNCATE)", row => row.GetInt64(0))) is [0];
 }

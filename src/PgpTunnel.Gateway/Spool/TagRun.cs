@@ -12,8 +12,11 @@ internal sealed class TagRun(long first)
 
     private readonly List<byte> _octets = [];
 
+    /// <summary>How far behind the first a record of a run stands at most.</summary>
+    public const int Reach = ushort.MaxValue;
+
     /// <summary>False of a record that stands too far behind the first: another run begins with it.</summary>
-    public bool Reaches(long place) => place - first <= ushort.MaxValue;
+    public bool Reaches(long place) => place - first <= Reach;
 
     public void Add(long place, ReadOnlySpan<byte> tags)
     {

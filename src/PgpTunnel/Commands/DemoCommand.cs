@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
 using PgpTunnel.Demo;
@@ -33,7 +34,21 @@ internal static class DemoCommand
             EvidenceOption
         );
 
-    private static async Task<int> RunAsync(ParseResult parse, CancellationToken cancel)
+    private static async Task<int> RunAsync(ParseResult parse, CancellationToken never)
+    {
+        // Who interrupts it leaves nothing of it in the temporary folder.
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(never);
+        void Stop(PosixSignalContext signal)
+        {
+            signal.Cancel = true;
+            stop.Cancel();
+        }
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
+        using var end = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
+        return await RunUntilAsync(parse, stop.Token);
+    }
+
+    private static async Task<int> RunUntilAsync(ParseResult parse, CancellationToken cancel)
     {
         var message = parse.GetValue(MessageArgument) is { } file
             ? await File.ReadAllBytesAsync(file, cancel)
@@ -79,9 +94,10 @@ internal static class DemoCommand
         var seen = await parse.WatchedAsync(async progress =>
         {
             progress.Report(new("the message is on its way"));
-            return await Task.WhenAny(theatre.ServerB.First, Task.Delay(Patience, cancel)) == theatre.ServerB.First
-                ? await theatre.ServerB.First
-                : null;
+            var arrived =
+                await Task.WhenAny(theatre.ServerB.First, Task.Delay(Patience, cancel)) == theatre.ServerB.First;
+            cancel.ThrowIfCancellationRequested();
+            return arrived ? await theatre.ServerB.First : null;
         });
         if (seen is null)
             throw new CommandException(

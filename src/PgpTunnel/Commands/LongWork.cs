@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Runtime.InteropServices;
 using Spectre.Console;
 
 namespace PgpTunnel.Commands;
@@ -31,12 +32,18 @@ internal static class LongWork
     public static Task<T> WatchedAsync<T>(this ParseResult parse, Func<IProgress<Stage>, T> work) =>
         parse.WatchedAsync(progress => Task.Run(() => work(progress)));
 
-    private static Task<T> OnTerminalAsync<T>(IAnsiConsole console, Func<IProgress<Stage>, Task<T>> work) =>
-        console
+    private static async Task<T> OnTerminalAsync<T>(IAnsiConsole console, Func<IProgress<Stage>, Task<T>> work)
+    {
+        // Who is interrupted leaves the terminal as it was.
+        void ShowCursor(PosixSignalContext _) => console.Cursor.Show();
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, ShowCursor);
+        using var end = PosixSignalRegistration.Create(PosixSignal.SIGTERM, ShowCursor);
+        return await console
             .Progress()
             .AutoClear(enabled: true)
             .Columns(new SpinnerColumn(), new TaskDescriptionColumn(), new ProgressBarColumn())
             .StartAsync(shown => work(new StagesShown(shown)));
+    }
 
     /// <summary>One line that moves, of what is being done now.</summary>
     private sealed class StagesShown(ProgressContext shown) : IProgress<Stage>

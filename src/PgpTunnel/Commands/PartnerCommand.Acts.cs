@@ -92,12 +92,14 @@ internal static partial class PartnerCommand
     private static async Task<int> OverrideAsync(ParseResult parse, CancellationToken cancel)
     {
         var (configuration, domain) = (parse.Configuration(), Domain(parse));
-        var (clear, hold) = (parse.GetValue(ClearOption), parse.GetValue(HoldOption));
-        if (clear == hold)
-            throw new CommandException(Exit.Usage, "give one of --clear and --hold");
+        var (clear, hold, end) = (parse.GetValue(ClearOption), parse.GetValue(HoldOption), parse.GetValue(EndOption));
+        if (new[] { clear, hold, end }.Count(given => given) != 1)
+            throw new CommandException(Exit.Usage, "give one of --clear, --hold and --end");
+        if (end)
+            return await EndOverrideAsync(parse, configuration, domain);
         if (
             !DateTimeOffset.TryParse(
-                parse.GetRequiredValue(UntilOption),
+                parse.GetValue(UntilOption),
                 CultureInfo.InvariantCulture,
                 DateTimeStyles.AssumeUniversal,
                 out var until
@@ -136,5 +138,18 @@ internal static partial class PartnerCommand
             },
             $"{domain}: {(clear ? "in clear" : "held")} until {InnerHeader.Time(until)}"
         );
+    }
+
+    private static async Task<int> EndOverrideAsync(
+        ParseResult parse,
+        GatewayConfiguration configuration,
+        string domain
+    )
+    {
+        await using var spool = OpenSpool(configuration);
+        var acts = new Acts(spool, TimeProvider.System, Acts.Who, parse.GetRequiredValue(ReasonOption));
+        if (!await acts.EndOverrideAsync(domain))
+            throw new CommandException(Exit.Data, $"{domain} is neither held nor open");
+        return parse.Report(new { domain, action = "end" }, $"{domain}: its mail goes as its policy says");
     }
 }

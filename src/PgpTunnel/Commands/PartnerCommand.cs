@@ -19,11 +19,11 @@ internal static partial class PartnerCommand
         Description = "Mail to the domain goes in clear.",
     };
     private static readonly Option<bool> HoldOption = new("--hold") { Description = "Mail to the domain waits." };
-    private static readonly Option<string> UntilOption = new("--until")
+    private static readonly Option<bool> EndOption = new("--end") { Description = "Neither any more." };
+    private static readonly Option<string?> UntilOption = new("--until")
     {
         Description = "When it ends by itself, at most 14 days ahead.",
         HelpName = "RFC3339",
-        Required = true,
     };
     private static readonly Option<string> ReasonOption = new("--reason")
     {
@@ -79,6 +79,7 @@ internal static partial class PartnerCommand
                 DomainArgument,
                 ClearOption,
                 HoldOption,
+                EndOption,
                 UntilOption,
                 ReasonOption
             )

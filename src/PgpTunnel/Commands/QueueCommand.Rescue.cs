@@ -78,6 +78,11 @@ internal static partial class QueueCommand
     private static async Task<int> ExportAsync(ParseResult parse, CancellationToken cancel)
     {
         var (configuration, directory) = (parse.Configuration(), parse.GetRequiredValue(DirectoryArgument));
+        if (Directory.Exists(directory) && Directory.EnumerateFileSystemEntries(directory).Any())
+            throw new CommandException(
+                Exit.CannotCreate,
+                $"{directory} is not empty: name a new folder; nothing was written"
+            );
         try
         {
             var tables = await parse.WatchedAsync(p => SpoolRescue.Export(configuration.SpoolFile, directory, p));

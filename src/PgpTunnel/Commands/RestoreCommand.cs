@@ -22,7 +22,8 @@ internal static class RestoreCommand
     private static readonly Option<string?> ErasedOption = new("--erased")
     {
         Description =
-            "What was erased after the backup was made, and is not to come back: the file evidence/erased of the keys that were in use last.",
+            "What was erased after the backup was made, and is not to come back: the file evidence/erased of the keys "
+            + "that were in use last.",
         HelpName = "FILE",
     };
 
@@ -68,7 +69,7 @@ internal static class RestoreCommand
             });
             return Report(parse, restored);
         }
-        catch (Exception e) when (e is BackupException or OpenPgpException)
+        catch (Exception e) when (e is BackupException or OpenPgpException or FormatException)
         {
             throw new CommandException(
                 e is BackupException { IsAboutPlace: true } ? Exit.CannotCreate : Exit.Data,
@@ -167,6 +168,7 @@ internal static class RestoreCommand
                 keys = manifest.Keys,
                 queue = manifest.Queue,
                 evidenceKeys = manifest.EvidenceKeys,
+                erased = restored.Erased,
                 missing = restored.Missing,
             },
             $"""
@@ -176,7 +178,8 @@ internal static class RestoreCommand
 
             1. The gateway that this is a backup of must never run again: it has the same keys.
             2. Named in the configuration, and not there: {string.Join(", ", restored.Missing.DefaultIfEmpty("nothing"))}
-            3. Check it, then start it: pgptunnel config check --config {restored.Config}
+            3. Private parts of records that were erased after the backup was made, and are erased again: {restored.Erased}
+            4. Check it, then start it: pgptunnel config check --config {restored.Config}
 
             Of what came between {InnerHeader.Time(manifest.Made)} and {at} nothing is known here: parcels are taken
             though they may have come then (event=maybe-again), and {(

@@ -30,8 +30,15 @@ internal sealed class StageLines : IProgress<Stage>, IDisposable
         Stage? stage;
         lock (_gate)
             stage = _stage;
-        if (stage is { } now)
-            _output.WriteLine($"pgptunnel {_command}: {now}");
+        try
+        {
+            if (stage is { } now)
+                _output.WriteLine($"pgptunnel {_command}: {now}");
+        }
+        catch (IOException)
+        {
+            // nobody reads it; the work goes on
+        }
     }
 
     public void Dispose() => _timer.Dispose();

@@ -65,6 +65,7 @@ public sealed class EraseTests : IAsyncLifetime
     private bool IsOnDisk(byte[] octets) =>
         Directory
             .EnumerateFiles(Path.GetDirectoryName(_lab.Config)!, "*", SearchOption.AllDirectories)
+            .Where(f => Path.GetExtension(f) != ".lock")
             .Any(f => Read(f).AsSpan().IndexOf(octets) >= 0);
 
     private static byte[] Read(string file)
@@ -102,7 +103,7 @@ public sealed class EraseTests : IAsyncLifetime
                     .EnumerateArray()
                     .Sum(l => l.GetProperty("indexes").GetArrayLength())
             );
-            await gateway.StopAsync();
+            Assert.True(report.RootElement.GetProperty("gone").GetBoolean());
             Assert.All(of, o => Assert.False(IsOnDisk(o.Opening)));
             Assert.All(private_.Except(of), o => Assert.True(IsOnDisk(o.Opening)));
         }
@@ -133,7 +134,7 @@ public sealed class EraseTests : IAsyncLifetime
         var journal = (await _lab.PgpTunnelAsync("journal")).Expect(0).Text;
         Assert.Contains("evidence erase", journal);
         Assert.DoesNotContain("bob", journal);
-        Assert.Equal(65, (await EraseAsync("bob@b.example")).Code);
+        Assert.Contains("0 record(s)", (await EraseAsync("bob@b.example")).Expect(0).Text);
         await using (await _lab.StartAsync()) { } // and the gateway runs on it
     }
 

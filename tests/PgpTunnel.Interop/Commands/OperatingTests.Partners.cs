@@ -75,6 +75,11 @@ public sealed partial class OperatingTests
             )
         ).Expect(64);
         (await lab.PgpTunnelAsync("partner", "override", "b.example", "--until", until, "--reason", "x")).Expect(64);
+        string[] end = ["partner", "override", "plain.example", "--end", "--reason", "they have moved"];
+        (await lab.PgpTunnelAsync(end)).Expect(0);
+        Assert.Equal(250, (await Lab.SendAsync(server, "<eve@plain.example>", Message))!.Code);
+        (await lab.PgpTunnelAsync(end)).Expect(65);
+        (await lab.PgpTunnelAsync([.. end, "--hold"])).Expect(64);
         (await lab.PgpTunnelAsync("partner", "forget", "b.example")).Expect(64);
         (await lab.PgpTunnelAsync("partner", "forget", "b.example", "--yes", "--reason", "two\nlines")).Expect(64);
         (await lab.PgpTunnelAsync("partner", "forget", "b.example", "--yes", "--reason", "they are gone")).Expect(0);

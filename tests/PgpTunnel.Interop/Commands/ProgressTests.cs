@@ -17,6 +17,7 @@ public sealed partial class ProgressTests(ProgressWorld world) : IClassFixture<P
         { "doctor b.example", "b.example: its certificate", 65 }, // nobody answers at its exchanger
         { "evidence verify @/bundle.tar", "bundle.tar is read", 0 },
         { "demo", "gateways, hop and DNS are set up", 0 },
+        { "evidence erase --address bob@b.example --reason x --yes", "the spool is written anew", 0 },
     };
 
     /// <summary>The .NET runtime writes it to every terminal.</summary>
@@ -35,6 +36,22 @@ public sealed partial class ProgressTests(ProgressWorld world) : IClassFixture<P
         var plain = (await world.OnTerminalAsync(command, noColour: "NO_COLOR=1")).Expect(code).Text;
         Assert.Contains(stage, plain, StringComparison.Ordinal);
         Assert.DoesNotMatch(Colour(), plain);
+    }
+
+    [Fact]
+    public async Task Whoever_interrupts_it_has_a_cursor_and_no_folder_is_left()
+    {
+        var folder = Directory.CreateTempSubdirectory("pgptunnel-interrupted-").FullName;
+        // The pause: long enough to have begun; where it is over by then, nothing is shown, and nothing is wrong.
+        var seen = await Run.ProgramAsync(
+            Need.Program("script"),
+            ["-qc", $"env TMPDIR={folder} timeout -s INT 1 {Run.Gateway} demo", "/dev/null"],
+            environment: new Dictionary<string, string> { ["TERM"] = "xterm-256color" }
+        );
+        int Last(string part) => seen.Text.LastIndexOf(part, StringComparison.Ordinal);
+        Assert.True(Last("\e[?25h") >= Last("\e[?25l"), seen.Text);
+        Assert.Empty(Directory.EnumerateFileSystemEntries(folder));
+        Directory.Delete(folder);
     }
 
     [Theory]
@@ -90,7 +107,7 @@ public sealed class ProgressWorld : IAsyncLifetime
     private string[] Words(string command) =>
         command
             .Replace("@@", $"run{++_runs}", StringComparison.Ordinal)
-            .Replace("@", _folder, StringComparison.Ordinal)
+            .Replace("@/", $"{_folder}/", StringComparison.Ordinal)
             .Split(' ');
 
     internal async Task<Finished> InPipeAsync(string command, params string[] more) =>

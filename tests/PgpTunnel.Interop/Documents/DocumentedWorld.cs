@@ -132,12 +132,15 @@ internal sealed partial class DocumentedWorld : IAsyncDisposable
             .Replace(command, fingerprint)
             .Replace("/mnt/safe", Path.Combine(Elsewhere, "safe"), StringComparison.Ordinal)
             .Replace("/root/backup-passphrase", Path.Combine(Elsewhere, "passphrase"), StringComparison.Ordinal)
+            .Replace("/var/lib/pgptunnel", A, StringComparison.Ordinal)
             .Replace("/var/tmp/rescued", Path.Combine(Elsewhere, "rescued"), StringComparison.Ordinal)
             .Replace(
                 "--directory /etc/pgptunnel",
                 $"--directory {Path.Combine(Elsewhere, "restored")}",
                 StringComparison.Ordinal
             );
+        if (typed.StartsWith("mv ", StringComparison.Ordinal))
+            typed = typed.Replace("/root/", $"{Elsewhere}/", StringComparison.Ordinal);
         var now = TimeProvider.System.GetUtcNow();
         typed = Time()
             .Replace(
@@ -166,7 +169,7 @@ internal sealed partial class DocumentedWorld : IAsyncDisposable
         );
     }
 
-    /// <summary>What an administrator does to the service. Whoever stops it on a document's advice moves the spool away.</summary>
+    /// <summary>What an administrator does to the service.</summary>
     private async Task<Finished> ServiceAsync(string command)
     {
         var isStopped = _a is null;
@@ -175,8 +178,6 @@ internal sealed partial class DocumentedWorld : IAsyncDisposable
             Assert.Equal(0, await _a!.StopAsync());
             await _a.DisposeAsync();
             _a = null;
-            foreach (var file in Directory.EnumerateFiles(A, "spool.db*"))
-                File.Move(file, Path.Combine(Elsewhere, Path.GetFileName(file)));
         }
         else if (isStopped)
             await StartAsync();

@@ -33,6 +33,13 @@ public sealed class DocumentsTests
         Page.Steps(File.ReadLines(Path.Combine(AppContext.BaseDirectory, page)))
             .Where(s => !Elsewhere.Any(e => s.Command.StartsWith(e.Begin, StringComparison.Ordinal)));
 
+    [Fact]
+    public void None_of_them_is_overlooked()
+    {
+        Assert.True(Pages.Count >= 9, $"{Pages.Count} pages");
+        Assert.True(Pages.Sum(p => Typed(p.Data).Count()) >= 35);
+    }
+
     [Theory]
     [MemberData(nameof(Pages))]
     public async Task Its_commands_do_what_it_says(string page)

@@ -9,7 +9,7 @@ internal sealed record Step(string Command, IReadOnlyList<string> Output);
 internal static partial class Page
 {
     /// <summary>Begins what is typed; other blocks are excerpts.</summary>
-    [GeneratedRegex(@"^(\$ |(pgptunnel|systemctl|gpg|dotnet|apt|podman|useradd|ln|src/debian/\w+|tests/\w+)( |$))")]
+    [GeneratedRegex(@"^(\$ |(pgptunnel|systemctl|mv|gpg|dotnet|apt|podman|useradd|ln|src/debian/\w+|tests/\w+)( |$))")]
     private static partial Regex Typed();
 
     public static IEnumerable<Step> Steps(IEnumerable<string> lines) => Blocks(lines).SelectMany(Steps);

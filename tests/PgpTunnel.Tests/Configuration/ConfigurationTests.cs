@@ -213,8 +213,32 @@ public sealed class ConfigurationTests : IDisposable
         "the same address"
     )]
     [InlineData("""{ "domains": ["a.example"], "retry": { "first": "02:00:00" } }""", "retry.first: is longer")]
+    [InlineData(
+        """{ "domains": ["a.example"], "deliver": { "local": "127.0.0.1" } }""",
+        "deliver.local: 127.0.0.1:25 is listen.inbound"
+    )]
+    [InlineData(
+        """{ "domains": ["a.example"], "deliver": { "local": "localhost:10025" } }""",
+        "deliver.local: localhost:10025 is listen.outbound"
+    )]
+    [InlineData(
+        """{ "domains": ["a.example"], "deliver": { "relay": { "host": "127.0.0.1:25" } } }""",
+        "deliver.relay: 127.0.0.1:25 is listen.inbound"
+    )]
     public void Mistakes_are_named_with_their_key(string json, string expected) =>
         Assert.Contains(expected, Assert.Throws<ConfigurationException>(() => Read(json)).Message);
+
+    [Fact]
+    public void Another_server_at_our_port_is_none_of_ours()
+    {
+        File.WriteAllText(
+            _file,
+            """
+            { "domains": ["a.example"], "listen": { "inbound": { "address": "192.0.2.1:25" } }, "deliver": { "local": "127.0.0.1:25" } }
+            """
+        );
+        Assert.Equal(25, ConfigurationReader.Read(_file).Deliver.Local.Port);
+    }
 
     [Fact]
     public void The_environment_overrides_the_file()

@@ -65,8 +65,8 @@ public sealed class LayersTests
         );
 
     /// <summary>
-    /// Who looks for a file that <c>src/README.md</c> names finds it: a path from a project with rooms, src or the top, or a file beside the one
-    /// named before it.
+    /// Who looks for a file that <c>src/README.md</c> names finds it: a path from a project with rooms, src or the top, or a file
+    /// beside the one named before it.
     /// </summary>
     [Fact]
     public void Every_place_that_the_readme_of_the_sources_names_is_there()

@@ -18,11 +18,16 @@ internal sealed class Restore(BackupReader backup, BackupSource source, string d
         string? Spool,
         IReadOnlyList<string> Missing,
         DateTimeOffset At
-    );
+    )
+    {
+        /// <summary>Private parts that were in it, and are erased again.</summary>
+        public int Erased { get; init; }
+    }
 
     private const UnixFileMode Readable = OwnFiles.OwnerOnly | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
 
     private readonly List<string> _written = [];
+    private int _erased;
 
     /// <summary>Private parts that were erased after the backup was made, and are not to come back.</summary>
     public IReadOnlyList<Erased> Erased { get; init; } = [];
@@ -50,7 +55,7 @@ internal sealed class Restore(BackupReader backup, BackupSource source, string d
             PlaceNamed(manifest);
             File.Move(Draft, Target);
             OwnFiles.SyncNames(directory);
-            return new(manifest, Target, keys, hasSpool ? spool : null, [.. Missing()], now);
+            return new(manifest, Target, keys, hasSpool ? spool : null, [.. Missing()], now) { Erased = _erased };
         }
         catch
         {
@@ -85,6 +90,7 @@ internal sealed class Restore(BackupReader backup, BackupSource source, string d
         if (Directory.Exists(keys))
             foreach (var key in Directory.EnumerateFiles(keys, "*.key"))
                 RefuseTaken(key);
+        RefuseTaken(ErasedFile.PathOf(keys));
         foreach (var name in Under(BackupManifest.KeyFolder))
             RefuseTaken(Path.Combine(keys, name));
         foreach (var end in new[] { "", "-wal", "-shm", "-journal", ".bodies" })
@@ -114,7 +120,14 @@ internal sealed class Restore(BackupReader backup, BackupSource source, string d
         foreach (var name in Under(BackupManifest.BodyFolder))
             Move($"{BackupManifest.BodyFolder}{name}", Path.Combine($"{file}.bodies", name));
         _written.AddRange([$"{file}-wal", $"{file}-shm"]);
-        await using var spool = Spool.Open(file, running: false);
+        await using (var spool = Spool.Open(file, running: false))
+            await CloseAsync(spool, from, now);
+        if (_erased > 0 && SpoolSweep.Sweep(file, keepFree: 0) is { } why)
+            throw new IOException($"what was erased may be left in the spool: {why}");
+    }
+
+    private async Task CloseAsync(Spool spool, (string Keys, BackupManifest Manifest) from, DateTimeOffset now)
+    {
         // Before anything else is done with it: the gateway that it is of may have gone on with its logs.
         await spool.CloseLogsAsync([.. spool.Logs().Where(l => !l.IsClosed).Select(l => l.Number)]);
         await spool.RestoredAsync(from.Manifest.Made, now);
@@ -125,11 +138,17 @@ internal sealed class Restore(BackupReader backup, BackupSource source, string d
 
     private async Task EraseAgainAsync(Spool spool, string keys)
     {
-        var erased = ErasedFile.In(spool, Erased);
-        if (erased.Count == 0)
+        var list = ErasedFile.PathOf(keys);
+        var all = ErasedFile.Union(OwnFiles.IsThere(list) ? ErasedFile.Read(list) : [], Erased);
+        if (all.Count == 0)
             return;
-        _written.Add(ErasedFile.PathOf(keys));
-        await new Acts(spool, time, Acts.Who, "they were erased after the backup was made").EraseAsync(keys, erased);
+        _written.Add(list);
+        ErasedFile.Write(keys, all); // whole: a backup that is newer may be restored next
+        var here = ErasedFile.In(spool, all);
+        if (here.Count == 0)
+            return;
+        _erased = here.Sum(e => e.Indexes.Count);
+        await new Acts(spool, time, Acts.Who, "they were erased after the backup was made").EraseAsync(here);
     }
 
     /// <summary>Month keys that did not come along keep their names: somebody may have them.</summary>

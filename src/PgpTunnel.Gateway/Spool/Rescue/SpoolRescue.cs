@@ -8,7 +8,7 @@ namespace PgpTunnel;
 /// What can be done for a spool that is damaged: say so, write out what can be read, and read it into a new one. Works row by row on the
 /// file itself, past rows that cannot be read. What is written is sealed as it was.
 /// </summary>
-internal static class SpoolRescue
+internal static partial class SpoolRescue
 {
     /// <summary>
     /// The tables that matter, and the columns of their key; none = their rows are numbered, so that each hole can be stepped over.
@@ -29,10 +29,6 @@ internal static class SpoolRescue
         ("found", []),
         ("block", []),
     ];
-    private const int MostComplaints = 20;
-
-    private const int ReadOnly = 8,
-        CannotOpen = 14;
 
     /// <summary>SQLITE_CONSTRAINT: text where a number belongs, or the like.</summary>
     private const int Constraint = 19;
@@ -60,39 +56,6 @@ internal static class SpoolRescue
             connection.Dispose();
             throw SpoolFile.Unusable(file, e);
         }
-    }
-
-    /// <summary>What SQLite finds wrong with the file; empty = nothing.</summary>
-    /// <exception cref="SpoolException">There is none, or it may not be opened.</exception>
-    public static IReadOnlyList<string> Check(string file)
-    {
-        try
-        {
-            using var connection = Open(file, SqliteOpenMode.ReadWrite);
-            return Check(connection, "integrity_check");
-        }
-        catch (SqliteException e) when (e.SqliteErrorCode is CannotOpen or ReadOnly)
-        {
-            throw SpoolFile.Unusable(file, e); // that is no damage
-        }
-        catch (SqliteException e)
-        {
-            return [e.Message];
-        }
-    }
-
-    /// <param name="pragma"><c>integrity_check</c>, or the faster <c>quick_check</c>.</param>
-    public static IReadOnlyList<string> Check(SqliteConnection connection, string pragma)
-    {
-        using var command = connection.CreateCommand();
-#pragma warning disable CA2100 // a constant
-        command.CommandText = $"PRAGMA {pragma}({MostComplaints})";
-#pragma warning restore CA2100
-        using var row = command.ExecuteReader();
-        var complaints = new List<string>();
-        while (row.Read())
-            complaints.Add(row.GetString(0));
-        return complaints is ["ok"] ? [] : complaints;
     }
 
     /// <summary>Writes every row that can be read to <c>TABLE.jsonl</c> in a folder.</summary>
