@@ -11,6 +11,9 @@ internal static class SpoolSweep
     /// <summary>Octets. A larger one takes longer than a running gateway waits for its turn to write.</summary>
     private const long MostBesideGateway = 256 * 1024 * 1024;
 
+    private const int Attempts = 100,
+        Pause = 50; // ms
+
     /// <param name="file">The spool.</param>
     /// <param name="keepFree">Octets that the disk is to have left.</param>
     /// <returns>Why something may be left; null = nothing is.</returns>
@@ -35,13 +38,20 @@ internal static class SpoolSweep
             connection.Open();
             var statements = new Statements(connection);
             statements.Execute("PRAGMA secure_delete = ON; VACUUM");
-            return statements.Rows("PRAGMA wal_checkpoint(TRUNCATE)", row => row.GetInt64(0)) is [0]
-                ? null
-                : "somebody reads the spool just now";
+            return EmptyLog(statements) ? null : "somebody reads the spool all the time";
         }
         catch (SqliteException e)
         {
             return $"the spool cannot be written anew now: {e.Message}";
         }
+    }
+
+    /// <summary>The log beside the database has pages as they were. Readers come and go; between two of them it is emptied.</summary>
+    private static bool EmptyLog(Statements statements)
+    {
+        for (var attempt = 0; attempt < Attempts; attempt++, Thread.Sleep(Pause))
+            if (statements.Rows("PRAGMA wal_checkpoint(TRUNCATE)", row => row.GetInt64(0)) is [0])
+                return true;
+        return false;
     }
 }
