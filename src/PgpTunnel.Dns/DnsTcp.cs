@@ -61,6 +61,7 @@ internal sealed class DnsTcp(IPEndPoint address)
     )]
     private sealed class Connection
     {
+        private const string Closed = "the resolver closed the connection without an answer";
         private static readonly TimeSpan Quiet = TimeSpan.FromSeconds(10);
 
         private readonly NetworkStream _stream;
@@ -106,7 +107,7 @@ internal sealed class DnsTcp(IPEndPoint address)
             {
                 await WriteAsync(DnsMessage.Query(id, name, type), deadline);
                 if (_ended)
-                    throw new IOException("the connection was closed");
+                    throw new IOException(Closed);
                 return await answer.Task.WaitAsync(deadline);
             }
             catch (OperationCanceledException)
@@ -128,9 +129,9 @@ internal sealed class DnsTcp(IPEndPoint address)
                 _quiet.CancelAfter(Quiet);
                 await _stream.WriteAsync((byte[])[(byte)(query.Length >> 8), (byte)query.Length, .. query], deadline);
             }
-            catch (ObjectDisposedException e)
+            catch (Exception e) when (e is IOException or ObjectDisposedException)
             {
-                throw new IOException("the connection was closed", e);
+                throw new IOException(Closed, e);
             }
             finally
             {
@@ -141,7 +142,6 @@ internal sealed class DnsTcp(IPEndPoint address)
         /// <summary>Gives answers to those who asked, until the server closes or nothing has been said for a while.</summary>
         private async Task ReadAsync()
         {
-            var why = "the resolver closed the connection without an answer";
             try
             {
                 var length = new byte[2];
@@ -157,13 +157,12 @@ internal sealed class DnsTcp(IPEndPoint address)
             }
             catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException)
             {
-                if (e is IOException and not EndOfStreamException)
-                    why = e.Message;
+                // However it was closed, and whether that was seen in reading or in writing: it is the same to who asked.
             }
             _ended = true;
             await _stream.DisposeAsync();
             foreach (var asked in _asked.Values)
-                asked.Answer.TrySetException(new IOException(why));
+                asked.Answer.TrySetException(new IOException(Closed));
             _quiet.Dispose();
         }
 
