@@ -22,21 +22,16 @@ internal static class ConfigurationReader
                 ])
         );
 
-    /// <summary>Also of one that may not be read, which is to be said.</summary>
+    /// <summary>Also of one that may not be looked at, which is to be said.</summary>
     private static bool IsThere(string file)
     {
         try
         {
-            File.GetAttributes(file);
-            return true;
+            return OwnFiles.IsThere(file);
         }
         catch (UnauthorizedAccessException)
         {
             return true;
-        }
-        catch (IOException)
-        {
-            return false;
         }
     }
 

@@ -71,9 +71,9 @@ internal sealed class Acts(Spool spool, TimeProvider time, string who, string re
     /// <returns>False where there is none.</returns>
     public async Task<bool> EndOverrideAsync(string domain)
     {
-        if (spool.ListPeers().FirstOrDefault(p => p.Domain == domain)?.Override is not { } over || over.Until <= Now)
+        if (spool.FindPeer(domain)?.Override is not { } over || over.Until <= Now)
             return false;
-        var act = Act($"partner override end", domain, over.Action);
+        var act = Act("partner override end", domain, over.Action);
         await PeerMemory.ChangeAsync(spool, domain, r => r with { Override = null }, act);
         return true;
     }

@@ -60,7 +60,7 @@ internal static class BackupCommand
         var backup = new Backup(configuration, wishes, TimeProvider.System);
         using var staging = Stage(configuration);
         var seal = Sealer(parse);
-        var written = await parse.WatchedAsync(progress => Write(file, seal, backup, (staging, progress)));
+        var written = await parse.WatchedAsync(progress => Write(file, seal, backup, staging, progress));
         await using (var spool = GatewayAtRest.ExistingSpool(configuration))
             if (spool is not null)
                 await parse.ActsOn(spool).BackedUpAsync(Path.GetFullPath(file), ring.Keys);
@@ -167,7 +167,8 @@ internal static class BackupCommand
         string file,
         Func<Stream, SealingStream> seal,
         Backup backup,
-        (StagingFolder Staging, IProgress<Stage> Progress) way
+        StagingFolder staging,
+        IProgress<Stage> progress
     )
     {
         if (Path.Exists(file))
@@ -177,17 +178,17 @@ internal static class BackupCommand
         var draft = $"{file}.{Guid.NewGuid():N}.new";
         try
         {
-            way.Staging.Holds(draft);
+            staging.Holds(draft);
             Backup.Result written;
             using (var output = OwnFiles.Create(draft))
             using (var sealing = seal(output))
             {
-                written = backup.Write(sealing, way.Staging, way.Progress);
+                written = backup.Write(sealing, staging, progress);
                 sealing.Finish();
                 OwnFiles.Sync(output.SafeFileHandle);
             }
             File.Move(draft, file, overwrite: false);
-            way.Staging.Keep(draft);
+            staging.Keep(draft);
             OwnFiles.SyncNames(Path.GetDirectoryName(Path.GetFullPath(file))!);
             return written;
         }

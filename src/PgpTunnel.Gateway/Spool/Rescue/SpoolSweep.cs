@@ -37,6 +37,8 @@ internal static class SpoolSweep
             );
             connection.Open();
             var statements = new Statements(connection);
+            if (size <= MostBesideGateway)
+                statements.Execute("PRAGMA temp_store = MEMORY"); // nothing of it lies elsewhere
             statements.Execute("PRAGMA secure_delete = ON; VACUUM");
             return EmptyLog(statements) ? null : "somebody reads the spool all the time";
         }
